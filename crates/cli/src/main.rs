@@ -1,0 +1,3 @@
+//! The `outbound` command.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Sends requests out and brings every answer back.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A provider that misbehaves on request: quotas, faults, latencies and a ledger.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Limits in time on futures and streams.
+#![forbid(unsafe_code)]

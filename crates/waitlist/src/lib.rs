@@ -1,0 +1,1 @@
+//! A FIFO of waiting tasks, the intrusive list under the limiter and the queue.

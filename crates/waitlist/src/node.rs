@@ -1,0 +1,116 @@
+//! The doubly linked list itself: nodes that live in their waiters, links that only the lock's holder touches.
+
+use std::{marker::PhantomPinned, ptr::NonNull, task::Waker};
+
+use crate::sync::UnsafeCell;
+
+/// A place in line, embedded in a pinned `Waiter`.
+///
+/// Invariant: between `Queue::push_back` and the moment its slot says neither queued nor holds a value, the slot is
+/// accessed only under the lock of the list that the node has joined. Before and after, only its owner accesses it,
+/// through `&mut Waiter`.
+pub(crate) struct Node<N> {
+    slot: UnsafeCell<Slot<N>>,
+    _pin: PhantomPinned,
+}
+
+/// What a node holds. `queued` and `value` tell its three states: idle (no value), queued, and woken (a value, but no
+/// longer queued).
+pub(crate) struct Slot<N> {
+    prev: Option<NonNull<Node<N>>>,
+    next: Option<NonNull<Node<N>>>,
+    pub(crate) queued: bool,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) value: Option<N>,
+}
+
+impl<N> Node<N> {
+    pub(crate) fn new() -> Self {
+        let slot = Slot { prev: None, next: None, queued: false, waker: None, value: None };
+        Self { slot: UnsafeCell::new(slot), _pin: PhantomPinned }
+    }
+
+    /// # Safety
+    ///
+    /// The caller has exclusive access to the slot: it holds the lock of the list that the node has joined, or owns
+    /// a node that has joined none. `f` does not reach this slot another way.
+    pub(crate) unsafe fn with<R>(&self, f: impl FnOnce(&mut Slot<N>) -> R) -> R {
+        // SAFETY: the pointer is valid, and the caller vouches for exclusive access.
+        self.slot.with_mut(|slot| f(unsafe { &mut *slot }))
+    }
+}
+
+/// A list of nodes, head first. It owns none of them.
+pub(crate) struct Queue<N> {
+    head: Option<NonNull<Node<N>>>,
+    tail: Option<NonNull<Node<N>>>,
+    len: usize,
+}
+
+// SAFETY: the queue is a set of pointers to nodes that other threads own; whoever holds the queue (under the list's
+// lock) may read and move their values and wakers, which are `Send`.
+unsafe impl<N: Send> Send for Queue<N> {}
+
+impl<N> Queue<N> {
+    pub(crate) const fn new() -> Self {
+        Self { head: None, tail: None, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn front(&self) -> Option<NonNull<Node<N>>> {
+        self.head
+    }
+
+    /// # Safety
+    ///
+    /// The lock is held, and `node` is in this queue.
+    pub(crate) unsafe fn next(&self, node: NonNull<Node<N>>) -> Option<NonNull<Node<N>>> {
+        // SAFETY: nodes in a queue are alive and pinned, and the lock gives exclusive access to their slots.
+        unsafe { node.as_ref().with(|slot| slot.next) }
+    }
+
+    /// # Safety
+    ///
+    /// The lock is held, and `node` is in no queue. It stays alive and in place until it has been removed.
+    pub(crate) unsafe fn push_back(&mut self, node: NonNull<Node<N>>) {
+        let tail = self.tail.replace(node);
+        // SAFETY: as in `next`, for `node` by this function's contract and for the old tail as a member.
+        unsafe {
+            node.as_ref().with(|slot| {
+                slot.prev = tail;
+                slot.next = None;
+                slot.queued = true;
+            });
+            match tail {
+                Some(tail) => tail.as_ref().with(|slot| slot.next = Some(node)),
+                None => self.head = Some(node),
+            }
+        }
+        self.len += 1;
+    }
+
+    /// # Safety
+    ///
+    /// The lock is held, and `node` is in this queue.
+    pub(crate) unsafe fn remove(&mut self, node: NonNull<Node<N>>) {
+        // SAFETY: as in `next`, for `node` and its neighbours.
+        unsafe {
+            let (prev, next) = node.as_ref().with(|slot| {
+                slot.queued = false;
+                (slot.prev.take(), slot.next.take())
+            });
+            match prev {
+                Some(prev) => prev.as_ref().with(|slot| slot.next = next),
+                None => self.head = next,
+            }
+            match next {
+                Some(next) => next.as_ref().with(|slot| slot.prev = prev),
+                None => self.tail = prev,
+            }
+        }
+        self.len -= 1;
+    }
+}

@@ -1,0 +1,4 @@
+#[cfg(outbound_loom)]
+mod loom;
+#[cfg(not(outbound_loom))]
+mod order;

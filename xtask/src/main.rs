@@ -1,3 +1,115 @@
-//! The project's chores.
+//! The project's chores: `cargo xtask TASK`. CI is the task `ci`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod run;
+mod tidy;
+
+use std::process::ExitCode;
+
+use crate::run::{Result, cargo, section, succeeds};
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  ci        everything that must hold before a change lands (what .ci/run calls)
+  tidy      arrows between crates, file sizes, where unsafe may be, prose against source
+  alone     each crate checked and tested by itself, each feature of the facade by itself
+  examples  every example, run to its end
+  job       the main job on a small file
+  loom      the models of the lock-free and wake-up code
+  miri      the intrusive list under Miri, where the toolchain has it
+";
+
+/// The commands the README promises. `tidy` checks that it still does.
+const MAIN_JOB: &str = "cargo run --release -- run --simulate examples/data/prompts.jsonl";
+const TESTS: &str = "cargo test --workspace";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let result = match task.as_str() {
+        "ci" => ci(),
+        "tidy" => tidy::tidy(),
+        "alone" => alone(),
+        "examples" => examples(),
+        "job" => job(),
+        "loom" => loom(),
+        "miri" => miri(),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Continuous integration, in the order in which a mistake is cheapest to find.
+fn ci() -> Result {
+    section("tidy", tidy::tidy)?;
+    section("format", || cargo(&["fmt", "--all", "--check"]))?;
+    section("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    section("tests", || run::command(TESTS))?;
+    section("documentation", || {
+        run::cargo_with(&[("RUSTDOCFLAGS", "-D warnings")], &["doc", "--workspace", "--no-deps"])
+    })?;
+    section("examples", examples)?;
+    section("benches compile", || cargo(&["bench", "--workspace", "--no-run"]))?;
+    section("main job", job)?;
+    section("loom", loom)?;
+    section("alone", alone)?;
+    section("miri", miri)
+}
+
+/// Workspace builds unify features; users' builds do not.
+fn alone() -> Result {
+    for package in tidy::library_packages()? {
+        cargo(&["check", "--quiet", "--package", &package])?;
+    }
+    for feature in tidy::features("outbound")? {
+        let features = ["--no-default-features", "--features", &feature];
+        cargo(&[&["check", "--quiet", "--package", "outbound"], features.as_slice()].concat())?;
+    }
+    Ok(())
+}
+
+fn examples() -> Result {
+    cargo(&["build", "--examples", "--package", "outbound-examples"])?;
+    for example in tidy::targets("outbound-examples", "example")? {
+        section(&example, || cargo(&["run", "--quiet", "--example", &example]))?;
+    }
+    Ok(())
+}
+
+fn job() -> Result {
+    let output = std::env::temp_dir().join(format!("outbound-job-{}.jsonl", std::process::id()));
+    let output = output.to_string_lossy().into_owned();
+    let result = run::command(&format!("{MAIN_JOB} -o {output}")).and_then(|()| {
+        let asked = std::fs::read_to_string("examples/data/prompts.jsonl")?.lines().count();
+        let answered = std::fs::read_to_string(&output)?.lines().count();
+        if asked == answered { Ok(()) } else { Err(format!("{answered} answers to {asked} requests").into()) }
+    });
+    let _ = std::fs::remove_file(&output);
+    result
+}
+
+fn loom() -> Result {
+    let environment =
+        [("RUSTFLAGS", "--cfg outbound_loom"), ("LOOM_MAX_PREEMPTIONS", "2"), ("CARGO_TARGET_DIR", "target/loom")];
+    for package in ["outbound-waitlist", "outbound-limiter", "outbound-queue"] {
+        run::cargo_with(&environment, &["test", "--release", "--package", package, "--lib", "loom"])?;
+    }
+    Ok(())
+}
+
+fn miri() -> Result {
+    if !succeeds("cargo", &["+nightly", "miri", "--version"]) {
+        println!("skipped: no toolchain here has Miri");
+        return Ok(());
+    }
+    cargo(&["+nightly", "miri", "test", "--package", "outbound-waitlist"])
+}

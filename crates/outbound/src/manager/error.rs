@@ -1,0 +1,125 @@
+//! Why a request has no reply to show.
+
+use std::{error, fmt};
+
+use super::outcome::Reply;
+
+/// Why a request failed.
+///
+/// [`kind`](Self::kind) says what sort of failure it is; the message says what happened, which limit and how long.
+/// Neither holds a key, a header or a query string. If the provider replied, the reply is here in full.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    reply: Option<Box<Reply>>,
+    partial: Option<String>,
+    source: Option<Box<dyn error::Error + Send + Sync>>,
+}
+
+/// The sorts of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Refused for its rate, and no attempts or time left to try again.
+    RateLimited,
+    /// The provider was overloaded until the end.
+    Overloaded,
+    /// The provider failed (a 5xx or the like) at every attempt.
+    Server,
+    /// No connection could be made, or it broke.
+    Connection,
+    /// An attempt ran into one of its limits in time.
+    Timeout,
+    /// A stream ended without the provider's end marker; what arrived is in [`Error::partial`].
+    StreamBroken,
+    /// The quota or the credit is used up. Nothing more is sent to that endpoint.
+    QuotaSpent,
+    /// The key was not accepted. Nothing more is sent to that endpoint.
+    Auth,
+    /// The provider refused the request for what it is (400, 404, 413, 422, a content filter).
+    Rejected,
+    /// The request's deadline passed, or would pass before it could be sent.
+    Deadline,
+    /// The request needs more than a limit can ever grant.
+    Impossible,
+    /// The request could not be built: no such endpoint, a bad path, a body that is no JSON.
+    Invalid,
+    /// The manager was shut down.
+    ShutDown,
+}
+
+impl ErrorKind {
+    /// A stable name, as the command writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Server => "server_error",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::StreamBroken => "stream_broken",
+            Self::QuotaSpent => "quota_spent",
+            Self::Auth => "auth",
+            Self::Rejected => "rejected",
+            Self::Deadline => "deadline",
+            Self::Impossible => "impossible",
+            Self::Invalid => "invalid",
+            Self::ShutDown => "shut_down",
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), reply: None, partial: None, source: None }
+    }
+
+    pub(crate) fn with_reply(mut self, reply: Option<Box<Reply>>) -> Self {
+        self.reply = reply;
+        self
+    }
+
+    pub(crate) fn with_partial(mut self, partial: Option<String>) -> Self {
+        self.partial = partial;
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What sort of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The last reply, if the provider replied at all.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_deref()
+    }
+
+    /// The text of a stream that broke, as far as it came.
+    pub fn partial(&self) -> Option<&str> {
+        self.partial.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,2 +1,73 @@
 //! What the replies of LLM and HTTP providers mean: error classes, limit headers, stream endings.
+//!
+//! A 429 may mean "wait 600 ms", "you grow too fast", "this request can never fit" or "your money is spent",
+//! and an overload may arrive inside a reply whose status was 200. This crate reads such replies and says which
+//! it was. It does no I/O, keeps no clock and starts nothing: every function takes bytes and a time and returns
+//! plain data.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use http::{HeaderMap, HeaderValue, StatusCode};
+//! use outbound_provider::{Class, Provider};
+//!
+//! let provider = Provider::openai();
+//! let mut headers = HeaderMap::new();
+//! headers.insert("retry-after-ms", HeaderValue::from_static("599"));
+//! let body = br#"{"error":{"message":"Rate limit reached","type":"tokens","code":"rate_limit_exceeded"}}"#;
+//!
+//! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &headers, body, SystemTime::now());
+//! assert_eq!(fault.class, Class::RateLimited);
+//! assert_eq!(fault.wait, Some(Duration::from_millis(599)));
+//!
+//! let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
+//! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body, SystemTime::now());
+//! assert_eq!(fault.class, Class::QuotaSpent);
+//! assert!(fault.scope_stop && !fault.is_retryable());
+//! ```
+//!
+//! | to learn | use |
+//! |---|---|
+//! | where to send, with which headers | [`Provider`] |
+//! | what a refusal means, and how long to wait | [`Provider::classify`] → [`Fault`] |
+//! | whether a 200 is a refusal in disguise | [`Provider::check_body`] |
+//! | how much of each limit is left | [`Provider::signals`] → [`Signals`] |
+//! | whether a stream really ended | [`Provider::stream`] → [`StreamReader`] |
+//! | what a call cost, or will cost at most | [`Provider::usage`], [`Provider::estimate`] |
+//!
+//! # Trust
+//!
+//! Nothing here panics on what a server sends. A header that cannot be read is as good as absent, never a wait
+//! of zero; a number too large to add to a clock is cut to a hundred years. A server's message is cut to 2 KiB,
+//! and what looks like a key or a query string is blotted out of it.
+//!
+//! # Not offered
+//!
+//! No tokenizer: [`Estimate`] is a formula, good for admission and corrected by the reply's own [`Usage`]. No
+//! native Gemini, Bedrock or Ollama dialect: they are read through their OpenAI-compatible endpoints, whose
+//! errors keep their own shapes and are understood.
 #![forbid(unsafe_code)]
+
+mod class;
+mod clock;
+mod duration;
+mod error_body;
+mod estimate;
+mod fault;
+mod provider;
+mod redact;
+mod rules;
+mod signals;
+mod stream;
+mod usage;
+
+pub use class::{Class, Terminal};
+pub use estimate::Estimate;
+pub use fault::Fault;
+pub use provider::{Auth, Provider};
+pub use signals::{Dimension, Reset, Signal, Signals};
+pub use stream::{StreamItem, StreamReader, Truncated};
+pub use usage::Usage;
+
+#[cfg(test)]
+mod tests;

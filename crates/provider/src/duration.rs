@@ -1,0 +1,103 @@
+//! Lengths of time as servers write them. All arithmetic is whole nanoseconds, saturating: no floats.
+
+use std::time::Duration;
+
+/// A hundred years: past every deadline, and still safe to add to an instant.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+const NANO: u128 = 1_000_000_000;
+
+/// Go's `time.Duration` notation, whole: `6m0s`, `120ms`, `1h2m3.5s`. At least one number, each with a unit.
+pub(crate) fn go(text: &str) -> Option<Duration> {
+    match terms(text, false)? {
+        (duration, "") => Some(duration),
+        _ => None,
+    }
+}
+
+/// A duration at the start of a sentence: as [`go`], or in words (`10 seconds`, `1 minute and 30 seconds`).
+pub(crate) fn prose(text: &str) -> Option<Duration> {
+    terms(text, true).map(|(duration, _)| duration)
+}
+
+/// A plain decimal number, in billionths; digits with at most one dot between them, and nothing else.
+pub(crate) fn billionths(text: &str) -> Option<u128> {
+    match decimal(text)? {
+        (number, "") => Some(number),
+        _ => None,
+    }
+}
+
+/// That many nanoseconds, at most [`LONGEST`].
+pub(crate) fn nanos(nanos: u128) -> Duration {
+    u64::try_from(nanos).map_or(LONGEST, Duration::from_nanos).min(LONGEST)
+}
+
+fn terms(text: &str, words: bool) -> Option<(Duration, &str)> {
+    let mut rest = text;
+    let mut total = 0u128;
+    let mut any = false;
+    loop {
+        let start = if words { skip_joint(rest, any) } else { rest };
+        let Some((number, after)) = decimal(start) else { break };
+        let after = if words { after.trim_start_matches(' ') } else { after };
+        let end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let Some(unit) = unit(&after[..end], words) else { break };
+        total = total.saturating_add(scale(number, unit));
+        rest = &after[end..];
+        any = true;
+    }
+    any.then(|| (nanos(total), rest))
+}
+
+fn skip_joint(text: &str, any: bool) -> &str {
+    let text = text.trim_start_matches(' ');
+    if !any {
+        return text;
+    }
+    let text = text.strip_prefix(',').unwrap_or(text).trim_start_matches(' ');
+    text.strip_prefix("and ").unwrap_or(text)
+}
+
+fn unit(name: &str, words: bool) -> Option<u128> {
+    Some(match name {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => NANO / 1_000,
+        "s" => NANO,
+        "m" => 60 * NANO,
+        "h" => 3_600 * NANO,
+        _ if !words => return None,
+        "millisecond" | "milliseconds" => NANO / 1_000,
+        "sec" | "secs" | "second" | "seconds" => NANO,
+        "min" | "mins" | "minute" | "minutes" => 60 * NANO,
+        "hr" | "hrs" | "hour" | "hours" => 3_600 * NANO,
+        "d" | "day" | "days" => 86_400 * NANO,
+        _ => return None,
+    })
+}
+
+/// Takes a decimal number off the front of `text`, in billionths. Digits past the ninth place are dropped.
+fn decimal(text: &str) -> Option<(u128, &str)> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (whole, rest) = text.split_at(digits(text));
+    if whole.is_empty() {
+        return None;
+    }
+    let mut number = whole.bytes().fold(0u128, |n, b| n.saturating_mul(10).saturating_add((b - b'0').into()));
+    number = number.saturating_mul(NANO);
+    let Some(fraction) = rest.strip_prefix('.').filter(|rest| digits(rest) > 0) else {
+        return Some((number, rest));
+    };
+    let (fraction, rest) = fraction.split_at(digits(fraction));
+    let mut place = NANO / 10;
+    for digit in fraction.bytes() {
+        number = number.saturating_add(u128::from(digit - b'0') * place);
+        place /= 10;
+    }
+    Some((number, rest))
+}
+
+fn scale(number: u128, unit: u128) -> u128 {
+    number.saturating_mul(unit) / NANO
+}

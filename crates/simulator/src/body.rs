@@ -1,0 +1,147 @@
+//! A reply's body, played from a script.
+
+use std::{
+    collections::VecDeque,
+    error, fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{exchange::Exchange, ledger::Outcome};
+
+/// One step of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Wait until this long after the head.
+    At(Duration),
+    Send(Bytes),
+    /// The same, and it is one token of the answer.
+    SendToken(Bytes),
+    /// Send this again and again, with this long in between, from this long after the head on.
+    Repeat(Bytes, Duration, Duration),
+    /// Let what was sent go out, then tear the connection down.
+    Cut,
+    /// The second half of `Cut`.
+    CutNow,
+    /// Nothing more, ever.
+    Hang,
+}
+
+/// Closes the connection without the rest of the reply.
+#[derive(Debug)]
+pub(crate) struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the simulator cut the connection")
+    }
+}
+
+impl error::Error for Cut {}
+
+pin_project! {
+    /// Plays the steps. Dropped before their end, it closes its exchange as abandoned, or broken if a fault is to blame.
+    #[derive(Debug)]
+    pub(crate) struct ReplyBody {
+        steps: VecDeque<Step>,
+        // The length the head announces, if it does; otherwise the body is chunked.
+        length: Option<u64>,
+        started: Instant,
+        #[pin]
+        sleep: Option<Sleep>,
+        // What its end makes of the exchange.
+        ending: Outcome,
+        exchange: Exchange,
+    }
+}
+
+impl ReplyBody {
+    pub(crate) fn new(
+        steps: VecDeque<Step>,
+        length: Option<u64>,
+        ending: Outcome,
+        exchange: Exchange,
+    ) -> Self {
+        let mut body = Self { steps, length, started: Instant::now(), sleep: None, ending, exchange };
+        if body.steps.is_empty() {
+            body.exchange.end(ending);
+        }
+        body
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut this = self.project();
+        loop {
+            if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                ready!(sleep.poll(cx));
+                this.sleep.set(None);
+            }
+            let Some(step) = this.steps.pop_front() else {
+                this.exchange.end(*this.ending);
+                return Poll::Ready(None);
+            };
+            let data = match step {
+                Step::At(time) => {
+                    if let Some(at) = this.started.checked_add(time) {
+                        this.sleep.set(Some(sleep_until(at)));
+                    } else {
+                        this.steps.push_front(Step::Hang);
+                    }
+                    continue;
+                }
+                Step::Send(data) => data,
+                Step::SendToken(data) => {
+                    this.exchange.bill_token();
+                    data
+                }
+                Step::Repeat(data, every, at) => {
+                    // Never without time passing: a comment without end must not spin.
+                    let next = at.saturating_add(every.max(Duration::from_millis(1)));
+                    this.steps.push_front(Step::Repeat(data.clone(), every, next));
+                    this.steps.push_front(Step::Send(data));
+                    this.steps.push_front(Step::At(at));
+                    continue;
+                }
+                Step::Cut => {
+                    // hyper flushes when the body is pending, and not when it fails.
+                    this.steps.push_front(Step::CutNow);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Step::CutNow => {
+                    this.exchange.reset_connection();
+                    return Poll::Ready(Some(Err(Cut)));
+                }
+                Step::Hang => {
+                    // The connection wakes this task when the client leaves; until then there is nothing to do.
+                    this.steps.push_front(Step::Hang);
+                    return Poll::Pending;
+                }
+            };
+            // With an announced length hyper does not ask again after the last byte.
+            if this.steps.is_empty() {
+                this.exchange.end(*this.ending);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

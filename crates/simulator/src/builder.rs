@@ -1,0 +1,239 @@
+//! Setting a simulator up.
+
+use std::{
+    fmt,
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    fault::{Closure, Fault, Rule},
+    latency::Latency,
+    ledger::Seen,
+    provider::{Provider, Settings},
+    quota::{Dimension, Quotas},
+    simulator::Simulator,
+    wall::Wall,
+};
+
+/// What a provider tells about its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitHeaders {
+    /// Its standing in each dimension on every reply; on a refusal also the wait in every form of the dialect.
+    #[default]
+    All,
+    /// `Retry-After` on a refusal, and nothing else.
+    RetryAfter,
+    /// Nothing: a bare 429.
+    None,
+}
+
+/// A key to compare with, which does not show itself.
+pub(crate) struct Key(String);
+
+impl Key {
+    pub(crate) fn is(&self, sent: &str) -> bool {
+        self.0 == sent
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Settings of a [`Simulator`]. Every value of every setting has a meaning, so building cannot fail.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`seed`](Self::seed) | 0 |
+/// | [`key`](Self::key) | any key, or none, is accepted |
+/// | limits per minute | none |
+/// | [`burst`](Self::burst) | 60 s: a whole minute's limit may be used at once |
+/// | [`charge_refused`](Self::charge_refused) | no |
+/// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
+/// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
+/// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
+/// | [`output_tokens`](Self::output_tokens) | 16 to 128 |
+/// | faults | none |
+/// | [`close_idle_after`](Self::close_idle_after) | never |
+/// | [`max_body`](Self::max_body) | 32 MiB |
+/// | [`wall_clock`](Self::wall_clock) | 2026-01-01 00:00:00 UTC |
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    limits: Vec<(Dimension, u64)>,
+    burst: Duration,
+    charge_refused: bool,
+    anchor: Wall,
+    settings: Settings,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            limits: Vec::new(),
+            burst: Duration::from_secs(60),
+            charge_refused: false,
+            anchor: Wall::DEFAULT,
+            settings: Settings {
+                seed: 0,
+                key: None,
+                limit_headers: LimitHeaders::All,
+                latency: Latency::none(),
+                first_token: Latency::none(),
+                token_time: Duration::ZERO,
+                output_tokens: 16..=128,
+                rules: Vec::new(),
+                idle_close: None,
+                max_body: 32 << 20,
+            },
+        }
+    }
+
+    /// What all chance is drawn from: faults, times, and the length and words of the answers.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Refuses every other key with 401. OpenAI's dialect has it in `Authorization: Bearer`, Anthropic's in `x-api-key`.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.settings.key = Some(Key(key.into()));
+        self
+    }
+
+    /// Limits requests, in a bucket that refills all the time. 0 refuses everything.
+    pub fn requests_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Requests, limit)
+    }
+
+    /// Limits tokens, input and output together. A request takes the tokens of its prompt and its `max_tokens` (or,
+    /// if it has none, the longest answer there is) when it is admitted, and gets back at its end what it is not
+    /// billed for. One that is larger than the limit is refused with no wait to be told; one that is larger than the
+    /// burst but not than the limit waits for a full bucket, and those after it for the debt it leaves.
+    pub fn tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Tokens, limit)
+    }
+
+    /// Limits the tokens of prompts, as [`tokens_per_minute`](Self::tokens_per_minute) does. OpenAI's dialect has no
+    /// headers for it.
+    pub fn input_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::InputTokens, limit)
+    }
+
+    /// Limits the tokens of answers, as [`tokens_per_minute`](Self::tokens_per_minute) does. OpenAI's dialect has no
+    /// headers for it.
+    pub fn output_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::OutputTokens, limit)
+    }
+
+    /// How much the buckets hold, and have at the start, as the time in which they refill it; one request or one
+    /// token at the least.
+    pub fn burst(mut self, burst: Duration) -> Self {
+        self.burst = burst;
+        self
+    }
+
+    /// Lets requests that are refused by a quota use up the limit of requests all the same, as some providers do:
+    /// who keeps knocking is never let in.
+    pub fn charge_refused(mut self) -> Self {
+        self.charge_refused = true;
+        self
+    }
+
+    /// What the replies tell about the limits.
+    pub fn limit_headers(mut self, headers: LimitHeaders) -> Self {
+        self.settings.limit_headers = headers;
+        self
+    }
+
+    /// Time from a request to the head of its reply; in a plain reply, to the start of work on the answer. Refusals
+    /// for a key, a form or a quota come at once.
+    pub fn latency(mut self, latency: Latency) -> Self {
+        self.settings.latency = latency;
+        self
+    }
+
+    /// Time from then to the first token of the answer.
+    pub fn time_to_first_token(mut self, latency: Latency) -> Self {
+        self.settings.first_token = latency;
+        self
+    }
+
+    /// Speed of the answer after that. What is not a positive number is without limit.
+    pub fn tokens_per_second(mut self, speed: f64) -> Self {
+        let seconds = if speed > 0.0 { 1.0 / speed } else { 0.0 };
+        self.settings.token_time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self
+    }
+
+    /// How long the answers are, before `max_tokens` cuts them: drawn from this range (both ends at least 1, and at
+    /// most 1,000,000).
+    pub fn output_tokens(mut self, tokens: RangeInclusive<u64>) -> Self {
+        let low = (*tokens.start()).clamp(1, 1_000_000);
+        self.settings.output_tokens = low..=(*tokens.end()).clamp(low, 1_000_000);
+        self
+    }
+
+    /// Adds a fault that strikes each admitted attempt with this probability. The draw depends on the seed, the body
+    /// and the number of the attempt, and on nothing else: not on what else is being sent, and not on when.
+    ///
+    /// Of several rules, in the order they were added, the first that applies strikes.
+    pub fn fault(self, fault: impl Into<Fault>, probability: f64) -> Self {
+        self.rule(Rule::Chance(fault.into(), probability))
+    }
+
+    /// Adds a fault that strikes every attempt that comes in this span of time since the start.
+    pub fn fault_during(self, fault: impl Into<Fault>, times: Range<Duration>) -> Self {
+        self.rule(Rule::During(fault.into(), times))
+    }
+
+    /// Adds a fault that strikes this attempt of each request, counted from 1.
+    pub fn fault_on_attempt(self, fault: impl Into<Fault>, attempt: u32) -> Self {
+        self.rule(Rule::OnAttempt(fault.into(), attempt))
+    }
+
+    /// Adds a rule of your own.
+    pub fn fault_when(self, choose: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        self.rule(Rule::When(Closure(Box::new(choose))))
+    }
+
+    /// Closes connections on which nothing was asked for this long, without a word: the next request on one crosses
+    /// with the close.
+    pub fn close_idle_after(mut self, idle: Duration) -> Self {
+        self.settings.idle_close = Some(idle);
+        self
+    }
+
+    /// Refuses longer bodies with 413. In bytes.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.settings.max_body = bytes;
+        self
+    }
+
+    /// What the provider's clock on the wall shows at the start, for `Date`, `created` and absolute resets.
+    pub fn wall_clock(mut self, start: SystemTime) -> Self {
+        self.anchor = Wall::new(start);
+        self
+    }
+
+    /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
+    pub fn build(self) -> Simulator {
+        let quotas = Quotas::new(&self.limits, self.burst, self.charge_refused);
+        Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))
+    }
+
+    fn limit(mut self, dimension: Dimension, limit: u64) -> Self {
+        self.limits.retain(|(other, _)| *other != dimension);
+        self.limits.push((dimension, limit));
+        self
+    }
+
+    fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
+        self
+    }
+}

@@ -1,0 +1,99 @@
+//! One connection: HTTP/1.1 over anything that reads and writes.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::{provider::Provider, service};
+
+/// Serves a connection until the client closes it, a fault or idleness does, or `stop` says so or is gone.
+/// `reset` gets the transport if a fault wants it torn down rather than closed.
+pub(crate) async fn serve<IO>(
+    io: IO,
+    provider: Arc<Provider>,
+    mut stop: watch::Receiver<bool>,
+    reset: impl FnOnce(IO),
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let link = Arc::new(Link::new());
+    let idle_close = provider.settings.idle_close;
+    let answer = service_fn(|request| service::answer(Arc::clone(&provider), Arc::clone(&link), request));
+    // The `Date` is written by the service, from the simulator's own clock.
+    let mut connection =
+        http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(io), answer);
+    tokio::select! {
+        biased;
+        () = stopped(&mut stop) => {}
+        // An error is a client that left, bytes that are not HTTP, or a fault: none is ours to report.
+        _ = &mut connection => {}
+        () = link.idle_for(idle_close) => {}
+    }
+    if link.reset.load(Ordering::Relaxed) {
+        reset(connection.into_parts().io.into_inner());
+    }
+}
+
+/// Ready when `stop` says so or is gone.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+/// What the requests on a connection tell it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    // Since when no request is being answered.
+    idle: watch::Sender<Option<Instant>>,
+    reset: AtomicBool,
+}
+
+impl Link {
+    fn new() -> Self {
+        Self { idle: watch::Sender::new(Some(Instant::now())), reset: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn begin(&self) {
+        self.idle.send_replace(None);
+    }
+
+    pub(crate) fn end(&self) {
+        self.idle.send_replace(Some(Instant::now()));
+    }
+
+    pub(crate) fn reset(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    async fn idle_for(&self, limit: Option<Duration>) {
+        let Some(limit) = limit else { return pending().await };
+        let mut idle = self.idle.subscribe();
+        loop {
+            let since = *idle.borrow_and_update();
+            // A limit too far to be told as an instant never comes.
+            let close = async {
+                match since.and_then(|since| since.checked_add(limit)) {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = idle.changed() => {}
+                () = close => return,
+            }
+        }
+    }
+}

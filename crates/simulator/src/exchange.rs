@@ -1,0 +1,123 @@
+//! One send from the moment it has been read to its end, whichever end that is.
+
+use std::sync::Arc;
+
+use crate::{
+    connection::Link,
+    draw,
+    fault::Fault,
+    ledger::{Entry, Outcome, Seen},
+    provider::Provider,
+    quota::{Cost, OverQuota},
+};
+
+/// Keeps the ledger and the quotas right: however the reply ends (sent, broken, dropped because the client left), the
+/// entry is closed, the estimate is settled and the slot is free exactly once.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    provider: Arc<Provider>,
+    link: Arc<Link>,
+    // Index of its entry in the ledger.
+    index: usize,
+    /// What was taken from the quotas, if it was admitted.
+    estimate: Option<Cost>,
+    bill: Cost,
+    breaks: bool,
+    is_over: bool,
+}
+
+impl Exchange {
+    /// Enters a send into the ledger and, if it has an estimate, asks the quotas for it: all in one step, so that
+    /// the number of the attempt and the order of admission agree on several threads too.
+    pub(crate) fn begin(
+        provider: Arc<Provider>,
+        link: Arc<Link>,
+        mut seen: Seen,
+        estimate: Option<Cost>,
+    ) -> (Self, Seen, Result<(), OverQuota>) {
+        let mut guard = provider.state();
+        let state = &mut *guard;
+        let identity = match &seen.idempotency_key {
+            Some(key) => (true, draw::hash(key.as_bytes())),
+            None => (false, seen.body_hash),
+        };
+        seen.at = provider.now();
+        seen.sequence = state.ledger.entries.len() as u64;
+        seen.attempt = state.attempts.get(&identity).map_or(1, |attempts| attempts.saturating_add(1));
+        let admission = estimate.map_or(Ok(()), |cost| state.quotas.admit(seen.at, cost));
+        let estimate = estimate.filter(|_| admission.is_ok());
+        if estimate.is_some() {
+            state.attempts.insert(identity, seen.attempt);
+        }
+        state.in_flight += 1;
+        state.ledger.peak_concurrency = state.ledger.peak_concurrency.max(state.in_flight);
+        let index = state.ledger.entries.len();
+        state.ledger.entries.push(Entry {
+            seen: seen.clone(),
+            fault: None,
+            outcome: Outcome::Pending,
+            ended: None,
+            input_tokens: 0,
+            output_tokens: 0,
+            next_at_end: u64::MAX,
+        });
+        drop(guard);
+        link.begin();
+        let bill = Cost::default();
+        (Self { provider, link, index, estimate, bill, breaks: false, is_over: false }, seen, admission)
+    }
+
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// Notes what is going to go wrong.
+    pub(crate) fn strike(&mut self, fault: &Fault) {
+        self.breaks = fault.breaks();
+        self.provider.state().ledger.entries[self.index].fault = Some(fault.clone());
+    }
+
+    /// Sets what will be billed at the end.
+    pub(crate) fn bill(&mut self, input: u64, output: u64) {
+        self.bill = Cost { input, output };
+    }
+
+    /// One more token of the answer has left.
+    pub(crate) fn bill_token(&mut self) {
+        self.bill.output += 1;
+    }
+
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let now = self.provider.now();
+        let mut guard = self.provider.state();
+        let state = &mut *guard;
+        state.in_flight -= 1;
+        if let Some(estimate) = self.estimate {
+            state.quotas.settle(now, estimate, self.bill);
+        }
+        let next = state.ledger.entries.len() as u64;
+        let entry = &mut state.ledger.entries[self.index];
+        entry.outcome = outcome;
+        entry.ended = Some(now);
+        entry.next_at_end = next;
+        entry.input_tokens = self.bill.input;
+        entry.output_tokens = self.bill.output;
+        drop(guard);
+        self.link.end();
+    }
+
+    /// Has the connection reset instead of closed.
+    pub(crate) fn reset_connection(&mut self) {
+        self.link.reset();
+        self.end(Outcome::Broken);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.end(if self.breaks { Outcome::Broken } else { Outcome::Abandoned });
+    }
+}

@@ -1,0 +1,125 @@
+//! Ways to misbehave.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    draw::{Draw, Purpose},
+    ledger::Seen,
+    refusal::Refusal,
+};
+
+/// One way in which an attempt goes wrong.
+///
+/// The faults that strike inside the body have an `after`: how many chunks of the answer a stream still sends. With
+/// `after: 0` nothing at all follows the head; if the answer has fewer chunks, the fault strikes behind the last one
+/// and before the end marker. A plain (not streamed) reply sends half of its body, or nothing with `after: 0`.
+///
+/// What an attempt is billed for: a [`Refuse`](Self::Refuse) and an [`ErrorEvent`](Self::ErrorEvent) in a plain reply,
+/// nothing; a broken stream, the prompt and the chunks that were sent; everything else, the whole answer, for the
+/// provider may well have made it. That is what makes a blind retry expensive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// An error status. `Refusal` converts into this.
+    Refuse(Refusal),
+    /// The connection goes down instead of the reply (a TCP reset; the end of an in-memory pipe).
+    ResetBeforeHeaders,
+    /// The head and a part of the body arrive, then the connection goes down as above.
+    ResetAfterHeaders {
+        /// Chunks sent before.
+        after: u32,
+    },
+    /// No reply ever. The connection stays open until the client leaves.
+    Silence,
+    /// The head and a part of the body arrive, then nothing. The connection stays open until the client leaves.
+    Stall {
+        /// Chunks sent before.
+        after: u32,
+    },
+    /// The body ends early, as far as HTTP can tell in good order: a stream without its end marker, half a JSON text.
+    Truncate {
+        /// Chunks sent before.
+        after: u32,
+    },
+    /// An overload reported inside a reply with status 200: as an event that ends the stream, or as the body of a
+    /// plain reply.
+    ErrorEvent {
+        /// Chunks sent before.
+        after: u32,
+    },
+    /// The head arrives, then a sign of life every so often before the answer: the comment `: PROCESSING` in a
+    /// stream, a line feed in front of a plain reply's JSON.
+    KeepAlive {
+        /// Time between signs of life.
+        every: Duration,
+        /// How many before the answer; with `None` there is never an answer.
+        count: Option<u32>,
+    },
+    /// Status 200 and a body that is not JSON; in a stream, the first chunk is not and the rest is as usual.
+    BadJson,
+}
+
+impl Fault {
+    /// Whether there is no whole answer at the end of it.
+    pub(crate) fn breaks(&self) -> bool {
+        !matches!(self, Self::KeepAlive { count: Some(_), .. })
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
+/// As it stands in the ledger: `status 503`, `silence`, `stall after 3`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refuse(refusal) => write!(f, "status {}", refusal.status.as_u16()),
+            Self::ResetBeforeHeaders => f.write_str("reset before headers"),
+            Self::ResetAfterHeaders { after } => write!(f, "reset after {after}"),
+            Self::Silence => f.write_str("silence"),
+            Self::Stall { after } => write!(f, "stall after {after}"),
+            Self::Truncate { after } => write!(f, "truncated after {after}"),
+            Self::ErrorEvent { after } => write!(f, "error event after {after}"),
+            Self::KeepAlive { count: Some(count), .. } => write!(f, "kept alive by {count} comments"),
+            Self::KeepAlive { count: None, .. } => f.write_str("kept alive without an answer"),
+            Self::BadJson => f.write_str("bad JSON"),
+        }
+    }
+}
+
+/// A fault and when it strikes.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    Chance(Fault, f64),
+    During(Fault, std::ops::Range<Duration>),
+    OnAttempt(Fault, u32),
+    When(Closure),
+}
+
+type Choose = dyn Fn(&Seen) -> Option<Fault> + Send + Sync;
+
+/// A rule of the user's own.
+pub(crate) struct Closure(pub(crate) Box<Choose>);
+
+impl fmt::Debug for Closure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closure")
+    }
+}
+
+/// The fault of this attempt: that of the first rule that applies.
+pub(crate) fn choose(rules: &[Rule], seed: u64, seen: &Seen) -> Option<Fault> {
+    rules.iter().enumerate().find_map(|(index, rule)| match rule {
+        Rule::Chance(fault, probability) => {
+            // Each rule draws for itself, so that adding one at the end changes nothing for those before it.
+            let mut draw = Draw::keyed(seed, seen.body_hash, seen.attempt, Purpose::Rule(index));
+            (draw.unit() < *probability).then(|| fault.clone())
+        }
+        Rule::During(fault, times) => times.contains(&seen.at).then(|| fault.clone()),
+        Rule::OnAttempt(fault, attempt) => (seen.attempt == *attempt).then(|| fault.clone()),
+        Rule::When(closure) => (closure.0)(seen),
+    })
+}

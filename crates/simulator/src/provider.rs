@@ -1,0 +1,75 @@
+//! The provider behind all connections: its settings, its clock, its quotas and its ledger.
+
+use std::{
+    collections::HashMap,
+    ops::RangeInclusive,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    builder::{Key, LimitHeaders},
+    fault::Rule,
+    latency::Latency,
+    ledger::Ledger,
+    quota::Quotas,
+    wall::Wall,
+};
+
+/// Never changes after `build`.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) key: Option<Key>,
+    pub(crate) limit_headers: LimitHeaders,
+    pub(crate) latency: Latency,
+    pub(crate) first_token: Latency,
+    /// Time for one token of an answer.
+    pub(crate) token_time: Duration,
+    pub(crate) output_tokens: RangeInclusive<u64>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) idle_close: Option<Duration>,
+    pub(crate) max_body: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) settings: Settings,
+    started: Instant,
+    // The wall clock at `started`.
+    anchor: Wall,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) quotas: Quotas,
+    pub(crate) ledger: Ledger,
+    /// Admitted attempts by request: the hash of its idempotency key, or (false) of its body.
+    pub(crate) attempts: HashMap<(bool, u64), u32>,
+    pub(crate) in_flight: usize,
+}
+
+impl Provider {
+    pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
+        let state = Mutex::new(State { quotas, ..State::default() });
+        Self { settings, started: Instant::now(), anchor, state }
+    }
+
+    /// Time since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn wall(&self) -> Wall {
+        self.anchor.after(self.now())
+    }
+
+    /// No code of the user's runs under this lock, so it is poisoned by a bug of ours only, and then the ledger is
+    /// still the best account there is.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,146 @@
+//! What a reply's body does and when, for an answer and a fault.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{answer::Answer, body::Step, dialect::Ask, fault::Fault, ledger::Outcome, reply::Reply};
+
+/// How fast an answer is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) first_token: Duration,
+    pub(crate) token: Duration,
+}
+
+impl Timing {
+    /// Until `tokens` tokens are made.
+    pub(crate) fn whole(self, tokens: u64) -> Duration {
+        self.first_token.saturating_add(self.token.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX)))
+    }
+}
+
+/// The steps of a body, the length its head announces (chunked if none), and what its end makes of the send.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) steps: VecDeque<Step>,
+    pub(crate) length: Option<u64>,
+    pub(crate) ending: Outcome,
+}
+
+impl Script {
+    /// A body that is there at once.
+    pub(crate) fn immediate(body: Bytes, ending: Outcome) -> Self {
+        let length = Some(body.len() as u64);
+        let steps = if body.is_empty() { VecDeque::new() } else { VecDeque::from([Step::Send(body)]) };
+        Self { steps, length, ending }
+    }
+
+    /// A streamed answer: the first chunk after the time to the first token, then one token at a time, then the end.
+    pub(crate) fn stream(
+        reply: &Reply,
+        answer: &Answer,
+        ask: &Ask,
+        timing: Timing,
+        fault: Option<&Fault>,
+    ) -> Self {
+        let mut events = reply.dialect.events(answer, ask);
+        let mut steps = VecDeque::new();
+        let mut start = Duration::ZERO;
+        let cut = match fault {
+            Some(
+                Fault::ResetAfterHeaders { after }
+                | Fault::Stall { after }
+                | Fault::Truncate { after }
+                | Fault::ErrorEvent { after },
+            ) => Some(*after as usize),
+            Some(Fault::KeepAlive { every, count }) => {
+                let comment = Bytes::from_static(b": PROCESSING\n\n");
+                let Some(count) = count else {
+                    return Self::new([Step::Repeat(comment, *every, *every)], None, Outcome::Broken);
+                };
+                for index in 1..=*count {
+                    start = every.saturating_mul(index);
+                    steps.extend([Step::At(start), Step::Send(comment.clone())]);
+                }
+                None
+            }
+            Some(Fault::BadJson) => {
+                // Every answer has a chunk.
+                events.chunks[0] = reply.dialect.bad_event();
+                None
+            }
+            _ => None,
+        };
+        let tokens = events.chunks.len();
+        let shown = cut.map_or(tokens, |after| after.min(tokens));
+        let at = |index: usize| start.saturating_add(timing.whole(index as u64));
+        let mut opening = std::mem::take(&mut events.opening);
+        for (index, chunk) in events.chunks.into_iter().take(shown).enumerate() {
+            // The opening goes with the first chunk, so that with a fault before it nothing follows the head.
+            let event = std::mem::take(&mut opening) + &chunk;
+            steps.extend([Step::At(at(index)), Step::SendToken(event.into())]);
+        }
+        if cut.is_none() {
+            steps.extend([Step::At(at(tokens)), Step::Send(events.closing.into())]);
+        } else {
+            steps.push_back(Step::At(at(shown)));
+        }
+        match fault {
+            Some(Fault::ErrorEvent { .. }) => {
+                let (event, _) = reply.dialect.overload(&reply.request_id);
+                steps.push_back(Step::Send(event.into()));
+            }
+            Some(Fault::ResetAfterHeaders { .. }) => steps.push_back(Step::Cut),
+            Some(Fault::Stall { .. }) => steps.push_back(Step::Hang),
+            _ => {}
+        }
+        Self::new(steps, None, ending(fault))
+    }
+
+    /// A plain answer. `whole` is the time it takes if signs of life go before it; else that time is over already.
+    pub(crate) fn plain(reply: &Reply, answer: &Answer, whole: Duration, fault: Option<&Fault>) -> Self {
+        let body = Bytes::from(reply.dialect.plain(answer).to_string());
+        let length = Some(body.len() as u64);
+        let part = |after: u32| if after == 0 { Bytes::new() } else { body.slice(..body.len() / 2) };
+        let broken = Outcome::Broken;
+        match fault {
+            Some(Fault::Truncate { after }) => Self::immediate(part(*after), broken),
+            Some(Fault::ResetAfterHeaders { after }) => {
+                Self::new([Step::Send(part(*after)), Step::Cut], length, broken)
+            }
+            Some(Fault::Stall { after }) => Self::new([Step::Send(part(*after)), Step::Hang], length, broken),
+            Some(Fault::ErrorEvent { .. }) => {
+                let (_, body) = reply.dialect.overload(&reply.request_id);
+                Self::immediate(body.to_string().into(), broken)
+            }
+            Some(Fault::BadJson) => {
+                Self::immediate(Bytes::from_static(b"{\"choices\":[{],\"content\":"), broken)
+            }
+            Some(Fault::KeepAlive { every, count: None }) => {
+                Self::new([Step::Repeat(Bytes::from_static(b"\n"), *every, *every)], None, broken)
+            }
+            Some(Fault::KeepAlive { every, count: Some(count) }) => {
+                let mut steps = VecDeque::new();
+                for index in 1..=*count {
+                    steps.extend([
+                        Step::At(every.saturating_mul(index)),
+                        Step::Send(Bytes::from_static(b"\n")),
+                    ]);
+                }
+                let silent = every.saturating_mul(*count);
+                steps.extend([Step::At(silent.saturating_add(whole)), Step::Send(body)]);
+                Self::new(steps, None, Outcome::Answered)
+            }
+            _ => Self::immediate(body, Outcome::Answered),
+        }
+    }
+
+    fn new(steps: impl Into<VecDeque<Step>>, length: Option<u64>, ending: Outcome) -> Self {
+        Self { steps: steps.into(), length, ending }
+    }
+}
+
+fn ending(fault: Option<&Fault>) -> Outcome {
+    if fault.is_some_and(Fault::breaks) { Outcome::Broken } else { Outcome::Answered }
+}

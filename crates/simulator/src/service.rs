@@ -1,0 +1,180 @@
+//! From a request to its reply: read, check, admit, misbehave or answer.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::{
+    answer::Answer,
+    body::{Cut, ReplyBody},
+    connection::Link,
+    dialect::{Ask, Dialect},
+    draw::{self, Draw, Purpose},
+    exchange::Exchange,
+    fault::{self, Fault},
+    ledger::{Outcome, Seen},
+    provider::Provider,
+    quota::Cost,
+    refusal::Refusal,
+    reply::Reply,
+    script::{Script, Timing},
+};
+
+/// Answers one request. An error has the connection closed without a reply.
+pub(crate) async fn answer(
+    provider: Arc<Provider>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Cut> {
+    let (parts, body) = request.into_parts();
+    let (body, is_whole) = read(body, provider.settings.max_body).await?;
+    let served = Dialect::served_at(parts.uri.path());
+    let dialect = served.unwrap_or(Dialect::OpenAi);
+    let json = serde_json::from_slice::<Value>(&body);
+
+    let asked = match &json {
+        _ if served.is_none() => Err(Refusal::status(404).message("There is nothing at this path.")),
+        _ if parts.method != Method::POST => {
+            Err(Refusal::status(405).message("Only POST is served at this path."))
+        }
+        _ if !is_whole => Err(Refusal::status(413)),
+        _ if !has_key(&provider, dialect, &parts.headers) => Err(Refusal::status(401)),
+        Err(_) => Err(Refusal::status(400).message("We could not parse the JSON body of your request.")),
+        Ok(json) => {
+            dialect.parse(&parts.headers, json).map_err(|message| Refusal::status(400).message(message))
+        }
+    };
+    let longest = *provider.settings.output_tokens.end();
+    let estimate = asked
+        .as_ref()
+        .ok()
+        .map(|ask| Cost { input: ask.input_tokens, output: ask.max_tokens.unwrap_or(longest) });
+    let seen = seen(parts, &body, json.as_ref().ok());
+    let (mut exchange, seen, admission) = Exchange::begin(provider, link, seen, estimate);
+
+    let reply = Reply { dialect, request_id: request_id(exchange.provider().settings.seed, &seen) };
+    let ask = match asked {
+        Ok(ask) => ask,
+        Err(refusal) => {
+            let outcome = Outcome::Refused(refusal.status);
+            return Ok(reply.refuse(exchange, &refusal, outcome));
+        }
+    };
+    if let Err(over) = admission {
+        let refusal = reply.over_quota(exchange.provider(), &ask.model, over);
+        return Ok(reply.refuse(exchange, &refusal, Outcome::OverQuota(over.dimension)));
+    }
+    let settings = &exchange.provider().settings;
+    let fault = fault::choose(&settings.rules, settings.seed, &seen);
+    if let Some(fault) = &fault {
+        exchange.strike(fault);
+    }
+    perform(exchange, &reply, &ask, &seen, fault).await
+}
+
+/// The part that takes time.
+async fn perform(
+    mut exchange: Exchange,
+    reply: &Reply,
+    ask: &Ask,
+    seen: &Seen,
+    fault: Option<Fault>,
+) -> Result<Response<ReplyBody>, Cut> {
+    let provider = exchange.provider();
+    let settings = &provider.settings;
+    let draw = |purpose| Draw::keyed(settings.seed, seen.body_hash, seen.attempt, purpose);
+    let latency = settings.latency.draw(&mut draw(Purpose::Latency));
+    let timing = Timing {
+        first_token: settings.first_token.draw(&mut draw(Purpose::FirstToken)),
+        token: settings.token_time,
+    };
+    let created = provider.wall().unix_seconds();
+    let answer = Answer::to(ask, settings.seed, seen.body_hash, &settings.output_tokens, created);
+
+    // Until it is known better, the whole answer: the client may leave, and the provider has made it all the same.
+    exchange.bill(answer.input_tokens, answer.output_tokens());
+    match fault {
+        Some(Fault::Silence) => pending().await,
+        Some(Fault::Refuse(refusal)) => {
+            exchange.bill(0, 0);
+            sleep(latency).await;
+            let outcome = Outcome::Refused(refusal.status);
+            Ok(reply.refuse(exchange, &refusal, outcome))
+        }
+        Some(Fault::ResetBeforeHeaders) => {
+            sleep(latency).await;
+            exchange.reset_connection();
+            Err(Cut)
+        }
+        fault if ask.stream => {
+            sleep(latency).await;
+            // From here on it is seen how much of the answer was made.
+            exchange.bill(answer.input_tokens, 0);
+            let script = Script::stream(reply, &answer, ask, timing, fault.as_ref());
+            Ok(reply.send(
+                exchange,
+                StatusCode::OK,
+                "text/event-stream; charset=utf-8",
+                HeaderMap::new(),
+                script,
+            ))
+        }
+        fault => {
+            if matches!(fault, Some(Fault::ErrorEvent { .. })) {
+                exchange.bill(0, 0);
+            }
+            let is_kept_alive = matches!(fault, Some(Fault::KeepAlive { .. }));
+            let whole = timing.whole(answer.output_tokens());
+            // A plain reply has its head when the answer is made, unless signs of life go before.
+            sleep(if is_kept_alive { latency } else { latency.saturating_add(whole) }).await;
+            let script = Script::plain(reply, &answer, whole, fault.as_ref());
+            Ok(reply.send(exchange, StatusCode::OK, "application/json", HeaderMap::new(), script))
+        }
+    }
+}
+
+/// Reads a body up to a limit; false if it is longer, with what was read until then.
+async fn read(body: Incoming, limit: usize) -> Result<(Bytes, bool), Cut> {
+    if body.size_hint().lower() > limit as u64 {
+        return Ok((Bytes::new(), false));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok((whole.to_bytes(), true)),
+        Err(error) if error.is::<LengthLimitError>() => Ok((Bytes::new(), false)),
+        // The client left in the middle of it: there is no request, and nobody to tell.
+        Err(_) => Err(Cut),
+    }
+}
+
+fn has_key(provider: &Provider, dialect: Dialect, headers: &HeaderMap) -> bool {
+    provider.settings.key.as_ref().is_none_or(|key| dialect.key(headers).is_some_and(|sent| key.is(sent)))
+}
+
+/// Place, time and attempt are filled in by the exchange.
+fn seen(parts: Parts, body: &[u8], json: Option<&Value>) -> Seen {
+    let field = |name: &str| json.and_then(|json| json.get(name));
+    let idempotency_key = parts.headers.get("idempotency-key");
+    Seen {
+        sequence: 0,
+        at: Duration::ZERO,
+        model: field("model").and_then(Value::as_str).map(Into::into),
+        idempotency_key: idempotency_key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
+        body_hash: draw::hash(body),
+        stream: field("stream").and_then(Value::as_bool).unwrap_or(false),
+        attempt: 0,
+        path: parts.uri.path().to_owned(),
+        method: parts.method,
+    }
+}
+
+/// One for each send that is not equal to another in everything, place in the order of arrival left out.
+fn request_id(seed: u64, seen: &Seen) -> String {
+    let at = seen.at.as_nanos() as u64;
+    format!("req_{:016x}", Draw::keyed(seed ^ at, seen.body_hash, seen.attempt, Purpose::RequestId).next())
+}

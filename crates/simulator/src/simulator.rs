@@ -1,0 +1,108 @@
+//! The handle.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::DuplexStream,
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    sync::watch,
+    time::sleep,
+};
+
+use crate::{Builder, connection, ledger::Ledger, provider::Provider};
+
+/// A provider that misbehaves on request.
+///
+/// A handle: clones are the same provider, with one set of quotas and one ledger. Its tasks end, and its connections
+/// close, with [`shutdown`](Self::shutdown) or when the last handle is dropped.
+#[derive(Clone)]
+pub struct Simulator {
+    provider: Arc<Provider>,
+    // Every task holds a receiver, so that it sees the end and can be waited for.
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Simulator {
+    /// Starts with the defaults listed at [`Builder`].
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(provider: Arc<Provider>) -> Self {
+        Self { provider, stop: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Serves TCP at an address, from a spawned task, and returns the address it got: ask for port 0 to have a free
+    /// one. May be called for several addresses.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(accept(listener, Arc::clone(&self.provider), self.stop.subscribe()));
+        Ok(address)
+    }
+
+    /// Opens a connection in memory and serves its other end from a spawned task. Each direction holds 64 KiB.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn connect(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        tokio::spawn(connection::serve(server, Arc::clone(&self.provider), self.stop.subscribe(), drop));
+        client
+    }
+
+    /// Everything seen until now.
+    pub fn ledger(&self) -> Ledger {
+        self.provider.state().ledger.clone()
+    }
+
+    /// Time since it was built, on tokio's clock.
+    pub fn elapsed(&self) -> Duration {
+        self.provider.now()
+    }
+
+    /// Stops listening, closes all connections whatever they are doing, and waits for all tasks to end. The ledger
+    /// can still be read; requests that were being answered are in it as abandoned.
+    ///
+    /// Dropping this future once it has been polled leaves the tasks to end by themselves.
+    pub async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        self.stop.closed().await;
+    }
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulator").field("settings", &self.provider.settings).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, provider: Arc<Provider>, mut stop: watch::Receiver<bool>) {
+    let connections = stop.clone();
+    loop {
+        tokio::select! {
+            biased;
+            () = connection::stopped(&mut stop) => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // An answer in small pieces must not wait for acknowledgements.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(connection::serve(stream, Arc::clone(&provider), connections.clone(), reset));
+                }
+                // Out of file descriptors, most likely: the ones in use come back.
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+}
+
+/// Closes with a reset (RST) in the place of an orderly end.
+fn reset(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
+    drop(stream);
+}

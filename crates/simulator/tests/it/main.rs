@@ -1,0 +1,16 @@
+//! The simulator as its clients see it: bytes over a pipe or a socket, and the ledger.
+
+mod support;
+
+mod auto_traits;
+mod chance;
+mod chat;
+mod connections;
+mod faults;
+mod ledger;
+mod messages;
+mod oracle;
+mod quotas;
+mod refusals;
+mod settings;
+mod streams;

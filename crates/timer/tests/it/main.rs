@@ -1,0 +1,3 @@
+//! What `Timer` promises, on tokio's paused clock unless real time is the point.
+
+mod timer;

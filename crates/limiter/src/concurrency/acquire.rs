@@ -1,0 +1,146 @@
+//! Waiting for permits.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::task::coop;
+
+use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, Place, Shared};
+use crate::closed::Closed;
+
+pin_project! {
+    /// Waits for permits: what [`ConcurrencyLimiter::acquire`] and
+    /// [`acquire_many`](ConcurrencyLimiter::acquire_many) return.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Acquire<'a> {
+        limiter: &'a ConcurrencyLimiter,
+        #[pin]
+        turn: Turn,
+    }
+
+    impl PinnedDrop for Acquire<'_> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.turn.leave(&this.limiter.shared);
+        }
+    }
+}
+
+pin_project! {
+    /// Waits for permits that borrow nothing: what [`ConcurrencyLimiter::acquire_owned`] and
+    /// [`acquire_many_owned`](ConcurrencyLimiter::acquire_many_owned) return.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct AcquireOwned {
+        limiter: ConcurrencyLimiter,
+        #[pin]
+        turn: Turn,
+    }
+
+    impl PinnedDrop for AcquireOwned {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.turn.leave(&this.limiter.shared);
+        }
+    }
+}
+
+pin_project! {
+    // What the two have in common: how far a request has come.
+    #[derive(Debug)]
+    struct Turn {
+        count: usize,
+        state: State,
+        #[pin]
+        place: Place,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not polled yet, or only with an empty cooperative budget.
+    New,
+    /// In line, or let go and not polled since.
+    InLine,
+    /// Has its answer.
+    Done,
+}
+
+impl<'a> Acquire<'a> {
+    pub(super) fn new(limiter: &'a ConcurrencyLimiter, count: usize) -> Self {
+        Self { limiter, turn: Turn::new(count) }
+    }
+}
+
+impl AcquireOwned {
+    pub(super) fn new(limiter: ConcurrencyLimiter, count: usize) -> Self {
+        Self { limiter, turn: Turn::new(count) }
+    }
+}
+
+impl<'a> Future for Acquire<'a> {
+    type Output = Result<Permit<'a>, Closed>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let count = this.turn.count;
+        this.turn.poll(&this.limiter.shared, cx).map_ok(|()| Permit::new(this.limiter, count))
+    }
+}
+
+impl Future for AcquireOwned {
+    type Output = Result<OwnedPermit, Closed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let count = this.turn.count;
+        this.turn.poll(&this.limiter.shared, cx).map_ok(|()| OwnedPermit::new(this.limiter.clone(), count))
+    }
+}
+
+impl Turn {
+    fn new(count: usize) -> Self {
+        Self { count: count.min(MAX_PERMITS), state: State::New, place: Place::new() }
+    }
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let this = self.project();
+        let budget = ready!(coop::poll_proceed(cx));
+        let answer = match *this.state {
+            State::New if shared.word.take_unlocked(*this.count) => Poll::Ready(Ok(())),
+            State::New => shared.poll_join(this.place, *this.count, cx),
+            State::InLine => shared.poll_granted(this.place, cx),
+            State::Done => panic!("polled after it was ready"),
+        };
+        if answer.is_pending() {
+            *this.state = State::InLine;
+        } else {
+            *this.state = State::Done;
+            budget.made_progress();
+        }
+        answer
+    }
+
+    #[inline]
+    fn leave(self: Pin<&mut Self>, shared: &Shared) {
+        let this = self.project();
+        if *this.state == State::InLine {
+            shared.leave(this.place);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Permits, and why there was none.
+
+use std::{error::Error, fmt};
+
+use super::ConcurrencyLimiter;
+
+/// The right to be one of those let in. Dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "a permit is given back when it is dropped"]
+pub struct Permit<'a> {
+    limiter: &'a ConcurrencyLimiter,
+    count: usize,
+}
+
+/// A [`Permit`] that borrows nothing, so that it can move into a task.
+#[derive(Debug)]
+#[must_use = "a permit is given back when it is dropped"]
+pub struct OwnedPermit {
+    limiter: ConcurrencyLimiter,
+    count: usize,
+}
+
+/// Why permits were not to be had at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryAcquireError {
+    /// Too few are free, or somebody waits for them already.
+    NoPermits,
+    /// The limiter was closed.
+    Closed,
+}
+
+impl<'a> Permit<'a> {
+    #[inline]
+    pub(super) fn new(limiter: &'a ConcurrencyLimiter, count: usize) -> Self {
+        Self { limiter, count }
+    }
+
+    /// How many permits this one stands for.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl OwnedPermit {
+    pub(super) fn new(limiter: ConcurrencyLimiter, count: usize) -> Self {
+        Self { limiter, count }
+    }
+
+    /// How many permits this one stands for.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.limiter.release(self.count);
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        self.limiter.release(self.count);
+    }
+}
+
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPermits => "no permits are free",
+            Self::Closed => "the limiter is closed",
+        })
+    }
+}
+
+impl Error for TryAcquireError {}

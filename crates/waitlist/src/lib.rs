@@ -4,6 +4,9 @@
 //! tasks that wait for it, in the order in which they came. The place in line of a task is a [`Waiter`] inside its
 //! future, so waiting allocates nothing and leaving the line costs two pointer writes wherever in the line it stands.
 //!
+//! One line is enough for a semaphore. A queue has three under its one lock, of those who put in, of those who take
+//! out, and of those who wait for all to be done: [`WaitList::with_lines`], [`Locked::line`].
+//!
 //! Everything is decided under the lock, by the caller: who waits, who is let go, and what a waiter that gives up
 //! must hand back. This crate only promises that the list is sound, and it is the only place in the workspace with
 //! `unsafe` code.
@@ -60,6 +63,7 @@
 //!   Forgetting that is safe, and loses the grant.
 //! - A `Locked` is held over no user code: no callback, no drop of a user's value, no await.
 
+mod line;
 mod list;
 mod node;
 mod sync;
@@ -67,6 +71,7 @@ mod waiter;
 mod wakers;
 
 pub use crate::{
+    line::Line,
     list::{Left, Locked, Scan, WaitList},
     waiter::Waiter,
     wakers::Wakers,

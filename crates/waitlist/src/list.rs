@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::{
-    node::{Node, Queue},
+    line::Line,
+    node::Queue,
     sync::{Arc, Mutex, MutexGuard},
     waiter::Waiter,
     wakers::Wakers,
@@ -18,24 +19,25 @@ use crate::{
 
 /// A state `S` under a short lock, and the tasks that wait for it, first come first. Each brings a value `N`.
 ///
+/// There is one line of waiters, unless `LINES` says otherwise: see [`with_lines`](Self::with_lines).
 /// Cloning gives another handle to the same list. Waiters in line keep it alive.
-pub struct WaitList<S, N> {
-    shared: Arc<Shared<S, N>>,
+pub struct WaitList<S, N, const LINES: usize = 1> {
+    shared: Arc<Shared<S, N, LINES>>,
 }
 
-pub(crate) struct Shared<S, N> {
-    inner: Mutex<Inner<S, N>>,
+pub(crate) struct Shared<S, N, const LINES: usize> {
+    inner: Mutex<Inner<S, N, LINES>>,
 }
 
-struct Inner<S, N> {
-    state: S,
-    queue: Queue<N>,
+pub(crate) struct Inner<S, N, const LINES: usize> {
+    pub(crate) state: S,
+    pub(crate) lines: [Queue<N>; LINES],
 }
 
-/// The lock, held. It derefs to the state.
-pub struct Locked<'a, S, N> {
-    shared: &'a Arc<Shared<S, N>>,
-    guard: MutexGuard<'a, Inner<S, N>>,
+/// The lock, held. It derefs to the state. What it does to "the line" it does to the first, where there are several.
+pub struct Locked<'a, S, N, const LINES: usize = 1> {
+    shared: &'a Arc<Shared<S, N, LINES>>,
+    guard: MutexGuard<'a, Inner<S, N, LINES>>,
     // A waker that was replaced. Dropping one may run other people's code, so it is dropped after the guard is.
     retired: Option<Waker>,
 }
@@ -61,44 +63,60 @@ pub enum Scan {
 }
 
 impl<S, N> WaitList<S, N> {
-    /// A list with nobody in it.
+    /// A list of one line, with nobody in it.
     pub fn new(state: S) -> Self {
-        Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { state, queue: Queue::new() }) }) }
+        Self::with_lines(state)
+    }
+}
+
+impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
+    /// A list of several lines under the one lock, with nobody in any: for a state that tasks wait for in more than
+    /// one way, such as to put something in and to take something out.
+    pub fn with_lines(state: S) -> Self {
+        const { assert!(LINES > 0 && LINES <= u8::MAX as usize, "a list has between 1 and 255 lines") };
+        let lines = [const { Queue::new() }; LINES];
+        Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { state, lines }) }) }
     }
 
     /// Takes the lock. A lock poisoned by a panic is taken all the same: the links are never left half-written.
     #[inline]
-    pub fn lock(&self) -> Locked<'_, S, N> {
+    pub fn lock(&self) -> Locked<'_, S, N, LINES> {
         let guard = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
         Locked { shared: &self.shared, guard, retired: None }
     }
 
-    pub(crate) fn from_shared(shared: Arc<Shared<S, N>>) -> Self {
+    pub(crate) fn from_shared(shared: Arc<Shared<S, N, LINES>>) -> Self {
         Self { shared }
     }
 }
 
-impl<S, N> Locked<'_, S, N> {
-    /// Whether nobody is in line.
+impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
+    /// One of the lines, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many lines.
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.guard.queue.len() == 0
+    pub fn line(&mut self, index: usize) -> Line<'_, S, N, LINES> {
+        assert!(index < LINES, "the list has {LINES} lines");
+        Line { shared: self.shared, inner: &mut self.guard, index }
     }
 
-    /// How many are in line.
+    /// Whether nobody is in the line.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many are in the line.
     #[inline]
     pub fn len(&self) -> usize {
-        self.guard.queue.len()
+        self.guard.lines[0].len()
     }
 
     /// The state and the value of the waiter at the head of the line, both to look at and to change.
     pub fn front(&mut self) -> Option<(&mut S, &mut N)> {
-        let Inner { state, queue } = &mut *self.guard;
-        let node = queue.front()?;
-        // SAFETY: the node is in line, so it is alive, and the lock is held for as long as the borrow lasts.
-        let value = unsafe { node.as_ref().with(|slot| slot.value.as_mut().map(NonNull::from)) }?;
-        // SAFETY: as above: nothing else reaches the slot before the borrow of `self` ends.
-        Some((state, unsafe { &mut *value.as_ptr() }))
+        self.line(0).into_front()
     }
 
     /// Puts a waiter at the end of the line.
@@ -106,19 +124,8 @@ impl<S, N> Locked<'_, S, N> {
     /// # Panics
     ///
     /// If the waiter is in a list already.
-    pub fn enqueue(&mut self, waiter: Pin<&mut Waiter<S, N>>, value: N, cx: &mut Context<'_>) {
-        let (list, node) = waiter.project();
-        assert!(list.is_none(), "the waiter is in a list already");
-        // SAFETY: a node in no list is its owner's, who has it borrowed mutably.
-        unsafe {
-            node.with(|slot| {
-                slot.value = Some(value);
-                slot.waker = Some(cx.waker().clone());
-            });
-        }
-        *list = Some(Arc::clone(self.shared));
-        // SAFETY: the lock is held, the node is in no queue; it is pinned, and its waiter's drop removes it.
-        unsafe { self.guard.queue.push_back(NonNull::from(node)) };
+    pub fn enqueue(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>, value: N, cx: &mut Context<'_>) {
+        self.line(0).enqueue(waiter, value, cx);
     }
 
     /// Asks for an enqueued waiter: ready with its value once it has been let go, and then idle again; pending while
@@ -127,7 +134,7 @@ impl<S, N> Locked<'_, S, N> {
     /// # Panics
     ///
     /// If the waiter is idle or in another list.
-    pub fn poll_woken(&mut self, waiter: Pin<&mut Waiter<S, N>>, cx: &mut Context<'_>) -> Poll<N> {
+    pub fn poll_woken(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>, cx: &mut Context<'_>) -> Poll<N> {
         let (list, node) = waiter.project();
         self.assert_member(list.as_ref());
         // SAFETY: the waiter has joined this list, whose lock is held.
@@ -154,22 +161,38 @@ impl<S, N> Locked<'_, S, N> {
         }
     }
 
+    /// Whether a waiter is in line and has been nudged since it was last polled: it is about to look again.
+    ///
+    /// # Panics
+    ///
+    /// If the waiter is in another list.
+    pub fn is_nudged(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>) -> bool {
+        let (list, node) = waiter.project();
+        if list.is_none() {
+            return false;
+        }
+        self.assert_member(list.as_ref());
+        // SAFETY: the waiter has joined this list, whose lock is held.
+        unsafe { node.with(|slot| slot.queued && slot.waker.is_none()) }
+    }
+
     /// Takes a waiter out, wherever it stands, and says how it left. `None` if it was idle.
     ///
     /// # Panics
     ///
     /// If the waiter is in another list.
-    pub fn leave(&mut self, waiter: Pin<&mut Waiter<S, N>>) -> Option<Left<N>> {
+    pub fn leave(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>) -> Option<Left<N>> {
         let (list, node) = waiter.project();
         if list.is_none() {
             return None;
         }
         self.assert_member(list.as_ref());
-        // SAFETY: the waiter has joined this list, whose lock is held; it is removed only while it is queued.
+        // SAFETY: the waiter has joined this list, whose lock is held; it is removed only while it is queued, from
+        // the line that it was put in.
         let (value, queued) = unsafe {
-            let queued = node.with(|slot| slot.queued);
+            let (queued, line) = node.with(|slot| (slot.queued, slot.line));
             if queued {
-                self.guard.queue.remove(NonNull::from(node));
+                self.guard.lines[usize::from(line)].remove(NonNull::from(node));
             }
             node.with(|slot| {
                 self.retired = slot.waker.take();
@@ -186,68 +209,36 @@ impl<S, N> Locked<'_, S, N> {
     /// with a waker that does nothing, since it has been woken.
     #[inline]
     pub fn pop_front(&mut self) -> Option<Waker> {
-        let node = self.guard.queue.front()?;
-        // SAFETY: the node is at the front of this queue, and the lock is held.
-        Some(unsafe { self.release(node) }.unwrap_or_else(|| Waker::noop().clone()))
+        self.line(0).pop_front()
     }
 
     /// The waker of the head of the line, which stays there: to make it look again at what it waits for.
     /// `None` if nobody is in line, or the head was nudged before and has not been polled since.
     pub fn nudge_front(&mut self) -> Option<Waker> {
-        let node = self.guard.queue.front()?;
-        // SAFETY: the node is at the front of this queue, and the lock is held.
-        unsafe { node.as_ref().with(|slot| slot.waker.take()) }
+        self.line(0).nudge_front()
     }
 
     /// Looks at the waiters from the head of the line on, letting go those for which `decide` says so.
     ///
     /// Returns whether it came to an end: `false` means that `wakers` was full, so the caller releases the lock, wakes
     /// and calls again.
-    pub fn scan(&mut self, wakers: &mut Wakers, mut decide: impl FnMut(&mut S, &mut N) -> Scan) -> bool {
-        let mut cursor = self.guard.queue.front();
-        while let Some(node) = cursor {
-            if wakers.is_full() {
-                return false;
-            }
-            // SAFETY: the node is in this queue, and the lock is held.
-            cursor = unsafe { self.guard.queue.next(node) };
-            let Inner { state, .. } = &mut *self.guard;
-            // SAFETY: as above. `decide` has the state and the value, and no way to the list.
-            let decision = unsafe {
-                node.as_ref().with(|slot| match slot.value.as_mut() {
-                    Some(value) => decide(state, value),
-                    None => Scan::Keep,
-                })
-            };
-            match decision {
-                Scan::Keep => {}
-                Scan::Stop => return true,
-                // SAFETY: the node is in this queue, and the lock is held.
-                Scan::Wake => wakers.push(unsafe { self.release(node) }),
-            }
-        }
-        true
+    pub fn scan(&mut self, wakers: &mut Wakers, decide: impl FnMut(&mut S, &mut N) -> Scan) -> bool {
+        self.line(0).scan(wakers, decide)
     }
 
-    /// # Safety
-    ///
-    /// `node` is in this list's queue.
-    unsafe fn release(&mut self, node: NonNull<Node<N>>) -> Option<Waker> {
-        // SAFETY: by contract, and the lock is held. The waker is taken before the node can be taken for woken by
-        // its owner, which happens under this lock.
-        unsafe {
-            self.guard.queue.remove(node);
-            node.as_ref().with(|slot| slot.waker.take())
-        }
-    }
-
-    fn assert_member(&self, list: Option<&Arc<Shared<S, N>>>) {
+    fn assert_member(&self, list: Option<&Arc<Shared<S, N, LINES>>>) {
         let member = list.is_some_and(|list| Arc::ptr_eq(list, self.shared));
         assert!(member, "the waiter is idle or in another list");
     }
 }
 
-impl<S, N> Deref for Locked<'_, S, N> {
+impl<S, N, const LINES: usize> Inner<S, N, LINES> {
+    fn waiting(&self) -> usize {
+        self.lines.iter().map(Queue::len).sum()
+    }
+}
+
+impl<S, N, const LINES: usize> Deref for Locked<'_, S, N, LINES> {
     type Target = S;
 
     #[inline]
@@ -256,28 +247,31 @@ impl<S, N> Deref for Locked<'_, S, N> {
     }
 }
 
-impl<S, N> DerefMut for Locked<'_, S, N> {
+impl<S, N, const LINES: usize> DerefMut for Locked<'_, S, N, LINES> {
     #[inline]
     fn deref_mut(&mut self) -> &mut S {
         &mut self.guard.state
     }
 }
 
-impl<S, N> Clone for WaitList<S, N> {
+impl<S, N, const LINES: usize> Clone for WaitList<S, N, LINES> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<S: fmt::Debug, N> fmt::Debug for WaitList<S, N> {
+impl<S: fmt::Debug, N, const LINES: usize> fmt::Debug for WaitList<S, N, LINES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = self.lock();
-        f.debug_struct("WaitList").field("state", &*list).field("waiting", &list.len()).finish()
+        f.debug_struct("WaitList").field("state", &*list).field("waiting", &list.guard.waiting()).finish()
     }
 }
 
-impl<S: fmt::Debug, N> fmt::Debug for Locked<'_, S, N> {
+impl<S: fmt::Debug, N, const LINES: usize> fmt::Debug for Locked<'_, S, N, LINES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Locked").field("state", &self.guard.state).field("waiting", &self.len()).finish()
+        f.debug_struct("Locked")
+            .field("state", &self.guard.state)
+            .field("waiting", &self.guard.waiting())
+            .finish()
     }
 }

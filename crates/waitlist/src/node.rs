@@ -6,7 +6,7 @@ use crate::sync::UnsafeCell;
 
 /// A place in line, embedded in a pinned `Waiter`.
 ///
-/// Invariant: between `Queue::push_back` and the moment its slot says neither queued nor holds a value, the slot is
+/// Invariant: between `Queue::insert_after` and the moment its slot says neither queued nor holds a value, the slot is
 /// accessed only under the lock of the list that the node has joined. Before and after, only its owner accesses it,
 /// through `&mut Waiter`.
 pub(crate) struct Node<N> {
@@ -20,13 +20,15 @@ pub(crate) struct Slot<N> {
     prev: Option<NonNull<Node<N>>>,
     next: Option<NonNull<Node<N>>>,
     pub(crate) queued: bool,
+    /// Which of the list's lines it is in. It means something only while `queued`.
+    pub(crate) line: u8,
     pub(crate) waker: Option<Waker>,
     pub(crate) value: Option<N>,
 }
 
 impl<N> Node<N> {
     pub(crate) fn new() -> Self {
-        let slot = Slot { prev: None, next: None, queued: false, waker: None, value: None };
+        let slot = Slot { prev: None, next: None, queued: false, line: 0, waker: None, value: None };
         Self { slot: UnsafeCell::new(slot), _pin: PhantomPinned }
     }
 
@@ -37,6 +39,12 @@ impl<N> Node<N> {
     pub(crate) unsafe fn with<R>(&self, f: impl FnOnce(&mut Slot<N>) -> R) -> R {
         // SAFETY: the pointer is valid, and the caller vouches for exclusive access.
         self.slot.with_mut(|slot| f(unsafe { &mut *slot }))
+    }
+}
+
+impl<N> Slot<N> {
+    pub(crate) fn prev(&self) -> Option<NonNull<Node<N>>> {
+        self.prev
     }
 }
 
@@ -64,6 +72,10 @@ impl<N> Queue<N> {
         self.head
     }
 
+    pub(crate) fn back(&self) -> Option<NonNull<Node<N>>> {
+        self.tail
+    }
+
     /// # Safety
     ///
     /// The lock is held, and `node` is in this queue.
@@ -72,22 +84,28 @@ impl<N> Queue<N> {
         unsafe { node.as_ref().with(|slot| slot.next) }
     }
 
+    /// Puts `node` behind `prev`; with none, at the head.
+    ///
     /// # Safety
     ///
-    /// The lock is held, and `node` is in no queue. It stays alive and in place until it has been removed.
-    pub(crate) unsafe fn push_back(&mut self, node: NonNull<Node<N>>) {
-        let tail = self.tail.replace(node);
-        // SAFETY: as in `next`, for `node` by this function's contract and for the old tail as a member.
+    /// The lock is held, `prev` is in this queue and `node` in none. It stays alive and in place until it has been
+    /// removed.
+    pub(crate) unsafe fn insert_after(&mut self, prev: Option<NonNull<Node<N>>>, node: NonNull<Node<N>>) {
+        // SAFETY: as in `next`, for `node` by this function's contract and for its neighbours as members.
         unsafe {
+            let next = match prev {
+                Some(prev) => prev.as_ref().with(|slot| slot.next.replace(node)),
+                None => self.head.replace(node),
+            };
+            match next {
+                Some(next) => next.as_ref().with(|slot| slot.prev = Some(node)),
+                None => self.tail = Some(node),
+            }
             node.as_ref().with(|slot| {
-                slot.prev = tail;
-                slot.next = None;
+                slot.prev = prev;
+                slot.next = next;
                 slot.queued = true;
             });
-            match tail {
-                Some(tail) => tail.as_ref().with(|slot| slot.next = Some(node)),
-                None => self.head = Some(node),
-            }
         }
         self.len += 1;
     }

@@ -9,25 +9,25 @@ use crate::{
 };
 
 /// The list that a waiter has joined, if any.
-pub(crate) type Membership<S, N> = Option<Arc<Shared<S, N>>>;
+pub(crate) type Membership<S, N, const LINES: usize> = Option<Arc<Shared<S, N, LINES>>>;
 
 /// A place in line, kept inside a future: idle until [`enqueue`](crate::Locked::enqueue) puts it into a list.
 ///
 /// It needs pinning, since the list points at it. Dropping it takes it out of the list; its value is dropped with it,
 /// so a future whose value can stand for something granted asks [`leave`](crate::Locked::leave) first.
-pub struct Waiter<S, N> {
+pub struct Waiter<S, N, const LINES: usize = 1> {
     /// The list it has joined: set by `enqueue`, taken when the value comes back out. It keeps the list alive.
-    pub(crate) list: Membership<S, N>,
+    pub(crate) list: Membership<S, N, LINES>,
     pub(crate) node: Node<N>,
 }
 
 // SAFETY: the node's slot is reached only under the list's lock once it has joined a list, and through `&mut Waiter`
 // before that. What it shares with the lock's holders (value, state) is `Send`.
-unsafe impl<S: Send, N: Send> Send for Waiter<S, N> {}
+unsafe impl<S: Send, N: Send, const LINES: usize> Send for Waiter<S, N, LINES> {}
 // SAFETY: `&Waiter` gives access to nothing but whether `list` is set, which changes only through `&mut Waiter`.
-unsafe impl<S: Send, N: Send> Sync for Waiter<S, N> {}
+unsafe impl<S: Send, N: Send, const LINES: usize> Sync for Waiter<S, N, LINES> {}
 
-impl<S, N> Waiter<S, N> {
+impl<S, N, const LINES: usize> Waiter<S, N, LINES> {
     /// A waiter in no list.
     pub fn new() -> Self {
         Self { list: None, node: Node::new() }
@@ -40,20 +40,20 @@ impl<S, N> Waiter<S, N> {
     }
 
     /// Splits a pinned waiter into the handle of its list and its pinned node.
-    pub(crate) fn project(self: Pin<&mut Self>) -> (&mut Membership<S, N>, &Node<N>) {
+    pub(crate) fn project(self: Pin<&mut Self>) -> (&mut Membership<S, N, LINES>, &Node<N>) {
         // SAFETY: `list` is not structurally pinned, and the node is only handed out by shared reference.
         let this = unsafe { self.get_unchecked_mut() };
         (&mut this.list, &this.node)
     }
 }
 
-impl<S, N> Default for Waiter<S, N> {
+impl<S, N, const LINES: usize> Default for Waiter<S, N, LINES> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<S, N> Drop for Waiter<S, N> {
+impl<S, N, const LINES: usize> Drop for Waiter<S, N, LINES> {
     fn drop(&mut self) {
         if let Some(shared) = self.list.clone() {
             let list = WaitList::from_shared(shared);
@@ -65,7 +65,7 @@ impl<S, N> Drop for Waiter<S, N> {
     }
 }
 
-impl<S, N> fmt::Debug for Waiter<S, N> {
+impl<S, N, const LINES: usize> fmt::Debug for Waiter<S, N, LINES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter").field("idle", &self.is_idle()).finish()
     }

@@ -188,3 +188,59 @@ fn auto_traits() {
     // Ambiguous, and so an error, if the type were `Unpin`.
     <Waiter<(), ()> as NotUnpin<_>>::holds();
 }
+
+#[test]
+fn lines_share_the_lock_and_nothing_else() {
+    let list: WaitList<(), usize, 2> = WaitList::with_lines(());
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut waiters: Vec<_> = (0..4).map(|_| Box::pin(Waiter::new())).collect();
+    for (i, waiter) in waiters.iter_mut().enumerate() {
+        list.lock().line(i % 2).enqueue(waiter.as_mut(), i, cx);
+    }
+    let mut locked = list.lock();
+    assert_eq!((locked.line(0).len(), locked.line(1).len()), (2, 2));
+    assert_eq!(locked.leave(waiters[1].as_mut()), Some(Left::Queued(1)));
+    assert_eq!(locked.line(1).front().map(|(_, i)| *i), Some(3));
+    assert!(locked.line(1).pop_front().is_some());
+    assert!(locked.line(1).pop_front().is_none());
+    assert_eq!(locked.len(), 2);
+    assert_eq!(locked.poll_woken(waiters[3].as_mut(), cx), Poll::Ready(3));
+}
+
+#[test]
+fn a_waiter_can_be_put_ahead_of_others() {
+    let list = WaitList::new(());
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut waiters: Vec<_> = (0..6).map(|_| Box::pin(Waiter::new())).collect();
+    for (i, rank) in [5, 3, 5, 1, 3, 9].into_iter().enumerate() {
+        list.lock().line(0).enqueue_after(waiters[i].as_mut(), (rank, i), cx, |other, own| other.0 <= own.0);
+    }
+    let mut order = Vec::new();
+    let mut locked = list.lock();
+    while let Some(value) = locked.front().map(|(_, value)| *value) {
+        order.push(value);
+        assert!(locked.pop_front().is_some());
+    }
+    drop(locked);
+    assert_eq!(order, [(1, 3), (3, 1), (3, 4), (5, 0), (5, 2), (9, 5)]);
+}
+
+#[test]
+fn nudges_go_down_the_line_and_start_again_at_who_looked() {
+    let list = WaitList::new(());
+    let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(Waiter::new())).collect();
+    let (counts, wakers): (Vec<_>, Vec<_>) = (0..3).map(|_| counting()).unzip();
+    for (waiter, waker) in waiters.iter_mut().zip(&wakers) {
+        list.lock().enqueue(waiter.as_mut(), (), &mut Context::from_waker(waker));
+    }
+    let nudge = || list.lock().line(0).nudge_next().map(Waker::wake).is_some();
+    assert!(nudge() && nudge());
+    assert!(list.lock().is_nudged(waiters[0].as_mut()));
+    assert!(!list.lock().is_nudged(waiters[2].as_mut()));
+    // The head looks, finds nothing, and is the next to be nudged again.
+    assert!(list.lock().poll_woken(waiters[0].as_mut(), &mut Context::from_waker(&wakers[0])).is_pending());
+    assert!(nudge() && nudge());
+    assert!(!nudge(), "all have been");
+    assert_eq!(counts.iter().map(|count| count.get()).collect::<Vec<_>>(), [2, 1, 1]);
+    assert_eq!(list.lock().len(), 3);
+}

@@ -76,10 +76,10 @@ fn weigh(value: &Value, names: bool, depth: usize) -> u64 {
         Value::Object(object) => {
             let message = if object.contains_key("role") { 4 * PER_MESSAGE } else { 0 };
             object.iter().filter(|(key, _)| names || !is_structure(key)).fold(message, |sum, (key, value)| {
+                let own = if names { weigh_text(key) } else { 0 };
                 // What a tool was called with is data of any shape: its keys are text.
-                let names = names || key == "input" || key == "arguments";
-                let key = if names { weigh_text(key) } else { 0 };
-                sum.saturating_add(key).saturating_add(weigh(value, names, depth))
+                let inner = weigh(value, names || key == "input", depth);
+                sum.saturating_add(own).saturating_add(inner)
             })
         }
     }

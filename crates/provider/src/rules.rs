@@ -6,7 +6,7 @@ use Class::{Overloaded, QuotaSpent, RampLimited, RateLimited, Transient};
 use crate::{Class, Terminal, error_body::ErrorBody};
 
 /// Codes that decide whatever the status is.
-const CODES: [(&str, Class); 34] = [
+const CODES: &[(&str, Class)] = &[
     ("insufficient_quota", QuotaSpent),
     ("credit_balance_exhausted", QuotaSpent),
     ("organization_spend_limit_exceeded", QuotaSpent),
@@ -45,7 +45,7 @@ const CODES: [(&str, Class); 34] = [
 
 /// Wordings that decide where a status leaves room: (status, part of the message in lower case, class). The
 /// first that fits wins.
-const WORDINGS: [(u16, &str, Class); 26] = [
+const WORDINGS: &[(u16, &str, Class)] = &[
     // One request above a whole limit: it can never pass, however long it waits.
     (429, "request too large", Class::Terminal(Terminal::TooLarge)),
     (429, "acceleration", RampLimited),
@@ -76,7 +76,7 @@ const WORDINGS: [(u16, &str, Class); 26] = [
 ];
 
 /// The status a code stands for, for errors that come without one: inside a 200, or inside a stream.
-const IMPLIED: [(&str, u16); 26] = [
+const IMPLIED: &[(&str, u16)] = &[
     ("invalid_request_error", 400),
     ("invalid_request", 400),
     ("invalid_argument", 400),
@@ -97,6 +97,7 @@ const IMPLIED: [(&str, u16); 26] = [
     ("resource_exhausted", 429),
     ("unavailable", 503),
     ("service_unavailable", 503),
+    ("serviceunavailable", 503),
     ("service_unavailable_error", 503),
     ("api_error", 500),
     ("server_error", 500),
@@ -106,8 +107,8 @@ const IMPLIED: [(&str, u16); 26] = [
 ];
 
 /// A refused 403 that speaks of one of these concerns the key, not the request.
-const OF_THE_KEY: [&str; 8] =
-    ["api key", "api_key", "api-key", "credential", "account", "organization", "country", "suspended"];
+const OF_THE_KEY: &[&str] =
+    &["api key", "api_key", "api-key", "credential", "account", "organization", "country", "suspended"];
 
 /// The class of a refusal, whose body may be empty.
 ///

@@ -174,7 +174,8 @@ impl Raw {
         // Azure has sent limits of 0 and -1 for "unknown"; then what remains of them is unknown as well.
         let limit = self.limit.flatten().filter(|&limit| limit > 0);
         let remaining = self.remaining.filter(|_| self.limit.is_none() || limit.is_some());
-        let window = key.window.or_else(|| window(limit?, remaining?, self.reset?));
+        let shown = || window(limit?, remaining?, self.reset.filter(|_| key.fills_steadily)?);
+        let window = key.window.or_else(shown);
         let reset = self.reset.map(if key.fills_steadily { Reset::Full } else { Reset::Window });
         Signal { dimension: key.dimension, window, limit, remaining, reset }
     }

@@ -1,0 +1,129 @@
+//! What stays as it is: defaults, names, and what the types may be used for.
+
+use std::{fmt::Debug, time::Duration};
+
+use http::StatusCode;
+use outbound_provider::{
+    Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal, Signals, StreamItem, StreamReader,
+    Terminal, Truncated, Usage,
+};
+
+use crate::{headers, now};
+
+#[test]
+fn every_public_type_is_send_sync_unpin_and_debug() {
+    fn check<T: Send + Sync + Unpin + Debug + 'static>() {}
+    fn copy<T: Copy>() {}
+    fn error<T: std::error::Error>() {}
+    check::<(Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal)>();
+    check::<(Signals, StreamItem, StreamReader, Terminal, Truncated, Usage)>();
+    copy::<(Auth, Class, Dimension, Estimate, Provider, Reset, Signal, Signals, Terminal, Usage)>();
+    error::<Fault>();
+    error::<Truncated>();
+}
+
+#[test]
+fn the_defaults_are_those_of_the_docs() {
+    const OPENAI: Provider = Provider::openai();
+    let all = [OPENAI, Provider::anthropic(), Provider::openai_compatible(), Provider::http()];
+    assert_eq!(all.map(|p| p.name()), ["openai", "anthropic", "openai_compatible", "http"]);
+    let urls = [Some("https://api.openai.com/v1"), Some("https://api.anthropic.com/v1"), None, None];
+    assert_eq!(all.map(|p| p.base_url()), urls);
+    assert_eq!(all.map(|p| p.chat_path()), ["/chat/completions", "/messages", "/chat/completions", ""]);
+    assert_eq!(all.map(|p| p.auth()), [Auth::Bearer, Auth::Header("x-api-key"), Auth::Bearer, Auth::Bearer]);
+    let keys = [Some("OPENAI_API_KEY"), Some("ANTHROPIC_API_KEY"), Some("OPENAI_API_KEY"), None];
+    assert_eq!(all.map(|p| p.key_env()), keys);
+    let none: &[(&str, &str)] = &[];
+    assert_eq!(all.map(|p| p.default_headers()), [none, &[("anthropic-version", "2023-06-01")], none, none]);
+    for provider in all {
+        assert!(!provider.documents_idempotency());
+        assert!(provider.with_documented_idempotency().documents_idempotency());
+        assert!(provider.default_headers().iter().all(|(name, _)| *name == name.to_ascii_lowercase()));
+    }
+}
+
+#[test]
+fn the_names_of_classes_are_stable() {
+    let names = [
+        (Class::RateLimited, "rate_limited", true),
+        (Class::RampLimited, "ramp_limited", true),
+        (Class::Overloaded, "overloaded", true),
+        (Class::Transient, "transient", true),
+        (Class::Ambiguous, "ambiguous", true),
+        (Class::StreamBroken, "stream_broken", true),
+        (Class::QuotaSpent, "quota_spent", false),
+        (Class::Terminal(Terminal::BadRequest), "bad_request", false),
+        (Class::Terminal(Terminal::Auth), "auth", false),
+        (Class::Terminal(Terminal::Forbidden), "forbidden", false),
+        (Class::Terminal(Terminal::NotFound), "not_found", false),
+        (Class::Terminal(Terminal::TooLarge), "too_large", false),
+        (Class::Terminal(Terminal::ContextLength), "context_length", false),
+        (Class::Terminal(Terminal::ContentFilter), "content_filter", false),
+        (Class::Terminal(Terminal::Unexpected), "unexpected", false),
+    ];
+    for (class, name, retryable) in names {
+        assert_eq!((class.as_str(), class.is_retryable()), (name, retryable));
+        assert_eq!(Fault::new(class).is_retryable(), retryable);
+    }
+}
+
+#[test]
+fn a_fault_says_what_happened_in_one_line() {
+    let body = br#"{"error":{"message":"Slow\ndown","code":"rate_limit_exceeded"}}"#;
+    let told = headers(&[("retry-after", "2")]);
+    let fault = Provider::openai().classify(StatusCode::TOO_MANY_REQUESTS, &told, body, now());
+    assert_eq!(fault.to_string(), "rate limited (rate_limit_exceeded), told to wait 2s: Slow down");
+    assert_eq!(Fault::new(Class::Overloaded).to_string(), "provider overloaded");
+    assert_eq!(fault.wait, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn no_key_that_a_server_echoes_is_shown() {
+    let canary = "CANARY0123456789";
+    let echoes = [
+        format!("Incorrect API key provided: sk-{canary}. Find yours in the settings."),
+        format!("Incorrect API key provided: \\\"sk-proj-{canary}\\\""),
+        format!("bad token Bearer {canary}"),
+        format!("bad token bearer\\t{canary}"),
+        format!("GET https://api.example.com/v1/models?key={canary} failed"),
+        format!("cannot reach https://user:{canary}@api.example.com/v1"),
+        format!("key=AIza{canary} is not valid"),
+        format!("(gsk_{canary})"),
+        format!("api_key={canary}"),
+        format!("x:hf_{canary}"),
+    ];
+    for echo in echoes {
+        let bodies = [
+            format!(r#"{{"error":{{"message":"{echo}","code":"sk-{canary}"}}}}"#),
+            format!(r#"{{"error":"{echo}"}}"#),
+            echo.replace("\\t", "\t").replace('\\', ""),
+        ];
+        for body in bodies {
+            for provider in [Provider::openai(), Provider::http()] {
+                let fault =
+                    provider.classify(StatusCode::UNAUTHORIZED, &headers(&[]), body.as_bytes(), now());
+                assert!(!format!("{fault} {fault:?} {fault:#?}").contains(canary), "{body}: {fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ordinary_words_are_left_alone() {
+    let text = "A risk-free task, see https://example.com/docs/key-value?x (sk-1, half_full, eyJ, key-value)";
+    let body = format!(r#"{{"error":"{text}"}}"#);
+    let fault = Provider::openai().classify(StatusCode::BAD_REQUEST, &headers(&[]), body.as_bytes(), now());
+    assert_eq!(fault.message, Some(text.replace("?x", "?[redacted]")));
+}
+
+#[test]
+fn messages_and_codes_are_bounded() {
+    let long = "é".repeat(100_000);
+    let body = format!(r#"{{"error":{{"message":"{long}","code":"{long}"}}}}"#);
+    let fault = Provider::openai().classify(StatusCode::BAD_REQUEST, &headers(&[]), body.as_bytes(), now());
+    assert_eq!(fault.message.map(|message| message.len()), Some(2_048));
+    assert_eq!(fault.code.map(|code| code.len()), Some(64));
+    let huge = format!(r#"{{"error":{{"message":"{}"}}}}"#, "x".repeat(2 << 20));
+    let fault = Provider::openai().classify(StatusCode::BAD_REQUEST, &headers(&[]), huge.as_bytes(), now());
+    assert_eq!((fault.class, fault.message), (Class::Terminal(Terminal::BadRequest), None));
+}

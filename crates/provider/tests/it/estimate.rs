@@ -1,0 +1,121 @@
+use outbound_provider::Provider;
+use serde_json::{Value, json};
+
+fn input(body: &Value) -> u64 {
+    Provider::openai().estimate(body).input
+}
+
+fn output(body: &Value) -> (u64, bool) {
+    let estimate = Provider::anthropic().estimate(body);
+    (estimate.output, estimate.output_stated)
+}
+
+fn prompt(text: &str) -> u64 {
+    input(&json!({ "prompt": text }))
+}
+
+#[test]
+fn text_counts_by_the_length_of_its_characters() {
+    for (text, tokens) in [
+        ("", 0),
+        ("a", 1),
+        ("abcd", 1),
+        ("abcde", 2),
+        ("да", 1),
+        ("日本語", 3),
+        ("🦀", 2),
+        ("a日", 2),
+        ("é\u{301}", 1),
+    ] {
+        assert_eq!(prompt(text), tokens, "{text:?}");
+    }
+}
+
+#[test]
+fn messages_system_prompts_tools_and_parts() {
+    let message = json!({"role": "user", "content": "abcdefgh"});
+    assert_eq!(input(&json!({ "messages": [message] })), 4 + 2);
+    assert_eq!(input(&json!({ "messages": [message, message] })), 12);
+    assert_eq!(input(&json!({ "system": "abcd", "messages": [message] })), 7);
+    assert_eq!(input(&json!({ "system": [{"type": "text", "text": "abcd"}] })), 1);
+    let parts = json!({"role": "user", "content": [{"type": "text", "text": "abcdefgh"}]});
+    assert_eq!(input(&json!({ "messages": [parts] })), 6);
+    let tools = json!({"tools": [{"name": "look", "description": "find"}]});
+    // Of a schema the keys are text as well: 4 + 4 + 11 + 4 letters.
+    assert_eq!(input(&tools), 6);
+    let called = json!({"messages": [{"role": "assistant", "content": [
+        {"type": "tool_use", "id": "toolu_0123456789", "name": "look", "input": {"city": "Rome"}}]}]});
+    assert_eq!(input(&called), 4 + 3);
+    assert_eq!(input(&json!({ "instructions": "abcd", "input": "abcd" })), 2);
+}
+
+#[test]
+fn media_count_a_flat_sum_and_not_their_bytes() {
+    let base64 = "A".repeat(1 << 20);
+    let parts = [
+        json!({"type": "image_url", "image_url": {"url": base64}}),
+        json!({"type": "image", "source": {"type": "base64", "data": base64}}),
+        json!({"type": "input_image", "image_url": base64}),
+        json!({"type": "input_audio", "input_audio": {"data": base64}}),
+        json!({"type": "file", "file": {"file_data": base64}}),
+        json!({"type": "document", "source": {"data": base64}}),
+    ];
+    for part in parts {
+        assert_eq!(input(&json!({"messages": [{"role": "user", "content": [part]}]})), 1_004);
+    }
+}
+
+#[test]
+fn tokens_given_as_numbers_count_one_each() {
+    assert_eq!(input(&json!({"input": [[1, 2, 3], [4, 5]]})), 5);
+    assert_eq!(input(&json!({"input": ["abcd", "efgh"]})), 2);
+}
+
+#[test]
+fn the_output_is_the_requests_own_maximum_or_a_default() {
+    let message = json!([{"role": "user", "content": "hi"}]);
+    let cases = [
+        (json!({ "messages": message, "max_tokens": 400 }), (400, true)),
+        (json!({ "messages": message, "max_completion_tokens": 300, "max_tokens": 400 }), (300, true)),
+        (json!({ "input": "hi", "max_output_tokens": 200 }), (200, true)),
+        (json!({ "messages": message }), (1_024, false)),
+        (json!({ "messages": message, "max_tokens": null }), (1_024, false)),
+        (json!({ "messages": message, "max_tokens": -1 }), (1_024, false)),
+        (json!({ "messages": message, "n": 3 }), (3_072, false)),
+        (json!({ "messages": message, "n": 3, "best_of": 5, "max_tokens": 10 }), (50, true)),
+        (json!({ "messages": message, "n": 0, "max_tokens": 10 }), (10, true)),
+        (json!({ "messages": message, "n": u64::MAX, "max_tokens": u64::MAX }), (u64::MAX, true)),
+        (json!({ "input": "hi", "model": "text-embedding-3-small" }), (0, true)),
+        (json!({ "input": "hi", "model": "x", "encoding_format": "float" }), (0, true)),
+        (json!({ "input": "hi", "model": "gpt-x" }), (1_024, false)),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(output(&body), expected, "{body}");
+    }
+}
+
+#[test]
+fn odd_shapes_cost_what_can_be_seen_of_them() {
+    for body in [json!(null), json!(3), json!("text"), json!([]), json!([{"messages": "x"}])] {
+        let estimate = Provider::openai().estimate(&body);
+        assert_eq!((estimate.input, estimate.output), (0, 0), "{body}");
+    }
+    for messages in [json!(null), json!({}), json!([null]), json!([[]]), json!({"role": []})] {
+        assert!(input(&json!({ "messages": messages })) <= 4, "{messages}");
+    }
+}
+
+#[test]
+fn a_bottomless_body_ends() {
+    let mut messages = json!("abcd");
+    for _ in 0..100_000 {
+        messages = Value::Array(vec![messages]);
+    }
+    let mut body = Value::Object([("messages".to_owned(), messages)].into_iter().collect());
+    assert_eq!(input(&body), 0);
+    // Dropping it whole would recurse as deep, so it is taken apart.
+    let mut rest = body["messages"].take();
+    while let Value::Array(items) = &mut rest {
+        rest = items.pop().unwrap_or_default();
+    }
+}

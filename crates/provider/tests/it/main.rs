@@ -1,0 +1,31 @@
+//! Public behaviour of `outbound-provider`.
+
+mod contract;
+mod estimate;
+mod never_panics;
+mod replies;
+mod signals;
+mod stream;
+mod success;
+mod waits;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// 2026-11-22T10:00:00Z, a Sunday.
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_795_341_600)
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = list.iter().map(|(name, value)| {
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
+        (HeaderName::from_static(name), value)
+    });
+    pairs.collect()
+}

@@ -1,0 +1,155 @@
+//! What each provider sends, and what it means: `replies.txt`, and what a table cannot say.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use outbound_provider::Provider;
+
+use crate::{headers, now};
+
+/// One line of the table.
+struct Row<'a> {
+    line: &'a str,
+    provider: Provider,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: &'a str,
+    class: &'a str,
+    wait: Option<Duration>,
+    stop: bool,
+}
+
+fn rows() -> Vec<Row<'static>> {
+    let mut provider = None;
+    let mut rows = Vec::new();
+    for line in include_str!("replies.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if let Some((name, _)) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
+            provider = Some(match name {
+                "openai" => Provider::openai(),
+                "anthropic" => Provider::anthropic(),
+                "openai_compatible" => Provider::openai_compatible(),
+                "http" => Provider::http(),
+                other => panic!("no provider {other}"),
+            });
+            continue;
+        }
+        let columns: Vec<&str> =
+            line.splitn(6, " | ").map(|text| if text == "-" { "" } else { text }).collect();
+        let [status, class, wait, stop, list, body] = columns[..] else { panic!("six columns: {line}") };
+        let pairs = list.split("; ").filter_map(|header| header.split_once(": "));
+        let header = |(name, value): (&str, &str)| -> (HeaderName, HeaderValue) {
+            (name.parse().expect("a name"), value.parse().expect("a value"))
+        };
+        rows.push(Row {
+            line,
+            provider: provider.expect("a provider's section"),
+            status: status.parse().expect("a status"),
+            headers: pairs.map(header).collect(),
+            body,
+            class,
+            wait: (!wait.is_empty())
+                .then(|| Duration::from_secs_f64(wait.parse::<f64>().expect("a wait") / 1e3)),
+            stop: stop == "stop",
+        });
+    }
+    rows
+}
+
+#[test]
+fn every_reply_means_what_the_table_says() {
+    let rows = rows();
+    assert!(rows.len() >= 100, "{}", rows.len());
+    for row in rows {
+        let fault = row.provider.classify(row.status, &row.headers, row.body.as_bytes(), now());
+        let told = (fault.class.as_str(), fault.wait, fault.scope_stop);
+        assert_eq!(told, (row.class, row.wait, row.stop), "{}: {}", row.provider.name(), row.line);
+    }
+}
+
+/// An error inside a success, or inside a stream, means what it would have meant in time to have a status. Where
+/// the body names neither that nor a code that stands for one, it may pass.
+#[test]
+fn the_same_error_inside_a_200_has_the_same_class() {
+    let mut same = 0;
+    for row in rows() {
+        let told_by_headers = !row.headers.is_empty() || row.provider == Provider::http();
+        if told_by_headers || row.status.is_success() || !row.body.contains("\"error\"") {
+            continue;
+        }
+        let mut stream = row.provider.stream();
+        let inside = [
+            row.provider.check_body(&HeaderMap::new(), row.body.as_bytes(), now()).map(drop).unwrap_err(),
+            stream.feed("", row.body).unwrap_err(),
+        ];
+        for fault in inside {
+            let class = fault.class.as_str();
+            assert!(
+                class == row.class || matches!(class, "transient" | "bad_request"),
+                "{}: {fault:?}",
+                row.line
+            );
+            same += usize::from(class == row.class);
+        }
+        assert!(stream.finish().is_err());
+    }
+    assert!(same >= 120, "{same}");
+}
+
+#[test]
+fn the_code_and_message_come_along() {
+    let cases = [
+        (
+            r#"{"error":{"message":"Rate limit\n reached","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            Some("rate_limit_exceeded"),
+            Some("Rate limit reached"),
+        ),
+        (
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"m"}}"#,
+            Some("rate_limit_error"),
+            Some("m"),
+        ),
+        (
+            r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#,
+            Some("RESOURCE_EXHAUSTED"),
+            Some("m"),
+        ),
+        (r#"{"error":"busy"}"#, None, Some("busy")),
+        (r#"{"error":"rate_limited","message":"busy"}"#, Some("rate_limited"), Some("busy")),
+        (r#"{"detail":"Not Found"}"#, None, Some("Not Found")),
+        (r#"{"detail":[{"msg":"Field required"}]}"#, None, Some("Field required")),
+        ("upstream connect error", None, Some("upstream connect error")),
+        ("<html>no</html>", None, None),
+        ("", None, None),
+        ("[]", None, None),
+        ("null", None, None),
+        ("{}", None, None),
+    ];
+    for (body, code, message) in cases {
+        let fault =
+            Provider::openai().classify(StatusCode::TOO_MANY_REQUESTS, &headers(&[]), body.as_bytes(), now());
+        assert_eq!((fault.code.as_deref(), fault.message.as_deref()), (code, message), "{body}");
+    }
+}
+
+#[test]
+fn the_servers_word_on_retrying_overrides_the_class() {
+    let fault = |status: u16, word: &str, body: &str| {
+        let status = StatusCode::from_u16(status).unwrap();
+        Provider::openai().classify(status, &headers(&[("x-should-retry", word)]), body.as_bytes(), now())
+    };
+    assert!(fault(400, "true", "").is_retryable());
+    assert!(!fault(500, "false", "").is_retryable());
+    assert!(fault(500, "perhaps", "").is_retryable());
+    assert!(!fault(400, "", "").is_retryable());
+    // Whatever it says, a refused key stays refused.
+    assert!(!fault(401, "true", "").is_retryable());
+    assert!(!fault(429, "true", r#"{"error":{"code":"insufficient_quota"}}"#).is_retryable());
+}
+
+#[test]
+fn a_prompt_quoted_in_a_refusal_is_no_hint() {
+    let body = br#"{"error":{"message":"Invalid prompt: 'try again in 3 days'","code":"invalid_prompt"}}"#;
+    let fault = Provider::openai().classify(StatusCode::BAD_REQUEST, &headers(&[]), body, now());
+    assert_eq!(fault.wait, None);
+}

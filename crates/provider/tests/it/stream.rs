@@ -1,0 +1,489 @@
+//! Streams: is the end proved, and is the whole equal to the reply without a stream?
+
+use outbound_provider::{Class, Fault, Provider, StreamItem, StreamReader, Terminal};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Feeds events, each a name and JSON or text, and collects what they bring.
+fn feed(reader: &mut StreamReader, events: &[(&str, Value)]) -> Result<Vec<StreamItem>, Fault> {
+    let text = |data: &Value| data.as_str().map_or_else(|| data.to_string(), str::to_owned);
+    events.iter().map(|(name, data)| reader.feed(name, &text(data))).collect()
+}
+
+fn openai(events: &[Value]) -> (StreamReader, Result<Vec<StreamItem>, Fault>) {
+    let mut reader = Provider::openai().stream();
+    let events: Vec<_> = events.iter().map(|event| ("", event.clone())).collect();
+    let items = feed(&mut reader, &events);
+    (reader, items)
+}
+
+fn delta(delta: Value) -> Value {
+    json!({"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m",
+        "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]})
+}
+
+fn finish(reason: &str) -> Value {
+    json!({"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+}
+
+fn text(text: &str) -> StreamItem {
+    StreamItem::Delta(text.to_owned())
+}
+
+use StreamItem::{Finished, Nothing};
+
+#[test]
+fn openai_chunks_make_the_reply_without_a_stream() {
+    let events = [
+        delta(json!({"role": "assistant", "content": "", "refusal": null})),
+        delta(json!({"content": "Hel"})),
+        delta(json!({"content": "lo"})),
+        finish("stop"),
+        json!({"id": "c1", "object": "chat.completion.chunk", "choices": [],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}),
+        json!("[DONE]"),
+    ];
+    let (reader, items) = openai(&events);
+    assert_eq!(items, Ok(vec![Nothing, text("Hel"), text("lo"), Nothing, Nothing, Finished]));
+    assert_eq!(reader.text(), "Hello");
+    assert_eq!(reader.usage().map(|usage| (usage.input, usage.output)), Some((9, 2)));
+    let expected = json!({"id": "c1", "object": "chat.completion", "created": 7, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello", "refusal": null},
+            "logprobs": null, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}});
+    assert_eq!(reader.finish(), Ok(expected));
+}
+
+#[test]
+fn openai_calls_of_tools_are_put_together_by_index() {
+    let call = |call: Value| delta(json!({ "tool_calls": [call] }));
+    let events = [
+        delta(json!({"role": "assistant", "content": null})),
+        call(
+            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "look", "arguments": ""}}),
+        ),
+        call(
+            json!({"index": 1, "id": "b", "type": "function", "function": {"name": "find", "arguments": "{"}}),
+        ),
+        call(json!({"index": 0, "function": {"arguments": "{\"x\":"}})),
+        call(json!({"index": 1, "function": {"arguments": "}"}})),
+        // Some servers repeat id, type and name with every piece.
+        call(
+            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "look", "arguments": "1}"}}),
+        ),
+        finish("tool_calls"),
+    ];
+    let (reader, items) = openai(&events);
+    assert_eq!(items.unwrap()[1..6], [const { StreamItem::Delta(String::new()) }; 5]);
+    let message = &reader.finish().unwrap()["choices"][0]["message"];
+    let expected = json!({"role": "assistant", "content": null, "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{\"x\":1}"}},
+        {"id": "b", "type": "function", "function": {"name": "find", "arguments": "{}"}}]});
+    assert_eq!(message, &expected);
+}
+
+#[test]
+fn calls_without_an_index_begin_with_an_id() {
+    let call = |call: Value| delta(json!({ "tool_calls": [call] }));
+    let events = [
+        call(json!({"id": "a", "function": {"name": "one", "arguments": "{"}})),
+        call(json!({"function": {"arguments": "}"}})),
+        call(json!({"id": "b", "function": {"name": "two", "arguments": "{}"}})),
+        json!("[DONE]"),
+    ];
+    let calls = openai(&events).0.finish().unwrap()["choices"][0]["message"]["tool_calls"].take();
+    let expected = json!([{"id": "a", "function": {"name": "one", "arguments": "{}"}},
+        {"id": "b", "function": {"name": "two", "arguments": "{}"}}]);
+    assert_eq!(calls, expected);
+}
+
+#[test]
+fn openai_choices_are_kept_apart_and_in_order() {
+    let piece = |index: u64, text: &str| json!({"choices": [{"index": index, "delta": {"content": text}}]});
+    let end = |index: u64| json!({"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]});
+    let (mut reader, _) = openai(&[piece(1, "b"), piece(0, "a"), piece(1, "B"), end(1)]);
+    assert!(!reader.is_complete(), "choice 0 has not ended");
+    assert_eq!(feed(&mut reader, &[("", end(0))]), Ok(vec![Nothing]));
+    assert!(reader.is_complete());
+    assert_eq!(reader.text(), "a");
+    let body = reader.finish().unwrap();
+    assert_eq!(body["choices"][0]["message"]["content"], "a");
+    assert_eq!(body["choices"][1]["message"]["content"], "bB");
+    assert_eq!(body["choices"][1]["index"], 1);
+}
+
+#[test]
+fn openai_probabilities_reasoning_and_plain_completions() {
+    let chunk = |text: &str| {
+        json!({"choices": [{"index": 0, "delta": {"content": text},
+            "logprobs": {"content": [{"token": text}], "refusal": null}}]})
+    };
+    let body = openai(&[chunk("a"), chunk("b"), finish("stop")]).0.finish().unwrap();
+    assert_eq!(body["choices"][0]["logprobs"]["content"], json!([{"token": "a"}, {"token": "b"}]));
+
+    let thought = |text: &str| delta(json!({ "reasoning_content": text }));
+    let (reader, items) =
+        openai(&[thought("hm"), thought("m"), delta(json!({"content": "so"})), finish("stop")]);
+    assert_eq!(items, Ok(vec![text(""), text(""), text("so"), Nothing]));
+    assert_eq!(reader.finish().unwrap()["choices"][0]["message"]["reasoning_content"], "hmm");
+
+    let piece = |text: &str| json!({"object": "text_completion", "choices": [{"index": 0, "text": text}]});
+    let (reader, items) = openai(&[piece("on"), piece("ce"), json!("[DONE]")]);
+    assert_eq!(items, Ok(vec![text("on"), text("ce"), Finished]));
+    let body = reader.finish().unwrap();
+    assert_eq!((&body["object"], &body["choices"][0]["text"]), (&json!("text_completion"), &json!("once")));
+}
+
+#[test]
+fn mistrals_content_is_parts_first_and_text_then() {
+    let thinking = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]);
+    let events = [
+        delta(json!({"role": "assistant", "content": ""})),
+        delta(json!({ "content": thinking })),
+        delta(json!({"content": "so"})),
+        delta(json!({"content": "!"})),
+        finish("stop"),
+    ];
+    let (reader, items) = openai(&events);
+    assert_eq!(items, Ok(vec![Nothing, text(""), text("so"), text("!"), Nothing]));
+    assert_eq!(reader.text(), "so!");
+    let expected = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "so!"}]);
+    assert_eq!(reader.finish().unwrap()["choices"][0]["message"]["content"], expected);
+}
+
+#[test]
+fn the_end_is_proved_by_a_marker_or_a_reason_and_by_nothing_else() {
+    let begun = delta(json!({"content": "Hel"}));
+    let complete = |events: &[Value]| openai(events).0.finish().is_ok();
+    assert!(complete(&[begun.clone(), json!("[DONE]")]));
+    assert!(complete(&[begun.clone(), finish("stop")]));
+    assert!(complete(&[begun.clone(), finish("length"), json!("[DONE]")]));
+    assert!(!complete(&[]));
+    assert!(!complete(std::slice::from_ref(&begun)));
+    assert!(!complete(&[begun.clone(), finish("")]));
+    assert!(!complete(&[begun, json!({"choices": [], "usage": {"prompt_tokens": 1}})]));
+    assert!(!complete(&[json!("[DONE]")]), "a marker after nothing proves nothing");
+}
+
+#[test]
+fn a_cut_stream_keeps_what_arrived() {
+    let (reader, _) =
+        openai(&[delta(json!({"role": "assistant"})), delta(json!({"content": "half an ans"}))]);
+    let cut = reader.finish().unwrap_err();
+    assert_eq!(cut.class(), Class::StreamBroken);
+    assert_eq!(cut.text, "half an ans");
+    assert_eq!(cut.body["choices"][0]["message"]["content"], "half an ans");
+    assert_eq!(cut.body["choices"][0]["finish_reason"], Value::Null);
+    assert_eq!(cut.to_string(), "the stream ended without its end marker, after 11 bytes of text");
+}
+
+#[test]
+fn after_the_end_marker_nothing_is_read() {
+    let mut reader = Provider::openai().stream();
+    let events =
+        [("", delta(json!({"content": "a"}))), ("", json!("[DONE]")), ("", delta(json!({"content": "b"})))];
+    assert_eq!(feed(&mut reader, &events), Ok(vec![text("a"), Finished, Nothing]));
+    assert_eq!(reader.feed("error", "late"), Ok(Nothing));
+    assert_eq!(reader.text(), "a");
+}
+
+#[test]
+fn an_error_in_the_stream_has_the_class_of_its_status() {
+    let cases = [
+        (
+            "",
+            json!({"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}),
+            Class::Overloaded,
+        ),
+        ("", json!({"error": {"message": "m", "code": 429}}), Class::RateLimited),
+        ("", json!({"error": {"message": "m", "type": "insufficient_quota"}}), Class::QuotaSpent),
+        ("", json!({"error": {"message": "m", "type": "server_error"}}), Class::Transient),
+        ("", json!({"error": "ran out of memory"}), Class::Transient),
+        ("", json!([{"error": {"code": 503, "status": "UNAVAILABLE"}}]), Class::Overloaded),
+        ("", json!({"object": "error", "message": "m", "code": 400}), Class::Terminal(Terminal::BadRequest)),
+        ("", json!({"type": "error", "code": "rate_limit_exceeded", "message": "m"}), Class::RateLimited),
+        ("error", json!({"message": "no word of its kind"}), Class::Transient),
+        ("error", json!("upstream gone"), Class::Transient),
+        // OpenRouter: inside a choice.
+        (
+            "",
+            json!({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error",
+            "error": {"code": 502, "message": "Provider disconnected"}}]}),
+            Class::Transient,
+        ),
+        (
+            "",
+            json!({"error": {"code": 502, "message": "m"}, "choices": [{"index": 0, "delta": {"content": ""},
+            "finish_reason": "error"}]}),
+            Class::Transient,
+        ),
+    ];
+    for (name, data, class) in cases {
+        let (mut reader, _) = openai(&[delta(json!({"content": "so far"}))]);
+        let fault = feed(&mut reader, &[(name, data.clone())]).unwrap_err();
+        assert_eq!(fault.class, class, "{data}");
+        assert_eq!(reader.text(), "so far");
+        assert_eq!(reader.finish().unwrap_err().text, "so far", "{data}");
+    }
+}
+
+#[test]
+fn a_wait_inside_the_stream_is_told_and_never_taken_from_a_date() {
+    let told = json!({"error": {"code": 429, "message": "Please try again in 599ms."}});
+    let fault = openai(&[told]).1.unwrap_err();
+    assert_eq!(fault.wait, Some(std::time::Duration::from_millis(599)));
+    let date =
+        json!({"error": {"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "1795341660000"}}}});
+    assert_eq!(openai(&[date]).1.unwrap_err().wait, None);
+}
+
+#[test]
+fn what_is_not_of_the_format_breaks_the_stream() {
+    for data in ["{\"choices\":[{\"delta\"", "hello", "3", "null", "[]", "\"text\"", "{}{}"] {
+        for provider in [Provider::openai(), Provider::anthropic()] {
+            let mut reader = provider.stream();
+            assert_eq!(reader.feed("", data).unwrap_err().class, Class::StreamBroken, "{data}");
+            assert!(reader.finish().is_err());
+        }
+    }
+    let mut reader = Provider::anthropic().stream();
+    let orphan = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#;
+    assert_eq!(reader.feed("", orphan).unwrap_err().class, Class::StreamBroken);
+    assert_eq!(reader.feed("", r#"{"type":"message_stop"}"#).unwrap_err().class, Class::StreamBroken);
+}
+
+#[test]
+fn empty_and_unknown_events_bring_nothing() {
+    for (name, data) in
+        [("", ""), ("", " \n"), ("", "{}"), ("ping", r#"{"type":"ping"}"#), ("new", r#"{"type":"new"}"#)]
+    {
+        for provider in [Provider::openai(), Provider::anthropic()] {
+            assert_eq!(provider.stream().feed(name, data), Ok(Nothing), "{name} {data}");
+        }
+    }
+}
+
+/// The events of an answer with a thought, a text with a citation, and a call of a tool.
+fn anthropic_events() -> Vec<(&'static str, Value)> {
+    let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta =
+        |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let stop = |index: u64| json!({"type": "content_block_stop", "index": index});
+    vec![
+        (
+            "message_start",
+            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message",
+            "role": "assistant", "content": [], "model": "claude", "stop_reason": null, "stop_sequence": null,
+            "usage": {"input_tokens": 25, "cache_read_input_tokens": 5, "output_tokens": 1}}}),
+        ),
+        ("content_block_start", block(0, json!({"type": "thinking", "thinking": "", "signature": ""}))),
+        ("ping", json!({"type": "ping"})),
+        ("content_block_delta", delta(0, json!({"type": "thinking_delta", "thinking": "h"}))),
+        ("content_block_delta", delta(0, json!({"type": "thinking_delta", "thinking": "m"}))),
+        ("content_block_delta", delta(0, json!({"type": "signature_delta", "signature": "S="}))),
+        ("content_block_stop", stop(0)),
+        ("content_block_start", block(1, json!({"type": "text", "text": ""}))),
+        ("content_block_delta", delta(1, json!({"type": "text_delta", "text": "Hel"}))),
+        ("content_block_delta", delta(1, json!({"type": "text_delta", "text": "lo"}))),
+        ("content_block_delta", delta(1, json!({"type": "citations_delta", "citation": {"title": "t"}}))),
+        ("content_block_stop", stop(1)),
+        (
+            "content_block_start",
+            block(2, json!({"type": "tool_use", "id": "t1", "name": "look", "input": {}})),
+        ),
+        ("content_block_delta", delta(2, json!({"type": "input_json_delta", "partial_json": ""}))),
+        (
+            "content_block_delta",
+            delta(2, json!({"type": "input_json_delta", "partial_json": "{\"city\": \"Ro"})),
+        ),
+        ("content_block_delta", delta(2, json!({"type": "input_json_delta", "partial_json": "me\"}"}))),
+        ("content_block_stop", stop(2)),
+        (
+            "message_delta",
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null},
+            "usage": {"output_tokens": 15, "cache_read_input_tokens": null}}),
+        ),
+        ("message_stop", json!({"type": "message_stop"})),
+    ]
+}
+
+fn anthropic_body() -> Value {
+    json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude",
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "S="},
+            {"type": "text", "text": "Hello", "citations": [{"title": "t"}]},
+            {"type": "tool_use", "id": "t1", "name": "look", "input": {"city": "Rome"}}],
+        "stop_reason": "tool_use", "stop_sequence": null,
+        "usage": {"input_tokens": 25, "cache_read_input_tokens": 5, "output_tokens": 15}})
+}
+
+#[test]
+fn anthropic_events_make_the_reply_without_a_stream() {
+    let mut reader = Provider::anthropic().stream();
+    let items = feed(&mut reader, &anthropic_events()).unwrap();
+    let texts: String = items
+        .iter()
+        .filter_map(|item| if let StreamItem::Delta(t) = item { Some(&**t) } else { None })
+        .collect();
+    assert_eq!((texts.as_str(), reader.text().as_str()), ("Hello", "Hello"));
+    assert_eq!(items.last(), Some(&Finished));
+    assert_eq!(reader.usage().map(|usage| (usage.input, usage.output, usage.cached)), Some((30, 15, 5)));
+    assert_eq!(reader.finish(), Ok(anthropic_body()));
+}
+
+#[test]
+fn names_of_events_may_be_missing() {
+    let mut reader = Provider::anthropic().stream();
+    let nameless: Vec<_> = anthropic_events().into_iter().map(|(_, data)| ("", data)).collect();
+    feed(&mut reader, &nameless).unwrap();
+    assert_eq!(reader.finish(), Ok(anthropic_body()));
+}
+
+#[test]
+fn anthropic_is_complete_at_its_last_event_and_not_before() {
+    let events = anthropic_events();
+    for end in 0..events.len() {
+        let mut reader = Provider::anthropic().stream();
+        feed(&mut reader, &events[..end]).unwrap();
+        assert!(!reader.is_complete(), "after {end} events");
+        // The input is known, and to be paid, from the first event on.
+        assert_eq!(reader.usage().map(|usage| usage.input), (end > 0).then_some(30));
+        assert_eq!(
+            reader.finish().unwrap_err().text,
+            ["", "Hel", "Hello"][usize::from(end > 8) + usize::from(end > 9)]
+        );
+    }
+}
+
+#[test]
+fn an_input_cut_by_the_maximum_stays_text() {
+    let mut events = anthropic_events();
+    events.remove(15);
+    let mut reader = Provider::anthropic().stream();
+    feed(&mut reader, &events).unwrap();
+    assert_eq!(reader.finish().unwrap()["content"][2]["input"], "{\"city\": \"Ro");
+}
+
+#[test]
+fn overload_after_the_200_is_overload() {
+    let mut reader = Provider::anthropic().stream();
+    feed(&mut reader, &anthropic_events()[..10]).unwrap();
+    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let fault = reader.feed("error", error).unwrap_err();
+    assert_eq!((fault.class, fault.code.as_deref()), (Class::Overloaded, Some("overloaded_error")));
+    assert_eq!(reader.finish().unwrap_err().text, "Hello");
+}
+
+#[test]
+fn openai_responses_end_with_the_whole_response() {
+    let created = json!({"type": "response.created", "sequence_number": 0, "response": {"id": "r1", "status": "in_progress", "error": null}});
+    let piece = |text: &str| json!({"type": "response.output_text.delta", "delta": text});
+    let whole = json!({"id": "r1", "status": "completed", "error": null, "output": [],
+        "usage": {"input_tokens": 3, "output_tokens": 4}});
+    let done = json!({"type": "response.completed", "response": whole});
+    let call = json!({"type": "response.function_call_arguments.delta", "delta": "{}"});
+    let (reader, items) = openai(&[created.clone(), piece("a"), call, piece("b"), done]);
+    assert_eq!(items, Ok(vec![Nothing, text("a"), text(""), text("b"), Finished]));
+    assert_eq!(reader.text(), "ab");
+    assert_eq!(reader.usage().map(|usage| usage.total()), Some(7));
+    assert_eq!(reader.finish(), Ok(whole));
+
+    let incomplete = json!({"type": "response.incomplete", "response": {"status": "incomplete"}});
+    assert!(openai(&[created.clone(), incomplete]).0.finish().is_ok());
+
+    let cut = openai(&[created.clone(), piece("a")]).0.finish().unwrap_err();
+    assert_eq!((cut.text.as_str(), &cut.body["id"]), ("a", &json!("r1")));
+
+    let failed = json!({"type": "response.failed", "response": {"status": "failed",
+        "error": {"code": "rate_limit_exceeded", "message": "Please try again in 2s."}}});
+    let (reader, items) = openai(&[created, piece("a"), failed]);
+    let fault = items.unwrap_err();
+    assert_eq!((fault.class, fault.wait), (Class::RateLimited, Some(std::time::Duration::from_secs(2))));
+    assert_eq!(reader.finish().unwrap_err().text, "a");
+}
+
+#[test]
+fn plain_events_end_when_they_end() {
+    let mut reader = Provider::http().stream();
+    assert_eq!(reader.feed("tick", "one"), Ok(text("one")));
+    assert_eq!(reader.feed("error", "[DONE]"), Ok(text("[DONE]")));
+    assert!(reader.is_complete());
+    assert_eq!(reader.text(), "one[DONE]");
+    assert_eq!(reader.finish(), Ok(json!(["one", "[DONE]"])));
+}
+
+#[test]
+fn a_reply_without_end_is_bounded() {
+    let mut reader = Provider::openai().stream();
+    let chunk = delta(json!({"content": "x".repeat(8 << 20)})).to_string();
+    let fault = (0..9).find_map(|_| reader.feed("", &chunk).err()).expect("a bound");
+    assert_eq!(fault.class, Class::Terminal(Terminal::TooLarge));
+    assert_eq!(fault.message.as_deref(), Some("the streamed reply is larger than 64 MiB"));
+    assert_eq!(reader.text().len(), 7 * (8 << 20));
+    assert!(reader.finish().is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever way a text is cut into chunks, and whichever ways the chunks of several choices are mixed, the
+    /// whole is the same; and without its last event it is never taken for whole.
+    #[test]
+    fn any_split_folds_to_the_same_body(
+        pieces in proptest::collection::vec((0u64..3, "\\PC{0,6}"), 1..30),
+    ) {
+        let mut expected = std::collections::BTreeMap::<u64, String>::new();
+        let mut events = Vec::new();
+        for (index, piece) in &pieces {
+            expected.entry(*index).or_default().push_str(piece);
+            events.push(json!({"choices": [{"index": index, "delta": {"content": piece}}]}));
+        }
+        for index in expected.keys() {
+            events.push(json!({"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}));
+        }
+        let (reader, items) = openai(&events[..events.len() - 1]);
+        prop_assert!(items.is_ok());
+        prop_assert!(reader.finish().is_err());
+
+        let body = openai(&events).0.finish().unwrap();
+        let choices = body["choices"].as_array().unwrap();
+        prop_assert_eq!(choices.len(), expected.len());
+        for (choice, (index, text)) in choices.iter().zip(&expected) {
+            prop_assert_eq!(choice["index"].as_u64(), Some(*index));
+            prop_assert_eq!(choice["message"]["content"].as_str(), Some(text.as_str()));
+        }
+    }
+
+    #[test]
+    fn any_split_of_a_tools_input_is_the_same_input(
+        value in proptest::collection::btree_map("[a-z]{1,4}", "\\PC{0,8}", 1..4),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+    ) {
+        let input = json!(value);
+        let whole: Vec<char> = input.to_string().chars().collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len())).collect();
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        let mut anthropic = Provider::anthropic().stream();
+        let mut openai = Provider::openai().stream();
+        feed(&mut anthropic, &[
+            ("", json!({"type": "message_start", "message": {}})),
+            ("", json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "input": {}}})),
+        ]).unwrap();
+        for pair in cuts.windows(2) {
+            let piece: String = whole[pair[0]..pair[1]].iter().collect();
+            let event = json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "input_json_delta", "partial_json": piece}});
+            feed(&mut anthropic, &[("", event)]).unwrap();
+            let event = delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}));
+            feed(&mut openai, &[("", event)]).unwrap();
+        }
+        feed(&mut anthropic, &[("", json!({"type": "message_stop"}))]).unwrap();
+        feed(&mut openai, &[("", finish("tool_calls"))]).unwrap();
+        prop_assert_eq!(&anthropic.finish().unwrap()["content"][0]["input"], &input);
+        let body = openai.finish().unwrap();
+        let arguments = &body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"];
+        prop_assert_eq!(arguments.as_str(), Some(input.to_string().as_str()));
+    }
+}

@@ -1,11 +1,15 @@
 //! Concurrency limits, rates and quotas that are fair and exact.
 #![forbid(unsafe_code)]
 
+mod bucket;
 mod closed;
 mod concurrency;
+mod line;
+mod rate;
 mod sync;
 
 pub use crate::{
     closed::Closed,
     concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run, TryAcquireError},
+    rate::{AcquireRate, Rate, RateError, RateLimiter},
 };

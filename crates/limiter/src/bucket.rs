@@ -1,0 +1,118 @@
+//! A token bucket in exact integers.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// A bucket that fills at `amount` units per `period` up to `capacity`, and may be in debt.
+///
+/// The level is counted in parts of a unit, `1 / period` each with the period in nanoseconds, of which exactly `amount`
+/// come in per nanosecond. So nothing is ever rounded while it fills, whatever the rate: it is neither fast nor slow.
+/// The largest level is 2^64 units of 2^47 parts, the rest of an `i128` is room for debt; beyond that it saturates.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    amount: u64,
+    period: u64,
+    capacity: u64,
+    level: i128,
+    /// When `level` was true. Later than now while the bucket is drained, or if the clock goes back: it then waits.
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(crate) fn full(amount: u64, period: Duration, capacity: u64, now: Instant) -> Self {
+        let period = nanos(period).max(1);
+        Self { amount, period, capacity, level: parts(capacity, period), at: now }
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Brings the level up to date.
+    #[inline]
+    pub(crate) fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.at);
+        if !elapsed.is_zero() {
+            let come_in = u128::from(nanos(elapsed)) * u128::from(self.amount);
+            let come_in = i128::try_from(come_in).unwrap_or(i128::MAX);
+            self.level = self.level.saturating_add(come_in).min(parts(self.capacity, self.period));
+            self.at = now;
+        }
+    }
+
+    /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: the level covers it, or it is
+    /// larger than the bucket and the bucket is full.
+    #[inline]
+    pub(crate) fn covers(&self, cost: u64, ahead: u128) -> bool {
+        self.level >= self.needed(cost, ahead)
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, cost: u64) {
+        self.level = self.level.saturating_sub(parts(cost, self.period));
+    }
+
+    /// Puts units back, as of the last refill. What does not fit is lost.
+    pub(crate) fn put(&mut self, units: u64) {
+        self.level =
+            self.level.saturating_add(parts(units, self.period)).min(parts(self.capacity, self.period));
+    }
+
+    /// When [`covers`](Self::covers) will be true if nothing else happens. `None`: never, or beyond all clocks.
+    pub(crate) fn covers_at(&self, cost: u64, ahead: u128) -> Option<Instant> {
+        let missing = self.needed(cost, ahead).saturating_sub(self.level);
+        let Ok(missing) = u128::try_from(missing) else { return Some(self.at) };
+        if missing == 0 {
+            return Some(self.at);
+        }
+        if self.amount == 0 {
+            return None;
+        }
+        let wait = missing.div_ceil(u128::from(self.amount));
+        let seconds = u64::try_from(wait / NANOS_PER_SECOND).ok()?;
+        let nanos = u32::try_from(wait % NANOS_PER_SECOND).ok()?;
+        self.at.checked_add(Duration::new(seconds, nanos))
+    }
+
+    /// The whole units it holds, as of the last refill; negative in debt.
+    pub(crate) fn units(&self) -> i128 {
+        self.level.div_euclid(i128::from(self.period))
+    }
+
+    /// Changes the rate and the size, keeping what is in it, as of the last refill.
+    pub(crate) fn reshape(&mut self, amount: u64, period: Duration, capacity: u64) {
+        let (old, new) = (i128::from(self.period), i128::from(nanos(period).max(1)));
+        // Whole units and the rest apart, so that the product stays small. The rest is rounded down: never faster.
+        let units = self.level.div_euclid(old).saturating_mul(new);
+        let rest = self.level.rem_euclid(old) * new / old;
+        self.amount = amount;
+        self.period = nanos(period).max(1);
+        self.capacity = capacity;
+        self.level = units.saturating_add(rest).min(parts(capacity, self.period));
+    }
+
+    #[inline]
+    fn needed(&self, cost: u64, ahead: u128) -> i128 {
+        let ahead = i128::try_from(ahead).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
+        parts(cost.min(self.capacity), self.period).saturating_add(ahead)
+    }
+}
+
+/// Less than 2^64 * 2^64 / 2: periods are at most a day, 2^47 nanoseconds.
+#[inline]
+fn parts(units: u64, period: u64) -> i128 {
+    (u128::from(units) * u128::from(period)).cast_signed()
+}
+
+/// In nanoseconds, at most 584 years.
+#[inline]
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

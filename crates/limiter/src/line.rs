@@ -1,0 +1,346 @@
+//! A line of waiters before a desk that lets them through as time allows: what rates and quotas have in common.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use outbound_waitlist::{Left, Locked, Scan, WaitList, Waiter, Wakers};
+use tokio::time::Instant;
+
+mod alarm;
+mod turn;
+
+pub(crate) use self::turn::Turn;
+
+use self::alarm::Alarm;
+
+/// Decides who is let through. It is pure: it reads no clock and wakes nobody.
+pub(crate) trait Desk: fmt::Debug + Send + 'static {
+    /// What one asks for.
+    type Ask: fmt::Debug + Copy + Send + 'static;
+
+    /// Begins a round over the line, at an instant.
+    fn begin(&mut self, now: Instant);
+
+    /// Looks at the next in line, and takes what it asks for if it may have it.
+    fn consider(&mut self, ask: &Self::Ask) -> Verdict;
+
+    /// When, by what the last round has seen, another could let somebody through. `None`: time alone does not help.
+    fn next_round(&self) -> Option<Instant>;
+
+    /// Lets one through ahead of the line, whose head is `head`, where that cannot delay anybody in it.
+    fn pass(&mut self, _head: &Self::Ask, _ask: &Self::Ask, _now: Instant) -> bool {
+        false
+    }
+
+    /// When one could be let through, at the earliest, behind all who are in line. `None`: not in this life.
+    fn estimate(&mut self, ask: &Self::Ask, now: Instant) -> Option<Instant>;
+
+    /// Nobody is let through before this, whatever else happens.
+    fn closed_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// One has joined the line.
+    fn joined(&mut self, ask: &Self::Ask);
+
+    /// One has left the line, let through or not.
+    fn left(&mut self, ask: &Self::Ask);
+
+    /// What one was let through for is not used.
+    fn give_back(&mut self, ask: &Self::Ask, now: Instant);
+}
+
+/// What becomes of the next in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is let through.
+    Admit,
+    /// It waits; somebody behind it may pass.
+    Wait,
+    /// It waits, and so do all behind it.
+    Stop,
+}
+
+/// Why one was not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Closed,
+    Late { until: Option<Instant> },
+}
+
+/// The line. Its handle is an `Arc`, which is also what its timer wakes.
+///
+/// The timer belongs to the line and not to the waiter at its head: when it rings, the line lets through whoever is
+/// due. So no waiter is polled in vain, and none that is left unpolled holds up the others.
+pub(crate) struct Line<D: Desk> {
+    list: WaitList<State<D>, Entry<D::Ask>>,
+}
+
+#[derive(Debug)]
+struct State<D> {
+    desk: D,
+    alarm: Alarm,
+    /// Not later than the earliest deadline in the line.
+    first_deadline: Option<Instant>,
+    closed: bool,
+}
+
+/// A waiter's place.
+#[derive(Debug, Clone, Copy)]
+struct Entry<A> {
+    ask: A,
+    deadline: Option<Instant>,
+    /// Set when it is let go.
+    answer: Option<Result<(), Refusal>>,
+}
+
+type Held<'a, D> = Locked<'a, State<D>, Entry<<D as Desk>::Ask>>;
+type Place<D> = Waiter<State<D>, Entry<<D as Desk>::Ask>>;
+
+/// Who asks for a round, which decides whether it may touch the timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// A task that waits, or the timer.
+    Runtime,
+    /// Anybody, perhaps outside of any runtime: the head of the line is woken to see to the timer.
+    Anybody,
+}
+
+impl<D: Desk> Line<D> {
+    pub(crate) fn new(desk: D) -> Arc<Self> {
+        let state = State { desk, alarm: Alarm::new(), first_deadline: None, closed: false };
+        Arc::new(Self { list: WaitList::new(state) })
+    }
+
+    /// Lets one through now if nobody waits.
+    #[inline]
+    pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Result<(), Refusal> {
+        let mut line = self.list.lock();
+        if line.closed {
+            return Err(Refusal::Closed);
+        }
+        if line.is_empty() {
+            line.desk.begin(now);
+            if line.desk.consider(ask) == Verdict::Admit {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Late { until: line.desk.estimate(ask, now) })
+    }
+
+    /// Reads from the desk, and changes nothing that could let anybody through.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut D) -> R) -> R {
+        look(&mut self.list.lock().desk)
+    }
+
+    /// Changes the desk, and lets through whoever may go now.
+    pub(crate) fn change<R>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut D) -> R) -> R {
+        let mut line = self.list.lock();
+        let result = change(&mut line.desk);
+        let nobody = line.is_empty();
+        drop(line);
+        if !nobody {
+            self.serve(now, Caller::Anybody);
+        }
+        result
+    }
+
+    pub(crate) fn close(&self) {
+        loop {
+            let mut wakers = Wakers::new();
+            let mut line = self.list.lock();
+            line.closed = true;
+            let done = line.scan(&mut wakers, |state, entry| {
+                state.desk.left(&entry.ask);
+                entry.answer = Some(Err(Refusal::Closed));
+                Scan::Wake
+            });
+            if done {
+                return line.alarm.clear();
+            }
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.list.lock().closed
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.list.lock().len()
+    }
+
+    /// Lets one through, or refuses it, or puts it at the end of the line.
+    fn poll_join(
+        self: &Arc<Self>,
+        place: Pin<&mut Place<D>>,
+        ask: D::Ask,
+        deadline: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Refusal>> {
+        let now = Instant::now();
+        let mut line = self.list.lock();
+        if line.closed {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        let admitted = match line.front() {
+            Some((state, head)) => state.desk.pass(&head.ask, &ask, now),
+            None => {
+                line.desk.begin(now);
+                line.desk.consider(&ask) == Verdict::Admit
+            }
+        };
+        if admitted {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(deadline) = deadline {
+            let until = line.desk.estimate(&ask, now);
+            if deadline <= now || until.is_none_or(|until| until > deadline) {
+                return Poll::Ready(Err(Refusal::Late { until }));
+            }
+            line.first_deadline = earliest(line.first_deadline, Some(deadline));
+        }
+        line.desk.joined(&ask);
+        line.enqueue(place, Entry { ask, deadline, answer: None }, cx);
+        Poll::Pending
+    }
+
+    /// The answer of one in line. It also sees to the timer, for which it may have been woken.
+    fn poll_answer(
+        self: &Arc<Self>,
+        mut place: Pin<&mut Place<D>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Refusal>> {
+        loop {
+            let mut line = self.list.lock();
+            if let Poll::Ready(entry) = line.poll_woken(place.as_mut(), cx) {
+                return Poll::Ready(entry.answer.unwrap_or(Err(Refusal::Closed)));
+            }
+            if self.see_to_alarm(&mut line).is_pending() {
+                return Poll::Pending;
+            }
+            drop(line);
+            self.serve(Instant::now(), Caller::Runtime);
+        }
+    }
+
+    /// A waiter goes away. Its place may have held up others, and what it was given goes back.
+    fn leave(self: &Arc<Self>, place: Pin<&mut Place<D>>) {
+        let now = Instant::now();
+        let mut line = self.list.lock();
+        match line.leave(place) {
+            Some(Left::Queued(entry)) => line.desk.left(&entry.ask),
+            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => line.desk.give_back(&ask, now),
+            Some(Left::Woken(_)) | None => {}
+        }
+        drop(line);
+        self.serve(now, Caller::Anybody);
+    }
+
+    /// Lets through all whose turn it is.
+    fn serve(self: &Arc<Self>, now: Instant, caller: Caller) {
+        let mut now = now;
+        loop {
+            let mut wakers = Wakers::new();
+            let mut line = self.list.lock();
+            let done = round(&mut line, &mut wakers, now) && expire(&mut line, &mut wakers, now);
+            if !done || wakers.is_full() {
+                continue;
+            }
+            match caller {
+                Caller::Runtime if self.see_to_alarm(&mut line).is_ready() => now = now.max(Instant::now()),
+                Caller::Runtime => return,
+                Caller::Anybody => {
+                    match next_alarm(&line) {
+                        None => line.alarm.clear(),
+                        Some(at) if line.alarm.is_due_by(at) => {}
+                        Some(_) => wakers.push(line.nudge_front()),
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Registers the next wake-up. Ready if it is due already.
+    fn see_to_alarm(self: &Arc<Self>, line: &mut Held<'_, D>) -> Poll<()> {
+        let Some(at) = next_alarm(line) else {
+            line.alarm.clear();
+            return Poll::Pending;
+        };
+        if line.alarm.is_due_by(at) {
+            return Poll::Pending;
+        }
+        line.alarm.arm(at, &Waker::from(Arc::clone(self)))
+    }
+}
+
+impl<D: Desk> Wake for Line<D> {
+    /// The timer rings.
+    fn wake(self: Arc<Self>) {
+        let now = Instant::now();
+        let mut line = self.list.lock();
+        let lives = line.alarm.rang(now);
+        drop(line);
+        self.serve(now, if lives { Caller::Runtime } else { Caller::Anybody });
+    }
+}
+
+/// When the line must be looked at again, if nothing happens before.
+fn next_alarm<D: Desk>(line: &Held<'_, D>) -> Option<Instant> {
+    if line.is_empty() { None } else { earliest(line.desk.next_round(), line.first_deadline) }
+}
+
+/// Whether it came to the end of those whose turn it is, rather than to the end of the room for wakers.
+fn round<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
+    line.desk.begin(now);
+    line.scan(wakers, |state, entry| match state.desk.consider(&entry.ask) {
+        Verdict::Admit => {
+            state.desk.left(&entry.ask);
+            entry.answer = Some(Ok(()));
+            Scan::Wake
+        }
+        Verdict::Wait => Scan::Keep,
+        Verdict::Stop => Scan::Stop,
+    })
+}
+
+/// Refuses those whose deadline has passed or will pass before anybody is let through again. `false`: another round
+/// is needed, since the line has changed or the wakers are full.
+fn expire<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
+    let closed_until = line.desk.closed_until().filter(|&until| until > now);
+    let late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
+    if !line.first_deadline.is_some_and(late) {
+        return true;
+    }
+    let until = closed_until.or(line.desk.next_round());
+    let (mut first, mut nobody) = (None, true);
+    let done = line.scan(wakers, |state, entry| {
+        let Some(deadline) = entry.deadline else { return Scan::Keep };
+        if !late(deadline) {
+            first = earliest(first, Some(deadline));
+            return Scan::Keep;
+        }
+        nobody = false;
+        state.desk.left(&entry.ask);
+        entry.answer = Some(Err(Refusal::Late { until }));
+        Scan::Wake
+    });
+    if done {
+        line.first_deadline = first;
+    }
+    done && nobody
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+impl<D: Desk> fmt::Debug for Line<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.fmt(f)
+    }
+}

@@ -1,0 +1,95 @@
+//! The limiter of one rate.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{AcquireRate, Rate, RateError, desk::RateDesk};
+use crate::line::Line;
+
+/// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
+///
+/// Cloning gives another handle to the same limiter.
+///
+/// - **Never faster than asked, and no slower**: all arithmetic is in integers without rounding, for rates and costs up
+///   to `u64::MAX`. A bucket is full when it is made.
+/// - **Strictly first in, first out**, however much each asks for, [`try_acquire_at`](Self::try_acquire_at) included.
+/// - **A cost larger than the burst** waits until the bucket is full and then goes into debt, which those behind it wait
+///   off. So the rate holds in the long run, and nothing waits for ever.
+/// - **One timer however many wait**, and two polls for each of them. It runs on the tokio runtime of the task that
+///   set it, and does not depend on any waiter being polled.
+/// - A waiter takes units only when its turn comes, so one that gives up leaves no hole in the schedule.
+#[derive(Clone)]
+pub struct RateLimiter {
+    line: Arc<Line<RateDesk>>,
+}
+
+impl RateLimiter {
+    /// A limiter with a full bucket.
+    pub fn new(rate: Rate) -> Self {
+        Self { line: Line::new(RateDesk::new(rate, Instant::now())) }
+    }
+
+    /// Waits for `units`. With 0 units it waits for its turn.
+    ///
+    /// # Errors
+    ///
+    /// [`RateError::Closed`] once [`close`](Self::close) has been called; and [`RateError::MustWait`], if
+    /// [`before`](AcquireRate::before) has set a limit to the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in line; units that it was given and did not take go back.
+    pub fn acquire(&self, units: u64) -> AcquireRate<'_> {
+        AcquireRate::new(&self.line, units)
+    }
+
+    /// Takes `units` now, if the bucket has them and nobody waits for them. `now` spares reading the clock; an instant
+    /// before one that the limiter has seen counts as that one.
+    ///
+    /// # Errors
+    ///
+    /// [`RateError::MustWait`] with the instant at which to try again, or [`RateError::Closed`].
+    #[inline]
+    pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), RateError> {
+        Ok(self.line.try_at(&units, now)?)
+    }
+
+    /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed
+    /// anew.
+    pub fn set_rate(&self, rate: Rate) {
+        self.set_rate_at(rate, Instant::now());
+    }
+
+    /// [`set_rate`](Self::set_rate), as of an instant.
+    pub fn set_rate_at(&self, rate: Rate, now: Instant) {
+        self.line.change(now, |desk| desk.set_rate(rate, now));
+    }
+
+    /// Lets nothing through any more and ends all waiting with [`RateError::Closed`].
+    pub fn close(&self) {
+        self.line.close();
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.line.is_closed()
+    }
+
+    /// How many whole units the bucket holds now; 0 in debt.
+    pub fn available(&self) -> u64 {
+        let now = Instant::now();
+        self.line.look(|desk| desk.available(now))
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.line.waiting()
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.line.look(|desk| f.debug_struct("RateLimiter").field("desk", desk).finish_non_exhaustive())
+    }
+}

@@ -181,6 +181,11 @@ pub(crate) fn is_error(value: &Value) -> bool {
     error || says("object") || says("type")
 }
 
+/// Whether one choice of an answer is an error: `OpenRouter`'s way when a generation fails half way.
+pub(crate) fn is_failed_choice(choice: &Value) -> bool {
+    is_error(choice) || choice.get("finish_reason").and_then(Value::as_str) == Some("error")
+}
+
 /// Gemini streams an array of one.
 fn unwrap_array(value: &Value) -> &Value {
     value.as_array().and_then(|items| items.first()).unwrap_or(value)

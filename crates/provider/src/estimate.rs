@@ -72,7 +72,7 @@ fn weigh(value: &Value, names: bool, depth: usize) -> u64 {
         Value::Array(items) => {
             items.iter().fold(0, |sum, item| sum.saturating_add(weigh(item, names, depth)))
         }
-        Value::Object(object) if is_media(object) => 4 * PER_MEDIA,
+        Value::Object(object) if !names && is_media(object) => 4 * PER_MEDIA,
         Value::Object(object) => {
             let message = if object.contains_key("role") { 4 * PER_MESSAGE } else { 0 };
             object.iter().filter(|(key, _)| names || !is_structure(key)).fold(message, |sum, (key, value)| {
@@ -85,22 +85,16 @@ fn weigh(value: &Value, names: bool, depth: usize) -> u64 {
     }
 }
 
-/// Parts that stand for data: the data itself, mostly base64, must not be counted as text.
-fn is_media(object: &Map<String, Value>) -> bool {
-    let holds = |key: &str| object.get(key).is_some_and(|value| value.is_object() || value.is_string());
-    let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
-    ["image_url", "input_audio", "file", "source", "file_data", "file_id", "video_url"].into_iter().any(holds)
-        && matches!(
-            kind,
-            "image_url"
-                | "input_image"
-                | "image"
-                | "input_audio"
-                | "file"
-                | "input_file"
-                | "document"
-                | "video_url"
-        )
+/// Parts that stand for data: the data itself, mostly base64, must not be counted as text. A document that is
+/// given as text is text.
+fn is_media(part: &Map<String, Value>) -> bool {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    let source = part.get("source").and_then(|source| source.get("type")).and_then(Value::as_str);
+    match kind {
+        "image_url" | "input_image" | "image" | "input_audio" | "file" | "input_file" | "video_url" => true,
+        "document" => !matches!(source, Some("text" | "content")),
+        _ => false,
+    }
 }
 
 /// Keys whose values the model does not read as text.

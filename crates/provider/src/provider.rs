@@ -14,7 +14,7 @@ use crate::{
 /// | | [`openai`](Provider::openai) | [`anthropic`](Provider::anthropic) | [`openai_compatible`](Provider::openai_compatible) | [`http`](Provider::http) |
 /// |---|---|---|---|---|
 /// | `base_url` | `https://api.openai.com/v1` | `https://api.anthropic.com/v1` | none | none |
-/// | `chat_path` | `/chat/completions` | `/messages` | `/chat/completions` | `` |
+/// | `chat_path` | `/chat/completions` | `/messages` | `/chat/completions` | empty |
 /// | `auth` | bearer | `x-api-key` | bearer | bearer |
 /// | `key_env` | `OPENAI_API_KEY` | `ANTHROPIC_API_KEY` | `OPENAI_API_KEY` | none |
 /// | `default_headers` | none | `anthropic-version: 2023-06-01` | none | none |
@@ -169,14 +169,15 @@ impl Provider {
         if self.dialect == Dialect::Http {
             return Ok(Some(value));
         }
-        let choices = value.get("choices").and_then(Value::as_array).into_iter().flatten();
-        let Some(error) = std::iter::once(&value).chain(choices).find(|value| error_body::is_error(value))
-        else {
-            return Ok(Some(value));
+        let mut choices = value.get("choices").and_then(Value::as_array).into_iter().flatten();
+        let error = match choices.find(|choice| error_body::is_failed_choice(choice)) {
+            _ if error_body::is_error(&value) => &value,
+            Some(choice) => choice,
+            None => return Ok(Some(value)),
         };
         let clock = clock::of_reply(headers, now);
         let body = ErrorBody::read(error, Some(clock));
-        Err(self.fault(StatusCode::OK.as_u16(), headers, body, clock))
+        Err(self.fault(rules::implied_status(&body), headers, body, clock))
     }
 
     /// What the headers of any reply, good or bad, say about limits. What cannot be read is left out.

@@ -16,7 +16,7 @@ const CAPACITY: usize = 8;
 /// Understood are `x-ratelimit-{limit,remaining,reset}-*` (OpenAI, Azure, Groq, Mistral, Cerebras), the same
 /// without `x-` or without an ending (GitHub, OpenRouter), `x-ratelimitbysize-*` (Mistral),
 /// `anthropic-ratelimit-*`, and `RateLimit` with `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     slots: [Option<Signal>; CAPACITY],
 }

@@ -47,9 +47,18 @@ const LIMIT: usize = 64 << 20;
 /// ```
 pub struct StreamReader {
     fold: Fold,
-    /// The end marker was seen: what still comes is not read.
-    ended: bool,
+    state: State,
     bytes: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// Events are read.
+    Open,
+    /// The end marker was seen. What still comes is not read.
+    Ended,
+    /// A fault was told. What still comes is not read, and the reply is never whole.
+    Failed,
 }
 
 /// What one event brought.
@@ -89,35 +98,38 @@ impl StreamReader {
             Dialect::Anthropic => Fold::Message(Message::default()),
             Dialect::Http => Fold::Plain(Vec::new()),
         };
-        StreamReader { fold, ended: false, bytes: 0 }
+        StreamReader { fold, state: State::Open, bytes: 0 }
     }
 
     /// Takes one event: its name (`""` or `message` where it has none) and its data.
     ///
     /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
     /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a piece.
-    /// A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault the reader still holds what came
-    /// before; after [`StreamItem::Finished`] it ignores what follows.
+    /// A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault or [`StreamItem::Finished`] the
+    /// reader holds what came before, and ignores what follows.
     pub fn feed(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
-        if self.ended {
+        if self.state != State::Open {
             return Ok(StreamItem::Nothing);
         }
-        self.bytes = self.bytes.saturating_add(data.len());
-        if self.bytes > LIMIT {
-            let message = Some(format!("the streamed reply is larger than {} MiB", LIMIT >> 20));
-            return Err(Fault { message, ..Fault::new(Class::Terminal(Terminal::TooLarge)) });
+        let item = self.event(event, data);
+        match item {
+            Ok(StreamItem::Finished) => self.state = State::Ended,
+            Ok(_) => {}
+            Err(_) => self.state = State::Failed,
         }
-        let item = self.event(event, data)?;
-        self.ended = item == StreamItem::Finished;
-        Ok(item)
+        item
     }
 
     /// Whether the proof of the end has come.
     pub fn is_complete(&self) -> bool {
-        match &self.fold {
-            Fold::Chat(chat) => self.ended || chat.is_complete(),
-            Fold::Responses(_) | Fold::Message(_) => self.ended,
-            Fold::Plain(_) => true,
+        match self.state {
+            State::Ended => true,
+            State::Failed => false,
+            State::Open => match &self.fold {
+                Fold::Chat(chat) => chat.is_complete(),
+                Fold::Responses(_) | Fold::Message(_) => false,
+                Fold::Plain(_) => true,
+            },
         }
     }
 
@@ -162,6 +174,11 @@ impl StreamReader {
     }
 
     fn event(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
+        self.bytes = self.bytes.saturating_add(data.len());
+        if self.bytes > LIMIT {
+            let message = Some(format!("the streamed reply is larger than {} MiB", LIMIT >> 20));
+            return Err(Fault { message, ..Fault::new(Class::Terminal(Terminal::TooLarge)) });
+        }
         if let Fold::Plain(all) = &mut self.fold {
             all.push(data.into());
             return Ok(StreamItem::Delta(data.to_owned()));

@@ -6,7 +6,7 @@ use super::{
     StreamItem, fault,
     merge::{is_something, merge, text_of},
 };
-use crate::{Fault, Usage};
+use crate::{Fault, Usage, error_body};
 
 /// Chunks of `chat.completion.chunk` (or `text_completion`), put together.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Chat {
         let mut generated = false;
         let mut text = String::new();
         for choice in choices {
-            if choice.get("error").is_some_and(is_something) {
+            if error_body::is_failed_choice(&choice) {
                 return Err(fault(&choice));
             }
             let Value::Object(choice) = choice else { continue };

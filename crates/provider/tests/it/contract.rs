@@ -17,7 +17,7 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     fn error<T: std::error::Error>() {}
     check::<(Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal)>();
     check::<(Signals, StreamItem, StreamReader, Terminal, Truncated, Usage)>();
-    copy::<(Auth, Class, Dimension, Estimate, Provider, Reset, Signal, Signals, Terminal, Usage)>();
+    copy::<(Auth, Class, Dimension, Estimate, Provider, Reset, Signal, Terminal, Usage)>();
     error::<Fault>();
     error::<Truncated>();
 }

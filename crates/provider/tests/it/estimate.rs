@@ -66,6 +66,13 @@ fn media_count_a_flat_sum_and_not_their_bytes() {
 }
 
 #[test]
+fn a_document_given_as_text_is_text() {
+    let source = json!({"type": "text", "media_type": "text/plain", "data": "abcdefgh"});
+    let document = json!({"type": "document", "source": source});
+    assert_eq!(input(&json!({"messages": [{"role": "user", "content": [document]}]})), 4 + 5);
+}
+
+#[test]
 fn tokens_given_as_numbers_count_one_each() {
     assert_eq!(input(&json!({"input": [[1, 2, 3], [4, 5]]})), 5);
     assert_eq!(input(&json!({"input": ["abcd", "efgh"]})), 2);

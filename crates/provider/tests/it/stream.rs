@@ -1,6 +1,10 @@
 //! Streams: is the end proved, and is the whole equal to the reply without a stream?
 
-use outbound_provider::{Class, Fault, Provider, StreamItem, StreamReader, Terminal};
+use outbound_provider::{
+    Class, Fault, Provider,
+    StreamItem::{self, Finished, Nothing},
+    StreamReader, Terminal, Usage,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,7 +21,8 @@ fn openai(events: &[Value]) -> (StreamReader, Result<Vec<StreamItem>, Fault>) {
     (reader, items)
 }
 
-fn delta(delta: Value) -> Value {
+fn delta(delta: impl Into<Value>) -> Value {
+    let delta = delta.into();
     json!({"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m",
         "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]})
 }
@@ -29,8 +34,6 @@ fn finish(reason: &str) -> Value {
 fn text(text: &str) -> StreamItem {
     StreamItem::Delta(text.to_owned())
 }
-
-use StreamItem::{Finished, Nothing};
 
 #[test]
 fn openai_chunks_make_the_reply_without_a_stream() {
@@ -229,6 +232,25 @@ fn an_error_in_the_stream_has_the_class_of_its_status() {
 }
 
 #[test]
+fn a_reason_of_error_is_no_end() {
+    let (reader, items) = openai(&[delta(json!({"content": "so far"})), finish("error")]);
+    assert_eq!(items.unwrap_err().class, Class::Transient);
+    assert_eq!(reader.finish().unwrap_err().text, "so far");
+}
+
+#[test]
+fn after_a_fault_no_end_marker_makes_it_whole() {
+    let mut reader = Provider::openai().stream();
+    let events = [delta(json!({"content": "a"})), finish("stop")];
+    feed(&mut reader, &events.map(|event| ("", event))).unwrap();
+    assert!(reader.is_complete());
+    assert!(reader.feed("", "{broken").is_err());
+    assert!(!reader.is_complete());
+    assert_eq!(reader.feed("", "[DONE]"), Ok(Nothing));
+    assert_eq!(reader.finish().unwrap_err().text, "a");
+}
+
+#[test]
 fn a_wait_inside_the_stream_is_told_and_never_taken_from_a_date() {
     let told = json!({"error": {"code": 429, "message": "Please try again in 599ms."}});
     let fault = openai(&[told]).1.unwrap_err();
@@ -247,10 +269,11 @@ fn what_is_not_of_the_format_breaks_the_stream() {
             assert!(reader.finish().is_err());
         }
     }
-    let mut reader = Provider::anthropic().stream();
     let orphan = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#;
-    assert_eq!(reader.feed("", orphan).unwrap_err().class, Class::StreamBroken);
-    assert_eq!(reader.feed("", r#"{"type":"message_stop"}"#).unwrap_err().class, Class::StreamBroken);
+    for data in [orphan, r#"{"type":"message_delta","delta":{}}"#, r#"{"type":"message_stop"}"#] {
+        let fault = Provider::anthropic().stream().feed("", data).unwrap_err();
+        assert_eq!(fault.class, Class::StreamBroken, "{data}");
+    }
 }
 
 #[test]
@@ -386,7 +409,7 @@ fn openai_responses_end_with_the_whole_response() {
     let (reader, items) = openai(&[created.clone(), piece("a"), call, piece("b"), done]);
     assert_eq!(items, Ok(vec![Nothing, text("a"), text(""), text("b"), Finished]));
     assert_eq!(reader.text(), "ab");
-    assert_eq!(reader.usage().map(|usage| usage.total()), Some(7));
+    assert_eq!(reader.usage().map(Usage::total), Some(7));
     assert_eq!(reader.finish(), Ok(whole));
 
     let incomplete = json!({"type": "response.incomplete", "response": {"status": "incomplete"}});

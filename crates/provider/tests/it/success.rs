@@ -34,6 +34,7 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, Class::Overloaded),
         (r#"[{"error":{"code":503,"status":"UNAVAILABLE"}}]"#, Class::Overloaded),
         (r#"{"choices":[{"error":{"code":502,"message":"cut"},"finish_reason":"error"}]}"#, Class::Transient),
+        (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),
     ];

@@ -4,7 +4,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// A limit per second or minute was reached. Nobody on that quota should send until the wait told is over.
+    /// A limit per second or minute was reached. Nobody on that quota should send until the wait told is
+    /// over.
     RateLimited,
     /// The rate is allowed, but it grew too fast. As [`RateLimited`](Class::RateLimited), and grow slower.
     RampLimited,
@@ -12,8 +13,8 @@ pub enum Class {
     Overloaded,
     /// A passing failure: the same request may succeed a moment later.
     Transient,
-    /// Nobody knows whether the request was processed: it was sent whole, and no answer came. No reply is ever
-    /// read as this; it is here for the code that sends.
+    /// Nobody knows whether the request was processed: it was sent whole, and no answer came. No reply is
+    /// ever read as this; it is here for the code that sends.
     Ambiguous,
     /// A streamed reply broke off, stalled, or held something that is not of its format.
     StreamBroken,
@@ -68,8 +69,8 @@ impl Class {
     }
 
     /// Whether sending the same request again can help at all: true of every class but
-    /// [`QuotaSpent`](Class::QuotaSpent) and [`Terminal`](Class::Terminal). Whether it is *allowed* is another
-    /// question for [`Ambiguous`](Class::Ambiguous) and [`StreamBroken`](Class::StreamBroken).
+    /// [`QuotaSpent`](Class::QuotaSpent) and [`Terminal`](Class::Terminal). Whether it is *allowed* is
+    /// another question for [`Ambiguous`](Class::Ambiguous) and [`StreamBroken`](Class::StreamBroken).
     pub const fn is_retryable(self) -> bool {
         !matches!(self, Class::QuotaSpent | Class::Terminal(_))
     }

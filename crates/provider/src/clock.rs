@@ -14,8 +14,8 @@ const BILLION: u128 = 1_000_000_000;
 /// 2000-01-01. A `Date` before it comes from a clock that was never set.
 const OLDEST_SANE_DATE: Duration = Duration::from_secs(946_684_800);
 
-/// The server's idea of now: its `Date` where that can be believed, because its other absolute times come from
-/// the same clock and a local one may be hours off; else `now`.
+/// The server's idea of now: its `Date` where that can be believed, because its other absolute times come
+/// from the same clock and a local one may be hours off; else `now`.
 pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     text(headers.get(header::DATE))
         .and_then(|date| httpdate::parse_http_date(date).ok())
@@ -23,8 +23,8 @@ pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
         .unwrap_or(now)
 }
 
-/// How long it is from `clock` until `value`: seconds or an epoch (a plain number), a Go duration, RFC 3339, or
-/// an HTTP-date (RFC 9110, section 5.6.7). A time gone by is zero; what cannot be read is `None`.
+/// How long it is from `clock` until `value`: seconds or an epoch (a plain number), a Go duration, RFC 3339,
+/// or an HTTP-date (RFC 9110, section 5.6.7). A time gone by is zero; what cannot be read is `None`.
 pub(crate) fn until(value: &str, clock: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     if let Some(number) = duration::billionths(value) {
@@ -57,8 +57,8 @@ fn span(from: SystemTime, to: SystemTime) -> Duration {
     to.duration_since(from).unwrap_or(Duration::ZERO).min(LONGEST)
 }
 
-/// RFC 3339, section 5.6, from 1970 on: `2026-11-22T10:00:00.25Z`, with any offset, a leap second, and a space
-/// for the `T`.
+/// RFC 3339, section 5.6, from 1970 on: `2026-11-22T10:00:00.25Z`, with any offset, a leap second, and a
+/// space for the `T`.
 pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     let bytes = text.as_bytes();
     let separators = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];

@@ -115,8 +115,8 @@ impl ErrorBody {
         }
     }
 
-    /// Anthropic's `details.error_code`, Azure's `innererror.code`, Gemini's list of typed details, OpenRouter's
-    /// copy of the upstream's headers.
+    /// Anthropic's `details.error_code`, Azure's `innererror.code`, Gemini's list of typed details,
+    /// OpenRouter's copy of the upstream's headers.
     fn detail(&mut self, detail: &Value, clock: Option<SystemTime>) {
         for key in ["error_code", "code", "reason", "error_type"] {
             if let Some(word) = detail.get(key).and_then(Value::as_str) {

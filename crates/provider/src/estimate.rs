@@ -20,11 +20,11 @@ const DEEPEST: usize = 128;
 pub struct Estimate {
     /// Tokens of messages, system prompt, tools and schemas, rounded up.
     pub input: u64,
-    /// The most that can be written: the request's own maximum, or 1,024 where it names none, times the number
-    /// of answers asked for. Embeddings write nothing.
+    /// The most that can be written: the request's own maximum, or 1,024 where it names none, times the
+    /// number of answers asked for. Embeddings write nothing.
     pub output: u64,
-    /// Whether the request names its maximum. If not, `output` is a guess, which should never be the reason to
-    /// call a request impossible.
+    /// Whether the request names its maximum. If not, `output` is a guess, which should never be the reason
+    /// to call a request impossible.
     pub output_stated: bool,
 }
 

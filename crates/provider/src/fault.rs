@@ -11,10 +11,11 @@ pub struct Fault {
     /// The longest of the waits the server told, never zero and at most a hundred years. For
     /// [`Class::QuotaSpent`] it says when the quota returns, as far as the server said so.
     ///
-    /// Counted are `Retry-After` (seconds, decimals, a date, an epoch), `retry-after-ms`, `x-ms-retry-after-ms`,
-    /// resets of limits of which nothing remains, and hints in the body ("try again in 599ms", `retryDelay`).
-    /// A reset that says when a bucket will be *full* again ([`Reset::Full`](crate::Reset::Full)) overstates the
-    /// wait by far, so it counts only where nothing better was told.
+    /// Counted are `Retry-After` (seconds, decimals, a date, an epoch), `retry-after-ms`,
+    /// `x-ms-retry-after-ms`, resets of limits of which nothing remains, and hints in the body ("try again in
+    /// 599ms", `retryDelay`). A reset that says when a bucket will be *full* again
+    /// ([`Reset::Full`](crate::Reset::Full)) overstates the wait by far, so it counts only where nothing
+    /// better was told.
     pub wait: Option<Duration>,
     /// Nothing else that is sent with this key can succeed either: the key is refused or its quota is spent.
     pub scope_stop: bool,

@@ -1,9 +1,9 @@
 //! What the replies of LLM and HTTP providers mean: error classes, limit headers, stream endings.
 //!
 //! A 429 may mean "wait 600 ms", "you grow too fast", "this request can never fit" or "your money is spent",
-//! and an overload may arrive inside a reply whose status was 200. This crate reads such replies and says which
-//! it was. It does no I/O, keeps no clock and starts nothing: every function takes bytes and a time and returns
-//! plain data.
+//! and an overload may arrive inside a reply whose status was 200. This crate reads such replies and says
+//! which it was. It does no I/O, keeps no clock and starts nothing: every function takes bytes and a time and
+//! returns plain data.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -37,9 +37,9 @@
 //!
 //! # Trust
 //!
-//! Nothing here panics on what a server sends. A header that cannot be read is as good as absent, never a wait
-//! of zero; a number too large to add to a clock is cut to a hundred years. A server's message is cut to 2 KiB,
-//! and what looks like a key or a query string is blotted out of it.
+//! Nothing here panics on what a server sends. A header that cannot be read is as good as absent, never a
+//! wait of zero; a number too large to add to a clock is cut to a hundred years. A server's message is cut to
+//! 2 KiB, and what looks like a key or a query string is blotted out of it.
 //!
 //! # Not offered
 //!

@@ -9,7 +9,8 @@ use crate::{
     rules, signals,
 };
 
-/// A kind of server: where it is, how it is spoken to, and how its replies are read. Plain data; it holds no key.
+/// A kind of server: where it is, how it is spoken to, and how its replies are read. Plain data; it holds no
+/// key.
 ///
 /// | | [`openai`](Provider::openai) | [`anthropic`](Provider::anthropic) | [`openai_compatible`](Provider::openai_compatible) | [`http`](Provider::http) |
 /// |---|---|---|---|---|
@@ -77,14 +78,14 @@ impl Provider {
         }
     }
 
-    /// Any server that takes OpenAI's requests: Azure, Gemini, Groq, Mistral, OpenRouter, Ollama, vLLM and many
-    /// more. Its address is the caller's to give.
+    /// Any server that takes OpenAI's requests: Azure, Gemini, Groq, Mistral, OpenRouter, Ollama, vLLM and
+    /// many more. Its address is the caller's to give.
     pub const fn openai_compatible() -> Provider {
         Provider { name: "openai_compatible", base_url: None, ..Provider::openai() }
     }
 
-    /// Any HTTP server. Only the status and the headers decide; bodies are not looked into, except for a message
-    /// to show. A stream is complete when it ends.
+    /// Any HTTP server. Only the status and the headers decide; bodies are not looked into, except for a
+    /// message to show. A stream is complete when it ends.
     pub const fn http() -> Provider {
         Provider {
             name: "http",

@@ -6,6 +6,7 @@ pub(crate) const MESSAGE_LIMIT: usize = 2_048;
 /// How keys begin, by the providers' own custom. Matched at the start of a word only ("risk-free" has none).
 const KEY_PREFIXES: [&str; 10] =
     ["sk-", "sk_", "gsk_", "xai-", "hf_", "pplx-", "AIza", "AKIA", "ghp_", "eyJ"];
+const SHORTEST_PREFIX: usize = 3;
 /// A prefix with less behind it is an ordinary word.
 const SHORTEST_SECRET: usize = 6;
 const BLOT: &str = "[redacted]";
@@ -68,6 +69,10 @@ fn push_without_key(word: &str, clean: &mut String) {
 }
 
 fn key_start(word: &str) -> Option<usize> {
+    // No word this short holds a key; most words end here.
+    if word.len() < SHORTEST_PREFIX + SHORTEST_SECRET {
+        return None;
+    }
     let parameter = word.find("key=").map(|at| at + "key=".len());
     let prefixed = KEY_PREFIXES.iter().flat_map(|prefix| {
         word.match_indices(prefix).filter_map(move |(at, _)| {

@@ -1,5 +1,5 @@
-//! The rule table: which status, code or wording means which class. Providers' vocabularies are put together in
-//! one table, because gateways speak several of them and no word means two things.
+//! The rule table: which status, code or wording means which class. Providers' vocabularies are put together
+//! in one table, because gateways speak several of them and no word means two things.
 
 use Class::{Overloaded, QuotaSpent, RampLimited, RateLimited, Transient};
 
@@ -112,7 +112,8 @@ const OF_THE_KEY: &[&str] =
 
 /// The class of a refusal, whose body may be empty.
 ///
-/// `told_to_wait`: a `Retry-After` was there. It turns a 402, else final, into a budget for requests in flight.
+/// `told_to_wait`: a `Retry-After` was there. It turns a 402, else final, into a budget for requests in
+/// flight.
 pub(crate) fn class(status: u16, body: &ErrorBody, told_to_wait: bool) -> Class {
     let by_code = body.words.iter().find_map(|word| {
         let per_day = status == 429 && (word.contains("perday") || word.contains("per_day"));

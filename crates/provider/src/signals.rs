@@ -15,7 +15,8 @@ const CAPACITY: usize = 8;
 ///
 /// Understood are `x-ratelimit-{limit,remaining,reset}-*` (OpenAI, Azure, Groq, Mistral, Cerebras), the same
 /// without `x-` or without an ending (GitHub, OpenRouter), `x-ratelimitbysize-*` (Mistral),
-/// `anthropic-ratelimit-*`, and `RateLimit` with `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
+/// `anthropic-ratelimit-*`, and `RateLimit` with `RateLimit-Policy`
+/// (draft-ietf-httpapi-ratelimit-headers-10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     slots: [Option<Signal>; CAPACITY],
@@ -27,8 +28,8 @@ pub struct Signals {
 pub struct Signal {
     /// What is counted.
     pub dimension: Dimension,
-    /// The time the limit is for: a minute, a day, thirty days. As the header names it, or, where it does not,
-    /// as limit, remaining and reset give it away. `None` is unknown; most often it is a minute.
+    /// The time the limit is for: a minute, a day, thirty days. As the header names it, or, where it does
+    /// not, as limit, remaining and reset give it away. `None` is unknown; most often it is a minute.
     pub window: Option<Duration>,
     /// The whole limit, in units of the dimension per window.
     pub limit: Option<u64>,
@@ -251,8 +252,8 @@ fn count(value: &str) -> Option<u64> {
     first.bytes().all(|b| b.is_ascii_digit()).then(|| first.parse().ok())?
 }
 
-/// The waits told in headers, the longest: `Retry-After` and its forms in milliseconds, and Anthropic's reset of
-/// a subscription's quota when that is the one that refused.
+/// The waits told in headers, the longest: `Retry-After` and its forms in milliseconds, and Anthropic's reset
+/// of a subscription's quota when that is the one that refused.
 pub(crate) fn told_wait(headers: &HeaderMap, clock: SystemTime) -> Option<Duration> {
     use crate::duration::{billionths, nanos};
 

@@ -22,12 +22,12 @@ const LIMIT: usize = 64 << 20;
 
 /// Reads one streamed reply: puts the pieces together and tells whether it really ended.
 ///
-/// Feed it each server-sent event in turn, then ask for the [`finish`](StreamReader::finish). A stream that just
-/// stops is never taken for a whole answer. What counts as proof of the end:
+/// Feed it each server-sent event in turn, then ask for the [`finish`](StreamReader::finish). A stream that
+/// just stops is never taken for a whole answer. What counts as proof of the end:
 ///
 /// | reply | proof |
 /// |---|---|
-/// | OpenAI chat and completions, and all compatible servers | `[DONE]`, or a `finish_reason` for every choice |
+/// | OpenAI chat and completions, and all compatible servers | `[DONE]`, or a `finish_reason` for every choice (see [`expect_choices`](StreamReader::expect_choices)) |
 /// | OpenAI responses | `response.completed` or `response.incomplete` |
 /// | Anthropic messages | `message_stop` |
 /// | [`Provider::http`](crate::Provider::http) | none: the end of the body is the end |
@@ -48,6 +48,8 @@ const LIMIT: usize = 64 << 20;
 pub struct StreamReader {
     fold: Fold,
     state: State,
+    /// How many choices have to finish where no end marker comes; at least one.
+    choices: usize,
     bytes: usize,
 }
 
@@ -67,8 +69,8 @@ enum State {
 pub enum StreamItem {
     /// Nothing generated: a ping, a role, a count of tokens, a kind of event not known here.
     Nothing,
-    /// A piece of the answer. The text is what a reader sees; it is empty for calls of tools and for reasoning.
-    /// Of several choices in one event the texts follow each other.
+    /// A piece of the answer. The text is what a reader sees; it is empty for calls of tools and for
+    /// reasoning. Of several choices in one event the texts follow each other.
     Delta(String),
     /// The end marker: nothing is to follow, and the connection need not be read further.
     Finished,
@@ -98,15 +100,23 @@ impl StreamReader {
             Dialect::Anthropic => Fold::Message(Message::default()),
             Dialect::Http => Fold::Plain(Vec::new()),
         };
-        StreamReader { fold, state: State::Open, bytes: 0 }
+        StreamReader { fold, state: State::Open, choices: 1, bytes: 0 }
+    }
+
+    /// Says how many answers the request asked for (OpenAI's `n`), 1 if never said. Without an end marker, a
+    /// choice that never began could not be missed otherwise. Zero counts as 1.
+    #[must_use]
+    pub fn expect_choices(mut self, choices: usize) -> StreamReader {
+        self.choices = choices.max(1);
+        self
     }
 
     /// Takes one event: its name (`""` or `message` where it has none) and its data.
     ///
     /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
-    /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a piece.
-    /// A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault or [`StreamItem::Finished`] the
-    /// reader holds what came before, and ignores what follows.
+    /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a
+    /// piece. A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault or
+    /// [`StreamItem::Finished`] the reader holds what came before, and ignores what follows.
     pub fn feed(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
         if self.state != State::Open {
             return Ok(StreamItem::Nothing);
@@ -126,7 +136,7 @@ impl StreamReader {
             State::Ended => true,
             State::Failed => false,
             State::Open => match &self.fold {
-                Fold::Chat(chat) => chat.is_complete(),
+                Fold::Chat(chat) => chat.has_finished(self.choices),
                 Fold::Responses(_) | Fold::Message(_) => false,
                 Fold::Plain(_) => true,
             },
@@ -143,8 +153,8 @@ impl StreamReader {
         }
     }
 
-    /// The tokens reported so far. Anthropic reports the input at the start, OpenAI all at the end and only if
-    /// the request asks for it (`stream_options.include_usage`).
+    /// The tokens reported so far. Anthropic reports the input at the start, OpenAI all at the end and only
+    /// if the request asks for it (`stream_options.include_usage`).
     pub fn usage(&self) -> Option<Usage> {
         match &self.fold {
             Fold::Chat(chat) => chat.usage(),
@@ -155,8 +165,8 @@ impl StreamReader {
     }
 
     /// The end of the stream: the whole body, in the shape that the same request without `stream` would have
-    /// brought, or what there is of it. Of [`Provider::http`](crate::Provider::http) the body is the list of the
-    /// events' data.
+    /// brought, or what there is of it. Of [`Provider::http`](crate::Provider::http) the body is the list of
+    /// the events' data.
     ///
     /// # Errors
     ///

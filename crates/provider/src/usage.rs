@@ -24,8 +24,8 @@ impl Usage {
         places.into_iter().flatten().find_map(Usage::of)
     }
 
-    /// Reads `usage` as OpenAI (chat, responses, embeddings), `DeepSeek` and Anthropic write it. Anthropic counts
-    /// the cache apart from `input_tokens`, the others as a part of it.
+    /// Reads `usage` as OpenAI (chat, responses, embeddings), `DeepSeek` and Anthropic write it. Anthropic
+    /// counts the cache apart from `input_tokens`, the others as a part of it.
     pub(crate) fn of(usage: &Value) -> Option<Usage> {
         let number = |path: &str| usage.pointer(path).and_then(Value::as_u64);
         let first = |paths: &[&str]| paths.iter().find_map(|path| number(path));

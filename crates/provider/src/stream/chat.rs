@@ -49,8 +49,9 @@ impl Chat {
         !self.choices.is_empty()
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.has_begun() && self.choices.values().all(|choice| choice.finished)
+    /// Whether at least so many choices have come, and all that came are finished.
+    pub(super) fn has_finished(&self, choices: usize) -> bool {
+        self.choices.len() >= choices && self.choices.values().all(|choice| choice.finished)
     }
 
     pub(super) fn text(&self) -> String {
@@ -59,8 +60,8 @@ impl Chat {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        let groq = || self.top.get("x_groq").and_then(|groq| groq.get("usage"));
-        self.top.get("usage").or_else(groq).and_then(Usage::of)
+        let groq = self.top.get("x_groq").and_then(|groq| groq.get("usage"));
+        [self.top.get("usage"), groq].into_iter().flatten().find_map(Usage::of)
     }
 
     pub(super) fn into_body(mut self) -> Value {

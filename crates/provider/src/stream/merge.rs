@@ -1,4 +1,5 @@
-//! Deltas of OpenAI's streams, put together: strings grow, lists grow, objects are merged, the rest is replaced.
+//! Deltas of OpenAI's streams, put together: strings grow, lists grow, objects are merged, the rest is
+//! replaced.
 
 use serde_json::{Map, Value, json};
 

@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 use super::{StreamItem, fault};
 use crate::Fault;
 
-/// Events of OpenAI's responses. The last one holds the whole response, so only the text is put together here,
-/// for the case that it never comes.
+/// Events of OpenAI's responses. The last one holds the whole response, so only the text is put together
+/// here, for the case that it never comes.
 #[derive(Default)]
 pub(super) struct Responses {
     pub(super) response: Value,

@@ -67,8 +67,8 @@ fn every_reply_means_what_the_table_says() {
     }
 }
 
-/// An error inside a success, or inside a stream, means what it would have meant in time to have a status. Where
-/// the body names neither that nor a code that stands for one, it may pass.
+/// An error inside a success, or inside a stream, means what it would have meant in time to have a status.
+/// Where the body names neither that nor a code that stands for one, it may pass.
 #[test]
 fn the_same_error_inside_a_200_has_the_same_class() {
     let mut same = 0;

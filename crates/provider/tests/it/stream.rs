@@ -116,6 +116,29 @@ fn openai_choices_are_kept_apart_and_in_order() {
 }
 
 #[test]
+fn a_choice_that_never_began_is_missed() {
+    let read = |choices: usize, events: &[Value]| {
+        let mut reader = Provider::openai().stream().expect_choices(choices);
+        let events: Vec<_> = events.iter().map(|event| ("", event.clone())).collect();
+        feed(&mut reader, &events).unwrap();
+        reader.finish().is_ok()
+    };
+    let first = [delta(json!({"content": "a"})), finish("stop")];
+    assert!(read(0, &first) && read(1, &first));
+    assert!(!read(0, &[]));
+    assert!(!read(2, &first));
+    assert!(read(2, &[first[0].clone(), json!("[DONE]")]), "the end marker is the server's own word");
+}
+
+#[test]
+fn groqs_count_of_tokens_is_found_beside_an_empty_one() {
+    let last = json!({"choices": [], "usage": null, "x_groq": {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}});
+    let (reader, _) = openai(&[delta(json!({"content": "a"})), last, json!("[DONE]")]);
+    assert_eq!(reader.usage().map(Usage::total), Some(11));
+    assert_eq!(Provider::openai().usage(&reader.finish().unwrap()).map(Usage::total), Some(11));
+}
+
+#[test]
 fn openai_probabilities_reasoning_and_plain_completions() {
     let chunk = |text: &str| {
         json!({"choices": [{"index": 0, "delta": {"content": text},
@@ -450,8 +473,8 @@ fn a_reply_without_end_is_bounded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever way a text is cut into chunks, and whichever ways the chunks of several choices are mixed, the
-    /// whole is the same; and without its last event it is never taken for whole.
+    /// Whatever way a text is cut into chunks, and whichever ways the chunks of several choices are mixed,
+    /// the whole is the same; and without its last event it is never taken for whole.
     #[test]
     fn any_split_folds_to_the_same_body(
         pieces in proptest::collection::vec((0u64..3, "\\PC{0,6}"), 1..30),

@@ -16,15 +16,21 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{exchange::Exchange, ledger::Outcome};
 
 /// One step of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Step {
     /// Wait until this long after the head.
     At(Duration),
     Send(Bytes),
     /// The same, and it is one token of the answer.
     SendToken(Bytes),
-    /// Send this again and again, with this long in between, from this long after the head on.
-    Repeat(Bytes, Duration, Duration),
+    /// Send this every so often, a number of times or for ever.
+    Repeat {
+        data: Bytes,
+        every: Duration,
+        /// The next one's time after the head.
+        at: Duration,
+        left: Option<u32>,
+    },
     /// Let what was sent go out, then tear the connection down.
     Cut,
     /// The second half of `Cut`.
@@ -105,10 +111,10 @@ impl Body for ReplyBody {
                     this.exchange.bill_token();
                     data
                 }
-                Step::Repeat(data, every, at) => {
-                    // Never without time passing: a comment without end must not spin.
-                    let next = at.saturating_add(every.max(Duration::from_millis(1)));
-                    this.steps.push_front(Step::Repeat(data.clone(), every, next));
+                Step::Repeat { left: Some(0), .. } => continue,
+                Step::Repeat { data, every, at, left } => {
+                    let (next, left) = (at.saturating_add(every), left.map(|left| left - 1));
+                    this.steps.push_front(Step::Repeat { data: data.clone(), every, at: next, left });
                     this.steps.push_front(Step::Send(data));
                     this.steps.push_front(Step::At(at));
                     continue;

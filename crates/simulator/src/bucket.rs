@@ -12,6 +12,7 @@ const UNIT: i128 = 60_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     limit: u64,
+    burst: Duration,
     // All three in grains. `level` goes below zero after an oversized request, and never above `capacity`.
     capacity: i128,
     level: i128,
@@ -22,8 +23,16 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Full at the start.
     pub(crate) fn new(limit: u64, burst: Duration) -> Self {
-        let capacity = i128::from(limit).saturating_mul(nanos(burst)).max(UNIT);
-        Self { limit, capacity, level: if limit == 0 { 0 } else { capacity }, refilled: 0 }
+        let capacity = capacity(limit, burst);
+        Self { limit, burst, capacity, level: if limit == 0 { 0 } else { capacity }, refilled: 0 }
+    }
+
+    /// Changes the limit, and with it the capacity. What is in the bucket stays as far as it still fits.
+    pub(crate) fn set_limit(&mut self, now: Duration, limit: u64) {
+        self.refill(now);
+        self.limit = limit;
+        self.capacity = capacity(limit, self.burst);
+        self.level = self.level.min(self.capacity);
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -88,6 +97,10 @@ impl Bucket {
         self.refilled = self.refilled.max(now);
         self.level = self.level.saturating_add(refill).min(self.capacity);
     }
+}
+
+fn capacity(limit: u64, burst: Duration) -> i128 {
+    i128::from(limit).saturating_mul(nanos(burst)).max(UNIT)
 }
 
 fn nanos(duration: Duration) -> i128 {

@@ -51,6 +51,7 @@ impl fmt::Debug for Key {
 /// | [`seed`](Self::seed) | 0 |
 /// | [`key`](Self::key) | any key, or none, is accepted |
 /// | limits per minute | none |
+/// | [`scale_limits_at`](Self::scale_limits_at) | no change |
 /// | [`burst`](Self::burst) | 60 s: a whole minute's limit may be used at once |
 /// | [`charge_refused`](Self::charge_refused) | no |
 /// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
@@ -65,6 +66,7 @@ impl fmt::Debug for Key {
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
     limits: Vec<(Dimension, u64)>,
+    changes: Vec<(Duration, f64)>,
     burst: Duration,
     charge_refused: bool,
     anchor: Wall,
@@ -75,6 +77,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             limits: Vec::new(),
+            changes: Vec::new(),
             burst: Duration::from_secs(60),
             charge_refused: false,
             anchor: Wall::DEFAULT,
@@ -134,6 +137,13 @@ impl Builder {
     /// token at the least.
     pub fn burst(mut self, burst: Duration) -> Self {
         self.burst = burst;
+        self
+    }
+
+    /// Changes all limits at a time after the start to `factor` times what they were at the start. May be said for
+    /// several times. A factor that is not a positive number is 0.
+    pub fn scale_limits_at(mut self, at: Duration, factor: f64) -> Self {
+        self.changes.push((at, factor));
         self
     }
 
@@ -222,7 +232,7 @@ impl Builder {
 
     /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
     pub fn build(self) -> Simulator {
-        let quotas = Quotas::new(&self.limits, self.burst, self.charge_refused);
+        let quotas = Quotas::new(self.limits, self.burst, self.charge_refused).with_changes(self.changes);
         Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))
     }
 

@@ -59,6 +59,7 @@ impl Exchange {
             ended: None,
             input_tokens: 0,
             output_tokens: 0,
+            estimate,
             next_at_end: u64::MAX,
         });
         drop(guard);

@@ -50,7 +50,7 @@ pub enum Fault {
     /// The head arrives, then a sign of life every so often before the answer: the comment `: PROCESSING` in a
     /// stream, a line feed in front of a plain reply's JSON.
     KeepAlive {
-        /// Time between signs of life.
+        /// Time between signs of life, 1 ms at the least.
         every: Duration,
         /// How many before the answer; with `None` there is never an answer.
         count: Option<u32>,

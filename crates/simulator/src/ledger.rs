@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt, io, time::Duration};
 use http::{Method, StatusCode};
 use serde::Serialize;
 
-use crate::{draw, fault::Fault, quota::Dimension};
+use crate::{
+    draw,
+    fault::Fault,
+    quota::{Cost, Dimension},
+};
 
 /// A request, as it stands when it has been read to its end and nothing has been decided yet.
 ///
@@ -82,6 +86,8 @@ pub struct Entry {
     pub input_tokens: u64,
     /// Tokens of the answer it is billed for.
     pub output_tokens: u64,
+    // What was taken from the quotas, if it was admitted.
+    pub(crate) estimate: Option<Cost>,
     // The sequence of the next send at the time this one ended. Tells before from after where the clock stands still.
     pub(crate) next_at_end: u64,
 }
@@ -89,15 +95,20 @@ pub struct Entry {
 impl Entry {
     /// Whether it was let through by key, form and quota: what came after is the provider's doing.
     pub fn was_admitted(&self) -> bool {
-        self.fault.is_some() || !matches!(self.outcome, Outcome::Refused(_) | Outcome::OverQuota(_))
+        self.estimate.is_some()
     }
 
     fn is_billed(&self) -> bool {
         self.input_tokens + self.output_tokens > 0
     }
 
+    /// How long it was in the provider's hands; nothing if it still is.
+    pub(crate) fn took(&self) -> Duration {
+        self.ended.map_or(Duration::ZERO, |ended| ended.saturating_sub(self.seen.at))
+    }
+
     /// What it is the same request by: the idempotency key, without one the body.
-    fn identity(&self) -> (Option<&str>, u64) {
+    pub(crate) fn identity(&self) -> (Option<&str>, u64) {
         match self.seen.idempotency_key.as_deref() {
             Some(key) => (Some(key), 0),
             None => (None, self.seen.body_hash),

@@ -1,6 +1,92 @@
 //! A provider that misbehaves on request: quotas, faults, latencies and a ledger.
 //!
-//! DOC
+//! A [`Simulator`] is an HTTP/1.1 server that speaks OpenAI's chat completions (`POST {any prefix}/chat/completions`)
+//! and Anthropic's messages (`POST {any prefix}/messages`), plain and as streams of events. It keeps quotas and sends
+//! the headers that go with them, takes its time, goes wrong as it is told to, and writes down every request it gets.
+//! It is there to try clients with, and shares no code with any.
+//!
+//! ```
+//! use std::time::Duration;
+//! use outbound_simulator::{Fault, Latency, Refusal, Simulator};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> std::io::Result<()> {
+//! let simulator = Simulator::builder()
+//!     .seed(7)
+//!     .requests_per_minute(600)
+//!     .tokens_per_minute(90_000)
+//!     .latency(Latency::log_normal(Duration::from_millis(800), Duration::from_secs(8)))
+//!     .fault(Fault::Stall { after: 3 }, 0.001)
+//!     .fault_on_attempt(Refusal::status(503).retry_after(Duration::from_secs(2)), 1)
+//!     .build();
+//!
+//! // In memory here; `listen("127.0.0.1:0")` serves a TCP port.
+//! let mut connection = simulator.connect();
+//! let body = r#"{"model": "any", "messages": [{"role": "user", "content": "Hello!"}]}"#;
+//! let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: any\r\ncontent-length: {}\r\n", body.len());
+//! connection.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await?;
+//! let mut reply = String::new();
+//! connection.read_to_string(&mut reply).await?;
+//! assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+//! assert!(reply.contains("retry-after: 2\r\n"));
+//!
+//! let ledger = simulator.ledger();
+//! assert_eq!(ledger.sends(), 1);
+//! assert_eq!(ledger.entries()[0].outcome.to_string(), "refused 503");
+//! simulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which setting for which trouble
+//!
+//! | trouble in the field | here |
+//! |---|---|
+//! | limits per minute, announced or not | [`Builder::requests_per_minute`], [`Builder::tokens_per_minute`], [`LimitHeaders`] |
+//! | limits that change during a run | [`Builder::scale_limits_at`] |
+//! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
+//! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
+//! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)` |
+//! | a stream that stops half-way, or before it starts | [`Fault::Stall`] |
+//! | a stream that ends as if it were whole | [`Fault::Truncate`] |
+//! | an overload inside a status of 200 | [`Fault::ErrorEvent`] |
+//! | a generation kept alive by comments, dead or slow | [`Fault::KeepAlive`] |
+//! | a server that never answers | [`Fault::Silence`] |
+//! | connections reset before or within the reply | [`Fault::ResetBeforeHeaders`], [`Fault::ResetAfterHeaders`] |
+//! | pooled connections closed behind the client's back | [`Builder::close_idle_after`] |
+//! | a proxy's page of HTML, replies that are not JSON | [`Refusal::html`], [`Fault::BadJson`] |
+//! | requests sent after they were answered, or billed twice | [`Ledger::duplicates`], [`Ledger::billed_twice`] |
+//! | a batch that takes longer than it must | [`Simulator::reference`], [`Simulator::floor`] |
+//!
+//! # What a run depends on
+//!
+//! All time is tokio's: over [`Simulator::connect`] and with the clock paused, an hour of quota takes no time, and
+//! two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). The wall clock is tokio's too, from
+//! a fixed start ([`Builder::wall_clock`]).
+//!
+//! All chance is drawn by seed, body and number of the attempt. So the second attempt at some request meets the same
+//! fault and the same latency in every run, whatever else is sent and in whatever order. An answer depends on the
+//! seed and the body only. (Logarithms are the platform's, so times drawn from [`Latency::log_normal`] may differ in
+//! the last digit between platforms.)
+//!
+//! # Tokens
+//!
+//! One token is four characters, rounded up: of all text in the prompt, and of the answer, whose words are made to come
+//! out even. The same count is charged to the buckets, reported as usage and billed in the ledger. Images and tools
+//! count nothing.
+//!
+//! # The order of things
+//!
+//! A request that has been read to its end is entered in the ledger. Then, in this order: path, method, size, key
+//! and form are checked; the quotas admit it or refuse it, in all dimensions or in none; a fault is chosen; time
+//! passes; it is answered or goes wrong; and what was reserved beyond the bill is given back. A request counts against
+//! the limit of requests from its admission on, whatever becomes of it.
+//!
+//! # What there is not
+//!
+//! HTTP/2 and TLS; several choices (`n`), tool calls and answers other than words; quotas per model or per key: start
+//! one simulator for each.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -14,6 +100,7 @@ mod exchange;
 mod fault;
 mod latency;
 mod ledger;
+mod oracle;
 mod provider;
 mod quota;
 mod refusal;
@@ -27,6 +114,7 @@ pub use builder::{Builder, LimitHeaders};
 pub use fault::Fault;
 pub use latency::Latency;
 pub use ledger::{Entry, Ledger, Outcome, Seen};
+pub use oracle::Workload;
 pub use quota::Dimension;
 pub use refusal::Refusal;
 pub use simulator::Simulator;

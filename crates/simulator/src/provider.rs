@@ -40,6 +40,8 @@ pub(crate) struct Provider {
     started: Instant,
     // The wall clock at `started`.
     anchor: Wall,
+    /// The quotas as they were at the start, for the oracle.
+    pub(crate) untouched: Quotas,
     state: Mutex<State>,
 }
 
@@ -54,8 +56,8 @@ pub(crate) struct State {
 
 impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
-        let state = Mutex::new(State { quotas, ..State::default() });
-        Self { settings, started: Instant::now(), anchor, state }
+        let state = Mutex::new(State { quotas: quotas.clone(), ..State::default() });
+        Self { settings, started: Instant::now(), anchor, untouched: quotas, state }
     }
 
     /// Time since the start.

@@ -30,14 +30,14 @@ impl Dimension {
 }
 
 /// What one request takes from the quotas, besides being one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cost {
     pub(crate) input: u64,
     pub(crate) output: u64,
 }
 
 impl Cost {
-    fn of(self, dimension: Dimension) -> u64 {
+    pub(crate) fn of(self, dimension: Dimension) -> u64 {
         match dimension {
             Dimension::Requests => 1,
             Dimension::Tokens => self.input.saturating_add(self.output),
@@ -72,18 +72,39 @@ pub(crate) struct Quotas {
     // In the order of `Dimension`, so that headers come in one order.
     buckets: Vec<(Dimension, Bucket)>,
     charge_refused: bool,
+    // The limits at the start, in the order of the buckets, and the changes still to come, the next one last.
+    limits: Vec<u64>,
+    changes: Vec<(Duration, f64)>,
 }
 
 impl Quotas {
-    pub(crate) fn new(per_minute: &[(Dimension, u64)], burst: Duration, charge_refused: bool) -> Self {
-        let mut buckets: Vec<_> =
-            per_minute.iter().map(|&(dimension, limit)| (dimension, Bucket::new(limit, burst))).collect();
-        buckets.sort_by_key(|(dimension, _)| *dimension);
-        Self { buckets, charge_refused }
+    pub(crate) fn new(mut per_minute: Vec<(Dimension, u64)>, burst: Duration, charge_refused: bool) -> Self {
+        per_minute.sort_by_key(|(dimension, _)| *dimension);
+        let limits = per_minute.iter().map(|(_, limit)| *limit).collect();
+        let bucket = |(dimension, limit)| (dimension, Bucket::new(limit, burst));
+        let buckets = per_minute.into_iter().map(bucket).collect();
+        Self { buckets, charge_refused, limits, changes: Vec::new() }
+    }
+
+    /// From `at` on, every limit is this many times what it was at the start.
+    pub(crate) fn with_changes(mut self, mut changes: Vec<(Duration, f64)>) -> Self {
+        changes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        self.changes = changes;
+        self
+    }
+
+    /// To be called before the buckets are looked at: makes the changes that are due, each at its own time.
+    fn advance(&mut self, now: Duration) {
+        while let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
+            for ((_, bucket), limit) in self.buckets.iter_mut().zip(&self.limits) {
+                bucket.set_limit(at, (*limit as f64 * factor).round() as u64);
+            }
+        }
     }
 
     /// Takes the whole cost, or nothing and says what is short.
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
+        self.advance(now);
         let over = self
             .buckets
             .iter_mut()
@@ -113,12 +134,14 @@ impl Quotas {
 
     /// Corrects an admitted estimate by what was really used. The request itself stays counted.
     pub(crate) fn settle(&mut self, now: Duration, estimate: Cost, actual: Cost) {
+        self.advance(now);
         for (dimension, bucket) in &mut self.buckets {
             bucket.settle(now, estimate.of(*dimension), actual.of(*dimension));
         }
     }
 
     pub(crate) fn standings(&mut self, now: Duration) -> Vec<Standing> {
+        self.advance(now);
         let standing = |(dimension, bucket): &mut (Dimension, Bucket)| Standing {
             dimension: *dimension,
             limit: bucket.limit(),
@@ -128,9 +151,12 @@ impl Quotas {
         self.buckets.iter_mut().map(standing).collect()
     }
 
-    /// The limit per minute and the capacity of a dimension's bucket, if it is limited.
-    pub(crate) fn limit(&self, dimension: Dimension) -> Option<(u64, f64)> {
-        let (_, bucket) = self.buckets.iter().find(|(other, _)| *other == dimension)?;
-        Some((bucket.limit(), bucket.capacity()))
+    pub(crate) fn next_change(&self) -> Option<Duration> {
+        self.changes.last().map(|(at, _)| *at)
+    }
+
+    /// Each dimension with its limit per minute and what its bucket holds, changes to come left out.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (Dimension, u64, f64)> {
+        self.buckets.iter().map(|(dimension, bucket)| (*dimension, bucket.limit(), bucket.capacity()))
     }
 }

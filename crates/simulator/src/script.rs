@@ -55,14 +55,10 @@ impl Script {
                 | Fault::ErrorEvent { after },
             ) => Some(*after as usize),
             Some(Fault::KeepAlive { every, count }) => {
-                let comment = Bytes::from_static(b": PROCESSING\n\n");
-                let Some(count) = count else {
-                    return Self::new([Step::Repeat(comment, *every, *every)], None, Outcome::Broken);
-                };
-                for index in 1..=*count {
-                    start = every.saturating_mul(index);
-                    steps.extend([Step::At(start), Step::Send(comment.clone())]);
-                }
+                let (signs, silent) = signs_of_life(b": PROCESSING\n\n", *every, *count);
+                steps.push_back(signs);
+                let Some(silent) = silent else { return Self::new(steps, None, Outcome::Broken) };
+                start = silent;
                 None
             }
             Some(Fault::BadJson) => {
@@ -117,20 +113,11 @@ impl Script {
             Some(Fault::BadJson) => {
                 Self::immediate(Bytes::from_static(b"{\"choices\":[{],\"content\":"), broken)
             }
-            Some(Fault::KeepAlive { every, count: None }) => {
-                Self::new([Step::Repeat(Bytes::from_static(b"\n"), *every, *every)], None, broken)
-            }
-            Some(Fault::KeepAlive { every, count: Some(count) }) => {
-                let mut steps = VecDeque::new();
-                for index in 1..=*count {
-                    steps.extend([
-                        Step::At(every.saturating_mul(index)),
-                        Step::Send(Bytes::from_static(b"\n")),
-                    ]);
-                }
-                let silent = every.saturating_mul(*count);
-                steps.extend([Step::At(silent.saturating_add(whole)), Step::Send(body)]);
-                Self::new(steps, None, Outcome::Answered)
+            Some(Fault::KeepAlive { every, count }) => {
+                let (signs, silent) = signs_of_life(b"\n", *every, *count);
+                let Some(silent) = silent else { return Self::new([signs], None, broken) };
+                let answer = [signs, Step::At(silent.saturating_add(whole)), Step::Send(body)];
+                Self::new(answer, None, Outcome::Answered)
             }
             _ => Self::immediate(body, Outcome::Answered),
         }
@@ -139,6 +126,14 @@ impl Script {
     fn new(steps: impl Into<VecDeque<Step>>, length: Option<u64>, ending: Outcome) -> Self {
         Self { steps: steps.into(), length, ending }
     }
+}
+
+/// The signs and the time they take, if they ever end. Some time passes between two of them in any case: signs
+/// without end and without time would never let anything else happen.
+fn signs_of_life(sign: &'static [u8], every: Duration, count: Option<u32>) -> (Step, Option<Duration>) {
+    let every = every.max(Duration::from_millis(1));
+    let signs = Step::Repeat { data: Bytes::from_static(sign), every, at: every, left: count };
+    (signs, count.map(|count| every.saturating_mul(count)))
 }
 
 fn ending(fault: Option<&Fault>) -> Outcome {

@@ -9,7 +9,12 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{Builder, connection, ledger::Ledger, provider::Provider};
+use crate::{
+    Builder, connection,
+    ledger::Ledger,
+    oracle::{self, Workload},
+    provider::Provider,
+};
 
 /// A provider that misbehaves on request.
 ///
@@ -64,6 +69,22 @@ impl Simulator {
     /// Time since it was built, on tokio's clock.
     pub fn elapsed(&self) -> Duration {
         self.provider.now()
+    }
+
+    /// A lower bound of the time for a workload: `max((N - b_r) / r, (K - b_k) / k, W / C, longest)`, with N requests
+    /// and K tokens against buckets that hold b and refill at r and k (as they are at the start, changes to come left
+    /// out), W of work done `concurrency` at a time (without limit if none), and the longest single request. Because of
+    /// the tail after the last admission it often cannot be reached: compare with [`reference`](Self::reference), and
+    /// name this one beside it. [`Duration::MAX`] if a limit of 0 forbids it.
+    pub fn floor(&self, workload: &Workload, concurrency: Option<usize>) -> Duration {
+        oracle::floor(&self.provider.untouched, workload, concurrency)
+    }
+
+    /// The time in which a client that knows all limits, waits exactly as long as it must and loses no moment serves
+    /// the admitted sends of this simulator's ledger in their order, `concurrency` at a time (without limit if none).
+    /// Divided by the time a run really took, it is the run's efficiency; another order may do better than 1.
+    pub fn reference(&self, concurrency: Option<usize>) -> Duration {
+        oracle::reference(self.provider.untouched.clone(), &self.ledger(), concurrency)
     }
 
     /// Stops listening, closes all connections whatever they are doing, and waits for all tasks to end. The ledger

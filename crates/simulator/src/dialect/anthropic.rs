@@ -29,7 +29,7 @@ pub(super) fn parse(headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
 pub(super) fn plain(answer: &Answer) -> Value {
     message(
         answer,
-        json!([{ "type": "text", "text": answer.text() }]),
+        &json!([{ "type": "text", "text": answer.text() }]),
         stop_reason(answer),
         answer.output_tokens(),
     )
@@ -37,7 +37,7 @@ pub(super) fn plain(answer: &Answer) -> Value {
 
 /// Named events. The usage stands in the first and, cumulative, in `message_delta`; `message_stop` is the end.
 pub(super) fn events(answer: &Answer) -> Events {
-    let start = json!({ "type": "message_start", "message": message(answer, json!([]), Value::Null, 1) });
+    let start = json!({ "type": "message_start", "message": message(answer, &json!([]), Value::Null, 1) });
     let block =
         json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } });
     let delta = |token: &str| {
@@ -99,7 +99,7 @@ fn event(data: &Value) -> String {
     format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default())
 }
 
-fn message(answer: &Answer, content: Value, stop_reason: impl Into<Value>, output_tokens: u64) -> Value {
+fn message(answer: &Answer, content: &Value, stop_reason: impl Into<Value>, output_tokens: u64) -> Value {
     json!({
         "id": format!("msg_{}", answer.id),
         "type": "message",

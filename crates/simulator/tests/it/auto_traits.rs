@@ -1,1 +1,32 @@
-//! Later.
+//! Send, Sync and Unpin of every public type.
+
+use outbound_simulator::{
+    Builder, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Outcome, Refusal, Seen, Simulator,
+    Workload,
+};
+
+fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+
+#[test]
+fn public_types_go_anywhere() {
+    is_plain::<Builder>();
+    is_plain::<Dimension>();
+    is_plain::<Entry>();
+    is_plain::<Fault>();
+    is_plain::<Latency>();
+    is_plain::<Ledger>();
+    is_plain::<LimitHeaders>();
+    is_plain::<Outcome>();
+    is_plain::<Refusal>();
+    is_plain::<Seen>();
+    is_plain::<Simulator>();
+    is_plain::<Workload>();
+}
+
+#[test]
+fn futures_of_the_handle_are_send() {
+    fn is_send<T: Send>(_: &T) {}
+    let simulator = Simulator::builder().build();
+    is_send(&simulator.listen("127.0.0.1:0"));
+    is_send(&simulator.shutdown());
+}

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use outbound_simulator::{Outcome, Simulator};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{CHAT, Client, MESSAGES, chat};
@@ -122,4 +123,67 @@ async fn a_body_over_the_limit_is_a_413() {
     let got: Value = got.json();
     assert_eq!(got["error"]["code"], "request_too_large");
     assert_eq!(Client::to(&simulator).await.chat(&chat("short")).await.status, 200);
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    let field = prop::sample::select(vec![
+        "model",
+        "messages",
+        "role",
+        "content",
+        "text",
+        "system",
+        "stream",
+        "stream_options",
+        "include_usage",
+        "max_tokens",
+        "n",
+    ]);
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((field.clone(), inner), 0..8).prop_map(|fields| fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whatever the body is, it is answered or refused with 400, in either dialect, and the connection goes on.
+    #[test]
+    fn no_body_is_too_odd(
+        overrides in prop::collection::vec(any_json(), 1..8),
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let simulator = Simulator::builder().tokens_per_minute(1_000_000_000).build();
+            let mut client = Client::to(&simulator).await.with("anthropic-version", "2023-06-01");
+            for (path, value) in [CHAT, MESSAGES].into_iter().cycle().zip(&overrides) {
+                // As it is, and on top of a body that is right, so that more of it is looked at.
+                let mut body = chat("hello");
+                if let (Value::Object(body), Value::Object(value)) = (&mut body, value) {
+                    body.extend(value.clone());
+                }
+                for body in [value, &body] {
+                    let status = client.post(path, body).await.status.as_u16();
+                    // 429 is a `max_tokens` beyond the whole limit.
+                    assert!([200, 400, 429].contains(&status), "{status} for {body}");
+                }
+            }
+            let status = client.send(Method::POST, CHAT, bytes).await.unwrap().status;
+            assert_eq!(status, 400);
+        });
+    }
 }

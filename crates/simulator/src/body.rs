@@ -99,10 +99,11 @@ impl Body for ReplyBody {
             };
             let data = match step {
                 Step::At(time) => {
-                    if let Some(at) = this.started.checked_add(time) {
-                        this.sleep.set(Some(sleep_until(at)));
-                    } else {
-                        this.steps.push_front(Step::Hang);
+                    match this.started.checked_add(time) {
+                        // Nothing to wait for: an answer made at once needs no timer for each of its tokens.
+                        Some(at) if at <= Instant::now() => {}
+                        Some(at) => this.sleep.set(Some(sleep_until(at))),
+                        None => this.steps.push_front(Step::Hang),
                     }
                     continue;
                 }

@@ -65,16 +65,10 @@ impl Link {
         Self { idle: watch::Sender::new(Some(Instant::now())), reset: AtomicBool::new(false) }
     }
 
-    pub(crate) fn begin(&self) {
+    /// From here until the guard is dropped a request is being read or answered.
+    pub(crate) fn busy(self: Arc<Self>) -> Busy {
         self.idle.send_replace(None);
-    }
-
-    pub(crate) fn end(&self) {
-        self.idle.send_replace(Some(Instant::now()));
-    }
-
-    pub(crate) fn reset(&self) {
-        self.reset.store(true, Ordering::Relaxed);
+        Busy { link: self }
     }
 
     async fn idle_for(&self, limit: Option<Duration>) {
@@ -95,5 +89,24 @@ impl Link {
                 () = close => return,
             }
         }
+    }
+}
+
+/// One request in hand. There is one at a time on a connection of HTTP/1.1.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    link: Arc<Link>,
+}
+
+impl Busy {
+    /// Has the connection reset, once it ends, in the place of an orderly close.
+    pub(crate) fn reset_at_end(&self) {
+        self.link.reset.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.link.idle.send_replace(Some(Instant::now()));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    connection::Link,
+    connection::Busy,
     draw,
     fault::Fault,
     ledger::{Entry, Outcome, Seen},
@@ -16,14 +16,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Exchange {
     provider: Arc<Provider>,
-    link: Arc<Link>,
+    // Its connection, until it is over.
+    busy: Option<Busy>,
     // Index of its entry in the ledger.
     index: usize,
     /// What was taken from the quotas, if it was admitted.
     estimate: Option<Cost>,
     bill: Cost,
     breaks: bool,
-    is_over: bool,
 }
 
 impl Exchange {
@@ -31,7 +31,7 @@ impl Exchange {
     /// the number of the attempt and the order of admission agree on several threads too.
     pub(crate) fn begin(
         provider: Arc<Provider>,
-        link: Arc<Link>,
+        busy: Busy,
         mut seen: Seen,
         estimate: Option<Cost>,
     ) -> (Self, Seen, Result<(), OverQuota>) {
@@ -63,9 +63,8 @@ impl Exchange {
             next_at_end: u64::MAX,
         });
         drop(guard);
-        link.begin();
         let bill = Cost::default();
-        (Self { provider, link, index, estimate, bill, breaks: false, is_over: false }, seen, admission)
+        (Self { provider, busy: Some(busy), index, estimate, bill, breaks: false }, seen, admission)
     }
 
     pub(crate) fn provider(&self) -> &Provider {
@@ -89,9 +88,7 @@ impl Exchange {
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
-        }
+        let Some(busy) = self.busy.take() else { return };
         let now = self.provider.now();
         let mut guard = self.provider.state();
         let state = &mut *guard;
@@ -107,12 +104,12 @@ impl Exchange {
         entry.input_tokens = self.bill.input;
         entry.output_tokens = self.bill.output;
         drop(guard);
-        self.link.end();
+        drop(busy);
     }
 
     /// Has the connection reset instead of closed.
     pub(crate) fn reset_connection(&mut self) {
-        self.link.reset();
+        self.busy.iter().for_each(Busy::reset_at_end);
         self.end(Outcome::Broken);
     }
 }

@@ -29,7 +29,7 @@ pub struct Seen {
     pub model: Option<String>,
     /// The `idempotency-key` header.
     pub idempotency_key: Option<String>,
-    /// Hash of the body's bytes (FNV-1a, 64 bits); of those that were read, if the body was too long.
+    /// Hash of the body's bytes (FNV-1a, 64 bits); of none, if the body was too long.
     pub body_hash: u64,
     /// Whether a stream of events was asked for.
     pub stream: bool,

@@ -32,6 +32,7 @@ pub(crate) async fn answer(
     link: Arc<Link>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
+    let busy = link.busy();
     let (parts, body) = request.into_parts();
     let (body, is_whole) = read(body, provider.settings.max_body).await?;
     let served = Dialect::served_at(parts.uri.path());
@@ -56,7 +57,7 @@ pub(crate) async fn answer(
         .ok()
         .map(|ask| Cost { input: ask.input_tokens, output: ask.max_tokens.unwrap_or(longest) });
     let seen = seen(parts, &body, json.as_ref().ok());
-    let (mut exchange, seen, admission) = Exchange::begin(provider, link, seen, estimate);
+    let (mut exchange, seen, admission) = Exchange::begin(provider, busy, seen, estimate);
 
     let reply = Reply { dialect, request_id: request_id(exchange.provider().settings.seed, &seen) };
     let ask = match asked {
@@ -139,7 +140,7 @@ async fn perform(
     }
 }
 
-/// Reads a body up to a limit; false if it is longer, with what was read until then.
+/// Reads a body up to a limit; nothing and false if it is longer.
 async fn read(body: Incoming, limit: usize) -> Result<(Bytes, bool), Cut> {
     if body.size_hint().lower() > limit as u64 {
         return Ok((Bytes::new(), false));

@@ -59,7 +59,10 @@ impl Dialect {
     /// The key the request was sent with, where this dialect wants it.
     pub(crate) fn key(self, headers: &HeaderMap) -> Option<&str> {
         match self {
-            Self::OpenAi => headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer "),
+            Self::OpenAi => {
+                let (scheme, key) = headers.get("authorization")?.to_str().ok()?.split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then_some(key)
+            }
             Self::Anthropic => headers.get("x-api-key")?.to_str().ok(),
         }
     }

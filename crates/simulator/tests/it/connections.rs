@@ -39,6 +39,25 @@ async fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_upload_is_not_idleness() {
+    let simulator = Simulator::builder().close_idle_after(secs(5)).build();
+    let mut io = simulator.connect();
+    let body = chat("hello").to_string();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    io.write_all(head.as_bytes()).await.unwrap();
+    for byte in body.bytes() {
+        sleep(secs(1)).await;
+        io.write_all(&[byte]).await.unwrap();
+    }
+    let mut reply = String::new();
+    io.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_never_asks_is_idle_too() {
     let simulator = Simulator::builder().close_idle_after(secs(5)).build();
     let mut io = simulator.connect();

@@ -89,9 +89,9 @@ impl Exchange {
 
     pub(crate) fn end(&mut self, outcome: Outcome) {
         let Some(busy) = self.busy.take() else { return };
-        let now = self.provider.now();
         let mut guard = self.provider.state();
         let state = &mut *guard;
+        let now = self.provider.now();
         state.in_flight -= 1;
         if let Some(estimate) = self.estimate {
             state.quotas.settle(now, estimate, self.bill);

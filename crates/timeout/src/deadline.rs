@@ -1,0 +1,87 @@
+use std::{cmp, time::Duration};
+
+use tokio::time::Instant;
+
+/// An instant on tokio's clock by which something must be done, or never.
+///
+/// It is fixed when it is made and can be handed from step to step; each gets what is left. Deadlines are ordered by
+/// time, with [`NEVER`](Self::NEVER), which is also the default, after all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// No deadline: it never passes.
+    pub const NEVER: Self = Self(None);
+
+    /// So long from now. Reads the clock. A duration too long for the clock is [`NEVER`](Self::NEVER).
+    pub fn after(duration: Duration) -> Self {
+        Self(Instant::now().checked_add(duration))
+    }
+
+    /// At this instant, which may be in the past.
+    #[inline]
+    pub const fn at(instant: Instant) -> Self {
+        Self(Some(instant))
+    }
+
+    /// The instant, or `None` for [`NEVER`](Self::NEVER).
+    #[inline]
+    pub const fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// What is left: zero once it has passed, [`Duration::MAX`] for [`NEVER`](Self::NEVER). Reads the clock.
+    pub fn remaining(self) -> Duration {
+        self.0.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it has passed; at its very instant it has. Reads the clock.
+    pub fn is_past(self) -> bool {
+        self.0.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The earlier of the two.
+    #[inline]
+    #[must_use = "deadlines are values: this makes a new one"]
+    pub fn min(self, other: impl Into<Self>) -> Self {
+        cmp::min(self, other.into())
+    }
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self::NEVER
+    }
+}
+
+impl Ord for Deadline {
+    #[inline]
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        match (self.0, other.0) {
+            (Some(this), Some(other)) => this.cmp(&other),
+            (this, other) => other.is_some().cmp(&this.is_some()),
+        }
+    }
+}
+
+impl PartialOrd for Deadline {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<Instant> for Deadline {
+    #[inline]
+    fn from(instant: Instant) -> Self {
+        Self::at(instant)
+    }
+}
+
+impl From<Option<Instant>> for Deadline {
+    /// `None` is [`Deadline::NEVER`].
+    #[inline]
+    fn from(instant: Option<Instant>) -> Self {
+        Self(instant)
+    }
+}

@@ -1,0 +1,14 @@
+//! What limits promise, on tokio's paused clock unless real time is the point.
+
+mod api;
+mod differential;
+mod future;
+mod starvation;
+mod stream;
+mod until;
+
+use std::time::Duration;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}

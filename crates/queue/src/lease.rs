@@ -1,0 +1,91 @@
+//! An item that is being worked on.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use crate::queue::{Queue, finish};
+
+/// An item taken from a [`Queue`] that stays the queue's until [`done`](Self::done) says that its work is.
+///
+/// It derefs to the item, keeps its place in the capacity, and counts as unfinished. Dropped without `done` (by a
+/// return, a panic, an aborted task) the item goes back to the front, with what was changed in it: before all that
+/// was never leased, in the order in which it was first leased; in a priority queue, among its equals. That holds in
+/// a closed queue as well.
+#[must_use = "a lease that is dropped puts its item back"]
+pub struct Lease<T> {
+    queue: Queue<T>,
+    // `None` once it has been given up, one way or the other.
+    item: Option<T>,
+    ticket: u64,
+    deliveries: u32,
+    /// Read off the item when it was leased, since what `Drop` does must not depend on the user's code.
+    rank: u32,
+}
+
+impl<T> Lease<T> {
+    pub(crate) fn new(queue: &Queue<T>, (item, ticket, deliveries): (T, u64, u32)) -> Self {
+        let mut lease = Self { queue: queue.clone(), item: Some(item), ticket, deliveries, rank: 0 };
+        // A lease by now, so that the item is not lost if this panics.
+        lease.rank = queue.rank_of(&lease);
+        lease
+    }
+
+    /// Says that the work is done, and drops the item.
+    pub fn done(self) {
+        drop(self.into_inner());
+    }
+
+    /// Says that the work is done, and keeps the item.
+    pub fn into_inner(self) -> T {
+        self.end(true)
+    }
+
+    /// Takes the item out of the queue without its being done.
+    pub(crate) fn give_up(self) -> T {
+        self.end(false)
+    }
+
+    fn end(mut self, acknowledged: bool) -> T {
+        let item = self.item.take().expect("a lease holds its item until it is given up");
+        let mut list = self.queue.list.lock();
+        list.end_lease(acknowledged);
+        finish(list);
+        item
+    }
+
+    /// How often the item has been leased, this time included: 1 the first time.
+    pub fn deliveries(&self) -> u32 {
+        self.deliveries
+    }
+}
+
+impl<T> Deref for Lease<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.item.as_ref().expect("a lease holds its item until it is given up")
+    }
+}
+
+impl<T> DerefMut for Lease<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.item.as_mut().expect("a lease holds its item until it is given up")
+    }
+}
+
+impl<T> Drop for Lease<T> {
+    fn drop(&mut self) {
+        let Some(item) = self.item.take() else { return };
+        let mut list = self.queue.list.lock();
+        list.put_back(self.rank, self.ticket, self.deliveries, item);
+        finish(list);
+    }
+}
+
+impl<T> fmt::Debug for Lease<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("deliveries", &self.deliveries).finish_non_exhaustive()
+    }
+}

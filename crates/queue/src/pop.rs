@@ -1,0 +1,171 @@
+//! Waiting for an item: to have it, or to have it on a lease.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use outbound_waitlist::Waiter;
+use pin_project_lite::pin_project;
+
+use crate::{
+    coop,
+    lease::Lease,
+    queue::{Queue, finish},
+    state::{Guard, POPPERS, Place, Spot, State, may_pop, was_woken},
+};
+
+pin_project! {
+    /// The future of [`Queue::pop`]. Dropping it takes nothing. Polled after it was ready, it waits for one more item.
+    #[must_use = "nothing is taken unless this is awaited"]
+    pub struct Pop<'a, T> {
+        queue: &'a Queue<T>,
+        #[pin]
+        waiter: Spot<T>,
+    }
+
+    impl<T> PinnedDrop for Pop<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.waiter.is_idle() {
+                give_up(this.queue, this.waiter);
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Queue::lease`]. Dropping it takes nothing. Polled after it was ready, it waits for one more
+    /// item.
+    #[must_use = "nothing is taken unless this is awaited"]
+    pub struct NextLease<'a, T> {
+        queue: &'a Queue<T>,
+        #[pin]
+        waiter: Spot<T>,
+    }
+
+    impl<T> PinnedDrop for NextLease<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.waiter.is_idle() {
+                give_up(this.queue, this.waiter);
+            }
+        }
+    }
+}
+
+/// What one look at the queue came to.
+enum Look {
+    Take,
+    Closed,
+    Wait,
+}
+
+impl<'a, T> Pop<'a, T> {
+    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+        Self { queue, waiter: Waiter::new() }
+    }
+}
+
+impl<'a, T> NextLease<'a, T> {
+    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+        Self { queue, waiter: Waiter::new() }
+    }
+}
+
+impl<T> Future for Pop<'_, T> {
+    type Output = Option<T>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        poll_take(this.queue, this.waiter, cx, State::pop)
+    }
+}
+
+impl<T> Future for NextLease<'_, T> {
+    type Output = Option<Lease<T>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let leased = ready!(poll_take(this.queue, this.waiter, cx, State::lease));
+        Poll::Ready(leased.map(|leased| Lease::new(this.queue, leased)))
+    }
+}
+
+#[inline]
+fn poll_take<T, R>(
+    queue: &Queue<T>,
+    waiter: Pin<&mut Spot<T>>,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&mut State<T>) -> Option<R>,
+) -> Poll<Option<R>> {
+    let coop = ready!(coop::poll_proceed(cx));
+    let mut list = queue.list.lock();
+    let look =
+        if waiter.is_idle() { look_first(&mut list, waiter, cx) } else { look_again(&mut list, waiter, cx) };
+    let taken = match look {
+        Look::Take => {
+            let taken = take(&mut list);
+            finish(list);
+            taken
+        }
+        Look::Closed => None,
+        Look::Wait => return Poll::Pending,
+    };
+    coop.made_progress();
+    Poll::Ready(taken)
+}
+
+#[inline]
+fn look_first<T>(list: &mut Guard<'_, T>, waiter: Pin<&mut Spot<T>>, cx: &mut Context<'_>) -> Look {
+    if may_pop(list, false) {
+        return Look::Take;
+    }
+    if list.is_closed() {
+        return Look::Closed;
+    }
+    list.line(POPPERS).enqueue(waiter, Place::of(0), cx);
+    Look::Wait
+}
+
+fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mut Context<'_>) -> Look {
+    let woken = list.is_nudged(waiter.as_mut());
+    if woken {
+        was_woken(list, POPPERS);
+    }
+    if may_pop(list, woken) {
+        list.leave(waiter);
+        return Look::Take;
+    }
+    match list.poll_woken(waiter, cx) {
+        // Only closing takes a waiter out of its line.
+        Poll::Ready(_) => Look::Closed,
+        Poll::Pending => Look::Wait,
+    }
+}
+
+/// If it was woken, the next one is in its stead.
+#[cold]
+fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+    let mut list = queue.list.lock();
+    if list.is_nudged(waiter.as_mut()) {
+        was_woken(&mut list, POPPERS);
+    }
+    list.leave(waiter);
+    finish(list);
+}
+
+impl<T> fmt::Debug for Pop<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pop").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for NextLease<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextLease").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+    }
+}

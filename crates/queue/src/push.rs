@@ -1,0 +1,146 @@
+//! Waiting for a place.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use outbound_waitlist::Waiter;
+use pin_project_lite::pin_project;
+
+use crate::{
+    coop,
+    error::PushError,
+    queue::{Queue, finish},
+    state::{Guard, PUSHERS, Place, Spot, may_push, was_woken},
+};
+
+pin_project! {
+    /// The future of [`Queue::push`]. Dropping it drops the item, which is then never delivered.
+    #[must_use = "nothing is pushed unless this is awaited"]
+    pub struct Push<'a, T> {
+        queue: &'a Queue<T>,
+        // `None` once it has been pushed or handed back.
+        item: Option<T>,
+        #[pin]
+        waiter: Spot<T>,
+    }
+
+    impl<T> PinnedDrop for Push<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.waiter.is_idle() {
+                give_up(this.queue, this.waiter);
+            }
+        }
+    }
+}
+
+/// What one look at the queue came to.
+enum Look {
+    Pushed,
+    Closed,
+    Wait,
+}
+
+impl<'a, T> Push<'a, T> {
+    pub(crate) fn new(queue: &'a Queue<T>, item: T) -> Self {
+        Self { queue, item: Some(item), waiter: Waiter::new() }
+    }
+}
+
+impl<T> Future for Push<'_, T> {
+    type Output = Result<(), PushError<T>>;
+
+    /// # Panics
+    ///
+    /// If polled after it was ready.
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let this = self.project();
+        let item = this.item.take().expect("a push was polled after it was ready");
+        let rank = this.queue.rank_of(&item);
+        let mut list = this.queue.list.lock();
+        let look = if this.waiter.is_idle() {
+            look_first(&mut list, this.waiter, rank, cx)
+        } else {
+            look_again(&mut list, this.waiter, rank, cx)
+        };
+        match look {
+            Look::Pushed => {
+                list.push(rank, item);
+                finish(list);
+                coop.made_progress();
+                Poll::Ready(Ok(()))
+            }
+            Look::Closed => {
+                drop(list);
+                coop.made_progress();
+                Poll::Ready(Err(PushError(item)))
+            }
+            Look::Wait => {
+                drop(list);
+                *this.item = Some(item);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[inline]
+fn look_first<T>(
+    list: &mut Guard<'_, T>,
+    waiter: Pin<&mut Spot<T>>,
+    rank: u32,
+    cx: &mut Context<'_>,
+) -> Look {
+    if list.is_closed() {
+        return Look::Closed;
+    }
+    if may_push(list, rank, false) {
+        return Look::Pushed;
+    }
+    // In a queue without ranks all are equal, so this is the end of the line.
+    list.line(PUSHERS).enqueue_after(waiter, Place::of(rank), cx, |other, own| other <= own);
+    Look::Wait
+}
+
+fn look_again<T>(
+    list: &mut Guard<'_, T>,
+    mut waiter: Pin<&mut Spot<T>>,
+    rank: u32,
+    cx: &mut Context<'_>,
+) -> Look {
+    let woken = list.is_nudged(waiter.as_mut());
+    if woken {
+        was_woken(list, PUSHERS);
+    }
+    if !list.is_closed() && may_push(list, rank, woken) {
+        list.leave(waiter);
+        return Look::Pushed;
+    }
+    match list.poll_woken(waiter, cx) {
+        // Only closing takes a waiter out of its line.
+        Poll::Ready(_) => Look::Closed,
+        Poll::Pending => Look::Wait,
+    }
+}
+
+/// If it was woken, the next one is in its stead.
+#[cold]
+fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+    let mut list = queue.list.lock();
+    if list.is_nudged(waiter.as_mut()) {
+        was_woken(&mut list, PUSHERS);
+    }
+    list.leave(waiter);
+    finish(list);
+}
+
+impl<T> fmt::Debug for Push<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+    }
+}

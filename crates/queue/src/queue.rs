@@ -1,0 +1,315 @@
+//! The queue's handle: what it can be asked at once. What waits is in the files of its futures.
+
+use std::fmt;
+
+use outbound_waitlist::WaitList;
+
+use crate::{
+    error::{TryPopError, TryPushError},
+    join::Join,
+    lease::Lease,
+    pop::{NextLease, Pop},
+    push::Push,
+    state::{self, Guard, JOINERS, List, POPPERS, PUSHERS, State, settle},
+    store::Store,
+};
+
+/// A queue of items between tasks: many put in, many take out.
+///
+/// Cloning it gives another handle to the same queue. Items are dropped with the last handle.
+///
+/// | | order | what [`pop`](Self::pop) gives |
+/// |---|---|---|
+/// | [`bounded`](Self::bounded), [`unbounded`](Self::unbounded) | first in, first out | the oldest |
+/// | [`lifo`](Self::lifo) | last in, first out | the newest |
+/// | [`priority`](Self::priority) | by rank | the oldest of the lowest rank |
+///
+/// All else is the same for all of them.
+///
+/// # Fairness
+///
+/// Tasks that wait are served in the order in which they came; those that wait to push into a priority queue, by the
+/// rank of what they bring. A newcomer may go ahead of a task that has been woken and has not run yet, at most 32
+/// times in a row; the `try_` forms never go ahead of anybody.
+pub struct Queue<T> {
+    pub(crate) list: List<T>,
+    rank: Option<fn(&T) -> u32>,
+}
+
+impl<T> Queue<T> {
+    /// A first-in, first-out queue for at most `capacity` items, those on a lease included.
+    ///
+    /// Memory is taken as items come, so a large capacity costs nothing.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    pub fn bounded(capacity: usize) -> Self {
+        Self::new(Store::fifo(), capacity, None)
+    }
+
+    /// A first-in, first-out queue that is never full: pushing never waits, and nothing holds back a producer that is
+    /// faster than its consumers.
+    pub fn unbounded() -> Self {
+        Self::bounded(usize::MAX)
+    }
+
+    /// A last-in, first-out queue for at most `capacity` items; `usize::MAX` for no bound.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    pub fn lifo(capacity: usize) -> Self {
+        Self::new(Store::lifo(), capacity, None)
+    }
+
+    /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
+    /// most `capacity` items; `usize::MAX` for no bound.
+    ///
+    /// `rank` reads the rank off an item. It is called outside the queue's lock, more than once for an item, and must
+    /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap.
+    ///
+    /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). For
+    /// *ageing*, so that nothing waits for ever behind a stream of better ranks, let the rank be the time of arrival
+    /// plus a handicap for the class: the order of two such items never changes while they wait, and one waits for
+    /// later arrivals at most as long as the handicap.
+    ///
+    /// ```
+    /// use outbound_queue::Queue;
+    ///
+    /// let queue: Queue<(u32, &str)> = Queue::priority(64, |job| job.0);
+    /// for job in [(2, "report"), (0, "chat"), (2, "index"), (0, "reply")] {
+    ///     queue.try_push(job).expect("there is room");
+    /// }
+    /// let order: Vec<&str> = std::iter::from_fn(|| queue.try_pop().ok()).map(|job| job.1).collect();
+    /// assert_eq!(order, ["chat", "reply", "report", "index"]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    pub fn priority(capacity: usize, rank: fn(&T) -> u32) -> Self {
+        Self::new(Store::priority(), capacity, Some(rank))
+    }
+
+    fn new(store: Store<T>, capacity: usize, rank: Option<fn(&T) -> u32>) -> Self {
+        assert!(capacity > 0, "a queue has room for at least one item");
+        Self { list: WaitList::with_lines(State::new(store, capacity)), rank }
+    }
+
+    /// Puts an item in, waiting for a place if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is closed, or is closed while this waits: the item comes back in the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future drops the item; it is never delivered.
+    pub fn push(&self, item: T) -> Push<'_, T> {
+        Push::new(self, item)
+    }
+
+    /// Puts an item in at once, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If there is no place beyond those that others wait for, or the queue is closed: the item comes back in the
+    /// error.
+    pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
+        let rank = self.rank_of(&item);
+        let mut list = self.list.lock();
+        if list.is_closed() {
+            return Err(TryPushError::Closed(item));
+        }
+        if list.room() <= list.line(PUSHERS).len() {
+            return Err(TryPushError::Full(item));
+        }
+        list.push(rank, item);
+        finish(list);
+        Ok(())
+    }
+
+    /// Takes the next item, waiting for one if there is none: `None` once the queue is closed and empty.
+    ///
+    /// The item counts as done when it is returned. To keep it in the queue until its work is done, see
+    /// [`lease`](Self::lease).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future takes nothing: an item leaves the queue only when this returns it.
+    pub fn pop(&self) -> Pop<'_, T> {
+        Pop::new(self)
+    }
+
+    /// Takes the next item at once, or none.
+    ///
+    /// # Errors
+    ///
+    /// If there is no item beyond those that others wait for.
+    pub fn try_pop(&self) -> Result<T, TryPopError> {
+        let mut list = self.list.lock();
+        if list.ready() <= list.line(POPPERS).len() {
+            return Err(if list.is_closed() { TryPopError::Closed } else { TryPopError::Empty });
+        }
+        let item = list.pop().ok_or(TryPopError::Empty)?;
+        finish(list);
+        Ok(item)
+    }
+
+    /// Takes the next item on a [`Lease`], waiting for one if there is none: `None` once the queue is closed and
+    /// empty. What others still have on a lease then may come back later, and is had with
+    /// [`take_all`](Self::take_all) or another call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future takes nothing.
+    pub fn lease(&self) -> NextLease<'_, T> {
+        NextLease::new(self)
+    }
+
+    /// Takes the next item on a [`Lease`] at once, or none.
+    ///
+    /// # Errors
+    ///
+    /// If there is no item beyond those that others wait for.
+    pub fn try_lease(&self) -> Result<Lease<T>, TryPopError> {
+        let mut list = self.list.lock();
+        if list.ready() <= list.line(POPPERS).len() {
+            return Err(if list.is_closed() { TryPopError::Closed } else { TryPopError::Empty });
+        }
+        let leased = list.lease().ok_or(TryPopError::Empty)?;
+        finish(list);
+        Ok(Lease::new(self, leased))
+    }
+
+    /// Waits until nothing is unfinished: no item waits and none is on a lease. Items pushed meanwhile are waited for,
+    /// too. It does not close the queue.
+    ///
+    /// An item that nobody takes keeps it waiting, in a closed queue as well: see [`take_all`](Self::take_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future has no effect.
+    pub fn join(&self) -> Join<'_, T> {
+        Join::new(self)
+    }
+
+    /// Closes the queue: pushing fails from now on, for those who wait to as well; what is in it can still be taken.
+    pub fn close(&self) {
+        let mut list = self.list.lock();
+        let wakes = state::close(&mut list);
+        drop(list);
+        wakes.wake();
+    }
+
+    /// Closes the queue and takes all that nobody has taken: those who wait for an item end at once.
+    ///
+    /// Items on a lease are not among them. One that is not acknowledged comes back into the closed queue, for
+    /// [`take_all`](Self::take_all).
+    pub fn close_now(&self) -> Vec<T> {
+        let mut list = self.list.lock();
+        let store = list.take_all();
+        let wakes = state::close(&mut list);
+        drop(list);
+        wakes.wake();
+        store.into_items().map(|(item, _)| item).collect()
+    }
+
+    /// Takes all that waits, in its order. Those who wait to push go on, in an open queue.
+    pub fn take_all(&self) -> Vec<T> {
+        self.take_all_with_deliveries().map(|(item, _)| item).collect()
+    }
+
+    /// As [`take_all`](Self::take_all), with how often each item has been leased.
+    pub(crate) fn take_all_with_deliveries(&self) -> impl Iterator<Item = (T, u32)> + use<T> {
+        let mut list = self.list.lock();
+        let store = list.take_all();
+        finish(list);
+        store.into_items()
+    }
+
+    /// How many items can be taken. Those on a lease are not among them.
+    pub fn len(&self) -> usize {
+        self.list.lock().ready()
+    }
+
+    /// Whether there is no item to take.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many items there is room for: `usize::MAX` if there is no bound.
+    pub fn capacity(&self) -> usize {
+        self.list.lock().capacity()
+    }
+
+    /// How many items are not done yet: those that wait, and those on a lease.
+    pub fn unfinished(&self) -> usize {
+        self.list.lock().unfinished()
+    }
+
+    /// How many items are on a lease.
+    pub fn leased(&self) -> usize {
+        self.list.lock().leased()
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.list.lock().is_closed()
+    }
+
+    /// How many tasks wait to push.
+    pub fn waiting_to_push(&self) -> usize {
+        self.list.lock().line(PUSHERS).len()
+    }
+
+    /// How many tasks wait for an item.
+    pub fn waiting_to_pop(&self) -> usize {
+        self.list.lock().line(POPPERS).len()
+    }
+
+    /// How many tasks wait for all to be done.
+    pub fn waiting_to_join(&self) -> usize {
+        self.list.lock().line(JOINERS).len()
+    }
+
+    /// How many leases have been acknowledged since the queue was made.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.list.lock().acknowledged()
+    }
+
+    #[inline]
+    pub(crate) fn rank_of(&self, item: &T) -> u32 {
+        self.rank.map_or(0, |rank| rank(item))
+    }
+}
+
+/// Ends a change: releases the lock, then wakes those it concerns.
+#[inline]
+pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
+    let wakes = settle(&mut list);
+    drop(list);
+    wakes.wake();
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { list: self.list.clone(), rank: self.rank }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = self.list.lock();
+        let (pushers, poppers) = (list.line(PUSHERS).len(), list.line(POPPERS).len());
+        f.debug_struct("Queue")
+            .field("len", &list.ready())
+            .field("leased", &list.leased())
+            .field("capacity", &list.capacity())
+            .field("closed", &list.is_closed())
+            .field("waiting_to_push", &pushers)
+            .field("waiting_to_pop", &poppers)
+            .finish()
+    }
+}

@@ -1,0 +1,260 @@
+//! What is behind a queue's one lock, and who is to be woken when it changes.
+
+use std::{num::NonZeroU32, task::Waker};
+
+use outbound_waitlist::{Locked, WaitList, Waiter};
+
+use crate::store::{Store, Taken};
+
+/// The lines of tasks that wait.
+pub(crate) const PUSHERS: usize = 0;
+pub(crate) const POPPERS: usize = 1;
+pub(crate) const JOINERS: usize = 2;
+const LINES: usize = 3;
+
+/// How many newcomers go ahead of a waiter that has been woken and has not run yet. Letting them saves a switch of
+/// tasks for most items; after so many, what there is belongs to the woken.
+const MAX_PASSES: u32 = 32;
+
+pub(crate) type List<T> = WaitList<State<T>, Place, LINES>;
+pub(crate) type Guard<'a, T> = Locked<'a, State<T>, Place, LINES>;
+pub(crate) type Spot<T> = Waiter<State<T>, Place, LINES>;
+
+/// What a waiting task is ordered by: the rank of the item it brings, if it brings one. Without room for a tag, since
+/// it is in every waiting future; so the two highest ranks are one here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(NonZeroU32);
+
+impl Place {
+    pub(crate) const fn of(rank: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(rank))
+    }
+}
+
+pub(crate) struct State<T> {
+    store: Store<T>,
+    capacity: usize,
+    /// Items out on a lease. They hold their place: `store.len() + leased` is at most `capacity`.
+    leased: usize,
+    closed: bool,
+    pushing: Turns,
+    popping: Turns,
+    /// The next ticket of a first lease.
+    next_ticket: u64,
+    /// Leases that were acknowledged.
+    acknowledged: u64,
+}
+
+/// Who of a line is on the way to its turn.
+#[derive(Default)]
+struct Turns {
+    /// Waiters that were woken and have not looked since. They stand in line while they are.
+    woken: u32,
+    /// Takings by others since one of them last took.
+    passes: u32,
+}
+
+/// Tasks to be woken once the lock is released.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Wakes {
+    pusher: Option<Waker>,
+    popper: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl<T> State<T> {
+    pub(crate) fn new(store: Store<T>, capacity: usize) -> Self {
+        Self {
+            store,
+            capacity,
+            leased: 0,
+            closed: false,
+            pushing: Turns::default(),
+            popping: Turns::default(),
+            next_ticket: 0,
+            acknowledged: 0,
+        }
+    }
+
+    /// Items that can be taken.
+    #[inline]
+    pub(crate) fn ready(&self) -> usize {
+        self.store.len()
+    }
+
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.capacity - self.unfinished()
+    }
+
+    #[inline]
+    pub(crate) fn unfinished(&self) -> usize {
+        self.store.len() + self.leased
+    }
+
+    pub(crate) fn leased(&self) -> usize {
+        self.leased
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, rank: u32, item: T) {
+        self.store.push(rank, item);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.store.pop().map(|taken| taken.item)
+    }
+
+    /// Takes an item that keeps its place in the capacity, with its ticket and how often it has been leased now.
+    pub(crate) fn lease(&mut self) -> Option<(T, u64, u32)> {
+        let Taken { item, ticket, deliveries } = self.store.pop()?;
+        self.leased += 1;
+        let ticket = ticket.unwrap_or_else(|| {
+            self.next_ticket += 1;
+            self.next_ticket - 1
+        });
+        Some((item, ticket, deliveries.saturating_add(1)))
+    }
+
+    /// Ends a lease whose item does not come back.
+    pub(crate) fn end_lease(&mut self, acknowledged: bool) {
+        self.leased -= 1;
+        self.acknowledged += u64::from(acknowledged);
+    }
+
+    pub(crate) fn put_back(&mut self, rank: u32, ticket: u64, deliveries: u32, item: T) {
+        self.leased -= 1;
+        self.store.put_back(rank, ticket, deliveries, item);
+    }
+
+    pub(crate) fn take_all(&mut self) -> Store<T> {
+        self.store.take()
+    }
+}
+
+/// Whether a task that wants to push now may: as one that waited and was woken, or as a newcomer, who leaves the woken
+/// what is theirs once it has passed too often, and never passes an item that ranks as high or higher.
+#[inline]
+pub(crate) fn may_push<T>(list: &mut Guard<'_, T>, rank: u32, woken: bool) -> bool {
+    let room = list.room();
+    if room == 0 || list.line(PUSHERS).is_empty() {
+        return room > 0;
+    }
+    let outranked = list.store.is_ranked()
+        && list.line(PUSHERS).front().is_some_and(|(_, first)| *first <= Place::of(rank));
+    list.pushing.take(room, woken, outranked)
+}
+
+/// Whether a task that wants to take an item now may: see [`may_push`].
+#[inline]
+pub(crate) fn may_pop<T>(list: &mut Guard<'_, T>, woken: bool) -> bool {
+    let ready = list.ready();
+    if ready == 0 || list.line(POPPERS).is_empty() {
+        return ready > 0;
+    }
+    list.popping.take(ready, woken, false)
+}
+
+/// A woken waiter looks, or leaves.
+pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
+    match line {
+        PUSHERS => list.pushing.woken -= 1,
+        _ => list.popping.woken -= 1,
+    }
+}
+
+/// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
+/// is something to take and somebody waits for it, at least one of them is on its way.
+#[inline]
+pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
+    let mut wakes = Wakes::default();
+    let ready = list.ready();
+    if ready > 0 && !list.line(POPPERS).is_empty() && list.popping.should_wake(ready) {
+        wakes.popper = list.line(POPPERS).nudge_next();
+        list.popping.woken += u32::from(wakes.popper.is_some());
+    }
+    let room = list.room();
+    if room > 0 && !list.line(PUSHERS).is_empty() && list.pushing.should_wake(room) {
+        wakes.pusher = list.line(PUSHERS).nudge_next();
+        list.pushing.woken += u32::from(wakes.pusher.is_some());
+    }
+    if list.unfinished() == 0 && !list.line(JOINERS).is_empty() {
+        wakes.release_all(list, JOINERS);
+    }
+    wakes
+}
+
+/// Closes, and lets everybody go who waits to push or to pop. Nobody stands in line for that again.
+pub(crate) fn close<T>(list: &mut Guard<'_, T>) -> Wakes {
+    list.closed = true;
+    let mut wakes = settle(list);
+    wakes.release_all(list, PUSHERS);
+    wakes.release_all(list, POPPERS);
+    list.pushing = Turns::default();
+    list.popping = Turns::default();
+    wakes
+}
+
+impl Turns {
+    /// Whether one more is woken when so many could take. Each further one asks for twice as much, so that a burst
+    /// wakes a few, who wake the next; and one that does not come when woken never keeps more than its share.
+    #[inline]
+    fn should_wake(&self, available: usize) -> bool {
+        available.checked_shr(self.woken).is_some_and(|rest| rest > 0)
+    }
+
+    #[inline]
+    fn take(&mut self, available: usize, woken: bool, outranked: bool) -> bool {
+        if woken {
+            self.passes = 0;
+            return true;
+        }
+        // More than the woken can take: nobody is passed.
+        if available > self.woken as usize {
+            return true;
+        }
+        if outranked || self.passes >= MAX_PASSES {
+            return false;
+        }
+        self.passes += 1;
+        true
+    }
+}
+
+impl Wakes {
+    fn release_all<T>(&mut self, list: &mut Guard<'_, T>, line: usize) {
+        let mut line = list.line(line);
+        self.others.reserve(line.len());
+        while let Some(waker) = line.pop_front() {
+            self.others.push(waker);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wake(self) {
+        if let Some(popper) = self.popper {
+            popper.wake();
+        }
+        if let Some(pusher) = self.pusher {
+            pusher.wake();
+        }
+        for other in self.others {
+            other.wake();
+        }
+    }
+}

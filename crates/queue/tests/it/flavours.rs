@@ -1,0 +1,103 @@
+//! What sets the flavours apart: the order.
+
+use std::task::Poll;
+
+use outbound_queue::Queue;
+
+use crate::support::{Spawned, flavours};
+
+fn drain(queue: &Queue<u32>) -> Vec<u32> {
+    std::iter::from_fn(|| queue.try_pop().ok()).collect()
+}
+
+#[test]
+fn the_order_of_each() {
+    let expected = |name| match name {
+        "lifo" => [1, 22, 3, 15, 12, 30],
+        "priority" | "priority, heap" => [3, 1, 12, 15, 22, 30],
+        _ => [30, 12, 15, 3, 22, 1],
+    };
+    for (name, queue) in flavours(8) {
+        for item in [30, 12, 15, 3, 22, 1] {
+            queue.try_push(item).expect(name);
+        }
+        assert_eq!(drain(&queue), expected(name), "{name}");
+        for item in [30, 12, 15, 3, 22, 1] {
+            queue.try_push(item).expect(name);
+        }
+        assert_eq!(queue.take_all(), expected(name), "as a whole: {name}");
+    }
+}
+
+#[test]
+fn ranks_with_a_class_of_their_own_and_beyond_are_one_order() {
+    let queue: Queue<u32> = Queue::priority(usize::MAX, |item| *item);
+    let items = [64, 63, u32::MAX, 0, 65, u32::MAX - 1, 1];
+    for item in items {
+        queue.try_push(item).expect("there is room");
+    }
+    assert_eq!(drain(&queue), [0, 1, 63, 64, 65, u32::MAX - 1, u32::MAX]);
+}
+
+#[test]
+fn equals_are_first_come_first_served_at_any_backlog() {
+    for base in [0, 1000] {
+        let queue: Queue<(u32, u32)> = if base == 0 {
+            Queue::priority(usize::MAX, |item| item.0)
+        } else {
+            Queue::priority(usize::MAX, |item| 1000 + item.0)
+        };
+        for arrival in 0..20_000 {
+            queue.try_push((arrival * 7 % 5, arrival)).expect("there is room");
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.try_pop().ok()).collect();
+        assert_eq!(order.len(), 20_000);
+        assert!(order.is_sorted());
+    }
+}
+
+#[test]
+fn waiting_pushers_are_ordered_by_rank_too() {
+    let queue: Queue<u32> = Queue::priority(1, |item| item / 10);
+    queue.try_push(0).expect("there is room");
+    let mut pushes: Vec<_> =
+        [51, 31, 52, 11].into_iter().map(|item| (item, Spawned::parked(queue.push(item)))).collect();
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        queue.try_pop().expect("there is an item");
+        let (item, push) = pushes.iter_mut().find(|(_, push)| push.wakes() > 0).expect("one was woken");
+        order.push(*item);
+        assert_eq!(push.poll(), Poll::Ready(Ok(())));
+        pushes.retain(|(item, _)| !order.contains(item));
+    }
+    assert_eq!(order, [11, 31, 51, 52]);
+}
+
+#[test]
+fn a_newcomer_of_no_better_rank_does_not_pass_a_waiting_pusher() {
+    let queue: Queue<u32> = Queue::priority(1, |item| item / 10);
+    queue.try_push(0).expect("there is room");
+    let mut waiting = Spawned::parked(queue.push(20));
+    queue.try_pop().expect("there is an item");
+    let _equal = Spawned::parked(queue.push(21));
+    let _worse = Spawned::parked(queue.push(30));
+    assert_eq!(Spawned::new(queue.push(10)).poll(), Poll::Ready(Ok(())), "a better one may");
+    assert!(waiting.poll().is_pending());
+    queue.try_pop().expect("there is an item");
+    assert_eq!(waiting.poll(), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn an_unbounded_queue_is_never_full() {
+    let queue = Queue::unbounded();
+    for item in 0..5_000 {
+        queue.try_push(item).expect("there is room");
+    }
+    assert_eq!((queue.len(), queue.capacity()), (5_000, usize::MAX));
+}
+
+#[test]
+#[should_panic(expected = "at least one item")]
+fn no_capacity_is_refused() {
+    let _ = Queue::<u8>::bounded(0);
+}

@@ -1,0 +1,117 @@
+//! A lease keeps its item the queue's until it is done.
+
+use std::{panic, task::Poll};
+
+use outbound_queue::{Queue, TryPushError};
+
+use crate::support::{Spawned, flavours};
+
+#[test]
+fn a_lease_holds_its_place_until_it_is_done() {
+    for (name, queue) in flavours(1) {
+        queue.try_push(1).expect(name);
+        let lease = queue.try_lease().expect(name);
+        assert_eq!((queue.len(), queue.leased(), queue.unfinished()), (0, 1, 1), "{name}");
+        assert_eq!(queue.try_push(2), Err(TryPushError::Full(2)), "{name}");
+        let mut push = Spawned::parked(queue.push(2));
+        lease.done();
+        assert_eq!(push.poll(), Poll::Ready(Ok(())), "{name}");
+    }
+}
+
+#[test]
+fn a_dropped_lease_puts_its_item_back_in_front() {
+    for (name, queue) in flavours(8) {
+        for item in [1, 2, 3] {
+            queue.try_push(item).expect(name);
+        }
+        let lease = queue.try_lease().expect(name);
+        let item = *lease;
+        assert_eq!(lease.deliveries(), 1, "{name}");
+        queue.try_push(4).expect(name);
+        drop(lease);
+        let again = queue.try_lease().expect(name);
+        assert_eq!((*again, again.deliveries()), (item, 2), "{name}");
+        assert_eq!(again.into_inner(), item, "{name}");
+        assert_eq!(queue.unfinished(), 3, "{name}");
+    }
+}
+
+#[test]
+fn several_come_back_as_they_stood_in_whatever_order_they_are_dropped() {
+    for (name, queue) in flavours(8) {
+        for item in [1, 2, 3, 4] {
+            queue.try_push(item).expect(name);
+        }
+        let leases: Vec<_> = (0..3).map(|_| queue.try_lease().expect(name)).collect();
+        let order: Vec<u32> = leases.iter().map(|lease| **lease).collect();
+        let [a, b, c] = <[_; 3]>::try_from(leases).expect("three leases");
+        drop(b);
+        drop(a);
+        drop(c);
+        let again: Vec<u32> = (0..3).map(|_| queue.try_pop().expect(name)).collect();
+        assert_eq!(again, order, "{name}");
+    }
+}
+
+#[test]
+fn what_comes_back_ranks_among_its_equals_only() {
+    let queue: Queue<u32> = Queue::priority(8, |item| item / 10);
+    queue.try_push(10).expect("there is room");
+    let lease = queue.try_lease().expect("there is an item");
+    queue.try_push(11).expect("there is room");
+    queue.try_push(1).expect("there is room");
+    drop(lease);
+    assert_eq!(queue.take_all(), [1, 10, 11]);
+}
+
+#[test]
+fn an_item_that_comes_back_wakes_who_waits() {
+    for (name, queue) in flavours(4) {
+        queue.try_push(1).expect(name);
+        let lease = queue.try_lease().expect(name);
+        let mut pop = Spawned::parked(queue.pop());
+        drop(lease);
+        assert_eq!(pop.wakes(), 1, "{name}");
+        assert_eq!(pop.poll(), Poll::Ready(Some(1)), "{name}");
+    }
+}
+
+#[test]
+fn a_panic_puts_the_item_back_with_what_was_changed_in_it() {
+    let queue = Queue::bounded(1);
+    queue.try_push(1).expect("there is room");
+    let lease = queue.try_lease().expect("there is an item");
+    let result = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+        let mut lease = lease;
+        *lease += 10;
+        panic::resume_unwind(Box::new("as if the work had panicked"));
+    }));
+    assert!(result.is_err());
+    assert_eq!(*queue.try_lease().expect("it is back"), 11);
+}
+
+#[test]
+fn a_rank_that_panics_loses_nothing() {
+    let queue: Queue<u32> =
+        Queue::priority(4, |item| if *item == 9 { panic::resume_unwind(Box::new(())) } else { 0 });
+    queue.try_push(1).expect("there is room");
+    *queue.try_lease().expect("there is an item") = 9;
+    let panicked = panic::catch_unwind(panic::AssertUnwindSafe(|| queue.try_lease().map(drop)));
+    assert!(panicked.is_err());
+    assert_eq!((queue.len(), queue.leased()), (1, 0));
+    assert_eq!(queue.take_all(), [9]);
+}
+
+#[test]
+fn a_lease_that_ends_after_closing_is_found_by_take_all() {
+    for (name, queue) in flavours(4) {
+        queue.try_push(1).expect(name);
+        let lease = queue.try_lease().expect(name);
+        queue.close();
+        assert_eq!(Spawned::new(queue.pop()).poll(), Poll::Ready(None), "{name}");
+        drop(lease);
+        assert_eq!(queue.unfinished(), 1, "{name}");
+        assert_eq!(queue.take_all(), [1], "{name}");
+    }
+}

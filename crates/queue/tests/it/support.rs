@@ -1,0 +1,96 @@
+//! Wakers that count, futures polled by hand, and the flavours every promise is checked on.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use outbound_queue::Queue;
+
+/// A task that counts how often it is woken.
+#[derive(Clone, Default)]
+pub(crate) struct Task(Arc<Count>);
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Task {
+    pub(crate) fn wakes(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn poll<F: Future + ?Sized>(&self, future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(&self.0));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// A future together with the task that polls it.
+pub(crate) struct Spawned<F> {
+    pub(crate) future: Pin<Box<F>>,
+    pub(crate) task: Task,
+}
+
+impl<F: Future> Spawned<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self { future: Box::pin(future), task: Task::default() }
+    }
+
+    pub(crate) fn poll(&mut self) -> Poll<F::Output> {
+        self.task.poll(&mut self.future)
+    }
+
+    pub(crate) fn wakes(&self) -> usize {
+        self.task.wakes()
+    }
+
+    /// Polled once, and expected to wait.
+    pub(crate) fn parked(future: F) -> Self {
+        let mut this = Self::new(future);
+        assert!(this.poll().is_pending(), "it has nothing to wait for");
+        this
+    }
+}
+
+/// Every flavour with room for `capacity`, by its name. Ranks, where there are any, are the tens of the item, and the
+/// hundreds are beyond the classes that have a FIFO of their own.
+pub(crate) fn flavours(capacity: usize) -> Vec<(&'static str, Queue<u32>)> {
+    vec![
+        ("fifo", Queue::bounded(capacity)),
+        ("lifo", Queue::lifo(capacity)),
+        ("priority", Queue::priority(capacity, |item| item / 10)),
+        ("priority, all equal", Queue::priority(capacity, |_| 7)),
+        ("priority, heap", Queue::priority(capacity, |item| 100 + item / 10)),
+    ]
+}
+
+/// An item that counts how many of its kind are alive.
+#[derive(Debug)]
+pub(crate) struct Counted(#[expect(dead_code, reason = "it is there to be dropped")] Arc<()>);
+
+pub(crate) struct Counter(Arc<()>);
+
+impl Counter {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(()))
+    }
+
+    pub(crate) fn item(&self) -> Counted {
+        Counted(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn alive(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}

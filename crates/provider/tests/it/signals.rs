@@ -61,6 +61,18 @@ fn a_full_bucket_does_not_tell_its_window() {
 }
 
 #[test]
+fn a_window_that_is_neither_a_minute_nor_a_day_is_unknown() {
+    for reset in ["5s", "30m0s", "240h0m0s"] {
+        let list = [
+            ("x-ratelimit-limit-requests", "100"),
+            ("x-ratelimit-remaining-requests", "50"),
+            ("x-ratelimit-reset-requests", reset),
+        ];
+        assert_eq!(read(&headers(&list))[0].1, None, "{reset}");
+    }
+}
+
+#[test]
 fn groq_counts_requests_by_the_day_and_tokens_by_the_minute() {
     let list = [
         ("x-ratelimit-limit-requests", "14400"),

@@ -1,0 +1,306 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use crate::{
+    connect::{Connect, Tcp},
+    error::{Error, Kind},
+    limits::Limits,
+    pool::{Dialer, Origins, Pool, Rules},
+    request::{RequestBuilder, is_framing},
+    secret::Secret,
+    target,
+    tls::Tls,
+};
+
+/// An HTTP client: a pool of connections, and what all its requests have in common.
+///
+/// A clone is another handle on the same pool. Connections live in tasks of the runtime that dialled them; those that
+/// are idle, and dials nobody waits for, end when the last handle and the last future and reply of it are gone.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    origins: Origins,
+    base: Option<Base>,
+    headers: HeaderMap,
+    limits: Limits,
+}
+
+struct Base {
+    pool: Arc<Pool>,
+    path: String,
+}
+
+impl Client {
+    /// Starts to build a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// The limits of requests that have none of their own.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
+    ///
+    /// A path is appended to the base URL's own: it cannot leave the origin nor climb above the base path, and a `.`
+    /// or `..` segment, a leading `//`, a backslash or a fragment in it is an error. The client's key and default
+    /// headers go with every request to the base URL's origin, however it was named, and with none to another. What
+    /// may not stand in a URL is percent-encoded; what is encoded already stays as it is.
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        let target = self.target(url);
+        let home = match (&target, &self.0.base) {
+            (Ok((pool, _)), Some(base)) => Arc::ptr_eq(pool, &base.pool),
+            _ => true,
+        };
+        // Room for a handful more, so that a request's own headers do not make it grow.
+        let mut headers = HeaderMap::with_capacity(self.0.headers.len() + 8);
+        if home {
+            for (name, value) in &self.0.headers {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        RequestBuilder::new(method, target, headers, self.0.limits)
+    }
+
+    /// Starts a GET. See [`request`](Self::request).
+    pub fn get(&self, url: &str) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// Starts a POST. See [`request`](Self::request).
+    pub fn post(&self, url: &str) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// Starts a PUT. See [`request`](Self::request).
+    pub fn put(&self, url: &str) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// Starts a DELETE. See [`request`](Self::request).
+    pub fn delete(&self, url: &str) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+        let base = self.0.base.as_ref();
+        if let Some((origin, target)) = target::absolute(url)? {
+            return match base {
+                Some(base) if base.pool.origin == origin => Ok((base.pool.clone(), target)),
+                _ => Ok((self.0.origins.pool(origin)?, target)),
+            };
+        }
+        match base {
+            Some(base) => Ok((base.pool.clone(), target::join(&base.path, url)?)),
+            None => Err(Error::invalid(Kind::Request, "a path needs a client with a base URL")),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.0.base.as_ref().map(|base| &base.pool))
+            .field("headers", &self.0.headers.keys().collect::<Vec<_>>())
+            .field("limits", &self.0.limits)
+            .field("origins", &self.0.origins)
+            .finish()
+    }
+}
+
+/// What a [`Client`] is made of.
+///
+/// | part | default |
+/// |---|---|
+/// | [`base_url`](Self::base_url) | none: requests name absolute URLs |
+/// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
+/// | [`default_header`](Self::default_header) | none, not even `user-agent` |
+/// | [`limits`](Self::limits) | [`Limits::new`] |
+/// | [`max_connections_per_origin`](Self::max_connections_per_origin) | none |
+/// | [`max_idle_per_origin`](Self::max_idle_per_origin) | 256 |
+/// | [`idle_timeout`](Self::idle_timeout) | 90 s |
+/// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
+/// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
+/// | [`connector`](Self::connector) | the system's resolver, TCP with `TCP_NODELAY`, probes after 60 s of silence every 15 s |
+#[must_use = "a builder does nothing before it is built"]
+pub struct ClientBuilder {
+    base_url: Option<String>,
+    auth: Option<(HeaderName, &'static str, Secret)>,
+    headers: HeaderMap,
+    limits: Limits,
+    rules: Rules,
+    http2_prior_knowledge: bool,
+    tls_config: Option<Arc<rustls::ClientConfig>>,
+    connector: Box<dyn Connect>,
+    // The first thing that was wrong.
+    error: Option<Error>,
+}
+
+impl ClientBuilder {
+    const MAX_IDLE: usize = 256;
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+    fn new() -> Self {
+        Self {
+            base_url: None,
+            auth: None,
+            headers: HeaderMap::new(),
+            limits: Limits::new(),
+            rules: Rules {
+                max_connections: None,
+                max_idle: Self::MAX_IDLE,
+                idle_timeout: Some(Self::IDLE_TIMEOUT),
+            },
+            http2_prior_knowledge: false,
+            tls_config: None,
+            connector: Box::new(Tcp),
+            error: None,
+        }
+    }
+
+    /// The absolute `http` or `https` URL that paths are appended to, without query and user.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// A key in the `authorization` header, as `Bearer`. Needs a base URL, to whose origin it is bound.
+    pub fn bearer_auth(mut self, key: impl Into<Secret>) -> Self {
+        self.auth = Some((header::AUTHORIZATION, "Bearer ", key.into()));
+        self
+    }
+
+    /// A key in a header of its own, such as `x-api-key`. Needs a base URL, to whose origin it is bound.
+    ///
+    /// A client has one key; this takes the place of [`bearer_auth`](Self::bearer_auth).
+    pub fn auth<N>(mut self, name: N, key: impl Into<Secret>) -> Self
+    where
+        HeaderName: TryFrom<N>,
+    {
+        match HeaderName::try_from(name) {
+            Ok(name) => self.auth = Some((name, "", key.into())),
+            Err(_) => self.reject("the key's header has a name that is not valid"),
+        }
+        self
+    }
+
+    /// A header for every request: to the base URL's origin if there is one, for what is secret is not always marked
+    /// so; else to any.
+    pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        HeaderName: TryFrom<N>,
+        HeaderValue: TryFrom<V>,
+    {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) if !is_framing(&name) => drop(self.headers.insert(name, value)),
+            (Ok(_), Ok(_)) => self.reject("a header of the message's framing cannot be set"),
+            _ => self.reject("a default header is not valid"),
+        }
+        self
+    }
+
+    /// The limits of requests that have none of their own.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The most connections to one origin, dials included; at least 1. Requests beyond it wait in order of arrival, for
+    /// no longer than [`Limits::pool_wait`]. An HTTP/2 connection counts as one, whatever goes over it.
+    pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.rules.max_connections = max.into();
+        self
+    }
+
+    /// The most idle HTTP/1.1 connections to one origin. The one idle for longest is closed first.
+    pub fn max_idle_per_origin(mut self, max: usize) -> Self {
+        self.rules.max_idle = max;
+        self
+    }
+
+    /// How long a connection may be idle before it is closed; an HTTP/2 connection is closed within twice this time. A
+    /// server's `Keep-Alive: timeout` shortens it, to a second less than the server said.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.rules.idle_timeout = timeout.into();
+        self
+    }
+
+    /// Speaks HTTP/2 without asking, also over cleartext.
+    pub fn http2_prior_knowledge(mut self) -> Self {
+        self.http2_prior_knowledge = true;
+        self
+    }
+
+    /// TLS as the caller wants it: other roots, a client certificate. An empty list of ALPN protocols is filled in.
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls_config = Some(config);
+        self
+    }
+
+    /// Opens connections in another way.
+    pub fn connector(mut self, connector: impl Connect) -> Self {
+        self.connector = Box::new(connector);
+        self
+    }
+
+    /// Builds the client. No connection is opened before the first request.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
+    /// header that is not valid, a key without a base URL, a maximum of no connection.
+    pub fn build(mut self) -> Result<Client, Error> {
+        if self.auth.is_some() && self.base_url.is_none() {
+            self.reject("a key needs a base URL, to whose origin it is bound");
+        }
+        if self.rules.max_connections == Some(0) {
+            self.reject("a client needs at least one connection per origin");
+        }
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let mut headers = self.headers;
+        if let Some((name, prefix, key)) = self.auth {
+            headers.insert(name, key.header_value(prefix)?);
+        }
+        let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+        let dialer = Dialer {
+            connector: self.connector,
+            tls: Tls::new(self.tls_config, alpn),
+            http2_prior_knowledge: self.http2_prior_knowledge,
+        };
+        let origins = Origins::new(dialer, self.rules);
+        let base = match self.base_url {
+            Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
+            None => None,
+        };
+        Ok(Client(Arc::new(Inner { origins, base, headers, limits: self.limits })))
+    }
+
+    fn reject(&mut self, why: &'static str) {
+        self.error.get_or_insert_with(|| Error::invalid(Kind::Config, why));
+    }
+}
+
+impl Base {
+    fn new(url: &str, origins: &Origins) -> Result<Self, Error> {
+        let not_absolute =
+            || Error::invalid(Kind::Config, "the base URL is not an absolute http or https URL");
+        let (origin, path) = target::absolute(url)?.ok_or_else(not_absolute)?;
+        Ok(Self { path: target::base(&path)?, pool: origins.pool(origin)? })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the base URL, which is not yet known to be free of a password.
+        f.debug_struct("ClientBuilder")
+            .field("limits", &self.limits)
+            .field("rules", &self.rules)
+            .field("http2_prior_knowledge", &self.http2_prior_knowledge)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{limits::Limit, origin::Origin};
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a request has no answer, or not the one asked for.
+///
+/// [`kind`](Self::kind) says what happened, [`phase`](Self::phase) when, [`delivery`](Self::delivery) whether the
+/// server can have seen the request. `Display` tells one level and names the origin at most: no path, no query, no
+/// header, no key. The cause is in [`source`](StdError::source).
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    phase: Phase,
+    delivery: Delivery,
+    detail: Detail,
+    origin: Option<Origin>,
+    // Shared, because one failed dial can fail several requests.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+enum Detail {
+    None,
+    Text(&'static str),
+    Limit(Limit, Duration),
+    Bound(&'static str, usize),
+    Position { line: usize, column: usize },
+    Status(ErrorReply),
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The client was built from parts that do not fit.
+    Config,
+    /// The request cannot be sent as it is: its URL, a header, its body's shape.
+    Request,
+    /// No connection: name look-up or TCP failed.
+    Connect,
+    /// No connection: the TLS handshake failed.
+    Tls,
+    /// A limit in time has passed; [`Error::limit`] says which.
+    Timeout,
+    /// The connection ended too early.
+    Closed,
+    /// The server's bytes are not the protocol.
+    Protocol,
+    /// The server ended this request's HTTP/2 stream alone.
+    Reset,
+    /// The caller's own body stream failed, or was not as long as it said.
+    RequestBody,
+    /// A bound on what is read was reached; the message names it.
+    TooLarge,
+    /// A status of 400 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
+    /// not a success where [`Reply::events`](crate::Reply::events) needs it.
+    Status,
+    /// The reply is not `text/event-stream`.
+    ContentType,
+    /// The reply's body is not the text or the JSON that was asked for.
+    Decode,
+}
+
+/// When it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Before anything was done.
+    Build,
+    /// Waiting for a place among the connections.
+    PoolWait,
+    /// Name look-up, TCP, TLS.
+    Connect,
+    /// Sending the request's body.
+    Upload,
+    /// Waiting for the reply's head.
+    Head,
+    /// Reading the reply's body.
+    Body,
+}
+
+/// Whether the server can have seen the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// Certainly not: sending it again cannot do anything twice.
+    NotSent,
+    /// Some or all of it was given to a connection, and no answer came.
+    MaybeSent,
+    /// The head of a reply came.
+    Replied,
+}
+
+/// The reply that [`Reply::error_for_status`](crate::Reply::error_for_status) turned into an error.
+///
+/// Its `Debug` shows the status and how long the body is, and nothing of what they carry.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ErrorReply {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The first 64 KiB of the body; empty where it could not be read.
+    pub body: Bytes,
+    /// Whether `body` is the whole of it.
+    pub complete: bool,
+}
+
+impl Error {
+    /// What happened.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// When it happened.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// Whether the server can have seen the request.
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery
+    }
+
+    /// Whether a limit in time has passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// The limit in time that has passed, and how long it is.
+    pub fn limit(&self) -> Option<(Limit, Duration)> {
+        match self.0.detail {
+            Detail::Limit(limit, duration) => Some((limit, duration)),
+            _ => None,
+        }
+    }
+
+    /// Where the request was going, if that was known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.as_ref()
+    }
+
+    /// The reply, where its status is the error.
+    pub fn reply(&self) -> Option<&ErrorReply> {
+        match &self.0.detail {
+            Detail::Status(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn new(kind: Kind, phase: Phase, delivery: Delivery) -> Self {
+        Self(Box::new(Inner { kind, phase, delivery, detail: Detail::None, origin: None, source: None }))
+    }
+
+    /// Something the caller gave cannot be used.
+    pub(crate) fn invalid(kind: Kind, why: &'static str) -> Self {
+        Self::new(kind, Phase::Build, Delivery::NotSent).detail(Detail::Text(why))
+    }
+
+    pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
+        let delivery = match phase {
+            Phase::Build | Phase::PoolWait | Phase::Connect => Delivery::NotSent,
+            Phase::Upload | Phase::Head => Delivery::MaybeSent,
+            Phase::Body => Delivery::Replied,
+        };
+        Self::new(Kind::Timeout, phase, delivery).detail(Detail::Limit(limit, duration))
+    }
+
+    pub(crate) fn body(kind: Kind) -> Self {
+        Self::new(kind, Phase::Body, Delivery::Replied)
+    }
+
+    pub(crate) fn too_large(bound: &'static str, bytes: usize) -> Self {
+        Self::body(Kind::TooLarge).detail(Detail::Bound(bound, bytes))
+    }
+
+    pub(crate) fn json(error: serde_json::Error) -> Self {
+        Self::body(Kind::Decode)
+            .detail(Detail::Position { line: error.line(), column: error.column() })
+            .source_from(error)
+    }
+
+    pub(crate) fn status(reply: ErrorReply) -> Self {
+        Self::body(Kind::Status).detail(Detail::Status(reply))
+    }
+
+    pub(crate) fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    pub(crate) fn text(self, text: &'static str) -> Self {
+        self.detail(Detail::Text(text))
+    }
+
+    pub(crate) fn at(mut self, origin: &Origin) -> Self {
+        self.0.origin = Some(origin.clone());
+        self
+    }
+
+    pub(crate) fn source_from(self, source: impl Into<BoxError>) -> Self {
+        self.shared_source(Arc::from(source.into()))
+    }
+
+    pub(crate) fn shared_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.0.source = Some(source);
+        self
+    }
+
+    fn detail(mut self, detail: Detail) -> Self {
+        self.0.detail = detail;
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let during = match self.0.phase {
+            Phase::Build => "building the request",
+            Phase::PoolWait => "waiting for a connection",
+            Phase::Connect => "connecting",
+            Phase::Upload => "sending the request's body",
+            Phase::Head => "waiting for the reply's head",
+            Phase::Body => "reading the reply's body",
+        };
+        match (&self.0.detail, self.0.kind) {
+            (Detail::Limit(limit, duration), _) => {
+                write!(f, "the limit `{limit}` of {duration:?} passed while {during}")?;
+            }
+            (Detail::Bound(bound, bytes), _) => {
+                write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?
+            }
+            (Detail::Position { line, column }, _) => {
+                write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
+            }
+            (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
+            (Detail::Text(text), _) => f.write_str(text)?,
+            (Detail::None, Kind::Connect) => f.write_str("no connection")?,
+            (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
+            (Detail::None, Kind::Closed) => write!(f, "the connection ended while {during}")?,
+            (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
+            (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
+            (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
+            (Detail::None, _) => write!(f, "failed while {during}")?,
+        }
+        match &self.0.origin {
+            Some(origin) => write!(f, " ({origin})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, phase, delivery, detail, origin, source } = &*self.0;
+        let mut f = f.debug_struct("Error");
+        f.field("kind", kind).field("phase", phase).field("delivery", delivery);
+        match detail {
+            Detail::None => &mut f,
+            Detail::Text(text) => f.field("detail", text),
+            Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
+            Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
+            Detail::Position { line, column } => f.field("line", line).field("column", column),
+            Detail::Status(reply) => f.field("reply", reply),
+        };
+        f.field("origin", origin).field("source", source).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Debug for ErrorReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorReply")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

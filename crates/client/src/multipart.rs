@@ -1,0 +1,151 @@
+use std::{collections::VecDeque, fmt, fmt::Write};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderValue;
+use rand::RngExt;
+
+use crate::{
+    body::{Body, Segment},
+    error::BoxError,
+};
+
+/// A `multipart/form-data` body (RFC 7578): fields and files, each after a boundary.
+///
+/// It has a length if each of its streams was given one; else it is sent in chunks.
+///
+/// ```
+/// use outbound_client::{Multipart, Part};
+///
+/// let upload = Multipart::new()
+///     .text("purpose", "batch")
+///     .part("file", Part::bytes(&b"{}\n"[..]).file_name("input.jsonl").content_type("application/jsonl"));
+/// ```
+pub struct Multipart {
+    boundary: String,
+    segments: VecDeque<Segment>,
+    length: Option<u64>,
+}
+
+/// The content of one part, and what is said of it.
+pub struct Part {
+    content: Segment,
+    length: Option<u64>,
+    file_name: Option<String>,
+    content_type: Option<String>,
+}
+
+impl Multipart {
+    /// A body without a part, and with a boundary drawn from a cryptographic generator, so that no content can be
+    /// written to contain it.
+    pub fn new() -> Self {
+        let mut boundary = String::with_capacity(32);
+        let _ = write!(boundary, "{:032x}", rand::rng().random::<u128>());
+        Self { boundary, segments: VecDeque::new(), length: Some(0) }
+    }
+
+    /// Adds a field of text.
+    pub fn text(self, name: &str, value: impl Into<String>) -> Self {
+        self.part(name, Part::bytes(value.into()))
+    }
+
+    /// Adds a part. Quotes and control characters in its names are percent-encoded, as browsers do.
+    pub fn part(mut self, name: &str, part: Part) -> Self {
+        let mut head =
+            format!("--{}\r\nContent-Disposition: form-data; name=\"{}\"", self.boundary, Escaped(name));
+        if let Some(file_name) = &part.file_name {
+            let _ = write!(head, "; filename=\"{}\"", Escaped(file_name));
+        }
+        if let Some(content_type) = &part.content_type {
+            let _ = write!(head, "\r\nContent-Type: {}", Escaped(content_type));
+        }
+        head.push_str("\r\n\r\n");
+        let length = part.length.map(|length| head.len() as u64 + length + 2);
+        self.length = self.length.zip(length).map(|(all, this)| all + this);
+        self.segments.push_back(Segment::Bytes(head.into()));
+        self.segments.push_back(part.content);
+        self.segments.push_back(Segment::Bytes(Bytes::from_static(b"\r\n")));
+        self
+    }
+
+    pub(crate) fn into_body(mut self) -> (HeaderValue, Body) {
+        let end = format!("--{}--\r\n", self.boundary);
+        let length = self.length.map(|length| length + end.len() as u64);
+        self.segments.push_back(Segment::Bytes(end.into()));
+        let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary));
+        // Hexadecimal digits are valid in a header.
+        let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static("multipart/form-data"));
+        (content_type, Body::segments(self.segments, length))
+    }
+}
+
+impl Default for Multipart {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Part {
+    /// Content that is in memory.
+    pub fn bytes(content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        Self { length: Some(content.len() as u64), ..Self::new(Segment::Bytes(content)) }
+    }
+
+    /// Content that is read while it is sent, of a known length or not.
+    pub fn stream<S, E>(content: S, length: Option<u64>) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self { length, ..Self::new(Segment::stream(content)) }
+    }
+
+    /// The name of the file, without its folders.
+    pub fn file_name(mut self, name: impl Into<String>) -> Self {
+        self.file_name = Some(name.into());
+        self
+    }
+
+    /// The content's media type. None by default, which readers take for `text/plain`.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    fn new(content: Segment) -> Self {
+        Self { content, length: None, file_name: None, content_type: None }
+    }
+}
+
+/// A name between quotes (WHATWG HTML, multipart/form-data encoding algorithm), and no control character besides.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars() {
+            match char {
+                '"' => f.write_str("%22")?,
+                char if char.is_ascii_control() => write!(f, "%{:02X}", u32::from(char))?,
+                char => f.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Multipart").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part")
+            .field("length", &self.length)
+            .field("file_name", &self.file_name)
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderValue, Uri,
+    uri::{Authority, Scheme},
+};
+
+use crate::error::{Error, Kind};
+
+/// Scheme, host and port: what a connection belongs to and what a [`Secret`](crate::Secret) is bound to (RFC 6454).
+///
+/// Cheap to clone. Its `Display` is `https://host`, with the port where it is not the scheme's own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(Arc<Parts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
+    https: bool,
+    // Lower case; an IPv6 address keeps its brackets.
+    host: Box<str>,
+    port: u16,
+}
+
+impl Origin {
+    /// Whether connections to it are wrapped in TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.https
+    }
+
+    /// `"http"` or `"https"`.
+    pub fn scheme(&self) -> &'static str {
+        if self.0.https { "https" } else { "http" }
+    }
+
+    /// The host name or address, in lower case, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        self.0.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, the scheme's own (80, 443) where the URL names none.
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// The origin of an absolute `http` or `https` URI.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Error> {
+        let invalid = |why| Error::invalid(Kind::Request, why);
+        let https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(invalid("the URL's scheme is not http or https")),
+        };
+        let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(invalid("the URL carries a user name or password; give a key to the client instead"));
+        }
+        let host = authority.host();
+        if host.is_empty() || host == "[]" {
+            return Err(invalid("the URL has no host"));
+        }
+        let port = match (authority.as_str().len() > host.len(), authority.port_u16()) {
+            (_, Some(0)) => return Err(invalid("the URL's port is 0")),
+            (_, Some(port)) => port,
+            (true, None) => return Err(invalid("the URL's port is not a number below 65536")),
+            (false, None) => Self::default_port(https),
+        };
+        Ok(Self(Arc::new(Parts { https, host: host.to_ascii_lowercase().into(), port })))
+    }
+
+    /// Host and port as `Host` and `:authority` carry them.
+    pub(crate) fn authority(&self) -> Result<(Scheme, Authority, HeaderValue), Error> {
+        let text = self.to_string();
+        let text = &text[self.scheme().len() + 3..];
+        let invalid =
+            |_| Error::invalid(Kind::Request, "the URL's host has characters that a host cannot have");
+        let authority = text.parse::<Authority>().map_err(|_| invalid(()))?;
+        let host = HeaderValue::from_str(text).map_err(|_| invalid(()))?;
+        Ok((if self.0.https { Scheme::HTTPS } else { Scheme::HTTP }, authority, host))
+    }
+
+    fn default_port(https: bool) -> u16 {
+        if https { 443 } else { 80 }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.0.host)?;
+        if self.0.port != Self::default_port(self.0.https) {
+            write!(f, ":{}", self.0.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
+    }
+}

@@ -1,0 +1,231 @@
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::{Error, ErrorReply, Kind},
+    reply::Reply,
+    reply_body::ReplyBody,
+};
+
+/// The next piece of a body, from [`Reply::chunk`]. Dropping it loses nothing.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct NextChunk<'a>(pub(crate) &'a mut ReplyBody);
+
+impl Future for NextChunk<'_> {
+    type Output = Option<Result<Bytes, Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_chunk(cx)
+    }
+}
+
+/// A whole body, from [`Reply::bytes`]. Dropping it gives the reply up, and what was read of it.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadBytes {
+    body: ReplyBody,
+    read: Read,
+}
+
+/// What has been read. A body that comes in one piece is not copied.
+enum Read {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl ReadBytes {
+    // What a length is trusted with before the bytes are there.
+    const MAX_RESERVE: usize = 1 << 20;
+
+    pub(crate) fn new(body: ReplyBody) -> Self {
+        Self { body, read: Read::One(Bytes::new()) }
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.body.fail(error)
+    }
+}
+
+impl Future for ReadBytes {
+    type Output = Result<Bytes, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let max = this.body.limits().max_body;
+        let length = this.body.length();
+        if length.is_some_and(|left| left > (max.saturating_sub(this.read.len())) as u64) {
+            return Poll::Ready(Err(this.body.fail(Error::too_large("max_body", max))));
+        }
+        while let Some(piece) = ready!(this.body.poll_chunk(cx)) {
+            let piece = piece?;
+            if piece.len() > max.saturating_sub(this.read.len()) {
+                return Poll::Ready(Err(this.body.fail(Error::too_large("max_body", max))));
+            }
+            let more = this.body.length().and_then(|left| usize::try_from(left).ok()).unwrap_or(0);
+            this.read.push(piece, more.min(Self::MAX_RESERVE));
+        }
+        Poll::Ready(Ok(this.read.take()))
+    }
+}
+
+impl Read {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, piece: Bytes, more: usize) {
+        match self {
+            Self::One(first) if first.is_empty() => *first = piece,
+            Self::One(first) => {
+                let mut all = BytesMut::with_capacity(first.len() + piece.len() + more);
+                all.extend_from_slice(first);
+                all.extend_from_slice(&piece);
+                *self = Self::Many(all);
+            }
+            Self::Many(all) => all.extend_from_slice(&piece),
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        match std::mem::replace(self, Self::One(Bytes::new())) {
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+/// A whole body as text, from [`Reply::text`]. Dropping it gives the reply up.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadText(pub(crate) ReadBytes);
+
+impl Future for ReadText {
+    type Output = Result<String, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let bytes = ready!(Pin::new(&mut self.0).poll(cx))?;
+        let text = String::from_utf8(
+            bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.to_vec(), <[u8]>::to_vec),
+        );
+        Poll::Ready(text.map_err(|error| {
+            let error = Error::body(Kind::Decode)
+                .text("the reply's body is not UTF-8")
+                .source_from(error.utf8_error());
+            self.0.fail(error)
+        }))
+    }
+}
+
+/// A whole body as JSON, from [`Reply::json`]. Dropping it gives the reply up.
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadJson<T> {
+    bytes: ReadBytes,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> ReadJson<T> {
+    pub(crate) fn new(bytes: ReadBytes) -> Self {
+        Self { bytes, value: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Future for ReadJson<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let bytes = ready!(Pin::new(&mut self.bytes).poll(cx))?;
+        Poll::Ready(serde_json::from_slice(&bytes).map_err(|error| self.bytes.fail(Error::json(error))))
+    }
+}
+
+impl<T> fmt::Debug for ReadJson<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadJson").field("bytes", &self.bytes).finish()
+    }
+}
+
+/// A reply or its status as an error, from [`Reply::error_for_status`]. Dropping it gives the reply up.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ErrorForStatus(State);
+
+enum State {
+    /// Not an error.
+    Fine(Reply),
+    /// An error whose body is being read.
+    Reading { status: StatusCode, headers: HeaderMap, body: ReplyBody, read: Read },
+    /// Nothing more to come.
+    Done,
+}
+
+impl ErrorForStatus {
+    const MAX_BODY: usize = 64 << 10;
+
+    pub(crate) fn new(reply: Reply) -> Self {
+        if reply.status().as_u16() < 400 {
+            return Self(State::Fine(reply));
+        }
+        let (status, headers, body) = reply.into_parts();
+        Self(State::Reading { status, headers, body, read: Read::One(Bytes::new()) })
+    }
+}
+
+impl Future for ErrorForStatus {
+    type Output = Result<Reply, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut complete = true;
+        if let State::Reading { body, read, .. } = &mut self.0 {
+            // The status is the error. That its body could not be read to the end does not take its place.
+            while let Some(piece) = ready!(body.poll_chunk(cx)) {
+                let room = Self::MAX_BODY - read.len();
+                complete = matches!(&piece, Ok(piece) if piece.len() <= room);
+                if let Ok(mut piece) = piece {
+                    piece.truncate(room);
+                    read.push(piece, 0);
+                }
+                if !complete {
+                    break;
+                }
+            }
+        }
+        match std::mem::replace(&mut self.0, State::Done) {
+            State::Fine(reply) => Poll::Ready(Ok(reply)),
+            State::Reading { status, headers, body, mut read } => {
+                let reply = ErrorReply { status, headers, body: read.take(), complete };
+                Poll::Ready(Err(Error::status(reply).at(body.origin())))
+            }
+            State::Done => panic!("polled after it was ready"),
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fine(reply) => reply.fmt(f),
+            Self::Reading { status, read, .. } => {
+                f.debug_struct("Reading").field("status", status).field("read", read).finish()
+            }
+            Self::Done => f.write_str("Done"),
+        }
+    }
+}

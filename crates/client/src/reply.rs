@@ -1,0 +1,158 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderMap, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    body::Upload,
+    clock::Clock,
+    connection::Connection,
+    error::{Error, ErrorReply, Kind},
+    events::Events,
+    pool::Pool,
+    read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
+    reply_body::ReplyBody,
+};
+
+/// A reply: its head, and its body still to be read.
+///
+/// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
+/// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), or as server-sent events ([`events`](Self::events)).
+/// It is given as it came: no redirect is followed and no coding is undone. Trailers are dropped.
+///
+/// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
+/// before that closes an HTTP/1.1 connection and resets an HTTP/2 stream, unless the end has already arrived.
+///
+/// ```no_run
+/// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
+/// let mut reply = client.get("https://api.example.com/files/17").send().await?;
+/// let mut size = 0;
+/// while let Some(piece) = reply.chunk().await {
+///     size += piece?.len();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a reply closes its connection unless its body has been read"]
+pub struct Reply {
+    status: StatusCode,
+    version: Version,
+    headers: HeaderMap,
+    pub(crate) body: ReplyBody,
+}
+
+impl Reply {
+    pub(crate) fn new(
+        response: Response<Incoming>,
+        connection: Connection,
+        pool: Arc<Pool>,
+        clock: Clock,
+        upload: Option<Arc<Upload>>,
+    ) -> Self {
+        let (head, incoming) = response.into_parts();
+        let body = ReplyBody::new(&head, incoming, connection, pool, clock, upload);
+        Self { status: head.status, version: head.version, headers: head.headers, body }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The version of HTTP it came over.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
+    pub fn bytes(self) -> ReadBytes {
+        ReadBytes::new(self.body)
+    }
+
+    /// The whole body as UTF-8, without a byte order mark, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
+    ///
+    /// A body that is not UTF-8 is an error of [`Kind::Decode`], whatever charset the reply names: use
+    /// [`bytes`](Self::bytes) for others.
+    pub fn text(self) -> ReadText {
+        ReadText(self.bytes())
+    }
+
+    /// The whole body as JSON, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
+    ///
+    /// A body that is not the expected JSON is an error of [`Kind::Decode`] that names the position.
+    pub fn json<T: DeserializeOwned>(self) -> ReadJson<T> {
+        ReadJson::new(self.bytes())
+    }
+
+    /// The next piece of the body as it came, `None` at its end.
+    ///
+    /// Cancel safe: dropping the future loses no piece.
+    pub fn chunk(&mut self) -> NextChunk<'_> {
+        NextChunk(&mut self.body)
+    }
+
+    /// The body as server-sent events.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Status`] if the status is not a success (its body is not read: ask
+    /// [`error_for_status`](Self::error_for_status) first to have it), [`Kind::ContentType`] if the content type is
+    /// not `text/event-stream`.
+    pub fn events(self) -> Result<Events, Error> {
+        let origin = self.body.origin().clone();
+        if !self.status.is_success() {
+            let Self { status, headers, .. } = self;
+            return Err(Error::status(ErrorReply { status, headers, body: Bytes::new(), complete: false })
+                .at(&origin));
+        }
+        let content_type = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("text/event-stream") {
+            return Err(Error::body(Kind::ContentType).text("the reply is not an event stream").at(&origin));
+        }
+        Ok(Events::new(self.body))
+    }
+
+    /// This reply, unless its status is 400 or more; then an error that keeps status, headers and the first 64 KiB of
+    /// the body ([`Error::reply`]).
+    ///
+    /// A 3xx is no error: redirects are not followed, and it is the caller's to read.
+    pub fn error_for_status(self) -> ErrorForStatus {
+        ErrorForStatus::new(self)
+    }
+
+    pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {
+        (self.status, self.headers, self.body)
+    }
+}
+
+impl Stream for Reply {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.body.poll_chunk(cx)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No headers: replies carry cookies.
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}

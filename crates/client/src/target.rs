@@ -1,0 +1,132 @@
+//! From what a caller writes to an origin and a request target (RFC 9112, section 3.2), with nothing that could make
+//! the one pass for the other.
+
+use http::{Uri, uri::PathAndQuery};
+
+use crate::{
+    error::{Error, Kind},
+    origin::Origin,
+};
+
+/// An absolute URL in its two parts; `None` if `url` is a path.
+pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
+    let Some(colon) = url.find("://").filter(|at| !url[..*at].contains(['/', '?', '#'])) else {
+        return Ok(None);
+    };
+    let (authority, rest) =
+        url[colon + 3..].split_at(url[colon + 3..].find(['/', '?', '#']).unwrap_or(url.len() - colon - 3));
+    let uri = format!("{}://{authority}/", &url[..colon]);
+    let uri = uri.parse::<Uri>().map_err(|_| invalid("the URL is not valid before its path"))?;
+    let origin = Origin::of(&uri)?;
+    // A fragment is never sent (RFC 9110, section 4.2.5).
+    let rest = rest.split('#').next().unwrap_or_default();
+    let mut target = String::with_capacity(rest.len() + 1);
+    if !rest.starts_with('/') {
+        target.push('/');
+    }
+    push_encoded(&mut target, rest)?;
+    Ok(Some((origin, target)))
+}
+
+/// A path under a base path. What it cannot do is climb out of it.
+pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
+    if path.starts_with("//") {
+        return Err(invalid("a path that begins with two slashes would name another host"));
+    }
+    if path.contains('#') {
+        return Err(invalid("a path has no fragment; write # as %23"));
+    }
+    if segments(path).any(is_dots) {
+        return Err(invalid("a path has no `.` and no `..` segments"));
+    }
+    // One allocation where nothing has to be encoded.
+    let mut target = String::with_capacity(base.len() + path.len() + 1);
+    target.push_str(base);
+    if !path.starts_with('/')
+        && !(path.starts_with('?') && !base.is_empty())
+        && !(path.is_empty() && !base.is_empty())
+    {
+        target.push('/');
+    }
+    push_encoded(&mut target, path)?;
+    Ok(target)
+}
+
+/// A base path: as [`join`] makes one, without its last slash.
+pub(crate) fn base(path: &str) -> Result<String, Error> {
+    if path.contains('?') {
+        return Err(invalid("a base URL has no query"));
+    }
+    if segments(path).any(is_dots) {
+        return Err(invalid("a base URL has no `.` and no `..` segments"));
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+pub(crate) fn finish(target: String) -> Result<PathAndQuery, Error> {
+    PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| invalid("the path is not valid"))
+}
+
+/// Appends pairs as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2), a space as `space` has it.
+pub(crate) fn push_pairs<K: AsRef<str>, V: AsRef<str>>(out: &mut String, pairs: &[(K, V)], space: &str) {
+    for (position, (key, value)) in pairs.iter().enumerate() {
+        if position > 0 {
+            out.push('&');
+        }
+        push_component(out, key.as_ref(), space);
+        out.push('=');
+        push_component(out, value.as_ref(), space);
+    }
+}
+
+fn push_component(out: &mut String, text: &str, space: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte.into()),
+            b' ' => out.push_str(space),
+            byte => push_percent(out, byte),
+        }
+    }
+}
+
+/// Appends a path and query as it is, what may not stand there in percent encoding.
+fn push_encoded(out: &mut String, text: &str) -> Result<(), Error> {
+    let plain = |byte: &u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}')
+    };
+    if text.bytes().all(|byte| plain(&byte)) {
+        out.push_str(text);
+        return Ok(());
+    }
+    for byte in text.bytes() {
+        match byte {
+            b'\\' => {
+                return Err(invalid(
+                    "a backslash in a URL is a slash to some and not to others; write it as %5C",
+                ));
+            }
+            byte if byte.is_ascii_control() => return Err(invalid("the URL has control characters")),
+            byte if plain(&byte) => out.push(byte.into()),
+            byte => push_percent(out, byte),
+        }
+    }
+    Ok(())
+}
+
+fn push_percent(out: &mut String, byte: u8) {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    out.extend(['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('?').next().unwrap_or_default().split('/')
+}
+
+/// Whether a segment is `.` or `..`, also with its dots encoded, which servers undo before they resolve a path.
+fn is_dots(segment: &str) -> bool {
+    segment.len() <= 6 && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+}
+
+fn invalid(why: &'static str) -> Error {
+    Error::invalid(Kind::Request, why)
+}

@@ -1,0 +1,246 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use outbound_client::{Client, Delivery, Error, Kind, Phase};
+use tokio::{io::AsyncReadExt, net::TcpListener, time::sleep};
+
+use crate::support::{OK, in_memory, on_socket, read_head, read_request, write};
+
+fn verdict(error: &Error) -> (Kind, Phase, Delivery) {
+    (error.kind(), error.phase(), error.delivery())
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_is_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x?key=1", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::builder().build().unwrap();
+    let error = client.get(&url).send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Connect, Phase::Connect, Delivery::NotSent));
+    assert!(std::error::Error::source(&error).is_some());
+    assert!(!error.to_string().contains("key"));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_not_sent() {
+    let client = Client::builder().build().unwrap();
+    let error = client.get("http://name.invalid/").send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Connect, Phase::Connect, Delivery::NotSent));
+}
+
+#[tokio::test]
+async fn a_reset_before_the_head_is_maybe_sent() {
+    let server = on_socket(|_, mut stream, _| async move {
+        read_head(&mut stream).await;
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let error = client.post("/x").body("hello").send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
+    assert_eq!(server.seen.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_close_without_an_answer_is_maybe_sent() {
+    let server = on_socket(|_, mut stream, _| async move {
+        read_head(&mut stream).await;
+    })
+    .await;
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let error = client.get("/x").send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_is_replied_and_never_a_short_body() {
+    for head in ["content-length: 10", "transfer-encoding: chunked"] {
+        let server = on_socket(move |_, mut stream, _| async move {
+            read_head(&mut stream).await;
+            write(&mut stream, format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n4\r\nab")).await;
+        })
+        .await;
+        let client = Client::builder().base_url(&server.url).build().unwrap();
+        let error = client.get("/x").send().await.unwrap().bytes().await.unwrap_err();
+        assert_eq!(verdict(&error), (Kind::Closed, Phase::Body, Delivery::Replied), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_in_the_body_is_replied() {
+    let server = on_socket(|_, mut stream, _| async move {
+        read_head(&mut stream).await;
+        write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab").await;
+        sleep(Duration::from_millis(20)).await;
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let error = client.get("/x").send().await.unwrap().bytes().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Closed, Phase::Body, Delivery::Replied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_http_is_a_broken_protocol() {
+    for reply in [
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "HTTP/1.1 99 No\r\n\r\n",
+        "HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
+    ] {
+        let (builder, _) = in_memory(move |_, mut pipe, _| async move {
+            read_head(&mut pipe).await;
+            write(&mut pipe, reply).await;
+            let _ = pipe.read_to_end(&mut Vec::new()).await;
+        });
+        let error = builder.build().unwrap().get("/x").send().await.unwrap_err();
+        assert_eq!(verdict(&error), (Kind::Protocol, Phase::Head, Delivery::MaybeSent), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_behind_a_reply_never_reach_the_next_request() {
+    let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
+        while let Some(request) = read_request(&mut pipe, number).await {
+            seen.requests.lock().unwrap().push(request);
+            write(&mut pipe, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").await;
+        }
+    });
+    let client = builder.build().unwrap();
+    for _ in 0..5 {
+        assert_eq!(client.get("/x").send().await.unwrap().text().await.unwrap(), "ok");
+        crate::support::settle().await;
+    }
+    assert_eq!((seen.connections(), seen.requests().len()), (5, 5));
+}
+
+/// Answers the first request of each connection, and closes it when it sees the second.
+fn closes_at_the_second() -> (outbound_client::ClientBuilder, Arc<crate::support::Seen>) {
+    in_memory(|number, mut pipe, seen| async move {
+        let request = read_request(&mut pipe, number).await.unwrap();
+        seen.requests.lock().unwrap().push(request);
+        write(&mut pipe, OK).await;
+        if let Some(request) = read_request(&mut pipe, number).await {
+            seen.requests.lock().unwrap().push(request);
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_sent_is_not_sent_again() {
+    let (builder, seen) = closes_at_the_second();
+    let client = builder.build().unwrap();
+    client.post("/x").body("1").send().await.unwrap().bytes().await.unwrap();
+    let error = client.post("/x").body("2").send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
+    assert_eq!(seen.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_sent_is_sent_again_if_the_caller_said_so() {
+    let (builder, seen) = closes_at_the_second();
+    let client = builder.build().unwrap();
+    for body in ["1", "2"] {
+        let request = client.post("/x").query(&[("a", "b")]).header("c", "d").body(body).replayable(true);
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), "ok");
+    }
+    let bodies: Vec<_> = seen.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [b"1", b"2", b"2"]);
+    let last = &seen.requests()[2];
+    assert_eq!((last.line(), last.header("c")), ("POST /v1/x?a=b HTTP/1.1", Some("d")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
+    // Closes each connection once it has answered, at a moment when the client has not yet been told.
+    let gates = Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = gates.clone();
+    let (builder, seen) = in_memory(move |number, mut pipe, seen| {
+        let gate = gate.clone();
+        async move {
+            let Some(request) = read_request(&mut pipe, number).await else { return };
+            seen.requests.lock().unwrap().push(request);
+            write(&mut pipe, OK).await;
+            gate.acquire().await.unwrap().forget();
+        }
+    });
+    let client = builder.build().unwrap();
+    for round in 0..50 {
+        let reply = client.post("/x").body(round.to_string()).send().await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), "ok");
+        // From here to the next checkout no other task runs: the close comes after the connection was chosen.
+        gates.add_permits(1);
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let bodies: Vec<_> = seen.requests().iter().map(|r| String::from_utf8(r.body.clone()).unwrap()).collect();
+    assert_eq!(bodies, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_stream_that_fails_is_the_callers_error() {
+    let (builder, _) = in_memory(|_, mut pipe, _| async move {
+        let _ = pipe.read_to_end(&mut Vec::new()).await;
+    });
+    let client = builder.build().unwrap();
+    let failing = futures::stream::iter([Ok(Bytes::from("a")), Err(std::io::Error::other("disk on fire"))]);
+    let error = client.post("/x").stream(failing, None).send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::RequestBody, Phase::Upload, Delivery::MaybeSent));
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
+    for length in [1, 3] {
+        let two = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from("a")), Ok(Bytes::from("b"))]);
+        let error = client.post("/x").stream(two, Some(length)).send().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::RequestBody, "{length}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_dropped_at_any_point_leave_nothing_behind() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let (builder, seen) = in_memory(move |number, mut pipe, _| {
+        let open = counted.clone();
+        async move {
+            open.fetch_add(1, Ordering::SeqCst);
+            while read_request(&mut pipe, number).await.is_some() {
+                tokio::task::yield_now().await;
+                write(&mut pipe, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab").await;
+                tokio::task::yield_now().await;
+                write(&mut pipe, "cd").await;
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let client = builder.max_connections_per_origin(3).build().unwrap();
+    for round in 0..2000_u32 {
+        let mut request = Box::pin(async { client.get("/x").send().await?.bytes().await });
+        // Some stay and are waited for, some are dropped after a number of polls.
+        let polls = (round.wrapping_mul(2_654_435_761) >> 8) % 24;
+        for _ in 0..polls {
+            if futures::poll!(request.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    crate::support::settle().await;
+    let shown = format!("{client:?}");
+    assert!(shown.contains("dialing: 0") && shown.contains("waiting: 0"), "{shown}");
+    assert!(open.load(Ordering::SeqCst) <= 3);
+    // All three places are free: three requests at once are served at once.
+    let get = || async { client.get("/x").send().await.unwrap().text().await.unwrap() };
+    assert_eq!(tokio::join!(get(), get(), get()), ("abcd".into(), "abcd".into(), "abcd".into()));
+    drop(client);
+    crate::support::settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+    assert!(seen.connections() > 3);
+}

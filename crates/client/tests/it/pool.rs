@@ -1,0 +1,390 @@
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::join_all;
+use outbound_client::{Client, Delivery, Kind, Limits, Origin, Phase};
+use tokio::{
+    io::DuplexStream,
+    time::{Instant, sleep},
+};
+
+use crate::support::{OK, answering, in_memory, on_socket, read_request, settle, silence, write};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+async fn get(client: &Client) -> String {
+    client.get("/x").send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_used_again() {
+    let (builder, seen) = answering(|_| OK.to_vec());
+    let client = builder.build().unwrap();
+    for _ in 0..100 {
+        get(&client).await;
+    }
+    assert_eq!((seen.connections(), seen.requests().len()), (1, 100));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_need_no_more_connections_than_there_are_workers() {
+    let server = on_socket(|number, mut stream, _| async move {
+        while read_request(&mut stream, number).await.is_some() {
+            write(&mut stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+            tokio::task::yield_now().await;
+            write(&mut stream, "2\r\nok\r\n").await;
+            tokio::task::yield_now().await;
+            write(&mut stream, "0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let workers = (0..32).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                assert_eq!(get(&client).await, "ok");
+            }
+        })
+    });
+    for worker in join_all(workers).await {
+        worker.unwrap();
+    }
+    assert!(server.seen.connections() <= 32, "{}", server.seen.connections());
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_is_what_is_seen_on_the_wire() {
+    let (builder, seen) = in_memory(|number, mut pipe, _| async move {
+        while read_request(&mut pipe, number).await.is_some() {
+            sleep(secs(1)).await;
+            write(&mut pipe, OK).await;
+        }
+    });
+    let client = builder.build().unwrap();
+    let started = Instant::now();
+    join_all((0..300).map(|_| get(&client))).await;
+    assert_eq!(started.elapsed(), secs(1));
+    assert_eq!(seen.connections(), 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_maximum_holds_and_the_queue_is_first_come_first_served() {
+    let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
+        while let Some(request) = read_request(&mut pipe, number).await {
+            seen.requests.lock().unwrap().push(request);
+            sleep(secs(1)).await;
+            write(&mut pipe, OK).await;
+        }
+    });
+    let client = builder.max_connections_per_origin(3).build().unwrap();
+    let started = Instant::now();
+    let all = (0..30).map(|n| {
+        let request = client.get(&format!("/{n}")).send();
+        async { request.await.unwrap().text().await.unwrap() }
+    });
+    join_all(all).await;
+    assert_eq!(started.elapsed(), secs(10));
+    assert_eq!(seen.connections(), 3);
+    let order: Vec<usize> =
+        seen.requests().iter().map(|r| r.line()[8..].split(' ').next().unwrap().parse().unwrap()).collect();
+    for (turn, group) in order.chunks(3).enumerate() {
+        let mut group = group.to_vec();
+        group.sort_unstable();
+        assert_eq!(group, [turn * 3, turn * 3 + 1, turn * 3 + 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_used_last_is_used_first() {
+    let (builder, seen) = answering(|_| OK.to_vec());
+    let client = builder.build().unwrap();
+    join_all((0..5).map(|_| get(&client))).await;
+    let last = seen.requests().len();
+    for _ in 0..10 {
+        get(&client).await;
+    }
+    let used: Vec<_> = seen.requests()[last..].iter().map(|request| request.connection).collect();
+    assert!(used.iter().all(|connection| *connection == used[0]), "{used:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_closed_in_time_and_above_their_number() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let (builder, _) = in_memory(move |number, mut pipe, _| {
+        let open = counted.clone();
+        async move {
+            open.fetch_add(1, Ordering::SeqCst);
+            while read_request(&mut pipe, number).await.is_some() {
+                write(&mut pipe, OK).await;
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let client = builder.max_idle_per_origin(4).idle_timeout(secs(30)).build().unwrap();
+    join_all((0..10).map(|_| get(&client))).await;
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 4);
+    sleep(secs(29)).await;
+    assert_eq!(open.load(Ordering::SeqCst), 4);
+    get(&client).await;
+    sleep(secs(2)).await;
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 1);
+    sleep(secs(29)).await;
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_servers_keep_alive_time_is_obeyed() {
+    let (builder, seen) = answering(|_| {
+        b"HTTP/1.1 200 OK\r\nkeep-alive: max=5, timeout=5\r\ncontent-length: 2\r\n\r\nok".to_vec()
+    });
+    let client = builder.build().unwrap();
+    get(&client).await;
+    sleep(Duration::from_millis(3900)).await;
+    get(&client).await;
+    assert_eq!(seen.connections(), 1);
+    sleep(Duration::from_millis(4100)).await;
+    get(&client).await;
+    assert_eq!(seen.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_is_not_used() {
+    let server = on_socket(|number, mut stream, seen| async move {
+        let request = read_request(&mut stream, number).await;
+        seen.requests.lock().unwrap().extend(request);
+        write(&mut stream, OK).await;
+    })
+    .await;
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    for _ in 0..20 {
+        assert_eq!(get(&client).await, "ok");
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.seen.requests().len(), 20);
+    assert_eq!(server.seen.connections(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_close_is_obeyed() {
+    let (builder, seen) =
+        answering(|_| b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok".to_vec());
+    let client = builder.build().unwrap();
+    get(&client).await;
+    get(&client).await;
+    assert_eq!(seen.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_dropped_early_closes_its_connection_unless_its_end_has_come() {
+    let (builder, seen) = answering(|request| match request.line().contains("/long") {
+        true => b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\npart".to_vec(),
+        false => OK.to_vec(),
+    });
+    let client = builder.build().unwrap();
+    drop(client.get("/long").send().await.unwrap());
+    get(&client).await;
+    assert_eq!(seen.connections(), 2);
+    let reply = client.get("/x").send().await.unwrap();
+    settle().await;
+    drop(reply);
+    get(&client).await;
+    assert_eq!(seen.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_reply_is_seen_and_its_connection_not_used_again() {
+    let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
+        let head = crate::support::read_head(&mut pipe).await.unwrap();
+        if head.starts_with("PUT") {
+            write(&mut pipe, "HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno").await;
+            silence(pipe).await;
+        } else {
+            write(&mut pipe, OK).await;
+            while read_request(&mut pipe, number).await.is_some() {
+                write(&mut pipe, OK).await;
+            }
+        }
+        drop(seen);
+    });
+    let client = builder.build().unwrap();
+    let endless = futures::stream::pending::<Result<bytes::Bytes, io::Error>>();
+    let reply = client.put("/x").stream(endless, None).send().await.unwrap();
+    assert_eq!(reply.status().as_u16(), 413);
+    assert_eq!(reply.text().await.unwrap(), "no");
+    assert_eq!(get(&client).await, "ok");
+    assert_eq!(seen.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_strands_nobody_and_leaves_its_dial_to_the_pool() {
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .max_connections_per_origin(1)
+        .connector(move |_: &Origin| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                sleep(secs(5)).await;
+                let (near, mut far) = tokio::io::duplex(4096);
+                tokio::spawn(async move {
+                    while read_request(&mut far, 0).await.is_some() {
+                        write(&mut far, OK).await;
+                    }
+                });
+                Ok::<DuplexStream, io::Error>(near)
+            }
+        })
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let first = tokio::spawn(client.get("/x").send());
+    settle().await;
+    let second = tokio::spawn({
+        let client = client.clone();
+        async move { get(&client).await }
+    });
+    settle().await;
+    first.abort();
+    assert_eq!(second.await.unwrap(), "ok");
+    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(5), 1));
+
+    // Nobody waits any more when the next dial ends; its connection serves the next request all the same.
+    sleep(secs(100)).await;
+    let third = tokio::spawn(client.get("/x").send());
+    settle().await;
+    third.abort();
+    sleep(secs(6)).await;
+    let started = Instant::now();
+    assert_eq!(get(&client).await, "ok");
+    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (Duration::ZERO, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_dial_makes_room_for_the_next() {
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .max_connections_per_origin(1)
+        .connector(move |_: &Origin| {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                sleep(secs(1)).await;
+                if number < 3 {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+                }
+                let (near, mut far) = tokio::io::duplex(4096);
+                tokio::spawn(async move {
+                    while read_request(&mut far, 0).await.is_some() {
+                        write(&mut far, OK).await;
+                    }
+                });
+                Ok(near)
+            }
+        })
+        .build()
+        .unwrap();
+    let results = join_all((0..5).map(|_| client.get("/x").send())).await;
+    let mut failed = 0;
+    for result in results {
+        match result {
+            Ok(reply) => assert_eq!(reply.text().await.unwrap(), "ok"),
+            Err(error) => {
+                failed += 1;
+                assert_eq!(
+                    (error.kind(), error.phase(), error.delivery()),
+                    (Kind::Connect, Phase::Connect, Delivery::NotSent)
+                );
+            }
+        }
+    }
+    assert_eq!((failed, dials.load(Ordering::SeqCst)), (3, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_fails_its_request_and_nothing_else() {
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .max_connections_per_origin(1)
+        .connector(|_: &Origin| async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("on purpose");
+            }
+            Ok::<DuplexStream, io::Error>(tokio::io::duplex(1).0)
+        })
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let error = client.get("/x").send().await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_ends_with_the_client() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let (builder, _) = in_memory(move |number, mut pipe, _| {
+        let open = counted.clone();
+        async move {
+            open.fetch_add(1, Ordering::SeqCst);
+            while read_request(&mut pipe, number).await.is_some() {
+                write(&mut pipe, OK).await;
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let client = builder.build().unwrap();
+    join_all((0..5).map(|_| get(&client))).await;
+    assert_eq!(open.load(Ordering::SeqCst), 5);
+    let reply = client.get("/x").send().await.unwrap();
+    drop(client);
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 1);
+    assert_eq!(reply.text().await.unwrap(), "ok");
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+
+    // A dial under way is given up as well.
+    struct Gone(Arc<AtomicUsize>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let dialing = open.clone();
+    let client = Client::builder()
+        .limits(Limits::new().connect(None))
+        .connector(move |_: &Origin| {
+            dialing.fetch_add(1, Ordering::SeqCst);
+            let gone = Gone(dialing.clone());
+            async move {
+                let _gone = gone;
+                std::future::pending::<io::Result<DuplexStream>>().await
+            }
+        })
+        .build()
+        .unwrap();
+    let request = tokio::spawn(client.get("http://a.test/").send());
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 1);
+    request.abort();
+    drop(client);
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,162 @@
+//! Small servers. Those in memory run under the paused clock; those on sockets are for what only sockets do.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use outbound_client::{Client, ClientBuilder, Origin};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// What a server saw.
+#[derive(Default)]
+pub struct Seen {
+    connections: AtomicUsize,
+    pub requests: Mutex<Vec<Request>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub head: String,
+    pub body: Vec<u8>,
+    pub connection: usize,
+}
+
+impl Seen {
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Request {
+    pub fn line(&self) -> &str {
+        self.head.lines().next().unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// A client whose connections are pipes, each given with its number to a server of its own.
+pub fn in_memory<F, Fut>(server: F) -> (ClientBuilder, Arc<Seen>)
+where
+    F: Fn(usize, DuplexStream, Arc<Seen>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let seen = Arc::<Seen>::default();
+    let on_connect = seen.clone();
+    let builder = Client::builder().base_url("http://api.test/v1").connector(move |_: &Origin| {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let number = on_connect.connections.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(server(number, far, on_connect.clone()));
+        async { Ok::<_, io::Error>(near) }
+    });
+    (builder, seen)
+}
+
+/// A client whose server answers each request as `answer` says, for as long as the connection lasts.
+pub fn answering<F>(answer: F) -> (ClientBuilder, Arc<Seen>)
+where
+    F: Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+{
+    let answer = Arc::new(answer);
+    in_memory(move |number, mut pipe, seen| {
+        let answer = answer.clone();
+        async move {
+            while let Some(request) = read_request(&mut pipe, number).await {
+                let reply = answer(&request);
+                seen.requests.lock().unwrap().push(request);
+                if pipe.write_all(&reply).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+}
+
+/// A server on a socket; its connections end with it.
+pub struct Server {
+    pub url: String,
+    pub seen: Arc<Seen>,
+    _tasks: JoinSet<()>,
+}
+
+pub async fn on_socket<F, Fut>(server: F) -> Server
+where
+    F: Fn(usize, TcpStream, Arc<Seen>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Arc::<Seen>::default();
+    let on_accept = seen.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let number = on_accept.connections.fetch_add(1, Ordering::SeqCst);
+            connections.spawn(server(number, stream, on_accept.clone()));
+        }
+    });
+    Server { url, seen, _tasks: tasks }
+}
+
+/// Reads a request with a length or without a body. None at the end of the connection.
+pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, connection: usize) -> Option<Request> {
+    let head = read_head(stream).await?;
+    let mut request = Request { head, body: Vec::new(), connection };
+    if let Some(length) = request.header("content-length").map(|value| value.parse().unwrap()) {
+        request.body.resize(length, 0);
+        stream.read_exact(&mut request.body).await.ok()?;
+    } else if request.header("transfer-encoding").is_some() {
+        while !request.body.ends_with(b"0\r\n\r\n") {
+            request.body.push(stream.read_u8().await.ok()?);
+        }
+    }
+    Some(request)
+}
+
+pub async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// Keeps a connection open and says nothing until the other side closes it.
+pub async fn silence<S: AsyncRead + Unpin>(mut stream: S) {
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: impl AsRef<[u8]>) {
+    let _ = stream.write_all(bytes.as_ref()).await;
+}
+
+/// Lets all tasks run until none has anything to do; needs the current-thread runtime.
+pub async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub fn with_length(status: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}

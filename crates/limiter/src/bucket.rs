@@ -28,10 +28,6 @@ impl Bucket {
         Self { amount, period, capacity, level: parts(capacity, period), at: now }
     }
 
-    pub(crate) fn capacity(&self) -> u64 {
-        self.capacity
-    }
-
     /// Brings the level up to date.
     #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
@@ -93,6 +89,43 @@ impl Bucket {
         self.period = nanos(period).max(1);
         self.capacity = capacity;
         self.level = units.saturating_add(rest).min(parts(capacity, self.period));
+    }
+
+    /// Empties it, and lets nothing come in before `until`. Debt stays.
+    pub(crate) fn drain_until(&mut self, until: Instant) {
+        self.level = self.level.min(0);
+        self.at = self.at.max(until);
+    }
+
+    /// Whether `cost` and all of `ahead` will have come in by `then`, as of the last refill and were it bottomless.
+    pub(crate) fn covers_by(&self, then: Instant, cost: u64, ahead: u128) -> bool {
+        let come_in = self.parts_in(then.saturating_duration_since(self.at));
+        let ahead = i128::try_from(ahead).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
+        self.level.saturating_add(come_in) >= parts(cost, self.period).saturating_add(ahead)
+    }
+
+    /// The parts that come in in a time.
+    pub(crate) fn parts_in(&self, time: Duration) -> i128 {
+        i128::try_from(u128::from(nanos(time)) * u128::from(self.amount)).unwrap_or(i128::MAX)
+    }
+
+    /// The whole units that come in in a time.
+    pub(crate) fn brought_in(&self, time: Duration) -> u64 {
+        u64::try_from(self.parts_in(time) / i128::from(self.period)).unwrap_or(u64::MAX)
+    }
+
+    /// The parts by which the level is below that of a bucket which had `units`, lost `gone` and filled for `time`.
+    pub(crate) fn missing_to(&self, units: u64, gone: u128, time: Duration) -> i128 {
+        let gone = i128::try_from(gone).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
+        parts(units, self.period)
+            .saturating_add(self.parts_in(time))
+            .saturating_sub(gone)
+            .saturating_sub(self.level)
+    }
+
+    /// Moves the level by so many parts, up to full.
+    pub(crate) fn shift(&mut self, by: i128) {
+        self.level = self.level.saturating_add(by).min(parts(self.capacity, self.period));
     }
 
     #[inline]

@@ -21,6 +21,13 @@ use self::alarm::Alarm;
 pub(crate) trait Desk: fmt::Debug + Send + 'static {
     /// What one asks for.
     type Ask: fmt::Debug + Copy + Send + 'static;
+    /// What can make it impossible to let one through, ever.
+    type Never: fmt::Debug + Copy + Send + 'static;
+    /// What one waits for.
+    type Reason: fmt::Debug + Copy + Send + 'static;
+
+    /// Why one can never be let through, if so.
+    fn never(&self, ask: &Self::Ask) -> Option<Self::Never>;
 
     /// Begins a round over the line, at an instant.
     fn begin(&mut self, now: Instant);
@@ -36,8 +43,12 @@ pub(crate) trait Desk: fmt::Debug + Send + 'static {
         false
     }
 
-    /// When one could be let through, at the earliest, behind all who are in line. `None`: not in this life.
-    fn estimate(&mut self, ask: &Self::Ask, now: Instant) -> Option<Instant>;
+    /// When one could be let through behind all who are in line, at the earliest, and what it would wait for.
+    /// `None`: not in this life.
+    fn estimate(&mut self, ask: &Self::Ask, now: Instant) -> (Option<Instant>, Self::Reason);
+
+    /// What the last round has seen the head of the line wait for.
+    fn reason(&self) -> Self::Reason;
 
     /// Nobody is let through before this, whatever else happens.
     fn closed_until(&self) -> Option<Instant> {
@@ -67,17 +78,26 @@ pub(crate) enum Verdict {
 
 /// Why one was not let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Refusal<N, R> {
     Closed,
-    Late { until: Option<Instant> },
+    Never(N),
+    /// It would have to wait: until then, if that is known.
+    Late {
+        now: Instant,
+        until: Option<Instant>,
+        reason: R,
+    },
 }
+
+/// What a desk's line answers.
+pub(crate) type Answer<D> = Result<(), Refusal<<D as Desk>::Never, <D as Desk>::Reason>>;
 
 /// The line. Its handle is an `Arc`, which is also what its timer wakes.
 ///
 /// The timer belongs to the line and not to the waiter at its head: when it rings, the line lets through whoever is
 /// due. So no waiter is polled in vain, and none that is left unpolled holds up the others.
 pub(crate) struct Line<D: Desk> {
-    list: WaitList<State<D>, Entry<D::Ask>>,
+    list: WaitList<State<D>, Entry<D>>,
 }
 
 #[derive(Debug)]
@@ -90,16 +110,16 @@ struct State<D> {
 }
 
 /// A waiter's place.
-#[derive(Debug, Clone, Copy)]
-struct Entry<A> {
-    ask: A,
+#[derive(Debug)]
+struct Entry<D: Desk> {
+    ask: D::Ask,
     deadline: Option<Instant>,
     /// Set when it is let go.
-    answer: Option<Result<(), Refusal>>,
+    answer: Option<Answer<D>>,
 }
 
-type Held<'a, D> = Locked<'a, State<D>, Entry<<D as Desk>::Ask>>;
-type Place<D> = Waiter<State<D>, Entry<<D as Desk>::Ask>>;
+type Held<'a, D> = Locked<'a, State<D>, Entry<D>>;
+type Place<D> = Waiter<State<D>, Entry<D>>;
 
 /// Who asks for a round, which decides whether it may touch the timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,18 +138,16 @@ impl<D: Desk> Line<D> {
 
     /// Lets one through now if nobody waits.
     #[inline]
-    pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
         let mut line = self.list.lock();
-        if line.closed {
-            return Err(Refusal::Closed);
-        }
+        refuse(&line, ask)?;
         if line.is_empty() {
             line.desk.begin(now);
             if line.desk.consider(ask) == Verdict::Admit {
                 return Ok(());
             }
         }
-        Err(Refusal::Late { until: line.desk.estimate(ask, now) })
+        Err(late(&mut line, ask, now))
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
@@ -180,12 +198,10 @@ impl<D: Desk> Line<D> {
         ask: D::Ask,
         deadline: Option<Instant>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Refusal>> {
+    ) -> Poll<Answer<D>> {
         let now = Instant::now();
         let mut line = self.list.lock();
-        if line.closed {
-            return Poll::Ready(Err(Refusal::Closed));
-        }
+        refuse(&line, &ask)?;
         let admitted = match line.front() {
             Some((state, head)) => state.desk.pass(&head.ask, &ask, now),
             None => {
@@ -197,9 +213,9 @@ impl<D: Desk> Line<D> {
             return Poll::Ready(Ok(()));
         }
         if let Some(deadline) = deadline {
-            let until = line.desk.estimate(&ask, now);
+            let (until, _) = line.desk.estimate(&ask, now);
             if deadline <= now || until.is_none_or(|until| until > deadline) {
-                return Poll::Ready(Err(Refusal::Late { until }));
+                return Poll::Ready(Err(late(&mut line, &ask, now)));
             }
             line.first_deadline = earliest(line.first_deadline, Some(deadline));
         }
@@ -209,11 +225,7 @@ impl<D: Desk> Line<D> {
     }
 
     /// The answer of one in line. It also sees to the timer, for which it may have been woken.
-    fn poll_answer(
-        self: &Arc<Self>,
-        mut place: Pin<&mut Place<D>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Refusal>> {
+    fn poll_answer(self: &Arc<Self>, mut place: Pin<&mut Place<D>>, cx: &mut Context<'_>) -> Poll<Answer<D>> {
         loop {
             let mut line = self.list.lock();
             if let Poll::Ready(entry) = line.poll_woken(place.as_mut(), cx) {
@@ -289,6 +301,18 @@ impl<D: Desk> Wake for Line<D> {
     }
 }
 
+fn refuse<D: Desk>(line: &Held<'_, D>, ask: &D::Ask) -> Answer<D> {
+    if line.closed {
+        return Err(Refusal::Closed);
+    }
+    line.desk.never(ask).map_or(Ok(()), |never| Err(Refusal::Never(never)))
+}
+
+fn late<D: Desk>(line: &mut Held<'_, D>, ask: &D::Ask, now: Instant) -> Refusal<D::Never, D::Reason> {
+    let (until, reason) = line.desk.estimate(ask, now);
+    Refusal::Late { now, until: until.filter(|&until| until > now), reason }
+}
+
 /// When the line must be looked at again, if nothing happens before.
 fn next_alarm<D: Desk>(line: &Held<'_, D>) -> Option<Instant> {
     if line.is_empty() { None } else { earliest(line.desk.next_round(), line.first_deadline) }
@@ -312,21 +336,21 @@ fn round<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> 
 /// is needed, since the line has changed or the wakers are full.
 fn expire<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
     let closed_until = line.desk.closed_until().filter(|&until| until > now);
-    let late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
-    if !line.first_deadline.is_some_and(late) {
+    let is_late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
+    if !line.first_deadline.is_some_and(is_late) {
         return true;
     }
-    let until = closed_until.or(line.desk.next_round());
+    let (until, reason) = (closed_until.or(line.desk.next_round()), line.desk.reason());
     let (mut first, mut nobody) = (None, true);
     let done = line.scan(wakers, |state, entry| {
         let Some(deadline) = entry.deadline else { return Scan::Keep };
-        if !late(deadline) {
+        if !is_late(deadline) {
             first = earliest(first, Some(deadline));
             return Scan::Keep;
         }
         nobody = false;
         state.desk.left(&entry.ask);
-        entry.answer = Some(Err(Refusal::Late { until }));
+        entry.answer = Some(Err(Refusal::Late { now, until, reason }));
         Scan::Wake
     });
     if done {

@@ -1,6 +1,6 @@
 //! So many per second, exactly, first come first served.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{convert::Infallible, error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
@@ -86,11 +86,12 @@ pub enum RateError {
     },
 }
 
-impl From<Refusal> for RateError {
-    fn from(refusal: Refusal) -> Self {
+impl From<Refusal<Infallible, ()>> for RateError {
+    fn from(refusal: Refusal<Infallible, ()>) -> Self {
         match refusal {
             Refusal::Closed => Self::Closed,
-            Refusal::Late { until } => Self::MustWait { until },
+            Refusal::Never(never) => match never {},
+            Refusal::Late { until, .. } => Self::MustWait { until },
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::{task::coop, time::Instant};
 
-use super::{Desk, Line, Place, Refusal};
+use super::{Answer, Desk, Line, Place};
 
 pin_project! {
     #[derive(Debug)]
@@ -45,11 +45,7 @@ impl<D: Desk> Turn<D> {
         self.deadline = Some(deadline);
     }
 
-    pub(crate) fn poll(
-        self: Pin<&mut Self>,
-        line: &Arc<Line<D>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Refusal>> {
+    pub(crate) fn poll(self: Pin<&mut Self>, line: &Arc<Line<D>>, cx: &mut Context<'_>) -> Poll<Answer<D>> {
         let mut this = self.project();
         let budget = ready!(coop::poll_proceed(cx));
         if *this.state == State::New {

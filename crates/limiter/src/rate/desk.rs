@@ -1,5 +1,7 @@
 //! Who is let through by a rate.
 
+use std::convert::Infallible;
+
 use tokio::time::Instant;
 
 use super::Rate;
@@ -36,6 +38,12 @@ impl RateDesk {
 
 impl Desk for RateDesk {
     type Ask = u64;
+    type Never = Infallible;
+    type Reason = ();
+
+    fn never(&self, _: &u64) -> Option<Infallible> {
+        None
+    }
 
     #[inline]
     fn begin(&mut self, now: Instant) {
@@ -57,10 +65,12 @@ impl Desk for RateDesk {
         self.next_round
     }
 
-    fn estimate(&mut self, &cost: &u64, now: Instant) -> Option<Instant> {
+    fn estimate(&mut self, &cost: &u64, now: Instant) -> (Option<Instant>, ()) {
         self.bucket.refill(now);
-        self.bucket.covers_at(cost, self.queued)
+        (self.bucket.covers_at(cost, self.queued), ())
     }
+
+    fn reason(&self) {}
 
     fn joined(&mut self, &cost: &u64) {
         self.queued += u128::from(cost);

@@ -1,0 +1,25 @@
+//! Quotas in several dimensions at once, kept in step with what the server says.
+
+mod builder;
+mod cost;
+mod desk;
+mod error;
+mod gate;
+mod limiter;
+mod meter;
+mod reservation;
+mod reserve;
+mod sends;
+mod signals;
+mod snapshot;
+
+pub use self::{
+    builder::{BuildError, QuotaBuilder},
+    cost::{Cost, Dimension},
+    error::{Bottleneck, QuotaError},
+    limiter::QuotaLimiter,
+    reservation::{Charge, Reservation},
+    reserve::Reserve,
+    signals::{Reading, Signals},
+    snapshot::{DimensionSnapshot, Snapshot},
+};

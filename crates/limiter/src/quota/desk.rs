@@ -1,0 +1,353 @@
+//! Who is let through by a quota: all dimensions or nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    cost::{Cost, Dimension, Total},
+    error::{Bottleneck, TooLarge},
+    gate::{Gate, after},
+    meter::{Burst, Meter},
+    sends::Sends,
+    signals::{MAX_READINGS, Reading, Refusal, Signals},
+    snapshot::{DimensionSnapshot, Snapshot},
+};
+use crate::line::{Desk, Verdict};
+
+/// How far down the line a round looks for one that may pass those ahead of it.
+const LOOK_AHEAD: usize = 32;
+
+/// Replies can overtake each other by about this much.
+const REORDERING: Duration = Duration::from_millis(100);
+
+/// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`].
+const RAMP_MEMORY: Duration = Duration::from_secs(10);
+
+/// The meters, the slots, the gate, and the sums of what is on its way.
+#[derive(Debug)]
+pub(super) struct QuotaDesk {
+    meters: Vec<Meter>,
+    burst: Burst,
+    max_concurrent: Option<usize>,
+    in_flight: usize,
+    gate: Gate,
+    sends: Sends,
+    /// Let through, and neither sent nor given back.
+    reserved: Total,
+    queued: Total,
+    waiting: usize,
+    round: Round,
+}
+
+/// What a round over the line has seen so far.
+#[derive(Debug)]
+struct Round {
+    now: Instant,
+    /// What those who were looked at and stay want, and how many they are.
+    ahead: Total,
+    kept: usize,
+    /// When the head of the line can go, and what it waits for.
+    head_at: Option<Instant>,
+    reason: Bottleneck,
+    next: Option<Instant>,
+}
+
+impl QuotaDesk {
+    pub(super) fn new(meters: Vec<Meter>, burst: Burst, max_concurrent: Option<usize>, now: Instant) -> Self {
+        Self {
+            meters,
+            burst,
+            max_concurrent,
+            in_flight: 0,
+            gate: Gate::new(),
+            sends: Sends::default(),
+            reserved: Total::default(),
+            queued: Total::default(),
+            waiting: 0,
+            round: Round::new(now),
+        }
+    }
+
+    /// A reservation's request goes out.
+    pub(super) fn sent(&mut self, cost: &Cost, now: Instant) {
+        self.reserved -= cost;
+        self.sends.record(cost, now);
+    }
+
+    /// A charge ends: its estimate is replaced by what it did cost.
+    pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
+        self.in_flight -= 1;
+        for meter in &mut self.meters {
+            let (estimate, actual) = (estimate.units(meter.dimension), actual.units(meter.dimension));
+            meter.bucket.refill(now);
+            meter.bucket.put(estimate.saturating_sub(actual));
+            meter.bucket.take(actual.saturating_sub(estimate));
+        }
+    }
+
+    pub(super) fn set_max_concurrent(&mut self, max: Option<usize>) {
+        self.max_concurrent = max;
+    }
+
+    pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
+        self.gate.close(now, until);
+    }
+
+    pub(super) fn observe(&mut self, signals: &Signals, now: Instant) {
+        self.refill(now);
+        self.adopt(signals, now);
+        let age = now.saturating_duration_since(signals.sent_at);
+        let sent = signals.sent_at.checked_sub(REORDERING).unwrap_or(signals.sent_at);
+        let sent = self.sends.since(sent);
+        for meter in &mut self.meters {
+            if let Some(reading) = said_of(meter, signals) {
+                let sent = sent.map(|sent| sent.units(meter.dimension));
+                meter.read(reading, age, sent, self.reserved.units(meter.dimension));
+            }
+        }
+        let Some(refusal) = signals.refusal else {
+            self.meters.iter_mut().for_each(Meter::let_through);
+            return;
+        };
+        self.refused(signals, refusal, now);
+    }
+
+    fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
+        let news = self.gate.is_news(signals.sent_at);
+        // A hint of zero is none: the request was refused.
+        let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));
+        let until = match hint {
+            Some(wait) => after(now, wait),
+            None if news => self.gate.back_off(now),
+            None => return,
+        };
+        self.gate.close(now, until);
+        if !news {
+            return;
+        }
+        if refusal.ramp {
+            let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
+            self.gate.ramp(lately.map_or(0, |sent| sent.units(Dimension::Requests)));
+        }
+        let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
+        for meter in &mut self.meters {
+            let remaining = said_of(meter, signals).and_then(|reading| reading.remaining);
+            meter.refused(until, remaining, explained);
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
+        self.refill(now);
+        let dimensions = self.meters.iter().map(|meter| DimensionSnapshot {
+            dimension: meter.dimension,
+            window: meter.window,
+            limit: meter.limit(),
+            available: u64::try_from(meter.bucket.units().max(0)).unwrap_or(u64::MAX),
+        });
+        Snapshot {
+            dimensions: dimensions.collect(),
+            in_flight: self.in_flight,
+            max_concurrent: self.max_concurrent,
+            waiting: self.waiting,
+            gate_closed_until: self.gate.closed_until(now),
+            bottleneck: (self.waiting > 0).then_some(self.round.reason),
+            next_admission: self.round.head_at.filter(|&at| self.waiting > 0 && at > now),
+        }
+    }
+
+    /// Limits that only the server has told.
+    fn adopt(&mut self, signals: &Signals, now: Instant) {
+        for (dimension, reading) in signals.readings.iter().flatten() {
+            let Some(limit) = reading.limit else { continue };
+            let key = (*dimension, reading.window);
+            let known = self.meters.iter().any(|meter| (meter.dimension, meter.window) == key);
+            if !known && self.meters.len() < MAX_READINGS {
+                self.meters.push(Meter::heard(*dimension, reading.window, limit, self.burst, now));
+            }
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        for meter in &mut self.meters {
+            meter.bucket.refill(now);
+        }
+    }
+
+    fn take(&mut self, cost: &Cost, now: Instant) {
+        for meter in &mut self.meters {
+            meter.bucket.take(cost.units(meter.dimension));
+        }
+        self.reserved += cost;
+        self.in_flight += 1;
+        self.gate.pass(now);
+    }
+
+    fn covers(&self, cost: &Cost) -> bool {
+        self.meters.iter().all(|meter| meter.bucket.covers(cost.units(meter.dimension), 0))
+    }
+
+    /// When a cost can be covered behind others, and the dimension that is last to be ready.
+    fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Dimension>) {
+        let times = self.meters.iter().map(|meter| {
+            let ahead = ahead.units(meter.dimension);
+            (meter.bucket.covers_at(cost.units(meter.dimension), ahead), Some(meter.dimension))
+        });
+        // Never is later than any instant.
+        times.max_by_key(|(at, _)| (at.is_none(), *at)).unwrap_or((Some(self.round.now), None))
+    }
+
+    fn free_slots(&self) -> usize {
+        self.max_concurrent.map_or(usize::MAX, |max| max.saturating_sub(self.in_flight))
+    }
+
+    /// Whether one can go ahead of `kept` others who want `ahead`, of which the first can go at `head_at`: there is
+    /// enough now, and in each dimension that it uses there will still be enough for all of them by then. A dimension
+    /// that suffices for all at that time delays none of them later.
+    fn delays_nobody(&self, cost: &Cost, ahead: &Total, kept: usize, head_at: Option<Instant>) -> bool {
+        self.free_slots() > kept
+            && self.covers(cost)
+            && self.meters.iter().all(|meter| {
+                let units = cost.units(meter.dimension);
+                let by = head_at.unwrap_or(self.round.now);
+                units == 0 || meter.bucket.covers_by(by, units, ahead.units(meter.dimension))
+            })
+    }
+
+    fn consider_head(&mut self, cost: &Cost) -> Verdict {
+        let now = self.round.now;
+        if let Some(next) = self.gate.blocks(now) {
+            (self.round.next, self.round.head_at) = (Some(next), Some(next));
+            self.round.reason = Bottleneck::Gate;
+            return Verdict::Stop;
+        }
+        if self.free_slots() == 0 {
+            self.round.reason = Bottleneck::Concurrency;
+            return Verdict::Stop;
+        }
+        if self.covers(cost) {
+            self.take(cost, now);
+            return Verdict::Admit;
+        }
+        let (at, dimension) = self.covers_at(cost, &Total::default());
+        self.round.reason = dimension.map_or(Bottleneck::Gate, Bottleneck::Dimension);
+        (self.round.next, self.round.head_at) = (at, at);
+        self.keep(cost)
+    }
+
+    fn consider_behind(&mut self, cost: &Cost) -> Verdict {
+        if self.round.kept > LOOK_AHEAD || self.free_slots() <= self.round.kept {
+            return Verdict::Stop;
+        }
+        let Round { now, ahead, kept, head_at, .. } = self.round;
+        if self.delays_nobody(cost, &ahead, kept, head_at) {
+            self.take(cost, now);
+            return Verdict::Admit;
+        }
+        let (at, _) = self.covers_at(cost, &Total::default());
+        let before_the_rest = at.filter(|&at| at > now);
+        self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
+        self.keep(cost)
+    }
+
+    fn keep(&mut self, cost: &Cost) -> Verdict {
+        self.round.ahead += cost;
+        self.round.kept += 1;
+        // While the gate is opening, every one let through delays the next.
+        if self.gate.is_opening() { Verdict::Stop } else { Verdict::Wait }
+    }
+}
+
+impl Round {
+    fn new(now: Instant) -> Self {
+        let (ahead, reason) = (Total::default(), Bottleneck::Gate);
+        Self { now, ahead, kept: 0, head_at: None, reason, next: None }
+    }
+}
+
+impl Desk for QuotaDesk {
+    type Ask = Cost;
+    type Never = TooLarge;
+    type Reason = Bottleneck;
+
+    fn never(&self, cost: &Cost) -> Option<TooLarge> {
+        self.meters.iter().find_map(|meter| meter.too_large(cost))
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.refill(now);
+        self.round = Round::new(now);
+    }
+
+    fn consider(&mut self, cost: &Cost) -> Verdict {
+        if self.round.kept == 0 { self.consider_head(cost) } else { self.consider_behind(cost) }
+    }
+
+    fn next_round(&self) -> Option<Instant> {
+        self.round.next
+    }
+
+    fn pass(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
+        self.refill(now);
+        if self.gate.is_opening() || self.gate.blocks(now).is_some() {
+            return false;
+        }
+        let (head_at, _) = self.covers_at(head, &Total::default());
+        let passes = self.delays_nobody(cost, &self.queued, self.waiting, head_at);
+        if passes {
+            self.take(cost, now);
+        }
+        passes
+    }
+
+    fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
+        self.refill(now);
+        let (at, dimension) = self.covers_at(cost, &self.queued);
+        if let Some(gate) = self.gate.blocks(now)
+            && at.is_some_and(|at| at <= gate)
+        {
+            return (Some(gate), Bottleneck::Gate);
+        }
+        let reason = match dimension {
+            Some(dimension) if at.is_none_or(|at| at > now) => Bottleneck::Dimension(dimension),
+            _ => Bottleneck::Concurrency,
+        };
+        (at, reason)
+    }
+
+    fn reason(&self) -> Bottleneck {
+        self.round.reason
+    }
+
+    fn closed_until(&self) -> Option<Instant> {
+        self.gate.closed_until(self.round.now)
+    }
+
+    fn joined(&mut self, cost: &Cost) {
+        self.queued += cost;
+        self.waiting += 1;
+    }
+
+    fn left(&mut self, cost: &Cost) {
+        self.queued -= cost;
+        self.waiting -= 1;
+    }
+
+    fn give_back(&mut self, cost: &Cost, now: Instant) {
+        self.reserved -= cost;
+        self.settle(cost, &Cost::default(), now);
+    }
+}
+
+/// What a reply said about a meter.
+fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
+    let mut said = signals.readings.iter().flatten();
+    said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.window))
+        .map(|(_, reading)| reading)
+}
+
+/// The longest reset of what a refusal says is used up.
+fn reset_of_exhausted(signals: &Signals) -> Option<Duration> {
+    let exhausted = signals.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
+    exhausted.filter_map(|(_, reading)| reading.reset).filter(|reset| !reset.is_zero()).max()
+}

@@ -1,0 +1,100 @@
+//! Why a reservation was refused, and what one waits for.
+
+use std::{error::Error, fmt, time::Duration};
+
+use tokio::time::Instant;
+
+use super::cost::Dimension;
+use crate::line::Refusal;
+
+/// Why a [`QuotaLimiter`](super::QuotaLimiter) let a request not through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QuotaError {
+    /// The limiter was closed.
+    Closed,
+    /// The request is larger than the whole limit, so no wait could help.
+    Impossible {
+        /// The dimension whose limit it is.
+        dimension: Dimension,
+        /// What was asked for.
+        asked: u64,
+        /// The limit per window, of a minute unless the server said otherwise.
+        limit: u64,
+    },
+    /// It would have to wait, and longer than it may.
+    MustWait {
+        /// When it could be let through, at the earliest and by what is known now. `None`: when a slot gets free, or
+        /// not in any foreseeable time.
+        until: Option<Instant>,
+        /// The same from the moment of the refusal.
+        wait: Option<Duration>,
+        /// What it would wait for.
+        bottleneck: Bottleneck,
+    },
+}
+
+/// What keeps the next request waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bottleneck {
+    /// The server has refused a request and is left alone for a while, or is being approached again slowly.
+    Gate,
+    /// As many are in flight as may be.
+    Concurrency,
+    /// Too little is left in a dimension.
+    Dimension(Dimension),
+}
+
+/// A request larger than a limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TooLarge {
+    pub(super) dimension: Dimension,
+    pub(super) asked: u64,
+    pub(super) limit: u64,
+}
+
+impl From<Refusal<TooLarge, Bottleneck>> for QuotaError {
+    fn from(refusal: Refusal<TooLarge, Bottleneck>) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Closed,
+            Refusal::Never(TooLarge { dimension, asked, limit }) => {
+                Self::Impossible { dimension, asked, limit }
+            }
+            Refusal::Late { now, until, reason } => Self::MustWait {
+                until,
+                wait: until.map(|until| until.saturating_duration_since(now)),
+                bottleneck: reason,
+            },
+        }
+    }
+}
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the limiter is closed"),
+            Self::Impossible { dimension, asked, limit } => {
+                write!(f, "the request is for {asked} {dimension}, and the limit is {limit}")
+            }
+            Self::MustWait { wait: Some(wait), bottleneck, .. } => {
+                write!(f, "the request would have to wait {:.1} s for {bottleneck}", wait.as_secs_f64())
+            }
+            Self::MustWait { wait: None, bottleneck, .. } => {
+                write!(f, "the request would have to wait for {bottleneck}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gate => f.write_str("the server, which has refused requests"),
+            Self::Concurrency => f.write_str("a request in flight to end"),
+            Self::Dimension(dimension) => dimension.fmt(f),
+        }
+    }
+}
+
+impl Error for QuotaError {}

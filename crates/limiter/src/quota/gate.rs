@@ -1,0 +1,114 @@
+//! The gate that a refusal closes for everybody, and the way back to the full rate after it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The gap between the first two after a gate is an eighth of the time it was closed, within these.
+const MAX_GAP: Duration = Duration::from_millis(500);
+const MIN_GAP: Duration = Duration::from_millis(1);
+
+/// After a ramp refusal the rate doubles no faster than this.
+const RAMP_DOUBLING: Duration = Duration::from_secs(10);
+
+/// Stands for never, where an instant is needed.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// Closed until an instant, then opened slowly: one request at once, the second a gap later, and each gap shorter than
+/// the last by an eighth, until it is under a millisecond. So opening takes about as long as the gate was closed, at
+/// most 4 s. After a ramp refusal the gaps shrink such that the rate doubles in ten seconds.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Nobody is let through before this, if set.
+    next: Option<Instant>,
+    /// When it was to open, the last time it was closed.
+    until: Option<Instant>,
+    /// The next gap, while it is being opened.
+    gap: Option<Duration>,
+    ramp: bool,
+    /// When it was closed last.
+    closed_at: Option<Instant>,
+    /// The last wait that a refusal without a hint led to.
+    backoff: Duration,
+}
+
+impl Gate {
+    pub(super) const fn new() -> Self {
+        Self { next: None, until: None, gap: None, ramp: false, closed_at: None, backoff: Duration::ZERO }
+    }
+
+    /// Closes it. It stays closed at least as long as it would have before.
+    pub(super) fn close(&mut self, now: Instant, until: Instant) {
+        if until <= now || self.until.is_some_and(|earlier| until <= earlier) {
+            return;
+        }
+        self.until = Some(until);
+        self.next = Some(until);
+        self.closed_at = Some(now);
+        let gap = (until.duration_since(now) / 8).clamp(MIN_GAP, MAX_GAP);
+        self.gap = self.gap.max(Some(gap));
+    }
+
+    /// Whether the refusal of a request says anything new: not if it was on its way already when the gate was closed.
+    pub(super) fn is_news(&self, sent_at: Instant) -> bool {
+        self.closed_at.is_none_or(|closed_at| sent_at > closed_at)
+    }
+
+    /// Until when to close it after a refusal that did not say so: for a second, and twice as long each time. Quiet
+    /// spells, each as long as the last wait, halve it again.
+    pub(super) fn back_off(&mut self, now: Instant) -> Instant {
+        let quiet = self.until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
+        let halvings = quiet.as_nanos() / self.backoff.max(FIRST_BACKOFF).as_nanos();
+        let learned = self.backoff / 2_u32.saturating_pow(u32::try_from(halvings).unwrap_or(u32::MAX));
+        self.backoff = (learned * 2).clamp(FIRST_BACKOFF, MAX_BACKOFF);
+        now + self.backoff
+    }
+
+    /// Lets the rate grow only slowly, from half of what it was: so many requests in the last ten seconds.
+    pub(super) fn ramp(&mut self, requests: u128) {
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
+        let gap = (2 * RAMP_DOUBLING / requests).clamp(MIN_GAP, MAX_GAP);
+        self.gap = self.gap.max(Some(gap));
+        self.ramp = true;
+    }
+
+    /// When the next may be let through, if that is later than `now`.
+    pub(super) fn blocks(&self, now: Instant) -> Option<Instant> {
+        self.next.filter(|&next| next > now)
+    }
+
+    /// Until when nobody at all is let through.
+    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|&until| until > now)
+    }
+
+    /// Whether the ones let through are spread out.
+    pub(super) fn is_opening(&self) -> bool {
+        self.gap.is_some()
+    }
+
+    /// One is let through.
+    pub(super) fn pass(&mut self, now: Instant) {
+        let Some(gap) = self.gap else { return };
+        self.next = Some(now + gap);
+        let less = if self.ramp {
+            // What makes an exponential with this doubling time: gap * (gap / (doubling / ln 2)).
+            gap.mul_f64(gap.as_secs_f64() * std::f64::consts::LN_2 / RAMP_DOUBLING.as_secs_f64())
+        } else {
+            gap / 8
+        };
+        let gap = gap.saturating_sub(less.max(Duration::from_nanos(1)));
+        self.gap = Some(gap).filter(|&gap| gap >= MIN_GAP);
+        if self.gap.is_none() {
+            (self.next, self.ramp) = (None, false);
+        }
+    }
+}
+
+/// The instant after a wait, however long.
+pub(super) fn after(now: Instant, wait: Duration) -> Instant {
+    now + wait.min(FAR)
+}

@@ -1,0 +1,112 @@
+//! The limiter of several quotas.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot, desk::QuotaDesk};
+use crate::line::Line;
+
+/// Lets requests through as the quotas of a provider allow: requests and tokens per minute, and so many at once.
+///
+/// Cloning gives another handle to the same limiter: one for each account, model or whatever else a provider counts by.
+///
+/// - **All dimensions or nothing**: a request is let through when every limit has room for it, and takes nothing from any
+///   before that.
+/// - **First in, first out.** A later request passes a waiting one only where that cannot delay it: the dimensions it uses
+///   will suffice for all who are ahead by the time the first of them can go.
+/// - **A cost larger than what may come at once** waits for a full bucket and then goes into debt. One larger than the
+///   limit itself is refused at once.
+/// - **One gate for everybody.** After a refusal nobody is let through until the time that was told, or learned. Then
+///   one request goes, the next an eighth of that time later (at most half a second), and each gap is an eighth shorter
+///   than the one before: opening takes about as long as the gate was closed, at most 4 s.
+/// - **In step with the server.** [`observe`](Self::observe) moves the buckets to what the server says is left.
+/// - One timer however many wait.
+#[derive(Clone)]
+pub struct QuotaLimiter {
+    line: Arc<Line<QuotaDesk>>,
+}
+
+impl QuotaLimiter {
+    /// Starts with no limits.
+    pub const fn builder() -> QuotaBuilder {
+        QuotaBuilder::new()
+    }
+
+    pub(super) fn new(desk: QuotaDesk) -> Self {
+        Self { line: Line::new(desk) }
+    }
+
+    /// Waits until a request of this estimated cost may be sent.
+    ///
+    /// Estimate high: a [`Charge`](super::Charge) that is settled gives back what it did not use.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError::Impossible`] at once if a limit is smaller than the cost, [`QuotaError::Closed`] once
+    /// [`close`](Self::close) has been called, and [`QuotaError::MustWait`] if [`before`](Reserve::before) has set a
+    /// limit to the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in line; a reservation that it was given and did not take goes back.
+    pub fn reserve(&self, cost: Cost) -> Reserve<'_> {
+        Reserve::new(&self.line, cost)
+    }
+
+    /// Reserves now, if every limit has room and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve), with [`QuotaError::MustWait`] if it would have to wait.
+    pub fn try_reserve_at(&self, cost: Cost, now: Instant) -> Result<Reservation, QuotaError> {
+        self.line.try_at(&cost, now)?;
+        Ok(Reservation::new(Arc::clone(&self.line), cost))
+    }
+
+    /// Takes note of what a reply said about the limits.
+    ///
+    /// - A limit that is lower than the one told, or that was not told, holds from now on.
+    /// - What remains at the server corrects the bucket, down and up. Nothing is said about *when* the server counted,
+    ///   between the sending of the request and now; the bucket moves only as far as every such moment calls for, and
+    ///   up only to 0.15 s worth of the rate below. So replies may come late and in any order. With an own burst or a
+    ///   limit lower than the server's, the bucket is never raised beyond what those allow.
+    /// - A refusal closes the gate for the wait it names; without one, until the latest reset of what it says is used up;
+    ///   without that, for a second, and twice as long each time up to a minute, halved again by quiet spells. The buckets
+    ///   (of windows up to a minute) are empty when it opens, and what was learned about the server's burst counts half.
+    pub fn observe(&self, now: Instant, signals: &Signals) {
+        self.line.change(now, |desk| desk.observe(signals, now));
+    }
+
+    /// Lets nobody through until an instant. An earlier one than the gate has already changes nothing.
+    pub fn close_gate_until(&self, now: Instant, until: Instant) {
+        self.line.change(now, |desk| desk.close_gate_until(now, until));
+    }
+
+    /// Changes how many reservations and charges there may be at once; `None` for any number, 0 for a pause.
+    pub fn set_max_concurrent(&self, max: Option<usize>) {
+        self.line.change(Instant::now(), |desk| desk.set_max_concurrent(max));
+    }
+
+    /// Lets nobody through any more and ends all waiting with [`QuotaError::Closed`]. What was reserved stays good.
+    pub fn close(&self) {
+        self.line.close();
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.line.is_closed()
+    }
+
+    /// Where the quotas stand.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = Instant::now();
+        self.line.look(|desk| desk.snapshot(now))
+    }
+}
+
+impl fmt::Debug for QuotaLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaLimiter").field("snapshot", &self.snapshot()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! What was sent when: to know how much of it a server had seen when it counted what is left.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use super::cost::{Cost, Total};
+
+/// Sends closer together than this are one entry.
+const GRAIN: Duration = Duration::from_millis(10);
+/// 10 s of dense sending at least, and minutes of the usual.
+const MAX_ENTRIES: usize = 1_024;
+
+/// A log of sums: an entry holds what had been sent before it, so that any stretch up to now is one subtraction.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    entries: VecDeque<(Instant, Total)>,
+    total: Total,
+    /// Entries have been dropped, so what lies before the first is not known.
+    trimmed: bool,
+}
+
+impl Sends {
+    pub(super) fn record(&mut self, cost: &Cost, now: Instant) {
+        if self.entries.back().is_none_or(|&(at, _)| now >= at + GRAIN) {
+            if self.entries.len() == MAX_ENTRIES {
+                self.entries.pop_front();
+                self.trimmed = true;
+            }
+            self.entries.push_back((now, self.total));
+        }
+        self.total += cost;
+    }
+
+    /// What was sent at `from` or after, or a little before. `None`: too long ago to know.
+    pub(super) fn since(&self, from: Instant) -> Option<Total> {
+        let later = self.entries.partition_point(|&(at, _)| at <= from);
+        match later.checked_sub(1) {
+            Some(entry) => Some(self.total - self.entries[entry].1),
+            None if self.trimmed => None,
+            None => Some(self.total),
+        }
+    }
+}

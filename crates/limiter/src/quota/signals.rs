@@ -1,0 +1,113 @@
+//! What a reply said about limits.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cost::Dimension;
+
+/// How many readings one reply can bring. More are ignored.
+pub(super) const MAX_READINGS: usize = 8;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one reply said about the limits, for [`QuotaLimiter::observe`](super::QuotaLimiter::observe).
+///
+/// Plain data: whoever reads the headers and the error class fills it in. Without a refusal it stands for a reply that
+/// was let through.
+///
+/// ```
+/// use std::time::Duration;
+/// use outbound_limiter::{Dimension, Reading, Signals};
+/// use tokio::time::Instant;
+///
+/// let sent_at = Instant::now();
+/// let reading = Reading::per_minute().limit(500).remaining(499).reset(Duration::from_millis(120));
+/// let reply = Signals::new(sent_at).reading(Dimension::Requests, reading);
+/// let refusal = Signals::new(sent_at).refused(Some(Duration::from_secs(20)));
+/// # let _ = (reply, refusal);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signals {
+    pub(super) sent_at: Instant,
+    pub(super) readings: [Option<(Dimension, Reading)>; MAX_READINGS],
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// What a reply said about one dimension. Nothing, by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    pub(super) window: Duration,
+    pub(super) limit: Option<u64>,
+    pub(super) remaining: Option<u64>,
+    pub(super) reset: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) wait: Option<Duration>,
+    pub(super) ramp: bool,
+}
+
+impl Signals {
+    /// The reply to a request that was sent at this instant, saying nothing about limits.
+    pub const fn new(sent_at: Instant) -> Self {
+        Self { sent_at, readings: [None; MAX_READINGS], refusal: None }
+    }
+
+    /// Adds what it said about a dimension. Up to 8 are kept.
+    pub fn reading(mut self, dimension: Dimension, reading: Reading) -> Self {
+        if let Some(slot) = self.readings.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some((dimension, reading));
+        }
+        self
+    }
+
+    /// It refused the request because a limit was reached, and said how long to wait, or did not.
+    pub const fn refused(mut self, wait: Option<Duration>) -> Self {
+        self.refusal = Some(Refusal { wait, ramp: false });
+        self
+    }
+
+    /// It refused the request because there were suddenly too many: as [`refused`](Self::refused), and the rate may
+    /// grow only slowly from then on.
+    pub const fn ramp(mut self, wait: Option<Duration>) -> Self {
+        self.refusal = Some(Refusal { wait, ramp: true });
+        self
+    }
+}
+
+impl Reading {
+    /// About a limit per minute.
+    pub const fn per_minute() -> Self {
+        Self::new(MINUTE)
+    }
+
+    /// About a limit per day.
+    pub const fn per_day() -> Self {
+        Self::new(DAY)
+    }
+
+    const fn new(window: Duration) -> Self {
+        Self { window, limit: None, remaining: None, reset: None }
+    }
+
+    /// Sets the limit, in units per window. 0 counts as not said.
+    pub const fn limit(mut self, limit: u64) -> Self {
+        self.limit = if limit == 0 { None } else { Some(limit) };
+        self
+    }
+
+    /// Sets how much is left.
+    pub const fn remaining(mut self, remaining: u64) -> Self {
+        self.remaining = Some(remaining);
+        self
+    }
+
+    /// Sets how long it takes from now until all of the limit is there again.
+    pub const fn reset(mut self, reset: Duration) -> Self {
+        self.reset = Some(reset);
+        self
+    }
+}

@@ -1,0 +1,138 @@
+//! Schedules against a reference model: a queue, and a level in nanosecond-parts counted step by step.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use outbound_limiter::{Rate, RateLimiter};
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep};
+
+#[derive(Debug, Clone, Copy)]
+struct Ask {
+    /// Milliseconds after the one before.
+    after: u64,
+    cost: u64,
+    /// Gives up so many milliseconds after it asked, if it still waits then.
+    patience: Option<u64>,
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let patience = prop::option::weighted(0.3, 1_u64..3_000);
+    (0_u64..400, 0_u64..30, patience).prop_map(|(after, cost, patience)| Ask { after, cost, patience })
+}
+
+/// What should happen: for each, the millisecond at which it is let through, or `None`. Time in steps of 1 ms, as the
+/// timer has it; within one, a grant comes before giving up.
+fn model(per_second: u64, burst: u64, asks: &[Ask]) -> Vec<Option<u64>> {
+    let unit = 1_000_i64;
+    let full = burst.cast_signed() * unit;
+    let mut level = full;
+    let mut granted = vec![None; asks.len()];
+    let mut arrivals = Vec::new();
+    let mut time = 0;
+    for ask in asks {
+        time += ask.after;
+        arrivals.push(time);
+    }
+    let mut waiting: Vec<usize> = Vec::new();
+    let mut next = 0;
+    for now in 0.. {
+        while next < asks.len() && arrivals[next] == now {
+            waiting.push(next);
+            next += 1;
+        }
+        let mut serve = |waiting: &mut Vec<usize>| {
+            while let Some(&id) = waiting.first() {
+                let cost = asks[id].cost.cast_signed() * unit;
+                if level < cost.min(full) {
+                    break;
+                }
+                level -= cost;
+                granted[id] = Some(now);
+                waiting.remove(0);
+            }
+        };
+        serve(&mut waiting);
+        waiting.retain(|&id| asks[id].patience.is_none_or(|patience| now < arrivals[id] + patience));
+        serve(&mut waiting);
+        if next == asks.len() && waiting.is_empty() {
+            return granted;
+        }
+        level = full.min(level + per_second.cast_signed());
+    }
+    unreachable!("the loop has no end");
+}
+
+async fn real(per_second: u64, burst: u64, asks: &[Ask]) -> Vec<Option<u64>> {
+    let limiter = RateLimiter::new(Rate::per_second(per_second).burst(burst));
+    let granted = Arc::new(Mutex::new(vec![None; asks.len()]));
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for (id, &ask) in asks.iter().enumerate() {
+        sleep(Duration::from_millis(ask.after)).await;
+        let (limiter, granted) = (limiter.clone(), Arc::clone(&granted));
+        tasks.push(tokio::spawn(async move {
+            let patience = async {
+                match ask.patience {
+                    Some(patience) => sleep(Duration::from_millis(patience)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = limiter.acquire(ask.cost) => {
+                    answer.unwrap();
+                    granted.lock().unwrap()[id] = Some(u64::try_from(start.elapsed().as_millis()).unwrap());
+                }
+                () = patience => {}
+            }
+        }));
+        tokio::task::yield_now().await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(limiter.waiting(), 0);
+    Arc::into_inner(granted).unwrap().into_inner().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Nobody gives up: every grant comes in exactly the millisecond of the model.
+    #[test]
+    fn grants_come_when_the_model_says(
+        per_second in 1_u64..300,
+        burst in 0_u64..40,
+        asks in prop::collection::vec(ask(), 1..25),
+    ) {
+        let asks: Vec<_> = asks.into_iter().map(|ask| Ask { patience: None, ..ask }).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks)), model(per_second, burst, &asks));
+    }
+
+    /// Some give up: the others are served as if those had never asked, from then on.
+    #[test]
+    fn cancelling_is_as_if_never_asked(
+        per_second in 1_u64..300,
+        burst in 0_u64..40,
+        mut asks in prop::collection::vec(ask(), 1..25),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let mut ends = BTreeSet::new();
+        let mut arrival = 0;
+        for ask in &mut asks {
+            arrival += ask.after;
+            // No two give up in the same millisecond, in which case it would matter who does so first.
+            if let Some(patience) = &mut ask.patience {
+                while !ends.insert(arrival + *patience) {
+                    *patience += 1;
+                }
+            }
+        }
+        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks)), model(per_second, burst, &asks));
+    }
+}

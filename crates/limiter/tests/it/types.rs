@@ -1,0 +1,40 @@
+//! The auto traits of the public types, and what their errors say.
+
+use std::fmt::Debug;
+
+use outbound_limiter::*;
+
+fn all<T: Send + Sync + Unpin + Debug + 'static>() {}
+fn pinned<T: Send + Sync + Debug>(_: &T) {}
+
+#[test]
+fn handles_and_data_are_send_sync_unpin() {
+    all::<ConcurrencyLimiter>();
+    all::<OwnedPermit>();
+    all::<Permit<'static>>();
+    all::<Closed>();
+    all::<TryAcquireError>();
+    all::<Rate>();
+    all::<RateError>();
+    all::<RateLimiter>();
+}
+
+#[test]
+fn futures_are_send_and_sync() {
+    let (permits, rate) = (ConcurrencyLimiter::new(1), RateLimiter::new(Rate::per_second(1)));
+    pinned(&permits.acquire());
+    pinned(&permits.acquire_owned());
+    pinned(&permits.run(std::future::ready(())));
+    pinned(&rate.acquire(1));
+}
+
+#[test]
+fn errors_say_one_level() {
+    assert_eq!(Closed.to_string(), "the limiter is closed");
+    assert_eq!(TryAcquireError::Closed.to_string(), "the limiter is closed");
+    assert_eq!(TryAcquireError::NoPermits.to_string(), "no permits are free");
+    assert_eq!(RateError::Closed.to_string(), "the limiter is closed");
+    assert_eq!(RateError::MustWait { until: None }.to_string(), "the rate never allows it");
+    let until = Some(tokio::time::Instant::now());
+    assert_eq!(RateError::MustWait { until }.to_string(), "the rate does not allow it yet");
+}

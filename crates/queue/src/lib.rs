@@ -1,5 +1,81 @@
-//! Async queues that lose nothing: pop, lease, join, close, worker pools.
+//! Async queues that lose nothing: FIFO, LIFO and priority, leases, joins, shutdowns and worker pools.
+//!
+//! A [`Queue`] passes items between tasks, from as many as push to as many as pop. What it is given comes out once or
+//! is handed back: to a push that was refused, to [`take_all`](Queue::take_all), or in the [`Report`] of a
+//! [`WorkerPool`] that was shut down.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use outbound_queue::{Lease, Queue, WorkerPool};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! // A job that fails the first time. What is not `done` is delivered again.
+//! let queue = Queue::bounded(64);
+//! let pool = WorkerPool::spawn(queue.clone(), 4, |lease: Lease<u32>| async move {
+//!     if *lease == 7 && lease.deliveries() == 1 {
+//!         return;
+//!     }
+//!     lease.done();
+//! });
+//! for job in 0..100 {
+//!     queue.push(job).await.expect("nobody has closed it");     // waits while there are 64 unfinished
+//! }
+//! queue.join().await;                                           // all are done, the seventh at the second try
+//! let report = pool.shutdown(Duration::from_secs(30)).await;    // what is left would be in here
+//! assert_eq!(report.done, 100);
+//! # }
+//! ```
+//!
+//! # What to use
+//!
+//! | to | use |
+//! |---|---|
+//! | hand an item over, and be done with it | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
+//! | keep it safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
+//! | wait until all is done | [`join`](Queue::join) |
+//! | take no more, and finish what there is | [`close`](Queue::close) |
+//! | take no more, and have what there is | [`close_now`](Queue::close_now) |
+//! | serve the newest, or the most urgent, first | [`Queue::lifo`], [`Queue::priority`] |
+//! | work on all of it, several at a time | [`WorkerPool`] |
+//!
+//! Coming from elsewhere:
+//!
+//! | asyncio | tokio mpsc | p-queue | here |
+//! |---|---|---|---|
+//! | `Queue(n)`, `Queue()` | `channel(n)`, `unbounded_channel()` | | [`bounded`](Queue::bounded), [`unbounded`](Queue::unbounded) |
+//! | `put`, `put_nowait` | `send`, `try_send` | `add` | [`push`](Queue::push), [`try_push`](Queue::try_push) |
+//! | `get`, `get_nowait` | `recv`, `try_recv` | | [`pop`](Queue::pop), [`try_pop`](Queue::try_pop) |
+//! | `get` ... `task_done` | | | [`lease`](Queue::lease) ... [`done`](Lease::done) |
+//! | `join` | | `onIdle` | [`join`](Queue::join) |
+//! | `shutdown()` | `close` | | [`close`](Queue::close) |
+//! | `shutdown(immediate=True)` | | `clear` | [`close_now`](Queue::close_now) |
+//! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority), [`lifo`](Queue::lifo) |
+//! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`] |
+//!
+//! Unlike asyncio's, a plain [`pop`](Queue::pop) counts as done, equals in a priority queue come out in the order in
+//! which they came, and the forms that do not wait never overtake those who do.
+//!
+//! # Cancel safety
+//!
+//! Dropping a future is safe at any moment, and each says what it means. An item leaves the queue only when
+//! [`pop`](Queue::pop) or [`lease`](Queue::lease) returns it; a [`push`](Queue::push) dropped before it returned is
+//! never delivered; a task that was woken and goes away passes its turn on. A future that was polled once has to be
+//! polled on when it is woken, or dropped: one that is kept and never polled can keep one item or place from the
+//! others.
+//!
+//! # What it costs
+//!
+//! One short lock for an operation, and no allocation, waiting or not, beyond what the items lie in. That grows with
+//! them, and is given back after a burst. The futures have at most 64 bytes, and the item that is pushed. All of them
+//! take part in tokio's cooperative budget. Nothing is spawned except by [`WorkerPool`].
+//!
+//! Not offered: durability (items live in memory), a queue without any room (rendezvous), blocking ends for threads
+//! outside of async.
 #![forbid(unsafe_code)]
+// Models leave out the pool, and with it the only use of some of the rest.
+#![cfg_attr(outbound_loom, allow(dead_code))]
 
 mod coop;
 mod error;
@@ -12,6 +88,8 @@ mod push;
 mod queue;
 mod state;
 mod store;
+#[cfg(all(test, outbound_loom))]
+mod tests;
 
 pub use crate::{
     error::{PushError, TryPopError, TryPushError},

@@ -35,7 +35,10 @@ impl<F: Future<Output = ()>> Future for CatchUnwind<F> {
         let Some(running) = future.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
         // What the future shares with others is behind locks that put up with a panic; the rest goes with it.
         let polled = match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
-            Ok(polled) => Ok(ready!(polled)),
+            Ok(polled) => {
+                ready!(polled);
+                Ok(())
+            }
             Err(_) => Err(Panicked),
         };
         let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None))).map_err(|_| Panicked);

@@ -1,7 +1,10 @@
 //! What the queue promises, over every flavour of it.
 
+// The models take the place of these where locks are loom's.
+#![cfg(not(outbound_loom))]
 #![forbid(unsafe_code)]
 
+mod allocations;
 mod auto_traits;
 mod cancel;
 mod close;

@@ -142,7 +142,7 @@ fn check(flavour: &'static str, queue: &Queue<u32>, steps: &[Step]) {
                 match push.poll() {
                     Poll::Ready(Ok(())) => model.push(item),
                     Poll::Ready(Err(error)) => {
-                        assert_eq!((queue.is_closed(), error.into_inner()), (true, item))
+                        assert_eq!((queue.is_closed(), error.into_inner()), (true, item));
                     }
                     Poll::Pending => pushes.push((item, 0, push)),
                 }

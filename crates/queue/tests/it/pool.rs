@@ -119,7 +119,9 @@ async fn a_future_that_panics_when_dropped_costs_no_worker() {
     impl Future for Bomb {
         type Output = ();
         fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
-            self.0.take().map(Lease::done);
+            if let Some(lease) = self.0.take() {
+                lease.done();
+            }
             std::task::Poll::Ready(())
         }
     }

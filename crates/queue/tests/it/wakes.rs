@@ -79,10 +79,10 @@ fn those_who_wait_are_served_in_their_order() {
 
         queue.try_push(9).expect(name);
         let mut pushes: Vec<_> = (0..4).map(|_| Spawned::parked(queue.push(9))).collect();
-        for i in 0..4 {
+        for push in &mut pushes {
             assert_eq!(queue.try_pop(), Ok(9), "{name}");
-            assert_eq!(pushes[i].wakes(), 1, "{name}");
-            assert_eq!(pushes[i].poll(), Poll::Ready(Ok(())), "{name}");
+            assert_eq!(push.wakes(), 1, "{name}");
+            assert_eq!(push.poll(), Poll::Ready(Ok(())), "{name}");
         }
     }
 }

@@ -1,0 +1,163 @@
+//! Models in loom: no interleaving loses an item, doubles one, or leaves a task asleep with work to do.
+
+use std::{
+    pin::pin,
+    task::{Context, Waker},
+};
+
+use loom::{future::block_on, model::Builder, thread};
+
+use crate::Queue;
+
+/// All interleavings with at most three preemptions: nearly all bugs need fewer.
+fn model(f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(f);
+}
+
+#[test]
+fn an_item_passes_between_threads() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        let producer = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                block_on(queue.push(1)).unwrap();
+                block_on(queue.push(2)).unwrap();
+            })
+        };
+        assert_eq!(block_on(queue.pop()), Some(1));
+        assert_eq!(block_on(queue.pop()), Some(2));
+        producer.join().unwrap();
+        assert_eq!(queue.unfinished(), 0);
+    });
+}
+
+#[test]
+fn two_items_reach_two_who_wait() {
+    model(|| {
+        let queue = Queue::bounded(2);
+        let consumer = || {
+            let queue = queue.clone();
+            thread::spawn(move || block_on(queue.pop()).unwrap())
+        };
+        let (first, second) = (consumer(), consumer());
+        queue.try_push(1).unwrap();
+        queue.try_push(2).unwrap();
+        assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn two_pushers_share_one_place() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        let producer = |item| {
+            let queue = queue.clone();
+            thread::spawn(move || block_on(queue.push(item)).unwrap())
+        };
+        let (first, second) = (producer(1), producer(2));
+        let sum = block_on(queue.pop()).unwrap() + block_on(queue.pop()).unwrap();
+        assert_eq!(sum, 3);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_accepted_before_closing_comes_out_and_what_is_not_comes_back() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        let producer = {
+            let queue = queue.clone();
+            thread::spawn(move || (1..=2).filter(|&item| block_on(queue.push(item)).is_ok()).sum::<u32>())
+        };
+        let closer = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.close())
+        };
+        let mut received = 0;
+        while let Some(item) = block_on(queue.pop()) {
+            received += item;
+        }
+        let accepted = producer.join().unwrap();
+        closer.join().unwrap();
+        assert_eq!(received, accepted);
+        assert_eq!(queue.unfinished(), 0);
+    });
+}
+
+#[test]
+fn closing_ends_two_who_wait() {
+    model(|| {
+        let queue: Queue<u32> = Queue::bounded(1);
+        let consumer = || {
+            let queue = queue.clone();
+            thread::spawn(move || block_on(queue.pop()))
+        };
+        let (first, second) = (consumer(), consumer());
+        queue.close();
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (None, None));
+    });
+}
+
+#[test]
+fn a_pop_dropped_after_its_wake_passes_it_on() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        let mut quitter = Box::pin(queue.pop());
+        assert!(quitter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let stayer = {
+            let queue = queue.clone();
+            thread::spawn(move || assert_eq!(block_on(queue.pop()), Some(1)))
+        };
+        let producer = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.try_push(1).unwrap())
+        };
+        drop(quitter);
+        producer.join().unwrap();
+        stayer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_push_dropped_after_its_wake_passes_it_on() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        queue.try_push(0).unwrap();
+        let mut quitter = Box::pin(queue.push(1));
+        assert!(quitter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let stayer = {
+            let queue = queue.clone();
+            thread::spawn(move || block_on(queue.push(2)).unwrap())
+        };
+        let consumer = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.try_pop().unwrap())
+        };
+        drop(quitter);
+        assert_eq!(consumer.join().unwrap(), 0);
+        stayer.join().unwrap();
+        assert_eq!(queue.take_all(), [2]);
+    });
+}
+
+#[test]
+fn a_lease_put_back_reaches_who_waits_and_a_join_ends() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        queue.try_push(1).unwrap();
+        let lease = queue.try_lease().unwrap();
+        let consumer = {
+            let queue = queue.clone();
+            thread::spawn(move || block_on(queue.lease()).unwrap().done())
+        };
+        drop(lease);
+        let mut join = pin!(queue.join());
+        block_on(join.as_mut());
+        consumer.join().unwrap();
+        assert_eq!(queue.unfinished(), 0);
+    });
+}

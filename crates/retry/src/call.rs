@@ -1,0 +1,189 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use crate::{
+    Attempt, Budget, Report, Retry, StopReason, Verdict,
+    nested::{self, Mark},
+    policy::Policy,
+    run::Run,
+};
+
+pin_project! {
+    /// An operation with its retries; made by [`Retry::call`] and [`Retrying::call`](crate::Retrying::call).
+    ///
+    /// The output is the operation's own: its success, or its last error. The failed attempt is dropped before the wait
+    /// begins. Success at the first attempt reads no clock, draws no random number and allocates nothing; nothing here
+    /// ever allocates. A wait of zero takes no timer.
+    ///
+    /// Dropping this future drops the attempt under way, or ends the wait and puts the retry it had paid for back into
+    /// the budget.
+    ///
+    /// # Panics
+    ///
+    /// When polled after it has finished, and when it has to wait outside a tokio runtime with time enabled.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Call<'a, P, F, Fut> {
+        retry: &'a Retry,
+        budget: Option<&'a Budget>,
+        run: Run,
+        policy: P,
+        operation: F,
+        #[pin]
+        state: State<Fut>,
+    }
+
+    impl<P, F, Fut> PinnedDrop for Call<'_, P, F, Fut> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.run.abandoned(*this.budget);
+        }
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<Fut> {
+        // The next attempt can begin.
+        Ready,
+        // An attempt is under way.
+        Attempt { #[pin] attempt: Fut },
+        // Waiting for the next attempt.
+        Sleep { #[pin] sleep: Sleep },
+        // The output has been given.
+        Done,
+    }
+}
+
+impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
+    pub(crate) const fn new(
+        retry: &'a Retry,
+        budget: Option<&'a Budget>,
+        run: Run,
+        policy: P,
+        operation: F,
+    ) -> Self {
+        Self { retry, budget, run, policy, operation, state: State::Ready }
+    }
+
+    /// What it has come to so far. To read it after the end, pin the call and await it by reference:
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use outbound_retry::{Retry, Wait};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let policy = Retry::attempts(3).wait(Wait::none());
+    /// let mut call = pin!(policy.call(|attempt| async move { if attempt.is_retry() { Ok(()) } else { Err(()) } }));
+    /// assert_eq!(call.as_mut().await, Ok(()));
+    /// assert_eq!(call.report().attempts(), 2);
+    /// # }
+    /// ```
+    pub fn report(&self) -> Report {
+        self.run.report()
+    }
+}
+
+impl<P, F, Fut, T, E> Future for Call<'_, P, F, Fut>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    P: Policy<T, E>,
+{
+    type Output = Result<T, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Ready => {
+                    begin(this.run, this.retry, *this.budget);
+                    let attempt = (this.operation)(this.run.attempt(this.retry));
+                    this.state.set(State::Attempt { attempt });
+                }
+                StateProj::Attempt { attempt } => {
+                    let polled = {
+                        let _mark = Mark::attempt();
+                        attempt.poll(cx)
+                    };
+                    let Poll::Ready(result) = polled else {
+                        this.run.anchor(this.retry);
+                        return Poll::Pending;
+                    };
+                    match next(this.run, this.retry, *this.budget, this.policy, &result) {
+                        None | Some(Err(_)) => {
+                            this.state.set(State::Done);
+                            return Poll::Ready(result);
+                        }
+                        Some(Ok(Duration::ZERO)) => {
+                            this.state.set(State::Ready);
+                            if this.run.should_yield() {
+                                cx.waker().wake_by_ref();
+                                return Poll::Pending;
+                            }
+                        }
+                        Some(Ok(wait)) => this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) }),
+                    }
+                }
+                StateProj::Sleep { sleep } => {
+                    ready!(sleep.poll(cx));
+                    this.state.set(State::Ready);
+                }
+                StateProj::Done => panic!("`Call` polled after it had finished"),
+            }
+        }
+    }
+}
+
+/// An attempt begins.
+#[inline]
+pub(crate) fn begin(run: &mut Run, retry: &Retry, budget: Option<&Budget>) {
+    run.begun();
+    if run.is_first() {
+        run.nested = retry.outermost && nested::in_attempt();
+        if let Some(budget) = budget {
+            budget.deposit();
+        }
+    }
+}
+
+/// What comes after this result: nothing (`None`), another attempt, or giving up.
+#[inline]
+pub(crate) fn next<T, E, P: Policy<T, E>>(
+    run: &mut Run,
+    retry: &Retry,
+    budget: Option<&Budget>,
+    policy: &mut P,
+    result: &Result<T, E>,
+) -> Option<Result<Duration, StopReason>> {
+    let verdict = policy.verdict(result);
+    if result.is_ok() && verdict == Verdict::Stop {
+        return None;
+    }
+    let attempt = run.attempt(retry);
+    let decision = run.failed(retry, budget, verdict, |attempt, wait| {
+        if policy.stop(attempt) { None } else { Some(policy.wait(attempt, wait)) }
+    });
+    if let Ok(wait) = decision {
+        policy.before_sleep(&attempt, wait);
+    }
+    Some(decision)
+}
+
+impl<P: fmt::Debug, F, Fut> fmt::Debug for Call<'_, P, F, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("retry", &self.retry)
+            .field("policy", &self.policy)
+            .field("report", &self.report())
+            .finish_non_exhaustive()
+    }
+}

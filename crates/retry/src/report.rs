@@ -1,0 +1,72 @@
+use std::{fmt, time::Duration};
+
+/// What one run of attempts came to, so far or in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub(crate) attempts: u32,
+    pub(crate) free: u32,
+    pub(crate) slept: Duration,
+    pub(crate) stopped: Option<StopReason>,
+}
+
+impl Report {
+    /// How many attempts were begun, the free ones included.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How many of them were free: failed as [`Verdict::RetryFree`](crate::Verdict::RetryFree).
+    pub const fn free(&self) -> u32 {
+        self.free
+    }
+
+    /// The sum of the waits begun. A wait that was dropped half way counts whole.
+    pub const fn slept(&self) -> Duration {
+        self.slept
+    }
+
+    /// Why it gave up. `None` while it runs, and after a success.
+    pub const fn stopped(&self) -> Option<StopReason> {
+        self.stopped
+    }
+}
+
+/// Why a failure was not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The verdict was [`Verdict::Stop`](crate::Verdict::Stop).
+    NotRetryable,
+    /// All attempts have been made.
+    Attempts,
+    /// The next attempt would have begun after the time allowed, or at its very end.
+    Deadline,
+    /// The server asked for a longer wait than [`Retry::give_up_beyond`](crate::Retry::give_up_beyond).
+    HintTooLong,
+    /// The shared [`Budget`](crate::Budget) is spent.
+    Budget,
+    /// A [`stop_when`](crate::Retrying::stop_when) said so.
+    Condition,
+    /// Something had been delivered already; see [`Attempts::commit`](crate::Attempts::commit).
+    Committed,
+    /// The policy is switched off; see [`Retry::enabled`](crate::Retry::enabled).
+    Disabled,
+    /// Another layer retries around this one; see [`Retry::outermost`](crate::Retry::outermost).
+    Nested,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRetryable => "not retryable",
+            Self::Attempts => "all attempts made",
+            Self::Deadline => "no time left for another attempt",
+            Self::HintTooLong => "the server asked for too long a wait",
+            Self::Budget => "retry budget spent",
+            Self::Condition => "stop condition met",
+            Self::Committed => "something was delivered already",
+            Self::Disabled => "retries switched off",
+            Self::Nested => "an outer layer retries",
+        })
+    }
+}

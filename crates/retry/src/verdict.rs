@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+/// What to do about a failure. A `bool` is a verdict too: `true` is [`Retry`](Self::Retry), `false` is
+/// [`Stop`](Self::Stop).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Give up: trying again would not help. For a success, seen by
+    /// [`when_result`](crate::Retry::when_result): accept it.
+    Stop,
+    /// Try again after the policy's wait.
+    Retry,
+    /// Try again; the server said after how long. [`Retry::hint`](crate::Retry::hint) says what that is worth.
+    RetryAfter(Duration),
+    /// Try again after exactly this long, and charge neither the attempts nor the budget: the failed attempt provably
+    /// never reached the server, or the server asked for the wait.
+    ///
+    /// Only time bounds attempts that are free; see [`Retry::within`](crate::Retry::within).
+    RetryFree(Duration),
+}
+
+impl From<bool> for Verdict {
+    #[inline]
+    fn from(retry: bool) -> Self {
+        if retry { Self::Retry } else { Self::Stop }
+    }
+}
+
+/// What a server's hint ([`Verdict::RetryAfter`]) does to the policy's own wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The longer of the two is waited: never earlier than the server asked.
+    #[default]
+    Floor,
+    /// The hint is waited, whatever the policy says.
+    Exact,
+    /// The hint is waited, but no less than the policy's wait and no more than this much above it.
+    Clamp(Duration),
+}
+
+impl Hint {
+    pub(crate) fn apply(self, hint: Duration, wait: Duration) -> Duration {
+        match self {
+            Self::Floor => hint.max(wait),
+            Self::Exact => hint,
+            Self::Clamp(above) => hint.clamp(wait, wait.saturating_add(above)),
+        }
+    }
+}

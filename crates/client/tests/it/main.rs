@@ -2,7 +2,10 @@
 
 mod builder;
 mod delivery;
+mod events;
+mod http2;
 mod limits;
 mod pool;
 mod requests;
 mod support;
+mod tls;

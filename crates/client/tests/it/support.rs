@@ -15,38 +15,38 @@ use tokio::{
     task::JoinSet,
 };
 
-pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// What a server saw.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     connections: AtomicUsize,
-    pub requests: Mutex<Vec<Request>>,
+    pub(crate) requests: Mutex<Vec<Request>>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub head: String,
-    pub body: Vec<u8>,
-    pub connection: usize,
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) connection: usize,
 }
 
 impl Seen {
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
 
 impl Request {
-    pub fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -55,7 +55,7 @@ impl Request {
 }
 
 /// A client whose connections are pipes, each given with its number to a server of its own.
-pub fn in_memory<F, Fut>(server: F) -> (ClientBuilder, Arc<Seen>)
+pub(crate) fn in_memory<F, Fut>(server: F) -> (ClientBuilder, Arc<Seen>)
 where
     F: Fn(usize, DuplexStream, Arc<Seen>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -72,7 +72,7 @@ where
 }
 
 /// A client whose server answers each request as `answer` says, for as long as the connection lasts.
-pub fn answering<F>(answer: F) -> (ClientBuilder, Arc<Seen>)
+pub(crate) fn answering<F>(answer: F) -> (ClientBuilder, Arc<Seen>)
 where
     F: Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
 {
@@ -92,13 +92,13 @@ where
 }
 
 /// A server on a socket; its connections end with it.
-pub struct Server {
-    pub url: String,
-    pub seen: Arc<Seen>,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) seen: Arc<Seen>,
     _tasks: JoinSet<()>,
 }
 
-pub async fn on_socket<F, Fut>(server: F) -> Server
+pub(crate) async fn on_socket<F, Fut>(server: F) -> Server
 where
     F: Fn(usize, TcpStream, Arc<Seen>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -119,7 +119,7 @@ where
 }
 
 /// Reads a request with a length or without a body. None at the end of the connection.
-pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, connection: usize) -> Option<Request> {
+pub(crate) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, connection: usize) -> Option<Request> {
     let head = read_head(stream).await?;
     let mut request = Request { head, body: Vec::new(), connection };
     if let Some(length) = request.header("content-length").map(|value| value.parse().unwrap()) {
@@ -133,7 +133,7 @@ pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, connection: usiz
     Some(request)
 }
 
-pub async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
+pub(crate) async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -142,21 +142,35 @@ pub async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
 }
 
 /// Keeps a connection open and says nothing until the other side closes it.
-pub async fn silence<S: AsyncRead + Unpin>(mut stream: S) {
+pub(crate) async fn silence<S: AsyncRead + Unpin>(mut stream: S) {
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
-pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: impl AsRef<[u8]>) {
+pub(crate) async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: impl AsRef<[u8]>) {
     let _ = stream.write_all(bytes.as_ref()).await;
 }
 
 /// Lets all tasks run until none has anything to do; needs the current-thread runtime.
-pub async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
 
-pub fn with_length(status: &str, body: &str) -> Vec<u8> {
+pub(crate) fn with_length(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A server of HTTP/2 on any transport: one task for each stream.
+pub(crate) async fn serve_http2<S, F, Fut>(io: S, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(http::Request<h2::RecvStream>, h2::server::SendResponse<bytes::Bytes>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let Ok(mut connection) = h2::server::handshake(io).await else { return };
+    let mut streams = JoinSet::new();
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        streams.spawn(answer(request, respond));
+    }
 }

@@ -233,7 +233,7 @@ impl fmt::Display for Error {
                 write!(f, "the limit `{limit}` of {duration:?} passed while {during}")?;
             }
             (Detail::Bound(bound, bytes), _) => {
-                write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?
+                write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?;
             }
             (Detail::Position { line, column }, _) => {
                 write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;

@@ -61,6 +61,10 @@ impl Events {
     /// The next event; `None` at the end of the body, and after an error.
     ///
     /// Cancel safe: dropping the future loses no event.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the asynchronous one, under the name that streams give it"
+    )]
     pub fn next(&mut self) -> NextEvent<'_> {
         NextEvent(self)
     }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -121,11 +121,11 @@ impl Future for ReadText {
     type Output = Result<String, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let bytes = ready!(Pin::new(&mut self.0).poll(cx))?;
-        let text = String::from_utf8(
-            bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.to_vec(), <[u8]>::to_vec),
-        );
-        Poll::Ready(text.map_err(|error| {
+        let mut bytes = ready!(Pin::new(&mut self.0).poll(cx))?;
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.advance(3);
+        }
+        Poll::Ready(String::from_utf8(bytes.into()).map_err(|error| {
             let error = Error::body(Kind::Decode)
                 .text("the reply's body is not UTF-8")
                 .source_from(error.utf8_error());

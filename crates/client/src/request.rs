@@ -69,7 +69,7 @@ impl RequestBuilder {
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(_)) if is_framing(&name) => {
-                self.reject("a header of the message's framing cannot be set")
+                self.reject("a header of the message's framing cannot be set");
             }
             (Ok(name), Ok(value)) => drop(self.headers.insert(name, value)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),

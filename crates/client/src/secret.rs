@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 /// A key that no `Debug`, `Display` or error of this crate shows.
 ///
 /// Given to a [`ClientBuilder`](crate::ClientBuilder) it is bound to the origin of the base URL and sent nowhere else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(Arc<str>);
 
 impl Secret {

@@ -2,7 +2,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Request;
@@ -26,19 +26,25 @@ use crate::{
 /// whoever comes next. After that an HTTP/1.1 connection is closed, an HTTP/2 stream is reset and its connection goes
 /// on; the server may have seen the request.
 #[must_use = "futures do nothing unless polled"]
-pub struct ReplyFuture {
-    state: State,
-    clock: Clock,
-    call: Option<Call>,
-    attempts: u32,
+#[derive(Debug)]
+pub struct ReplyFuture(Inner);
+
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every request that is sent")]
+enum Inner {
+    /// Could not be built; the error is for the first poll.
+    Invalid(Option<Error>),
+    /// On its way.
+    Call(Call),
 }
 
-/// What stays the same from one connection to the next.
 struct Call {
+    state: State,
     pool: Arc<Pool>,
-    // There while the request may be sent again although the server may have seen it.
-    replica: Option<Replica>,
+    clock: Clock,
     upload: Option<Arc<Upload>>,
+    // There if the request may be sent again although the server may have seen it.
+    replica: Option<Replica>,
+    attempts: u32,
 }
 
 struct Replica {
@@ -47,8 +53,6 @@ struct Replica {
 }
 
 enum State {
-    /// Could not be built; the error is for the first poll.
-    Invalid(Error),
     /// Needs a connection.
     Start(Request<Body>),
     /// In the pool's queue.
@@ -62,42 +66,42 @@ enum State {
 }
 
 impl ReplyFuture {
-    // An idle connection that turns out to be dead, another one, and then one that was never idle.
-    const MAX_ATTEMPTS: u32 = 3;
-
     pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
-        let mut call = Call { pool, replica: None, upload: request.body().upload() };
-        let mut state = State::Done;
-        if replayable {
-            match Replica::of(&request) {
-                Some(replica) => call.replica = Some(replica),
-                None => {
-                    let why =
-                        "a request whose body is a stream cannot be sent twice, so it is not replayable";
-                    state = State::Invalid(Error::invalid(Kind::Request, why));
-                }
-            }
+        let replica = Replica::of(&request).filter(|_| replayable);
+        if replayable && replica.is_none() {
+            let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
+            return Self::invalid(Error::invalid(Kind::Request, why).at(&pool.origin));
         }
-        if matches!(state, State::Done) {
-            state = State::Start(request);
-        }
-        Self { state, clock: Clock::new(limits), call: Some(call), attempts: 0 }
+        let upload = request.body().upload();
+        let state = State::Start(request);
+        Self(Inner::Call(Call { state, pool, clock: Clock::new(limits), upload, replica, attempts: 0 }))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
-        Self { state: State::Invalid(error), clock: Clock::new(Limits::new()), call: None, attempts: 0 }
+        Self(Inner::Invalid(Some(error)))
     }
+}
 
-    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
+impl Future for ReplyFuture {
+    type Output = Result<Reply, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Inner::Call(call) => call.poll(cx),
+            Inner::Invalid(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => panic!("polled after it was ready"),
+            },
+        }
+    }
+}
+
+impl Call {
+    // An idle connection that turns out to be dead, another one, and then one that was never idle.
+    const MAX_ATTEMPTS: u32 = 3;
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
         loop {
-            let call = match (std::mem::replace(&mut self.state, State::Done), &mut self.call) {
-                (State::Invalid(error), _) => return Poll::Ready(Err(error)),
-                (State::Done, _) | (_, None) => panic!("polled after it was ready"),
-                (state, Some(call)) => {
-                    self.state = state;
-                    call
-                }
-            };
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start(request) => {
                     let now = Instant::now();
@@ -106,7 +110,7 @@ impl ReplyFuture {
                     }
                     self.attempts += 1;
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
-                    match call.pool.checkout(now, fresh, self.clock.limits.connect) {
+                    match self.pool.checkout(now, fresh, self.clock.limits.connect) {
                         Checkout::Ready(connection) => self.hold(request, connection, now),
                         Checkout::Wait(ticket) => {
                             self.clock.start_step(Limit::PoolWait, now);
@@ -116,58 +120,50 @@ impl ReplyFuture {
                 }
                 State::Waiting(request, mut ticket) => match ticket.poll(cx) {
                     Poll::Ready(Ok(connection)) => self.hold(request, connection, Instant::now()),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into_error(&call.pool.origin))),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into_error(&self.pool.origin))),
                     Poll::Pending => {
                         let mut phase = Phase::PoolWait;
                         if let Some(since) = ticket.connecting_since() {
                             phase = Phase::Connect;
                             self.clock.start_step(Limit::Connect, since);
                         }
-                        self.state = State::Waiting(request, ticket);
-                        let error = ready!(self.poll_limits(cx, phase, None));
-                        self.state = State::Done;
-                        return Poll::Ready(Err(error));
+                        return self.wait(cx, State::Waiting(request, ticket), phase, None);
                     }
                 },
                 State::Held(request, mut connection) => match connection.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
                         let now = Instant::now();
-                        match &call.upload {
+                        match &self.upload {
                             Some(upload) => upload.start(now),
                             None => self.clock.start_step(Limit::FirstByte, now),
                         }
-                        connection.send(request, &call.pool.address);
+                        connection.send(request, &self.pool.address);
                         self.state = State::Sent(connection);
                     }
                     Poll::Ready(Err(error)) => self.again(request, &connection, error)?,
                     Poll::Pending => {
-                        self.state = State::Held(request, connection);
-                        let error = ready!(self.poll_limits(cx, Phase::Connect, None));
-                        self.state = State::Done;
-                        return Poll::Ready(Err(error));
+                        return self.wait(cx, State::Held(request, connection), Phase::Connect, None);
                     }
                 },
                 State::Sent(mut connection) => match connection.poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
-                        let Some(call) = self.call.take() else { unreachable!("checked above") };
                         let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
+                        let upload = self.upload.take();
                         return Poll::Ready(Ok(Reply::new(
                             response,
                             connection,
-                            call.pool,
+                            self.pool.clone(),
                             clock,
-                            call.upload,
+                            upload,
                         )));
                     }
                     Poll::Ready(Err(error)) => self.failed(&connection, error)?,
                     Poll::Pending => {
-                        self.state = State::Sent(connection);
-                        let error = ready!(self.poll_answer_limits(cx));
-                        self.state = State::Done;
-                        return Poll::Ready(Err(error));
+                        let (phase, look) = self.await_answer();
+                        return self.wait(cx, State::Sent(connection), phase, look);
                     }
                 },
-                State::Invalid(_) | State::Done => unreachable!("handled above"),
+                State::Done => panic!("polled after it was ready"),
             }
         }
     }
@@ -188,7 +184,7 @@ impl ReplyFuture {
         self.clock.stop_exchange();
         if !connection.reused || self.attempts >= Self::MAX_ATTEMPTS {
             let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).source_from(error);
-            return Err(self.at(error));
+            return Err(error.at(&self.pool.origin));
         }
         self.state = State::Start(request);
         Ok(())
@@ -203,70 +199,59 @@ impl ReplyFuture {
             origin_form(&mut request);
             return self.again(request, connection, error.into_error());
         }
-        let call = self.call.as_mut();
-        if let Some(source) = call.as_ref().and_then(|call| call.upload.as_ref()?.take_error()) {
+        if let Some(source) = self.upload.as_ref().and_then(|upload| upload.take_error()) {
             let error = Error::new(Kind::RequestBody, Phase::Upload, Delivery::MaybeSent);
-            return Err(self.at(error.source_from(source)));
+            return Err(error.at(&self.pool.origin).source_from(source));
         }
-        let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent);
+        let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
         let lost =
             error.delivery() == Delivery::NotSent || (connection.reused && error.kind() == Kind::Closed);
-        if lost && self.attempts < Self::MAX_ATTEMPTS {
-            if let Some((call, request)) = call.and_then(|call| {
-                let request = call.replica.as_ref()?.request()?;
-                Some((call, request))
-            }) {
-                call.upload = request.body().upload();
+        match self.replica.as_ref().and_then(Replica::request) {
+            Some(request) if lost && self.attempts < Self::MAX_ATTEMPTS => {
+                self.upload = request.body().upload();
                 self.clock.stop_exchange();
                 self.state = State::Start(request);
-                return Ok(());
+                Ok(())
             }
+            _ => Err(error),
         }
-        Err(self.at(error))
     }
 
-    /// The limits while the request is on its way and the answer is awaited.
-    fn poll_answer_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let stage = self.call.as_ref().and_then(|call| Some(call.upload.as_ref()?.stage()));
-        let (phase, look) = match stage {
-            None => (Phase::Head, None),
-            Some(Stage::Done(at)) => {
+    /// Arms the limit of what the connection does now: takes the request's body, or has it and owes an answer.
+    fn await_answer(&mut self) -> (Phase, Option<Instant>) {
+        let Some(upload) = &self.upload else { return (Phase::Head, None) };
+        match upload.stage() {
+            Stage::Done(at) => {
                 self.clock.start_step(Limit::FirstByte, at);
-                (Phase::Head, None)
+                return (Phase::Head, None);
             }
-            Some(stage) => {
-                match stage {
-                    Stage::Sending(last) => self.clock.start_step(Limit::Idle, last),
-                    _ => self.clock.stop_step(),
-                }
-                // Nobody tells this task when the body is gone. To look once in a limit's time is enough for none of
-                // them to be noticed late.
-                let limits = self.clock.limits;
-                let shortest = limits.first_byte.into_iter().chain(limits.idle).min();
-                (Phase::Upload, shortest.and_then(|limit| Instant::now().checked_add(limit)))
-            }
-        };
-        self.poll_limits(cx, phase, look)
-    }
-
-    fn poll_limits(&mut self, cx: &mut Context<'_>, phase: Phase, look: Option<Instant>) -> Poll<Error> {
-        let (limit, duration) = ready!(self.clock.poll(cx, look));
-        Poll::Ready(self.at(Error::timeout(limit, duration, phase)))
-    }
-
-    fn at(&self, error: Error) -> Error {
-        match &self.call {
-            Some(call) => error.at(&call.pool.origin),
-            None => error,
+            Stage::Sending(last) => self.clock.start_step(Limit::Idle, last),
+            Stage::Producing => self.clock.stop_step(),
         }
+        // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
+        // time is enough for none of them to be noticed late.
+        let limits = self.clock.limits;
+        let shortest = limits.first_byte.into_iter().chain(limits.idle).min();
+        (Phase::Upload, shortest.and_then(|limit| Instant::now().checked_add(limit)))
     }
-}
 
-impl Future for ReplyFuture {
-    type Output = Result<Reply, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().poll_reply(cx)
+    /// Pending in `state`, unless a limit has passed.
+    fn wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        state: State,
+        phase: Phase,
+        look: Option<Instant>,
+    ) -> Poll<Result<Reply, Error>> {
+        match self.clock.poll(cx, look) {
+            Poll::Ready((limit, duration)) => {
+                Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
+            }
+            Poll::Pending => {
+                self.state = state;
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -285,19 +270,20 @@ impl Replica {
     }
 }
 
-impl fmt::Debug for ReplyFuture {
+impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Invalid(_) => "invalid",
+        let Self::Call(call) = self else { return f.write_str("Invalid") };
+        let state = match &call.state {
             State::Start(_) => "new",
             State::Waiting(..) => "waiting for a connection",
             State::Held(..) => "connected",
             State::Sent(_) => "sent",
             State::Done => "done",
         };
-        f.debug_struct("ReplyFuture")
+        f.debug_struct("Call")
+            .field("origin", &call.pool.origin)
             .field("state", &state)
-            .field("attempts", &self.attempts)
+            .field("attempts", &call.attempts)
             .finish_non_exhaustive()
     }
 }

@@ -111,8 +111,8 @@ impl Parser {
         };
         match name {
             b"data" => self.data.push(value),
-            b"event" => self.event = text(value),
-            b"id" if !value.contains(&0) => self.id = text(value),
+            b"event" => self.event = text(&value),
+            b"id" if !value.contains(&0) => self.id = text(&value),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let millis = std::str::from_utf8(&value).ok().and_then(|digits| digits.parse().ok());
                 self.retry = millis.map(Duration::from_millis).or(self.retry);
@@ -129,7 +129,7 @@ impl Parser {
             Data::Many(data) => data.freeze(),
         };
         let event = if event.is_empty() { ByteString::from_static("message") } else { event };
-        Some(Event { event, data: text(data), id: self.id.clone() })
+        Some(Event { event, data: text(&data), id: self.id.clone() })
     }
 
     /// The bytes kept for the event that is coming, and for the line.
@@ -163,9 +163,9 @@ impl Data {
 }
 
 /// UTF-8, what is not with replacement characters. A line end is never inside a character, so lines decode alone.
-fn text(bytes: Bytes) -> ByteString {
+fn text(bytes: &Bytes) -> ByteString {
     match ByteString::try_from(bytes.clone()) {
         Ok(text) => text,
-        Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned().into(),
     }
 }

@@ -42,10 +42,8 @@ pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
     // One allocation where nothing has to be encoded.
     let mut target = String::with_capacity(base.len() + path.len() + 1);
     target.push_str(base);
-    if !path.starts_with('/')
-        && !(path.starts_with('?') && !base.is_empty())
-        && !(path.is_empty() && !base.is_empty())
-    {
+    let goes_on = path.starts_with('/') || (!base.is_empty() && (path.is_empty() || path.starts_with('?')));
+    if !goes_on {
         target.push('/');
     }
     push_encoded(&mut target, path)?;

@@ -28,16 +28,18 @@ async fn events(chunks: &[&[u8]]) -> Events {
     builder.build().unwrap().post("/x").send().await.unwrap().events().unwrap()
 }
 
-/// All events as (type, data, id).
-async fn all(bytes: &[u8]) -> Vec<(String, String, String)> {
-    events(&[bytes]).await.map(|event| plain(event.unwrap())).collect().await
+async fn all(bytes: &[u8]) -> Vec<Plain> {
+    events(&[bytes]).await.map(|event| plain(&event.unwrap())).collect().await
 }
 
-fn plain(event: Event) -> (String, String, String) {
+/// An event as (type, data, id).
+type Plain = (String, String, String);
+
+fn plain(event: &Event) -> Plain {
     (event.event.to_string(), event.data.to_string(), event.id.to_string())
 }
 
-fn event(event: &str, data: &str, id: &str) -> (String, String, String) {
+fn event(event: &str, data: &str, id: &str) -> Plain {
     (event.into(), data.into(), id.into())
 }
 
@@ -70,7 +72,7 @@ async fn the_examples_of_the_standard() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rules_at_their_edges() {
-    let cases: [(&[u8], &[(String, String, String)]); 12] = [
+    let cases: [(&[u8], &[Plain]); 12] = [
         (b"\xef\xbb\xbfdata: a\n\n", &[event("message", "a", "")]),
         (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", &[]),
         (
@@ -232,7 +234,7 @@ async fn dropping_next_loses_no_event() {
 }
 
 /// The rules once more, on the whole text at once and as plainly as can be.
-fn model(bytes: &[u8]) -> Vec<(String, String, String)> {
+fn model(bytes: &[u8]) -> Vec<Plain> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
     let (mut kind, mut data, mut id, mut events) = (String::new(), String::new(), String::new(), Vec::new());
@@ -281,7 +283,7 @@ proptest! {
         let chunks: Vec<_> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let events: Vec<_> = runtime.block_on(async {
-            events(&chunks).await.map(|event| plain(event.unwrap())).collect().await
+            events(&chunks).await.map(|event| plain(&event.unwrap())).collect().await
         });
         prop_assert_eq!(events, model(&bytes));
     }

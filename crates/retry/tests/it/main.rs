@@ -1,0 +1,18 @@
+//! What retries promise, on tokio's paused clock.
+
+mod api;
+mod attempts;
+mod budget;
+mod call;
+mod cancel;
+mod hints;
+mod model;
+mod nested;
+mod stream;
+mod time;
+
+use std::time::Duration;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}

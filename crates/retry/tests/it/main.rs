@@ -1,5 +1,6 @@
 //! What retries promise, on tokio's paused clock.
 
+mod allocations;
 mod api;
 mod attempts;
 mod budget;

@@ -1,5 +1,6 @@
 //! What limits promise, on tokio's paused clock unless real time is the point.
 
+mod allocations;
 mod api;
 mod differential;
 mod future;

@@ -1,0 +1,209 @@
+//! Instructions for one operation, as callgrind counts them, against the gates.
+//!
+//! Each case runs twice under valgrind, with two numbers of rounds; the difference, over the rounds, is free of
+//! start-up. Counts do not depend on the machine's load, so they can gate where times cannot. Without valgrind it says so
+//! and passes.
+
+use std::{
+    future::{Future, ready},
+    hint::black_box,
+    pin::{Pin, pin},
+    process::{Command, ExitCode},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use outbound_retry::{Budget, Retry, Wait};
+use outbound_timeout::{StreamLimits, StreamTimeoutExt, TimeoutExt, timeout};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const AT_ONCE: Retry = Retry::attempts(3).wait(Wait::none());
+
+/// A case's name, what it may cost over another case, and that case.
+type Gate = (&'static str, Allowed, &'static str);
+
+enum Allowed {
+    Above(f64),
+    Times(f64),
+}
+
+const GATES: &[Gate] = &[
+    ("timeout ready", Allowed::Above(20.0), "bare ready"),
+    ("timeout pending once", Allowed::Times(1.0), "tokio pending once"),
+    ("four limits pending once", Allowed::Times(1.2), "timeout pending once"),
+    ("four stream limits pending once", Allowed::Times(1.2), "timeout pending once"),
+    ("retry success", Allowed::Above(25.0), "bare ready"),
+    ("retry success, budget and report", Allowed::Above(60.0), "bare ready"),
+    ("retry two failures", Allowed::Above(80.0), "nothing"),
+    ("budget deposit", Allowed::Above(15.0), "nothing"),
+];
+
+const CASES: &[(&str, fn(u64))] = &[
+    ("nothing", |rounds| each(rounds, || ())),
+    ("bare ready", |rounds| each(rounds, || assert_eq!(poll(black_box(ready(1))), Poll::Ready(1)))),
+    ("tokio ready", |rounds| {
+        each(rounds, || assert!(poll(tokio::time::timeout(LIMIT, black_box(ready(1)))).is_ready()));
+    }),
+    ("timeout ready", |rounds| {
+        each(rounds, || assert!(poll(timeout(LIMIT, black_box(ready(1)))).is_ready()))
+    }),
+    ("bare pending once", |rounds| each(rounds, || twice(Once::default()))),
+    ("tokio pending once", |rounds| each(rounds, || twice(tokio::time::timeout(LIMIT, Once::default())))),
+    ("timeout pending once", |rounds| each(rounds, || twice(timeout(LIMIT, Once::default())))),
+    ("four limits pending once", |rounds| {
+        let deadline = tokio::time::Instant::now() + 3 * LIMIT;
+        each(rounds, || {
+            twice(
+                Once::default()
+                    .timeout(LIMIT)
+                    .deadline(deadline)
+                    .timeout(2 * LIMIT)
+                    .deadline(deadline + LIMIT),
+            );
+        });
+    }),
+    ("four stream limits pending once", |rounds| {
+        let deadline = tokio::time::Instant::now() + 3 * LIMIT;
+        let limits =
+            StreamLimits::new().total(3 * LIMIT).deadline(deadline).first_item(2 * LIMIT).idle(LIMIT);
+        each(rounds, || {
+            let mut limited = pin!(OnceStream(Once::default()).limits(limits));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(futures::Stream::poll_next(limited.as_mut(), &mut cx).is_pending());
+            assert!(futures::Stream::poll_next(limited.as_mut(), &mut cx).is_ready());
+        });
+    }),
+    ("retry success", |rounds| {
+        each(rounds, || {
+            assert_eq!(poll(AT_ONCE.call(|_| ready(black_box(Ok::<_, ()>(1))))), Poll::Ready(Ok(1)))
+        });
+    }),
+    ("retry success, budget and report", |rounds| {
+        let budget = Budget::percent(1).reserve(0).max(u32::MAX);
+        each(rounds, || {
+            let mut call =
+                pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
+            assert_eq!(poll(call.as_mut()), Poll::Ready(Ok(1)));
+            assert_eq!(call.report().attempts(), 1);
+        });
+    }),
+    ("retry two failures", |rounds| {
+        each(rounds, || {
+            let call = AT_ONCE.call(|n| ready(if n.number() == black_box(3) { Ok(1) } else { Err(()) }));
+            assert_eq!(poll(call), Poll::Ready(Ok(1)));
+        });
+    }),
+    ("budget deposit", |rounds| {
+        let budget = Budget::percent(1).reserve(0).max(u32::MAX);
+        each(rounds, || budget.deposit());
+    }),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [_, run, case, rounds] = &arguments[..]
+        && run == "--run"
+    {
+        run_case(case, rounds.parse().expect("a number of rounds"));
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("valgrind is not installed: instruction gates skipped");
+        return ExitCode::SUCCESS;
+    }
+
+    let costs: Vec<_> = CASES.iter().map(|(name, _)| (*name, cost(name))).collect();
+    for (name, cost) in &costs {
+        println!("{cost:>8.1}  {name}");
+    }
+    let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).expect("a case").1;
+    let mut held = true;
+    for (case, allowed, base) in GATES {
+        let (limit, text) = match allowed {
+            Allowed::Above(more) => (cost(base) + more, format!("{base} + {more}")),
+            Allowed::Times(times) => (cost(base) * times, format!("{base} x {times}")),
+        };
+        let kept = cost(case) <= limit;
+        held &= kept;
+        println!(
+            "{}  {case}: {:.1} <= {limit:.1} ({text})",
+            if kept { "ok    " } else { "BROKEN" },
+            cost(case)
+        );
+    }
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Instructions for one round of a case.
+fn cost(case: &str) -> f64 {
+    const ROUNDS: [u64; 2] = [2_000, 12_000];
+    let [few, many] = ROUNDS.map(|rounds| instructions(case, rounds));
+    (many - few) as f64 / (ROUNDS[1] - ROUNDS[0]) as f64
+}
+
+fn instructions(case: &str, rounds: u64) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--run", case, &rounds.to_string()])
+        .output()
+        .expect("valgrind runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
+    collected.and_then(|(_, count)| count.trim().parse().ok()).expect("a count")
+}
+
+fn run_case(wanted: &str, rounds: u64) {
+    let (_, run) = CASES.iter().find(|(name, _)| *name == wanted).expect("a case");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        // An earlier timer is armed, as in a busy service: arming the earliest costs tokio a system call.
+        let mut earlier = pin!(tokio::time::sleep(Duration::from_secs(10)));
+        assert!(futures::poll!(earlier.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+        run(rounds);
+    });
+}
+
+#[inline(always)]
+fn each(rounds: u64, mut round: impl FnMut()) {
+    for _ in 0..rounds {
+        round();
+    }
+}
+
+#[inline(always)]
+fn poll<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[inline(always)]
+fn twice<F: Future>(future: F) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    assert!(future.as_mut().poll(&mut cx).is_ready());
+}
+
+/// Pending once, then ready.
+#[derive(Default)]
+struct Once(bool);
+
+impl Future for Once {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+struct OnceStream(Once);
+
+impl futures::Stream for OnceStream {
+    type Item = ();
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        Pin::new(&mut self.0).poll(cx).map(Some)
+    }
+}

@@ -184,12 +184,17 @@ impl QuotaDesk {
     }
 
     fn covers(&self, cost: &Cost) -> bool {
-        self.meters.iter().all(|meter| meter.bucket.covers(cost.units(meter.dimension), 0))
+        self.meters.iter().all(|meter| {
+            let units = cost.units(meter.dimension);
+            // Who uses nothing of a dimension need not wait until others have paid its debt.
+            units == 0 || meter.bucket.covers(units, 0)
+        })
     }
 
     /// When a cost can be covered behind others, and the dimension that is last to be ready.
     fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Dimension>) {
-        let times = self.meters.iter().map(|meter| {
+        let used = self.meters.iter().filter(|meter| cost.units(meter.dimension) > 0);
+        let times = used.map(|meter| {
             let ahead = ahead.units(meter.dimension);
             (meter.bucket.covers_at(cost.units(meter.dimension), ahead), Some(meter.dimension))
         });

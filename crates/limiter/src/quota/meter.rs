@@ -133,7 +133,7 @@ impl Meter {
         }
         if matches!(self.burst, Burst::Learned) {
             let full = reading.reset.map_or(0, |reset| self.bucket.brought_in(reset));
-            self.learned = remaining.saturating_add(full).min(self.limit());
+            self.learned = remaining.saturating_add(full);
             self.reshape();
         }
         self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
@@ -147,8 +147,8 @@ impl Meter {
     fn reshape(&mut self) {
         let limit = self.limit();
         let base = self.burst.units(limit, self.window);
-        let above =
-            u128::from(self.learned.saturating_sub(base)) * u128::from(self.trust) / u128::from(FULL_TRUST);
+        let above = self.learned.min(limit).saturating_sub(base);
+        let above = u128::from(above) * u128::from(self.trust) / u128::from(FULL_TRUST);
         let capacity = base.saturating_add(u64::try_from(above).unwrap_or(u64::MAX));
         self.bucket.reshape(limit, self.window, capacity);
     }

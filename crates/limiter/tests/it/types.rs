@@ -17,6 +17,19 @@ fn handles_and_data_are_send_sync_unpin() {
     all::<Rate>();
     all::<RateError>();
     all::<RateLimiter>();
+    all::<Bottleneck>();
+    all::<BuildError>();
+    all::<Charge>();
+    all::<Cost>();
+    all::<Dimension>();
+    all::<DimensionSnapshot>();
+    all::<QuotaBuilder>();
+    all::<QuotaError>();
+    all::<QuotaLimiter>();
+    all::<Reading>();
+    all::<Reservation>();
+    all::<Signals>();
+    all::<Snapshot>();
 }
 
 #[test]
@@ -26,6 +39,8 @@ fn futures_are_send_and_sync() {
     pinned(&permits.acquire_owned());
     pinned(&permits.run(std::future::ready(())));
     pinned(&rate.acquire(1));
+    let quota = QuotaLimiter::builder().build().unwrap();
+    pinned(&quota.reserve(Cost::request()));
 }
 
 #[test]
@@ -36,5 +51,11 @@ fn errors_say_one_level() {
     assert_eq!(RateError::Closed.to_string(), "the limiter is closed");
     assert_eq!(RateError::MustWait { until: None }.to_string(), "the rate never allows it");
     let until = Some(tokio::time::Instant::now());
+    assert_eq!(
+        BuildError::ZeroLimit(Dimension::Requests).to_string(),
+        "a limit of 0 requests lets nothing through"
+    );
+    assert_eq!(BuildError::ZeroConcurrency.to_string(), "a limit of 0 requests at once lets nothing through");
+    assert_eq!(QuotaError::Closed.to_string(), "the limiter is closed");
     assert_eq!(RateError::MustWait { until }.to_string(), "the rate does not allow it yet");
 }

@@ -1,0 +1,257 @@
+//! Refusals: one gate for everybody, and the way back.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use outbound_limiter::{Bottleneck, Cost, Dimension, QuotaError, QuotaLimiter, Reading, Signals};
+use tokio::time::{Instant, advance, sleep};
+
+use crate::support::{at, counted, ms, poll_once, s, settle};
+
+const ONE: Cost = Cost::request();
+
+fn unlimited() -> QuotaLimiter {
+    QuotaLimiter::builder().build().unwrap()
+}
+
+/// What many tasks, all waiting from now on, are let through at.
+async fn times(quota: &QuotaLimiter, count: usize) -> (Vec<u128>, usize) {
+    let start = Instant::now();
+    let (polls, times) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let (quota, polls, times) = (quota.clone(), Arc::clone(&polls), Arc::clone(&times));
+            tokio::spawn(async move {
+                let charge = counted(polls, quota.reserve(ONE)).await.unwrap().sent();
+                times.lock().unwrap().push(at(start));
+                drop(charge);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let times = times.lock().unwrap().clone();
+    (times, polls.load(SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_let_through_while_the_gate_is_closed() {
+    let quota = unlimited();
+    let start = Instant::now();
+    quota.observe(start, &Signals::new(start).refused(Some(s(20))));
+    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(20)));
+    let refused = quota.try_reserve_at(ONE, start).unwrap_err();
+    let until = Some(start + s(20));
+    assert_eq!(refused, QuotaError::MustWait { until, wait: Some(s(20)), bottleneck: Bottleneck::Gate });
+    assert_eq!(
+        refused.to_string(),
+        "the request would have to wait 20.0 s for the server, which has refused requests"
+    );
+    let _held = quota.reserve(ONE).await.unwrap();
+    assert_eq!(at(start), 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_herd_after_the_gate() {
+    let quota = unlimited();
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).refused(Some(s(8))));
+    let (times, polls) = times(&quota, 200).await;
+    assert_eq!(times[0], 8_000, "a single one at first");
+    assert_eq!(times[1], 8_500, "half a second later the next");
+    assert!(times[2] >= 8_937 && times[2] <= 8_939, "and seven eighths of that to the third: {}", times[2]);
+    for window in times.windows(2).take(40) {
+        assert!(window[0] < window[1]);
+    }
+    assert!(times[199] <= 12_100, "open after 4 s: {}", times[199]);
+    assert_eq!(polls, 400, "nobody wakes for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_takes_about_as_long_as_the_gate_was_closed() {
+    let quota = unlimited();
+    let now = Instant::now();
+    quota.close_gate_until(now, now + ms(400));
+    let (times, _) = times(&quota, 100).await;
+    assert_eq!(times[..2], [400, 450]);
+    assert!((750..=850).contains(&times[99]), "{}", times[99]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_hint_never_shortens_and_a_larger_one_extends() {
+    let quota = unlimited();
+    let start = Instant::now();
+    quota.observe(start, &Signals::new(start).refused(Some(s(10))));
+    quota.observe(start, &Signals::new(start).refused(Some(s(2))));
+    quota.close_gate_until(start, start + s(1));
+    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(10)));
+    let mut waiting = pin!(quota.reserve(ONE));
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    advance(s(5)).await;
+    quota.observe(Instant::now(), &Signals::new(start).refused(Some(s(10))));
+    let _reservation = waiting.await.unwrap();
+    assert_eq!(at(start), 15_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bucket_is_empty_when_the_gate_opens() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).burst(s(5)).build().unwrap();
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).refused(Some(ms(160))));
+    let (times, _) = times(&quota, 20).await;
+    // Nothing comes in while the gate is closed; then 10 a second, from the first on.
+    assert_eq!(times[0], 260);
+    assert_eq!(times[19], 2_160);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_beyond_the_deadline_fails_at_once() {
+    let quota = unlimited();
+    let start = Instant::now();
+    let two_days = s(2 * 86_400);
+    let waiting = tokio::spawn({
+        let quota = quota.clone();
+        quota.close_gate_until(start, start + s(5));
+        async move { quota.reserve(ONE).before(start + s(60)).await.map(drop) }
+    });
+    let patient = tokio::spawn({
+        let quota = quota.clone();
+        async move { quota.reserve(ONE).await.map(drop) }
+    });
+    settle().await;
+    quota.observe(start, &Signals::new(start).refused(Some(two_days)));
+    let error = Err(QuotaError::MustWait {
+        until: Some(start + two_days),
+        wait: Some(two_days),
+        bottleneck: Bottleneck::Gate,
+    });
+    assert_eq!(waiting.await.unwrap(), error, "one that waits already");
+    assert_eq!(quota.reserve(ONE).before(start + s(60)).await.map(drop), error, "one that comes now");
+    assert_eq!(at(start), 0);
+    assert!(!patient.is_finished(), "one without a deadline waits");
+    patient.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bare_refusals_back_off_and_quiet_forgets() {
+    let quota = unlimited();
+    let closed_for = |quota: &QuotaLimiter| {
+        let now = Instant::now();
+        quota.observe(now, &Signals::new(now).refused(None));
+        quota.snapshot().gate_closed_until.unwrap() - now
+    };
+    for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(closed_for(&quota), s(expected));
+        advance(s(expected) + ms(1)).await;
+    }
+    advance(s(60 * 2)).await;
+    assert_eq!(closed_for(&quota), s(30), "two quiet minutes: halved twice, doubled once");
+    advance(s(86_400)).await;
+    assert_eq!(closed_for(&quota), s(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_what_was_in_flight_already_count_once() {
+    let quota = unlimited();
+    let sent_at = Instant::now();
+    advance(ms(300)).await;
+    for _ in 0..64 {
+        quota.observe(Instant::now(), &Signals::new(sent_at).refused(None));
+        advance(ms(5)).await;
+    }
+    assert_eq!(quota.snapshot().gate_closed_until, Some(sent_at + ms(1_300)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_of_zero_is_not_taken_for_leave_to_go_on() {
+    let quota = unlimited();
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).refused(Some(Duration::ZERO)));
+    assert_eq!(quota.snapshot().gate_closed_until, Some(now + s(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn absurd_hints_do_no_harm() {
+    let quota = unlimited();
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).refused(Some(Duration::MAX)));
+    assert!(quota.snapshot().gate_closed_until.unwrap() > now + s(86_400 * 365));
+    let waiting = tokio::time::timeout(s(10), quota.reserve(ONE)).await;
+    assert!(waiting.is_err());
+    let reading = Reading::per_minute().limit(u64::MAX).remaining(u64::MAX).reset(Duration::MAX);
+    quota.observe(now, &Signals::new(now + s(1_000_000)).reading(Dimension::Tokens, reading));
+    quota.observe(now, &Signals::new(now).reading(Dimension::Requests, reading).ramp(Some(Duration::MAX)));
+    assert_eq!(quota.snapshot().dimensions.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_hint_the_reset_of_what_is_used_up_counts() {
+    let quota = unlimited();
+    let start = Instant::now();
+    let used_up = Reading::per_minute().limit(100).remaining(0).reset(s(7));
+    let left = Reading::per_minute().limit(100).remaining(50).reset(s(30));
+    let signals = Signals::new(start)
+        .reading(Dimension::Tokens, left)
+        .reading(Dimension::Requests, used_up)
+        .refused(None);
+    quota.observe(start, &signals);
+    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(7)));
+    quota.observe(start, &signals.refused(Some(s(9))));
+    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(9)), "a hint is worth more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_ramp_refusal_the_rate_doubles_in_ten_seconds_at_most() {
+    let quota = unlimited();
+    // 20 requests a second for ten seconds.
+    for _ in 0..200 {
+        drop(quota.reserve(ONE).await.unwrap().sent());
+        sleep(ms(50)).await;
+    }
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).ramp(Some(ms(800))));
+    let (times, _) = times(&quota, 700).await;
+    let in_second = |second: u128| times.iter().filter(|&&at| at / 1_000 == second).count();
+    assert_eq!(times[0], 800);
+    assert!((8..=12).contains(&in_second(1)), "half of what it was: {}", in_second(1));
+    assert!((17..=23).contains(&in_second(10)), "{}", in_second(10));
+    assert!((34..=46).contains(&in_second(20)), "{}", in_second(20));
+}
+
+/// A refusal says so for all: no other task goes on sending on its own.
+#[tokio::test(start_paused = true)]
+async fn one_worker_learns_for_all() {
+    let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();
+    let start = Instant::now();
+    let sends = Arc::new(Mutex::new(Vec::new()));
+    let workers: Vec<_> = (0..8)
+        .map(|id| {
+            let (quota, sends) = (quota.clone(), Arc::clone(&sends));
+            tokio::spawn(async move {
+                for turn in 0..4 {
+                    let sent_at = Instant::now();
+                    let charge = quota.reserve(ONE).await.unwrap().sent();
+                    sends.lock().unwrap().push(at(start));
+                    sleep(ms(10 + id)).await;
+                    if id == 0 && turn == 1 {
+                        quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(s(5))));
+                    }
+                    charge.settle(ONE);
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let sends = sends.lock().unwrap().clone();
+    assert_eq!(sends.len(), 32);
+    assert!(sends.iter().all(|&at| at <= 20 || at >= 5_020), "{sends:?}");
+}

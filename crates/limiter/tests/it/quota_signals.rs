@@ -1,0 +1,220 @@
+//! What the server says about limits, and what becomes of it.
+
+use outbound_limiter::{Cost, Dimension, QuotaError, QuotaLimiter, Reading, Signals};
+use proptest::prelude::*;
+use tokio::time::{Instant, advance};
+
+use crate::support::{ms, s};
+
+const ONE: Cost = Cost::request();
+
+fn requests(quota: &QuotaLimiter) -> (u64, u64) {
+    let snapshot = quota.snapshot();
+    let one = snapshot.dimensions.iter().find(|one| one.dimension == Dimension::Requests).expect("a limit");
+    (one.available, one.limit)
+}
+
+fn say(quota: &QuotaLimiter, sent_at: Instant, reading: Reading) {
+    quota.observe(Instant::now(), &Signals::new(sent_at).reading(Dimension::Requests, reading));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_only_the_server_knows_are_adopted() {
+    let quota = QuotaLimiter::builder().build().unwrap();
+    let now = Instant::now();
+    say(&quota, now, Reading::per_minute().limit(600).remaining(400).reset(s(20)));
+    // All of it but the guard of 0.15 s, which is 1.5 requests.
+    assert_eq!(requests(&quota), (398, 600));
+    say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
+    assert_eq!(quota.snapshot().dimensions.len(), 2, "a limit per day is another");
+    let error = quota.reserve(ONE.requests(601)).await.unwrap_err();
+    assert_eq!(error, QuotaError::Impossible { dimension: Dimension::Requests, asked: 601, limit: 600 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_what_remains_of_it_means_nothing() {
+    let quota = QuotaLimiter::builder().build().unwrap();
+    let now = Instant::now();
+    say(&quota, now, Reading::per_minute().remaining(5));
+    say(&quota, now, Reading::per_minute().limit(0).remaining(0));
+    assert!(quota.snapshot().dimensions.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_burst_is_learned_and_kept() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let now = Instant::now();
+    assert_eq!(requests(&quota), (10, 600));
+    say(&quota, now, Reading::per_minute().limit(600).remaining(90).reset(s(1)));
+    assert_eq!(requests(&quota), (88, 600));
+    advance(s(60)).await;
+    assert_eq!(requests(&quota), (100, 600), "what remained, and what the time to the reset brings");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_the_user_has_set_holds() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).burst(s(2)).build().unwrap();
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(600));
+    assert_eq!(requests(&quota), (20, 600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_less_than_the_server_allows_gets_less() {
+    let quota = QuotaLimiter::builder().requests_per_minute(60).build().unwrap();
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(600));
+    assert_eq!(requests(&quota), (1, 60));
+    drop(quota.reserve(ONE).await.unwrap().sent());
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(599));
+    assert_eq!(requests(&quota), (0, 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_of_the_servers_holds() {
+    let quota = QuotaLimiter::builder().requests_per_minute(6_000).build().unwrap();
+    say(&quota, Instant::now(), Reading::per_minute().limit(60).remaining(60).reset(s(0)));
+    assert_eq!(requests(&quota).1, 60);
+    assert!(requests(&quota).0 <= 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_on_the_key_lower_the_level() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(3));
+    assert_eq!(requests(&quota), (3, 600));
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(0));
+    assert_eq!(requests(&quota), (0, 600));
+    advance(s(1)).await;
+    assert_eq!(requests(&quota), (10, 600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_since_is_taken_off() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let first = Instant::now();
+    drop(quota.reserve(ONE).await.unwrap().sent());
+    advance(ms(200)).await;
+    for _ in 0..5 {
+        drop(quota.reserve(ONE).await.unwrap().sent());
+    }
+    // The server may have counted 100 left before it saw those 5, or after, when it had gained 2.
+    say(&quota, first, Reading::per_minute().limit(600).remaining(100));
+    let (available, _) = requests(&quota);
+    assert_eq!(available, 100 + 2 - 6 - 2, "the worse of the two, less the guard");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reservations_not_yet_sent_are_taken_off() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let held: Vec<_> =
+        (0..4).map(|_| quota.try_reserve_at(ONE, Instant::now()).expect("a burst of 10")).collect();
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(10));
+    // 10 at the server less 4 that it will see, which is what we have: nothing to correct.
+    assert_eq!(requests(&quota), (6, 600));
+    drop(held);
+    assert_eq!(requests(&quota), (10, 600));
+}
+
+/// Replies overtake each other, and slow ones carry old counts.
+#[tokio::test(start_paused = true)]
+async fn an_old_reply_does_not_raise_what_a_new_one_lowered() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let old = Instant::now();
+    say(&quota, old, Reading::per_minute().limit(600).remaining(600));
+    for _ in 0..500 {
+        drop(quota.try_reserve_at(ONE, Instant::now()).unwrap().sent());
+    }
+    let before = requests(&quota);
+    advance(ms(50)).await;
+    say(&quota, old, Reading::per_minute().limit(600).remaining(598));
+    assert!(requests(&quota).0 <= before.0 + 1, "{:?}", requests(&quota));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reply_does_not_starve() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let sent_at = Instant::now();
+    for _ in 0..300 {
+        drop(quota.reserve(ONE).await.unwrap().sent());
+    }
+    // It comes 29 s later with a count from the start, or from the end: both are possible, and the level stands.
+    let before = requests(&quota);
+    say(&quota, sent_at, Reading::per_minute().limit(600).remaining(10));
+    assert_eq!(requests(&quota), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_halves_the_trust_in_the_servers_burst() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let reading = Reading::per_minute().limit(600).remaining(600).reset(s(0));
+    say(&quota, Instant::now(), reading);
+    assert!(requests(&quota).0 > 590);
+    let now = Instant::now();
+    quota.observe(now, &Signals::new(now).refused(Some(s(1))));
+    assert_eq!(requests(&quota).0, 0);
+    advance(s(600)).await;
+    assert_eq!(requests(&quota).0, 10 + 590 / 2);
+    // A reply that explains the refusal by this dimension leaves the trust alone.
+    let now = Instant::now();
+    let used_up = Reading::per_minute().limit(600).remaining(0).reset(s(60));
+    quota.observe(now, &Signals::new(now).reading(Dimension::Requests, used_up).refused(Some(s(1))));
+    advance(s(600)).await;
+    assert_eq!(requests(&quota).0, 10 + 590 / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_is_not_emptied_by_a_refusal_that_does_not_speak_of_it() {
+    let quota = QuotaLimiter::builder().build().unwrap();
+    let now = Instant::now();
+    say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
+    quota.observe(now, &Signals::new(now).refused(Some(s(1))));
+    assert!(requests(&quota).0 > 8_990);
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let number = || prop_oneof![Just(None), (0_u64..2_000).prop_map(Some), any::<u64>().prop_map(Some)];
+    let reset = prop_oneof![Just(None), (0_u64..100_000).prop_map(Some), any::<u64>().prop_map(Some)];
+    (any::<bool>(), number(), number(), reset).prop_map(|(day, limit, remaining, reset)| {
+        let reading = if day { Reading::per_day() } else { Reading::per_minute() };
+        let reading = limit.map_or(reading, |limit| reading.limit(limit));
+        let reading = remaining.map_or(reading, |remaining| reading.remaining(remaining));
+        reset.map_or(reading, |reset| reading.reset(ms(reset)))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever a server says: no panic, never more than its limit at once, and all that was reserved comes back.
+    #[test]
+    fn any_signals_are_survived(
+        steps in prop::collection::vec(
+            (reading(), 0_usize..4, prop::option::of(any::<u64>()), 0_u64..100_000, 0_u64..100_000, 0_u64..2_000),
+            1..30,
+        ),
+    ) {
+        let quota = QuotaLimiter::builder().tokens_per_minute(1_000).build().unwrap();
+        let start = Instant::now();
+        let mut now = start;
+        let dimensions =
+            [Dimension::Requests, Dimension::Tokens, Dimension::InputTokens, Dimension::OutputTokens];
+        let mut held = Vec::new();
+        for (reading, dimension, refusal, age, pass, tokens) in steps {
+            now += ms(pass);
+            let sent_at = now.checked_sub(ms(age)).unwrap_or(now);
+            let signals = Signals::new(sent_at).reading(dimensions[dimension], reading);
+            quota.observe(now, &match refusal {
+                None => signals,
+                Some(wait) if wait % 3 == 0 => signals.refused(None),
+                Some(wait) if wait % 3 == 1 => signals.ramp(Some(ms(wait))),
+                Some(wait) => signals.refused(Some(ms(wait % 100_000))),
+            });
+            held.extend(quota.try_reserve_at(ONE.input_tokens(tokens), now));
+            for one in quota.snapshot().dimensions {
+                prop_assert!(one.available <= one.limit, "{one:?}");
+            }
+            prop_assert_eq!(quota.snapshot().in_flight, held.len());
+        }
+        drop(held);
+        prop_assert_eq!(quota.snapshot().in_flight, 0);
+    }
+}

@@ -1,4 +1,79 @@
-//! Concurrency limits, rates and quotas that are fair and exact.
+//! Limits on what goes out: so many at once, so many per second, so many requests and tokens per minute.
+//!
+//! Three limiters, each a cheap handle to clone into every task. All are strictly first come first served, weighted,
+//! closable, and may be changed while they are in use.
+//!
+//! ```
+//! use std::time::Duration;
+//! use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter, Signals};
+//! use tokio::time::Instant;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // At most 10 at once.
+//! let limiter = ConcurrencyLimiter::new(10);
+//! let permit = limiter.acquire().await?;
+//! drop(permit);
+//! let page = limiter.run(async { "the page" }).await?;
+//!
+//! // 500 per minute, and never more than 10 in a row.
+//! let rate = RateLimiter::new(Rate::per_minute(500).burst(10));
+//! rate.acquire(1).await?;
+//!
+//! // What a provider counts. An estimate is reserved in all dimensions or in none, and settled with the truth.
+//! let quota = QuotaLimiter::builder()
+//!     .requests_per_minute(500)
+//!     .tokens_per_minute(90_000)
+//!     .max_concurrent(64)
+//!     .build()?;
+//! let reservation = quota.reserve(Cost::request().input_tokens(800).output_tokens(400)).await?;
+//! let sent_at = Instant::now();
+//! let charge = reservation.sent();
+//! // ... the reply comes, and says what it did cost:
+//! charge.settle(Cost::request().input_tokens(812).output_tokens(97));
+//!
+//! // It might have been a refusal: then all wait.
+//! quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(Duration::from_secs(20))));
+//! let deadline = Instant::now() + Duration::from_secs(5);
+//! let error = quota.reserve(Cost::request()).before(deadline).await.unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "the request would have to wait 20.1 s for the server, which has refused requests"
+//! );
+//! # assert_eq!(page, "the page");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which one
+//!
+//! | known elsewhere as | here |
+//! |---|---|
+//! | `asyncio.Semaphore`, `tokio::sync::Semaphore`, tower `ConcurrencyLimit` | [`ConcurrencyLimiter`]; unlike those it can shrink below what is in use |
+//! | `aiolimiter.AsyncLimiter`, `governor::RateLimiter`, Go `rate.Limiter`, tower `RateLimit` | [`RateLimiter`] |
+//! | governor `check_n`, Go `AllowN(now, n)` | [`RateLimiter::try_acquire_at`] |
+//! | governor `until_n_ready`, Go `WaitN` | [`RateLimiter::acquire`] |
+//! | Go `WaitN` with a context's deadline | [`AcquireRate::before`], [`Reserve::before`] |
+//! | Go `SetLimitAt` | [`RateLimiter::set_rate_at`], which also times those anew who wait |
+//! | several of these in a row | [`QuotaLimiter`]: all or nothing, and settled afterwards |
+//!
+//! # Promises
+//!
+//! - **Order.** Nobody is overtaken, except in a [`QuotaLimiter`] where that cannot delay anybody who is ahead.
+//! - **Nothing waits for ever**, as long as the limit is not 0: a request larger than what may come at once is let through
+//!   when nothing is in use, or the bucket is full. What a quota could never admit is refused at once.
+//! - **Dropping is cancelling.** A future that is dropped gives up its place, and what it was given goes to the next; a
+//!   dropped guard gives back what its type says.
+//! - **Exact.** Buckets count in integers without rounding: never faster than asked, nor slower.
+//! - **Quiet.** A waiter is polled when it comes and when it is let through. The whole line has one timer, which wakes the
+//!   line and not a waiter, so a future that nobody polls holds up nobody else. It lives on the tokio runtime of the task
+//!   that set it last; if that runtime is shut down, another takes over.
+//! - Time is tokio's, so a paused clock is obeyed. The `_at` methods take the time from the caller.
+//!
+//! # Not offered
+//!
+//! Waiting without order (it starves the large), a rate without a burst of its own, blocking calls, and limits shared
+//! between processes.
 #![forbid(unsafe_code)]
 
 mod bucket;

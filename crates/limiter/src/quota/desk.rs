@@ -308,10 +308,8 @@ impl Desk for QuotaDesk {
     fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
         self.refill(now);
         let (at, dimension) = self.covers_at(cost, &self.queued);
-        if let Some(gate) = self.gate.blocks(now)
-            && at.is_some_and(|at| at <= gate)
-        {
-            return (Some(gate), Bottleneck::Gate);
+        if let Some(gate) = self.gate.blocks(now) {
+            return (at.map(|at| at.max(gate)), Bottleneck::Gate);
         }
         let reason = match dimension {
             Some(dimension) if at.is_none_or(|at| at > now) => Bottleneck::Dimension(dimension),

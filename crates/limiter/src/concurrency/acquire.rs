@@ -64,8 +64,9 @@ pin_project! {
     struct Turn {
         count: usize,
         state: State,
+        // Made only when there is no way around waiting: the fast path neither writes nor drops it.
         #[pin]
-        place: Place,
+        place: Option<Place>,
     }
 }
 
@@ -114,7 +115,7 @@ impl Future for AcquireOwned {
 
 impl Turn {
     fn new(count: usize) -> Self {
-        Self { count: count.min(MAX_PERMITS), state: State::New, place: Place::new() }
+        Self { count: count.min(MAX_PERMITS), state: State::New, place: None }
     }
 
     #[inline]
@@ -123,9 +124,7 @@ impl Turn {
         let budget = ready!(coop::poll_proceed(cx));
         let answer = match *this.state {
             State::New if shared.word.take_unlocked(*this.count) => Poll::Ready(Ok(())),
-            State::New => shared.poll_join(this.place, *this.count, cx),
-            State::InLine => shared.poll_granted(this.place, cx),
-            State::Done => panic!("polled after it was ready"),
+            state => poll_slow(state, *this.count, this.place, shared, cx),
         };
         if answer.is_pending() {
             *this.state = State::InLine;
@@ -139,8 +138,29 @@ impl Turn {
     #[inline]
     fn leave(self: Pin<&mut Self>, shared: &Shared) {
         let this = self.project();
-        if *this.state == State::InLine {
-            shared.leave(this.place);
+        if *this.state == State::InLine
+            && let Some(place) = this.place.as_pin_mut()
+        {
+            shared.leave(place);
         }
+    }
+}
+
+/// Everything but a first poll that is ready.
+#[cold]
+fn poll_slow(
+    state: State,
+    count: usize,
+    mut place: Pin<&mut Option<Place>>,
+    shared: &Shared,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Closed>> {
+    if state == State::New {
+        place.set(Some(Place::new()));
+    }
+    match (state, place.as_pin_mut()) {
+        (State::New, Some(place)) => shared.poll_join(place, count, cx),
+        (State::InLine, Some(place)) => shared.poll_granted(place, cx),
+        _ => panic!("polled after it was ready"),
     }
 }

@@ -80,9 +80,13 @@ impl QuotaDesk {
         self.in_flight -= 1;
         for meter in &mut self.meters {
             let (estimate, actual) = (estimate.units(meter.dimension), actual.units(meter.dimension));
-            meter.bucket.refill(now);
-            meter.bucket.put(estimate.saturating_sub(actual));
-            meter.bucket.take(actual.saturating_sub(estimate));
+            if actual > estimate {
+                meter.bucket.take(actual - estimate);
+            } else if actual < estimate {
+                // What comes back has to find the level up to date, or what does not fit would be taken for room.
+                meter.bucket.refill(now);
+                meter.bucket.put(estimate - actual);
+            }
         }
     }
 

@@ -24,7 +24,8 @@ pub(super) struct Meter {
     pub(super) dimension: Dimension,
     pub(super) window: Duration,
     pub(super) bucket: Bucket,
-    /// What the user said, and what the server said. The lower of them rules.
+    /// The lower of what the user told and of what was heard from the server.
+    limit: u64,
     told: Option<u64>,
     heard: Option<u64>,
     burst: Burst,
@@ -64,7 +65,7 @@ impl Meter {
     ) -> Self {
         let bucket = Bucket::full(limit, window, burst.units(limit, window), now);
         let told = Some(limit);
-        Self { dimension, window, bucket, told, heard: None, burst, learned: 0, trust: FULL_TRUST }
+        Self { dimension, window, bucket, limit, told, heard: None, burst, learned: 0, trust: FULL_TRUST }
     }
 
     /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
@@ -82,12 +83,11 @@ impl Meter {
     }
 
     pub(super) fn limit(&self) -> u64 {
-        let limits = [self.told, self.heard];
-        limits.into_iter().flatten().min().unwrap_or(u64::MAX)
+        self.limit
     }
 
     pub(super) fn too_large(&self, cost: &Cost) -> Option<TooLarge> {
-        let (dimension, asked, limit) = (self.dimension, cost.units(self.dimension), self.limit());
+        let (dimension, asked, limit) = (self.dimension, cost.units(self.dimension), self.limit);
         (asked > limit).then_some(TooLarge { dimension, asked, limit })
     }
 
@@ -118,6 +118,7 @@ impl Meter {
     pub(super) fn read(&mut self, reading: &Reading, age: Duration, sent: Option<u128>, reserved: u128) {
         if let Some(limit) = reading.limit {
             self.heard = Some(limit);
+            self.limit = self.told.map_or(limit, |told| told.min(limit));
             self.reshape();
         }
         let (Some(remaining), Some(sent)) = (reading.remaining, sent) else { return };
@@ -145,7 +146,7 @@ impl Meter {
     }
 
     fn reshape(&mut self) {
-        let limit = self.limit();
+        let limit = self.limit;
         let base = self.burst.units(limit, self.window);
         let above = self.learned.min(limit).saturating_sub(base);
         let above = u128::from(above) * u128::from(self.trust) / u128::from(FULL_TRUST);

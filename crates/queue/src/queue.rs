@@ -287,7 +287,16 @@ impl<T> Queue<T> {
 
 /// Ends a change: releases the lock, then wakes those it concerns.
 #[inline]
-pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
+pub(crate) fn finish<T>(list: Guard<'_, T>) {
+    if list.nobody_waits() {
+        drop(list);
+    } else {
+        finish_and_wake(list);
+    }
+}
+
+#[inline(never)]
+fn finish_and_wake<T>(mut list: Guard<'_, T>) {
     let wakes = settle(&mut list);
     drop(list);
     wakes.wake();

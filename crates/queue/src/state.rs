@@ -180,7 +180,6 @@ pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
 
 /// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
 /// is something to take and somebody waits for it, at least one of them is on its way.
-#[inline]
 pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
     let mut wakes = Wakes::default();
     let ready = list.ready();

@@ -92,13 +92,13 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
             node.with(|slot| {
                 slot.value = Some(value);
                 slot.waker = Some(cx.waker().clone());
-                slot.line = self.index as u8;
             });
         }
         *list = Some(Arc::clone(self.shared));
+        let line = self.index as u32;
         // SAFETY: the lock is held, `ahead` is in this queue and the node in none; it is pinned, and its waiter's
         // drop removes it.
-        unsafe { self.queue().insert_after(ahead, NonNull::from(node)) };
+        unsafe { self.queue().insert_after(ahead, NonNull::from(node), line) };
     }
 
     /// Takes the head of the line out and returns its waker, as [`Locked::pop_front`](crate::Locked::pop_front) does.

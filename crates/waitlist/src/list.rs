@@ -73,7 +73,7 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
     /// A list of several lines under the one lock, with nobody in any: for a state that tasks wait for in more than
     /// one way, such as to put something in and to take something out.
     pub fn with_lines(state: S) -> Self {
-        const { assert!(LINES > 0 && LINES <= u8::MAX as usize, "a list has between 1 and 255 lines") };
+        const { assert!(LINES > 0 && LINES <= 255, "a list has between 1 and 255 lines") };
         let lines = [const { Queue::new() }; LINES];
         Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { state, lines }) }) }
     }
@@ -100,6 +100,12 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     pub fn line(&mut self, index: usize) -> Line<'_, S, N, LINES> {
         assert!(index < LINES, "the list has {LINES} lines");
         Line { shared: self.shared, inner: &mut self.guard, index }
+    }
+
+    /// Whether nobody is in any of the lines.
+    #[inline]
+    pub fn nobody_waits(&self) -> bool {
+        self.guard.lines.iter().all(|line| line.len() == 0)
     }
 
     /// Whether nobody is in the line.
@@ -140,7 +146,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         // SAFETY: the waiter has joined this list, whose lock is held.
         let (value, retired) = unsafe {
             node.with(|slot| {
-                if !slot.queued {
+                if !slot.is_queued() {
                     return (slot.value.take(), slot.waker.take());
                 }
                 match &slot.waker {
@@ -173,7 +179,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         }
         self.assert_member(list.as_ref());
         // SAFETY: the waiter has joined this list, whose lock is held.
-        unsafe { node.with(|slot| slot.queued && slot.waker.is_none()) }
+        unsafe { node.with(|slot| slot.is_queued() && slot.waker.is_none()) }
     }
 
     /// Takes a waiter out, wherever it stands, and says how it left. `None` if it was idle.
@@ -190,9 +196,9 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         // SAFETY: the waiter has joined this list, whose lock is held; it is removed only while it is queued, from
         // the line that it was put in.
         let (value, queued) = unsafe {
-            let (queued, line) = node.with(|slot| (slot.queued, slot.line));
+            let (queued, line) = node.with(|slot| (slot.is_queued(), slot.line));
             if queued {
-                self.guard.lines[usize::from(line)].remove(NonNull::from(node));
+                self.guard.lines[line as usize].remove(NonNull::from(node));
             }
             node.with(|slot| {
                 self.retired = slot.waker.take();

@@ -54,14 +54,23 @@ impl<S, N, const LINES: usize> Default for Waiter<S, N, LINES> {
 }
 
 impl<S, N, const LINES: usize> Drop for Waiter<S, N, LINES> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(shared) = self.list.clone() {
-            let list = WaitList::from_shared(shared);
-            // SAFETY: a waiter that has joined a list was pinned, and stays in place until this function returns.
-            let this = unsafe { Pin::new_unchecked(self) };
-            let left = list.lock().leave(this);
-            drop(left);
+        // Most waiters never wait, and those that did have mostly left.
+        if self.list.is_some() {
+            leave_on_drop(self);
         }
+    }
+}
+
+#[cold]
+fn leave_on_drop<S, N, const LINES: usize>(waiter: &mut Waiter<S, N, LINES>) {
+    if let Some(shared) = waiter.list.clone() {
+        let list = WaitList::from_shared(shared);
+        // SAFETY: a waiter that has joined a list was pinned, and stays in place until its drop has returned.
+        let waiter = unsafe { Pin::new_unchecked(waiter) };
+        let left = list.lock().leave(waiter);
+        drop(left);
     }
 }
 

@@ -198,6 +198,7 @@ fn lines_share_the_lock_and_nothing_else() {
         list.lock().line(i % 2).enqueue(waiter.as_mut(), i, cx);
     }
     let mut locked = list.lock();
+    assert!(!locked.nobody_waits());
     assert_eq!((locked.line(0).len(), locked.line(1).len()), (2, 2));
     assert_eq!(locked.leave(waiters[1].as_mut()), Some(Left::Queued(1)));
     assert_eq!(locked.line(1).front().map(|(_, i)| *i), Some(3));

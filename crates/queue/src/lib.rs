@@ -33,6 +33,7 @@
 //! | to | use |
 //! |---|---|
 //! | hand an item over, and be done with it | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
+//! | take many at once, or as a stream | [`pop_many`](Queue::pop_many), [`items`](Queue::items) |
 //! | keep it safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
 //! | wait until all is done | [`join`](Queue::join) |
 //! | take no more, and finish what there is | [`close`](Queue::close) |
@@ -81,6 +82,7 @@ mod coop;
 mod error;
 mod join;
 mod lease;
+mod many;
 #[cfg(not(outbound_loom))]
 mod pool;
 mod pop;
@@ -95,6 +97,7 @@ pub use crate::{
     error::{PushError, TryPopError, TryPushError},
     join::Join,
     lease::Lease,
+    many::{Items, PopMany},
     pop::{NextLease, Pop},
     push::Push,
     queue::Queue,

@@ -96,7 +96,7 @@ impl<T> Future for NextLease<'_, T> {
 }
 
 #[inline]
-fn poll_take<T, R>(
+pub(crate) fn poll_take<T, R>(
     queue: &Queue<T>,
     waiter: Pin<&mut Spot<T>>,
     cx: &mut Context<'_>,
@@ -149,7 +149,7 @@ fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mu
 
 /// If it was woken, the next one is in its stead.
 #[cold]
-fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         was_woken(&mut list, POPPERS);

@@ -8,6 +8,7 @@ use crate::{
     error::{TryPopError, TryPushError},
     join::Join,
     lease::Lease,
+    many::{Items, PopMany},
     pop::{NextLease, Pop},
     push::Push,
     state::{self, Guard, JOINERS, List, POPPERS, PUSHERS, State, settle},
@@ -29,8 +30,9 @@ use crate::{
 /// # Fairness
 ///
 /// Tasks that wait are served in the order in which they came; those that wait to push into a priority queue, by the
-/// rank of what they bring. A newcomer may go ahead of a task that has been woken and has not run yet, at most 32
-/// times in a row; the `try_` forms never go ahead of anybody.
+/// rank of what they bring. A newcomer may take what is there beyond one for each task that has been woken, and go
+/// ahead of the woken themselves, who have not run yet, at most 32 times in a row. The `try_` forms never go ahead of
+/// anybody.
 pub struct Queue<T> {
     pub(crate) list: List<T>,
     rank: Option<fn(&T) -> u32>,
@@ -140,6 +142,25 @@ impl<T> Queue<T> {
     /// Dropping this future takes nothing: an item leaves the queue only when this returns it.
     pub fn pop(&self) -> Pop<'_, T> {
         Pop::new(self)
+    }
+
+    /// Takes up to `limit` items (0 is taken for 1) and puts them at the end of `items`, waiting only while there is
+    /// none. It gives how many: 0 once the queue is closed and empty. What others have been woken for is left to them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future takes nothing.
+    pub fn pop_many<'b>(&self, items: &'b mut Vec<T>, limit: usize) -> PopMany<'_, 'b, T> {
+        PopMany::new(self, items, limit)
+    }
+
+    /// The items as a stream, which ends once the queue is closed and empty. Each is taken as by [`pop`](Self::pop).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream takes nothing.
+    pub fn items(&self) -> Items<'_, T> {
+        Items::new(self)
     }
 
     /// Takes the next item at once, or none.

@@ -120,6 +120,14 @@ impl<T> State<T> {
         self.store.pop().map(|taken| taken.item)
     }
 
+    /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
+    pub(crate) fn pop_many(&mut self, items: &mut Vec<T>, limit: usize) -> usize {
+        let unclaimed = self.ready().saturating_sub(self.popping.woken as usize);
+        let count = limit.min(unclaimed).max(1).min(self.ready());
+        items.extend(std::iter::from_fn(|| self.pop()).take(count));
+        count
+    }
+
     /// Takes an item that keeps its place in the capacity, with its ticket and how often it has been leased now.
     pub(crate) fn lease(&mut self) -> Option<(T, u64, u32)> {
         let Taken { item, ticket, deliveries } = self.store.pop()?;

@@ -1,6 +1,6 @@
 use outbound_queue::{
-    Join, Lease, NextLease, Pop, Push, PushError, Queue, Report, TryPopError, TryPushError, WorkerPool,
-    WorkerPoolBuilder,
+    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushError, Queue, Report, TryPopError, TryPushError,
+    WorkerPool, WorkerPoolBuilder,
 };
 
 type Item = std::cell::Cell<u8>; // `Send`, not `Sync`
@@ -19,6 +19,9 @@ impl<T: ?Sized + Unpin> NotUnpin<u8> for T {}
 fn send_and_sync_follow_the_item() {
     send_sync::<Queue<Item>>();
     send_sync::<Pop<'_, Item>>();
+    send_sync::<Items<'_, Item>>();
+    send::<PopMany<'_, '_, Item>>();
+    send_sync::<PopMany<'_, '_, u8>>();
     send_sync::<NextLease<'_, Item>>();
     send_sync::<Join<'_, Item>>();
     send::<Push<'_, Item>>();
@@ -42,6 +45,8 @@ fn handles_move_and_futures_are_pinned() {
     <Pop<'_, u8> as NotUnpin<_>>::holds();
     <NextLease<'_, u8> as NotUnpin<_>>::holds();
     <Join<'_, u8> as NotUnpin<_>>::holds();
+    <Items<'_, u8> as NotUnpin<_>>::holds();
+    <PopMany<'_, '_, u8> as NotUnpin<_>>::holds();
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod close;
 mod flavours;
 mod join;
 mod lease;
+mod many;
 mod model;
 mod pool;
 mod stress;

@@ -80,11 +80,13 @@ impl ConcurrencyLimiter {
     ///
     /// Dropping the future gives up the place in line, and a permit that it was given and did not take goes to the
     /// next.
+    #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_many(1)
     }
 
     /// Waits for `count` permits, to be had all at once. Otherwise as [`acquire`](Self::acquire).
+    #[inline]
     pub fn acquire_many(&self, count: usize) -> Acquire<'_> {
         Acquire::new(self, count)
     }
@@ -104,11 +106,13 @@ impl ConcurrencyLimiter {
     /// # Errors
     ///
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
 
     /// Takes `count` permits if they are free and nobody waits. Otherwise as [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, TryAcquireError> {
         self.shared.try_take(count)?;
         Ok(Permit::new(self, count.min(MAX_PERMITS)))
@@ -185,6 +189,7 @@ impl ConcurrencyLimiter {
         self.shared.line.lock().len()
     }
 
+    #[inline]
     fn release(&self, count: usize) {
         if self.shared.word.give(count) {
             self.shared.serve();
@@ -193,11 +198,14 @@ impl ConcurrencyLimiter {
 }
 
 impl Shared {
+    #[inline]
     fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {
         let count = count.min(MAX_PERMITS);
-        if self.word.take_unlocked(count) {
-            return Ok(());
-        }
+        if self.word.take_unlocked(count) { Ok(()) } else { self.try_take_locked(count) }
+    }
+
+    #[cold]
+    fn try_take_locked(&self, count: usize) -> Result<(), TryAcquireError> {
         let line = self.line.lock();
         if self.word.is_closed() {
             Err(TryAcquireError::Closed)

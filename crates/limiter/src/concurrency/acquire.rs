@@ -81,6 +81,7 @@ enum State {
 }
 
 impl<'a> Acquire<'a> {
+    #[inline]
     pub(super) fn new(limiter: &'a ConcurrencyLimiter, count: usize) -> Self {
         Self { limiter, turn: Turn::new(count) }
     }
@@ -114,6 +115,7 @@ impl Future for AcquireOwned {
 }
 
 impl Turn {
+    #[inline]
     fn new(count: usize) -> Self {
         Self { count: count.min(MAX_PERMITS), state: State::New, place: None }
     }

@@ -9,4 +9,5 @@ mod quota_signals;
 mod rate;
 mod rate_model;
 mod support;
+mod threads;
 mod types;

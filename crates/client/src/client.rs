@@ -55,9 +55,10 @@ impl Client {
             (Ok((pool, _)), Some(base)) => Arc::ptr_eq(pool, &base.pool),
             _ => true,
         };
-        // Room for a handful more, so that a request's own headers do not make it grow.
-        let mut headers = HeaderMap::with_capacity(self.0.headers.len() + 8);
-        if home {
+        let mut headers = HeaderMap::new();
+        if home && !self.0.headers.is_empty() {
+            // Room for a handful more, so that a request's own headers do not make it grow.
+            headers.reserve(self.0.headers.len() + 8);
             for (name, value) in &self.0.headers {
                 headers.insert(name.clone(), value.clone());
             }

@@ -200,7 +200,7 @@ impl Pool {
                 }
                 state.shared = Some(shared);
             }
-            Err(error) => state.fail(&error, &mut later),
+            Err(error) => state.fail(&error, now, &mut later),
         }
         self.dial(&mut state, now, &mut later);
         drop(state);
@@ -336,10 +336,17 @@ impl State {
         }
     }
 
-    fn fail(&mut self, error: &DialError, later: &mut Later) {
-        // A refusal is an answer to all who wait for this one dial. That it took too long is one only to the first:
-        // the others came later, and have limits of their own.
-        let alone = self.protocol != Some(Protocol::Http1) && !error.is_timeout();
+    fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
+        if let DialError::Timeout(_) = error {
+            // It took too long for those who have waited that long; the others came later, and the next dial is theirs.
+            while let Some(limit) = self.waiters.front().and_then(|waiter| waiter.overdue(now)) {
+                let waiter = self.next_waiter();
+                later.wake.extend(waiter.and_then(|waiter| waiter.serve(Err(DialError::Timeout(limit)))));
+            }
+            return;
+        }
+        // A refusal is an answer to one, or to all where all wait for this one dial.
+        let alone = self.protocol != Some(Protocol::Http1);
         while self.waiters.len() > self.dialing {
             let Some(waiter) = self.next_waiter() else { return };
             later.wake.extend(waiter.serve(Err(error.clone())));

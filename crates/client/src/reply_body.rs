@@ -16,7 +16,7 @@ use crate::{
     body::{Stage, Upload},
     clock::Clock,
     connection::Connection,
-    error::{Delivery, Error, Phase},
+    error::{Delivery, Error, Kind, Phase},
     failure::failure,
     limits::{Limit, Limits},
     origin::Origin,
@@ -95,7 +95,11 @@ impl ReplyBody {
                     return Poll::Ready(Some(Ok(piece)));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = failure(error, Phase::Body, Delivery::Replied);
+                    let upload = self.upload.as_ref().and_then(|upload| upload.take_error());
+                    let error = match upload {
+                        Some(source) => Error::body(Kind::RequestBody).source_from(source),
+                        None => failure(error, Phase::Body, Delivery::Replied),
+                    };
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }
                 Poll::Ready(None) => {

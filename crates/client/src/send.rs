@@ -67,7 +67,7 @@ enum State {
 
 impl ReplyFuture {
     pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
-        let replica = Replica::of(&request).filter(|_| replayable);
+        let replica = if replayable { Replica::of(&request) } else { None };
         if replayable && replica.is_none() {
             let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
             return Self::invalid(Error::invalid(Kind::Request, why).at(&pool.origin));

@@ -1,6 +1,9 @@
 //! From what a caller writes to an origin and a request target (RFC 9112, section 3.2), with nothing that could make
 //! the one pass for the other.
 
+#[cfg(test)]
+mod tests;
+
 use http::{Uri, uri::PathAndQuery};
 
 use crate::{
@@ -20,7 +23,7 @@ pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
     let origin = Origin::of(&uri)?;
     // A fragment is never sent (RFC 9110, section 4.2.5).
     let rest = rest.split('#').next().unwrap_or_default();
-    let mut target = String::with_capacity(rest.len() + 1);
+    let mut target = String::with_capacity(usize::from(!rest.starts_with('/')) + rest.len());
     if !rest.starts_with('/') {
         target.push('/');
     }
@@ -39,10 +42,10 @@ pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
     if segments(path).any(is_dots) {
         return Err(invalid("a path has no `.` and no `..` segments"));
     }
-    // One allocation where nothing has to be encoded.
-    let mut target = String::with_capacity(base.len() + path.len() + 1);
-    target.push_str(base);
     let goes_on = path.starts_with('/') || (!base.is_empty() && (path.is_empty() || path.starts_with('?')));
+    // Just what is needed where nothing has to be encoded: it becomes a `Bytes` without another allocation.
+    let mut target = String::with_capacity(base.len() + usize::from(!goes_on) + path.len());
+    target.push_str(base);
     if !goes_on {
         target.push('/');
     }
@@ -122,7 +125,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a segment is `.` or `..`, also with its dots encoded, which servers undo before they resolve a path.
 fn is_dots(segment: &str) -> bool {
-    segment.len() <= 6 && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    [".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"].iter().any(|dots| segment.eq_ignore_ascii_case(dots))
 }
 
 fn invalid(why: &'static str) -> Error {

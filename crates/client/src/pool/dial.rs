@@ -68,10 +68,6 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
-    pub(super) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Timeout(_))
-    }
-
     pub(crate) fn into_error(self, origin: &Origin) -> Error {
         let error = |kind| Error::new(kind, Phase::Connect, Delivery::NotSent);
         match self {

@@ -57,6 +57,14 @@ impl Waiter {
         state.waker.take()
     }
 
+    /// Its connect limit, if that has passed.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Duration> {
+        match self.lock().turn {
+            Turn::Connecting(since) => self.connect.filter(|limit| now.duration_since(since) >= *limit),
+            _ => None,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -390,3 +390,106 @@ async fn everything_ends_with_the_client() {
     settle().await;
     assert_eq!(open.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_keep_alive_header_that_makes_no_sense_changes_nothing() {
+    for header in
+        ["", "timeout", "timeout=", "timeout=-1", "timeout=99999999999", "max=3", "=,=,;", "timeout=x"]
+    {
+        let (builder, seen) = answering(move |_| {
+            format!("HTTP/1.1 200 OK\r\nkeep-alive: {header}\r\ncontent-length: 2\r\n\r\nok").into_bytes()
+        });
+        let client = builder.build().unwrap();
+        get(&client).await;
+        sleep(secs(80)).await;
+        get(&client).await;
+        assert_eq!(seen.connections(), 1, "{header}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_dial_of_another_has_a_connect_limit_of_its_own() {
+    // Not known to speak HTTP/1.1, so that all wait for one dial.
+    let client = Client::builder()
+        .base_url("https://a.test")
+        .connector(|_: &Origin| std::future::pending::<io::Result<DuplexStream>>())
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let waits = [0, 4, 8].map(|delay| {
+        let request = client.get("/x");
+        async move {
+            sleep(secs(delay)).await;
+            let error = request.send().await.unwrap_err();
+            (started.elapsed(), error.phase())
+        }
+    });
+    let ended = join_all(waits).await;
+    assert_eq!(ended, [10, 14, 18].map(|at| (secs(at), Phase::Connect)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_answers_all_who_waited_for_the_dial() {
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    let client = Client::builder()
+        .base_url("https://a.test")
+        .connector(move |_: &Origin| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                sleep(secs(1)).await;
+                Err::<DuplexStream, _>(io::Error::from(io::ErrorKind::ConnectionRefused))
+            }
+        })
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    for result in join_all((0..20).map(|_| client.get("/x").send())).await {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
+    }
+    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(1), 1));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn a_client_outlives_the_runtime_of_its_connections() {
+    let servers = runtime();
+    let server = servers.block_on(on_socket(|number, mut stream, _| async move {
+        while read_request(&mut stream, number).await.is_some() {
+            write(&mut stream, OK).await;
+        }
+    }));
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    for round in 1..=5 {
+        let runtime = runtime();
+        for _ in 0..3 {
+            assert_eq!(runtime.block_on(get(&client)), "ok");
+        }
+        assert_eq!(server.seen.connections(), round);
+    }
+}
+
+#[test]
+fn a_connection_serves_requests_of_another_runtime_with_their_limits() {
+    let servers = runtime();
+    let server = servers.block_on(on_socket(|number, mut stream, _| async move {
+        while let Some(request) = read_request(&mut stream, number).await {
+            if request.line().contains("silent") {
+                return silence(stream).await;
+            }
+            write(&mut stream, OK).await;
+        }
+    }));
+    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    assert_eq!(first.block_on(get(&client)), "ok");
+    assert_eq!(second.block_on(get(&client)), "ok");
+    let request = client.get("/silent").limits(Limits::new().first_byte(Duration::from_millis(30)));
+    let error = second.block_on(request.send()).unwrap_err();
+    assert!(error.is_timeout());
+    assert_eq!(server.seen.connections(), 1);
+}

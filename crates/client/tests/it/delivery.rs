@@ -159,6 +159,17 @@ async fn what_may_have_been_sent_is_sent_again_if_the_caller_said_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_connection_that_ends_is_no_reason_to_send_again() {
+    let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
+        let request = read_request(&mut pipe, number).await.unwrap();
+        seen.requests.lock().unwrap().push(request);
+    });
+    let error = builder.build().unwrap().post("/x").replayable(true).send().await.unwrap_err();
+    assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
+    assert_eq!(seen.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
     // Closes each connection once it has answered, and the client is not told before it has chosen it again.
     let gates = Arc::new(tokio::sync::Semaphore::new(0));

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use outbound_client::{Delivery, Kind, Limit, Limits, Phase};
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, answering, in_memory, read_request, silence, write};
+use crate::support::{OK, answering, in_memory, read_request, settle, silence, write};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -266,4 +267,28 @@ async fn an_endless_head_is_bounded() {
     let client = builder.build().unwrap();
     let error = client.get("/x").send().await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (Kind::Protocol, Phase::Head));
+}
+
+#[tokio::test(start_paused = true)]
+async fn total_holds_also_where_there_is_always_more_to_read() {
+    let (builder, _) = in_memory(|_, mut pipe, _| async move {
+        read_request(&mut pipe, 0).await;
+        write(&mut pipe, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        for _ in 0..100 {
+            write(&mut pipe, "1\r\na\r\n").await;
+            tokio::task::yield_now().await;
+        }
+    });
+    let client = builder.limits(none().total(secs(20))).build().unwrap();
+    let mut reply = client.get("/x").send().await.unwrap();
+    for _ in 0..4 {
+        tokio::time::advance(secs(4)).await;
+        settle().await;
+        // Ready at once: no time passes in it, and no timer fires.
+        assert_eq!(reply.chunk().now_or_never().unwrap().unwrap().unwrap(), "a");
+    }
+    tokio::time::advance(secs(5)).await;
+    settle().await;
+    let error = reply.chunk().now_or_never().unwrap().unwrap().unwrap_err();
+    assert_eq!(error.limit(), Some((Limit::Total, secs(20))));
 }

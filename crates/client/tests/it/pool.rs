@@ -274,6 +274,21 @@ async fn a_caller_who_leaves_strands_nobody_and_leaves_its_dial_to_the_pool() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_served_to_one_who_leaves_goes_to_the_next() {
+    let (builder, seen) = answering(|_| OK.to_vec());
+    let client = builder.max_connections_per_origin(1).build().unwrap();
+    let holder = client.get("/x").send().await.unwrap();
+    let mut leaves = client.get("/x").send();
+    let mut stays = Box::pin(get(&client));
+    assert!(futures::poll!(&mut leaves).is_pending());
+    assert!(futures::poll!(stays.as_mut()).is_pending());
+    holder.bytes().await.unwrap();
+    drop(leaves);
+    assert_eq!(stays.await, "ok");
+    assert_eq!(seen.connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_dial_makes_room_for_the_next() {
     let dials = Arc::new(AtomicUsize::new(0));
     let counted = dials.clone();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use outbound_client::{Client, Delivery, Error, Kind, Phase};
+use outbound_client::{Client, Delivery, Error, Kind, Origin, Phase};
 use tokio::{io::AsyncReadExt, net::TcpListener, time::sleep};
 
 use crate::support::{OK, in_memory, on_socket, read_head, read_request, write};
@@ -171,28 +171,49 @@ async fn a_new_connection_that_ends_is_no_reason_to_send_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
-    // Closes each connection once it has answered, and the client is not told before it has chosen it again.
-    let gates = Arc::new(tokio::sync::Semaphore::new(0));
-    let gate = gates.clone();
-    let (builder, seen) = in_memory(move |number, mut pipe, seen| {
-        let gate = gate.clone();
-        async move {
-            let Some(request) = read_request(&mut pipe, number).await else { return };
-            seen.requests.lock().unwrap().push(request);
-            write(&mut pipe, OK).await;
-            gate.acquire().await.unwrap().forget();
+    // The server's ends of the pipes, so that they can be closed at a moment when no other task runs.
+    let (give, mut pipes) = tokio::sync::mpsc::unbounded_channel();
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .connector(move |_: &Origin| {
+            let (near, far) = tokio::io::duplex(4096);
+            give.send(far).unwrap();
+            async { Ok::<_, std::io::Error>(near) }
+        })
+        .build()
+        .unwrap();
+    let post = |body: &'static str| {
+        let request = client.post("/x").body(body).send();
+        async { request.await.unwrap().text().await.unwrap() }
+    };
+    // As many idle connections as are tried before a new one, and one more.
+    let mut idle = Vec::new();
+    let all = async {
+        for _ in 0..3 {
+            let mut pipe = pipes.recv().await.unwrap();
+            read_request(&mut pipe, 0).await.unwrap();
+            idle.push(pipe);
         }
-    });
-    let client = builder.build().unwrap();
-    for round in 0..50 {
-        let reply = client.post("/x").body(round.to_string()).send().await.unwrap();
-        assert_eq!(reply.text().await.unwrap(), "ok");
-        // The server closes now, but the connection's driver is told only after the next request has chosen it.
-        gates.add_permits(1);
-        tokio::task::yield_now().await;
-    }
-    let bodies: Vec<_> = seen.requests().iter().map(|r| String::from_utf8(r.body.clone()).unwrap()).collect();
-    assert_eq!(bodies, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+        for pipe in &mut idle {
+            write(pipe, OK).await;
+        }
+    };
+    tokio::join!(post("1"), post("2"), post("3"), all);
+    crate::support::settle().await;
+
+    // Nobody has told the client when it chooses among them.
+    drop(idle);
+    let next = async {
+        let mut pipe = pipes.recv().await.unwrap();
+        let request = read_request(&mut pipe, 0).await.unwrap();
+        write(&mut pipe, OK).await;
+        (request, pipe)
+    };
+    let (reply, (request, _pipe)) = tokio::join!(post("4"), next);
+    assert_eq!(reply, "ok");
+    assert_eq!((request.line(), request.header("host")), ("POST /x HTTP/1.1", Some("a.test")));
+    assert_eq!(request.body, b"4");
+    assert!(pipes.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,20 @@
 use std::{
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use outbound_client::{Client, Delivery, Error, Kind, Origin, Phase};
-use tokio::{io::AsyncReadExt, net::TcpListener, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpListener,
+    time::sleep,
+};
 
 use crate::support::{OK, in_memory, on_socket, read_head, read_request, write};
 
@@ -169,16 +175,56 @@ async fn a_new_connection_that_ends_is_no_reason_to_send_again() {
     assert_eq!(seen.requests().len(), 1);
 }
 
+/// A pipe that ends without waking who reads it: found dead only when it is looked at.
+struct Dying {
+    pipe: tokio::io::DuplexStream,
+    dead: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Dying {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.pipe).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Dying {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
-    // The server's ends of the pipes, so that they can be closed at a moment when no other task runs.
     let (give, mut pipes) = tokio::sync::mpsc::unbounded_channel();
+    let dead = Arc::new(AtomicBool::new(false));
+    let flag = dead.clone();
     let client = Client::builder()
         .base_url("http://a.test")
         .connector(move |_: &Origin| {
-            let (near, far) = tokio::io::duplex(4096);
+            let (pipe, far) = tokio::io::duplex(4096);
             give.send(far).unwrap();
-            async { Ok::<_, std::io::Error>(near) }
+            // Those of later are alive.
+            let dead = if flag.load(Ordering::SeqCst) { Arc::default() } else { flag.clone() };
+            async { Ok::<_, std::io::Error>(Dying { pipe, dead }) }
         })
         .build()
         .unwrap();
@@ -201,8 +247,7 @@ async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
     tokio::join!(post("1"), post("2"), post("3"), all);
     crate::support::settle().await;
 
-    // Nobody has told the client when it chooses among them.
-    drop(idle);
+    dead.store(true, Ordering::SeqCst);
     let next = async {
         let mut pipe = pipes.recv().await.unwrap();
         let request = read_request(&mut pipe, 0).await.unwrap();

@@ -39,21 +39,24 @@ const GATES: &[Gate] = &[
 ];
 
 const CASES: &[(&str, fn(u64))] = &[
-    ("nothing", |rounds| each(rounds, || ())),
-    ("bare ready", |rounds| each(rounds, || assert_eq!(poll(black_box(ready(1))), Poll::Ready(1)))),
+    ("nothing", |rounds| each(rounds, |_| ())),
+    ("bare ready", |rounds| each(rounds, |cx| assert_eq!(poll(cx, black_box(ready(1))), Poll::Ready(1)))),
     ("tokio ready", |rounds| {
-        each(rounds, || assert!(poll(tokio::time::timeout(LIMIT, black_box(ready(1)))).is_ready()));
+        each(rounds, |cx| assert!(poll(cx, tokio::time::timeout(LIMIT, black_box(ready(1)))).is_ready()));
     }),
     ("timeout ready", |rounds| {
-        each(rounds, || assert!(poll(timeout(LIMIT, black_box(ready(1)))).is_ready()))
+        each(rounds, |cx| assert!(poll(cx, timeout(LIMIT, black_box(ready(1)))).is_ready()))
     }),
-    ("bare pending once", |rounds| each(rounds, || twice(Once::default()))),
-    ("tokio pending once", |rounds| each(rounds, || twice(tokio::time::timeout(LIMIT, Once::default())))),
-    ("timeout pending once", |rounds| each(rounds, || twice(timeout(LIMIT, Once::default())))),
+    ("bare pending once", |rounds| each(rounds, |cx| twice(cx, Once::default()))),
+    ("tokio pending once", |rounds| {
+        each(rounds, |cx| twice(cx, tokio::time::timeout(LIMIT, Once::default())))
+    }),
+    ("timeout pending once", |rounds| each(rounds, |cx| twice(cx, timeout(LIMIT, Once::default())))),
     ("four limits pending once", |rounds| {
         let deadline = tokio::time::Instant::now() + 3 * LIMIT;
-        each(rounds, || {
+        each(rounds, |cx| {
             twice(
+                cx,
                 Once::default()
                     .timeout(LIMIT)
                     .deadline(deadline)
@@ -66,36 +69,35 @@ const CASES: &[(&str, fn(u64))] = &[
         let deadline = tokio::time::Instant::now() + 3 * LIMIT;
         let limits =
             StreamLimits::new().total(3 * LIMIT).deadline(deadline).first_item(2 * LIMIT).idle(LIMIT);
-        each(rounds, || {
+        each(rounds, |cx| {
             let mut limited = pin!(OnceStream(Once::default()).limits(limits));
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(futures::Stream::poll_next(limited.as_mut(), &mut cx).is_pending());
-            assert!(futures::Stream::poll_next(limited.as_mut(), &mut cx).is_ready());
+            assert!(futures::Stream::poll_next(limited.as_mut(), cx).is_pending());
+            assert!(futures::Stream::poll_next(limited.as_mut(), cx).is_ready());
         });
     }),
     ("retry success", |rounds| {
-        each(rounds, || {
-            assert_eq!(poll(AT_ONCE.call(|_| ready(black_box(Ok::<_, ()>(1))))), Poll::Ready(Ok(1)))
+        each(rounds, |cx| {
+            assert_eq!(poll(cx, AT_ONCE.call(|_| ready(black_box(Ok::<_, ()>(1))))), Poll::Ready(Ok(1)))
         });
     }),
     ("retry success, budget and report", |rounds| {
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
-        each(rounds, || {
+        each(rounds, |cx| {
             let mut call =
                 pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
-            assert_eq!(poll(call.as_mut()), Poll::Ready(Ok(1)));
+            assert_eq!(poll(cx, call.as_mut()), Poll::Ready(Ok(1)));
             assert_eq!(call.report().attempts(), 1);
         });
     }),
     ("retry two failures", |rounds| {
-        each(rounds, || {
+        each(rounds, |cx| {
             let call = AT_ONCE.call(|n| ready(if n.number() == black_box(3) { Ok(1) } else { Err(()) }));
-            assert_eq!(poll(call), Poll::Ready(Ok(1)));
+            assert_eq!(poll(cx, call), Poll::Ready(Ok(1)));
         });
     }),
     ("budget deposit", |rounds| {
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
-        each(rounds, || budget.deposit());
+        each(rounds, |_| budget.deposit());
     }),
 ];
 
@@ -166,24 +168,26 @@ fn run_case(wanted: &str, rounds: u64) {
     });
 }
 
+/// Runs the rounds under one task context, made outside of what is counted.
 #[inline(always)]
-fn each(rounds: u64, mut round: impl FnMut()) {
+fn each(rounds: u64, mut round: impl FnMut(&mut Context<'_>)) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let cx = black_box(&mut cx);
     for _ in 0..rounds {
-        round();
+        round(cx);
     }
 }
 
 #[inline(always)]
-fn poll<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+fn poll<F: Future>(cx: &mut Context<'_>, future: F) -> Poll<F::Output> {
+    pin!(future).poll(cx)
 }
 
 #[inline(always)]
-fn twice<F: Future>(future: F) {
+fn twice<F: Future>(cx: &mut Context<'_>, future: F) {
     let mut future = pin!(future);
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(future.as_mut().poll(&mut cx).is_pending());
-    assert!(future.as_mut().poll(&mut cx).is_ready());
+    assert!(future.as_mut().poll(cx).is_pending());
+    assert!(future.as_mut().poll(cx).is_ready());
 }
 
 /// Pending once, then ready.

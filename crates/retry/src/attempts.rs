@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested, run::Run};
+use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, run::Run};
 
 /// The attempts of one operation, for a loop that the caller writes; made by [`Retry::start`].
 ///
@@ -48,7 +48,6 @@ impl Attempts {
     pub(crate) fn new(retry: Retry) -> Self {
         let mut run = Run::new(None, None);
         run.anchor(&retry);
-        run.nested = retry.outermost && nested::in_attempt();
         Self { retry, run, budget: None }
     }
 
@@ -86,7 +85,7 @@ impl Attempts {
     /// future only waits, then gives `Ok`. Where there is nothing to wait for because the policy gives up, it gives the
     /// error back.
     pub fn failed_as<E>(&mut self, verdict: impl Into<Verdict>, error: E) -> Failed<'_, E> {
-        let (state, error) = match self.decide(verdict) {
+        let (state, error) = match self.judge(verdict.into()) {
             Err(_) => (State::Ready, Some(error)),
             Ok(Duration::ZERO) if self.run.should_yield() => (State::Yield, None),
             Ok(Duration::ZERO) => (State::Ready, None),
@@ -99,8 +98,13 @@ impl Attempts {
     ///
     /// A retry paid for out of the budget stays paid, whether or not it is made; see [`Budget::refund`].
     pub fn decide(&mut self, verdict: impl Into<Verdict>) -> Result<Duration, StopReason> {
+        let decision = self.judge(verdict.into());
         self.run.begun();
-        self.run.failed(&self.retry, self.budget.as_ref(), verdict.into(), |_, wait| Some(wait))
+        decision
+    }
+
+    fn judge(&mut self, verdict: Verdict) -> Result<Duration, StopReason> {
+        self.run.failed(&self.retry, self.budget.as_ref(), verdict, Some)
     }
 
     /// Something has been delivered, such as the first item of a stream: no failure is retried from now on.

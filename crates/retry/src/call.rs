@@ -9,12 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::{
-    Attempt, Budget, Report, Retry, StopReason, Verdict,
-    nested::{self, Mark},
-    policy::Policy,
-    run::Run,
-};
+use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::Mark, policy::Policy, run::Run};
 
 pin_project! {
     /// An operation with its retries; made by [`Retry::call`] and [`Retrying::call`](crate::Retrying::call).
@@ -103,79 +98,66 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            match this.state.as_mut().project() {
-                StateProj::Ready => {
-                    begin(this.run, this.retry, *this.budget);
-                    let attempt = (this.operation)(this.run.attempt(this.retry));
-                    this.state.set(State::Attempt { attempt });
+            if let StateProj::Sleep { sleep } = this.state.as_mut().project() {
+                ready!(sleep.poll(cx));
+                this.state.set(State::Ready);
+            }
+            if let StateProj::Ready = this.state.as_mut().project() {
+                this.run.begin(*this.budget);
+                let attempt = (this.operation)(this.run.attempt(this.retry));
+                this.state.set(State::Attempt { attempt });
+            }
+            let StateProj::Attempt { attempt } = this.state.as_mut().project() else {
+                panic!("`Call` polled after it had finished");
+            };
+            let polled = {
+                let _mark = Mark::attempt();
+                attempt.poll(cx)
+            };
+            let Poll::Ready(result) = polled else {
+                this.run.anchor(this.retry);
+                return Poll::Pending;
+            };
+            let verdict = this.policy.verdict(&result);
+            if result.is_ok() && verdict == Verdict::Stop {
+                this.state.set(State::Done);
+                return Poll::Ready(result);
+            }
+            match failed(this.run, this.retry, *this.budget, this.policy, verdict) {
+                Err(_) => {
+                    this.state.set(State::Done);
+                    return Poll::Ready(result);
                 }
-                StateProj::Attempt { attempt } => {
-                    let polled = {
-                        let _mark = Mark::attempt();
-                        attempt.poll(cx)
-                    };
-                    let Poll::Ready(result) = polled else {
-                        this.run.anchor(this.retry);
+                Ok(Duration::ZERO) => {
+                    this.state.set(State::Ready);
+                    if this.run.should_yield() {
+                        cx.waker().wake_by_ref();
                         return Poll::Pending;
-                    };
-                    match next(this.run, this.retry, *this.budget, this.policy, &result) {
-                        None | Some(Err(_)) => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(result);
-                        }
-                        Some(Ok(Duration::ZERO)) => {
-                            this.state.set(State::Ready);
-                            if this.run.should_yield() {
-                                cx.waker().wake_by_ref();
-                                return Poll::Pending;
-                            }
-                        }
-                        Some(Ok(wait)) => this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) }),
                     }
                 }
-                StateProj::Sleep { sleep } => {
-                    ready!(sleep.poll(cx));
-                    this.state.set(State::Ready);
-                }
-                StateProj::Done => panic!("`Call` polled after it had finished"),
+                Ok(wait) => this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) }),
             }
         }
     }
 }
 
-/// An attempt begins.
-#[inline]
-pub(crate) fn begin(run: &mut Run, retry: &Retry, budget: Option<&Budget>) {
-    run.begun();
-    if run.is_first() {
-        run.nested = retry.outermost && nested::in_attempt();
-        if let Some(budget) = budget {
-            budget.deposit();
-        }
-    }
-}
-
-/// What comes after this result: nothing (`None`), another attempt, or giving up.
-#[inline]
-pub(crate) fn next<T, E, P: Policy<T, E>>(
+/// An attempt did not do: how long to wait for the next one, or why there is none.
+#[inline(always)]
+pub(crate) fn failed<T, E, P: Policy<T, E>>(
     run: &mut Run,
     retry: &Retry,
     budget: Option<&Budget>,
     policy: &mut P,
-    result: &Result<T, E>,
-) -> Option<Result<Duration, StopReason>> {
-    let verdict = policy.verdict(result);
-    if result.is_ok() && verdict == Verdict::Stop {
-        return None;
-    }
+    verdict: Verdict,
+) -> Result<Duration, StopReason> {
     let attempt = run.attempt(retry);
-    let decision = run.failed(retry, budget, verdict, |attempt, wait| {
-        if policy.stop(attempt) { None } else { Some(policy.wait(attempt, wait)) }
+    let decision = run.failed(retry, budget, verdict, |wait| {
+        if policy.stop(&attempt) { None } else { Some(policy.wait(&attempt, wait)) }
     });
     if let Ok(wait) = decision {
         policy.before_sleep(&attempt, wait);
     }
-    Some(decision)
+    decision
 }
 
 impl<P: fmt::Debug, F, Fut> fmt::Debug for Call<'_, P, F, Fut> {

@@ -2,7 +2,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict};
+use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::in_attempt};
 
 /// How far one run of attempts has come. Deciding is here and waits for nothing.
 #[derive(Clone, Debug)]
@@ -19,7 +19,6 @@ pub(crate) struct Run {
     free: u32,
     anchored: bool,
     pub(crate) committed: bool,
-    pub(crate) nested: bool,
     // A retry taken out of the budget for which the attempt has not begun.
     owes: bool,
     stopped: Option<StopReason>,
@@ -36,7 +35,6 @@ impl Run {
             free: 0,
             anchored: false,
             committed: false,
-            nested: false,
             owes: false,
             stopped: None,
         }
@@ -67,11 +65,6 @@ impl Run {
         }
     }
 
-    #[inline]
-    pub(crate) const fn is_first(&self) -> bool {
-        self.charged == 0 && self.free == 0
-    }
-
     /// The attempt that is about to begin or under way.
     #[inline]
     pub(crate) fn attempt(&self, retry: &Retry) -> Attempt {
@@ -84,17 +77,20 @@ impl Run {
     }
 
     /// Records a failure and decides: how long to wait and try again, or why not. `hooks` may change the wait, or stop.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn failed(
         &mut self,
         retry: &Retry,
         budget: Option<&Budget>,
         verdict: Verdict,
-        hooks: impl FnOnce(&Attempt, Duration) -> Option<Duration>,
+        hooks: impl FnOnce(Duration) -> Option<Duration>,
     ) -> Result<Duration, StopReason> {
-        let attempt = self.attempt(retry);
-        let decision = self.decide(retry, budget, verdict, |wait| hooks(&attempt, wait));
+        let decision = self
+            .allowed(retry, verdict)
+            .and_then(|wait| hooks(wait).ok_or(StopReason::Condition))
+            .and_then(|wait| self.affordable(retry, budget, verdict, wait));
         match decision {
+            Ok(Duration::ZERO) => self.previous = 0,
             Ok(wait) => {
                 self.previous = nanos(wait);
                 self.slept = self.slept.saturating_add(self.previous);
@@ -104,16 +100,10 @@ impl Run {
         decision
     }
 
-    #[inline]
-    fn decide(
-        &mut self,
-        retry: &Retry,
-        budget: Option<&Budget>,
-        verdict: Verdict,
-        hooks: impl FnOnce(Duration) -> Option<Duration>,
-    ) -> Result<Duration, StopReason> {
-        let free = matches!(verdict, Verdict::RetryFree(_));
-        let count = if free { &mut self.free } else { &mut self.charged };
+    /// What the verdict and the number of attempts say.
+    #[inline(always)]
+    fn allowed(&mut self, retry: &Retry, verdict: Verdict) -> Result<Duration, StopReason> {
+        let count = if matches!(verdict, Verdict::RetryFree(_)) { &mut self.free } else { &mut self.charged };
         *count = count.saturating_add(1);
 
         if verdict == Verdict::Stop {
@@ -125,36 +115,48 @@ impl Run {
         if !retry.enabled {
             return Err(StopReason::Disabled);
         }
-        if self.nested {
+        // An attempt of this layer is not being polled now, so any mark is an outer layer's.
+        if retry.outermost && in_attempt() {
             return Err(StopReason::Nested);
         }
-        if !free && self.charged >= retry.attempts && retry.attempts != u32::MAX {
-            return Err(StopReason::Attempts);
+        match verdict {
+            Verdict::RetryFree(wait) if wait > retry.give_up_beyond => Err(StopReason::HintTooLong),
+            Verdict::RetryFree(wait) => Ok(wait),
+            _ if self.charged >= retry.attempts && retry.attempts != u32::MAX => Err(StopReason::Attempts),
+            Verdict::RetryAfter(hint) if hint > retry.give_up_beyond => Err(StopReason::HintTooLong),
+            Verdict::RetryAfter(hint) => Ok(retry.hint.apply(hint, self.policy_wait(retry))),
+            Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(retry)),
         }
-        let wait = match verdict {
-            Verdict::RetryAfter(hint) | Verdict::RetryFree(hint) if hint > retry.give_up_beyond => {
-                return Err(StopReason::HintTooLong);
-            }
-            Verdict::RetryFree(wait) => wait,
-            Verdict::RetryAfter(hint) => retry.hint.apply(hint, self.policy_wait(retry)),
-            Verdict::Retry | Verdict::Stop => self.policy_wait(retry),
-        };
-        let wait = hooks(wait).ok_or(StopReason::Condition)?;
-        self.anchor(retry);
-        if let Some(until) = self.until {
-            // At its very end there would be no time for the attempt.
-            if Instant::now().checked_add(wait).is_none_or(|wake| wake >= until) {
-                return Err(StopReason::Deadline);
-            }
+    }
+
+    /// What time and the budget say.
+    #[inline(always)]
+    fn affordable(
+        &mut self,
+        retry: &Retry,
+        budget: Option<&Budget>,
+        verdict: Verdict,
+        wait: Duration,
+    ) -> Result<Duration, StopReason> {
+        if (self.until.is_some() || retry.within.is_some()) && !self.in_time(retry, wait) {
+            return Err(StopReason::Deadline);
         }
         // The last to be asked, so that a retry that is not made for another reason costs nothing.
-        if let (false, Some(budget)) = (free, budget) {
+        if let (false, Some(budget)) = (matches!(verdict, Verdict::RetryFree(_)), budget) {
             if !budget.try_withdraw() {
                 return Err(StopReason::Budget);
             }
             self.owes = true;
         }
         Ok(wait)
+    }
+
+    /// Whether the wait ends before everything must be done. At its very end there would be no time for the attempt.
+    #[inline(never)]
+    fn in_time(&mut self, retry: &Retry, wait: Duration) -> bool {
+        self.anchor(retry);
+        let wake = Instant::now().checked_add(wait);
+        self.until.is_none_or(|until| wake.is_some_and(|wake| wake < until))
     }
 
     #[inline]
@@ -165,7 +167,17 @@ impl Run {
         })
     }
 
-    /// The retry that was paid for begins.
+    /// An attempt begins: the first pays into the budget, a retry has been paid for.
+    #[inline]
+    pub(crate) fn begin(&mut self, budget: Option<&Budget>) {
+        let Some(budget) = budget else { return };
+        if self.charged == 0 && self.free == 0 {
+            budget.deposit();
+        }
+        self.begun();
+    }
+
+    /// The retry that was paid for is being made.
     #[inline]
     pub(crate) fn begun(&mut self) {
         self.owes = false;

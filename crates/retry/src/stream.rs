@@ -10,13 +10,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::{
-    Attempt, Budget, Report, Retry,
-    call::{begin, next},
-    nested::Mark,
-    policy::Policy,
-    run::Run,
-};
+use crate::{Attempt, Budget, Report, Retry, call::failed, nested::Mark, policy::Policy, run::Run};
 
 pin_project! {
     /// A stream that is opened again while it fails before its first item; made by
@@ -92,54 +86,49 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         loop {
-            match this.state.as_mut().project() {
-                StateProj::Ready => {
-                    begin(this.run, this.retry, *this.budget);
-                    let stream = (this.open)(this.run.attempt(this.retry));
-                    this.state.set(State::Open { stream });
+            if let StateProj::Sleep { sleep } = this.state.as_mut().project() {
+                ready!(sleep.poll(cx));
+                this.state.set(State::Ready);
+            }
+            if let StateProj::Ready = this.state.as_mut().project() {
+                this.run.begin(*this.budget);
+                let stream = (this.open)(this.run.attempt(this.retry));
+                this.state.set(State::Open { stream });
+            }
+            let StateProj::Open { stream } = this.state.as_mut().project() else { return Poll::Ready(None) };
+            let polled = {
+                let _mark = Mark::attempt();
+                stream.poll_next(cx)
+            };
+            let Poll::Ready(item) = polled else {
+                this.run.anchor(this.retry);
+                return Poll::Pending;
+            };
+            let failure = match item {
+                None => {
+                    this.state.set(State::Done);
+                    return Poll::Ready(None);
                 }
-                StateProj::Open { stream } => {
-                    let polled = {
-                        let _mark = Mark::attempt();
-                        stream.poll_next(cx)
-                    };
-                    let Poll::Ready(item) = polled else {
-                        this.run.anchor(this.retry);
+                Some(item) if item.is_ok() || this.run.committed => {
+                    this.run.committed = true;
+                    return Poll::Ready(Some(item));
+                }
+                Some(failure) => failure,
+            };
+            let verdict = this.policy.verdict(&failure);
+            match failed(this.run, this.retry, *this.budget, this.policy, verdict) {
+                Err(_) => {
+                    this.state.set(State::Done);
+                    return Poll::Ready(Some(failure));
+                }
+                Ok(Duration::ZERO) => {
+                    this.state.set(State::Ready);
+                    if this.run.should_yield() {
+                        cx.waker().wake_by_ref();
                         return Poll::Pending;
-                    };
-                    match item {
-                        None => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(None);
-                        }
-                        Some(item) if this.run.committed => return Poll::Ready(Some(item)),
-                        Some(Ok(item)) => {
-                            this.run.committed = true;
-                            return Poll::Ready(Some(Ok(item)));
-                        }
-                        Some(error) => match next(this.run, this.retry, *this.budget, this.policy, &error) {
-                            None | Some(Err(_)) => {
-                                this.state.set(State::Done);
-                                return Poll::Ready(Some(error));
-                            }
-                            Some(Ok(Duration::ZERO)) => {
-                                this.state.set(State::Ready);
-                                if this.run.should_yield() {
-                                    cx.waker().wake_by_ref();
-                                    return Poll::Pending;
-                                }
-                            }
-                            Some(Ok(wait)) => {
-                                this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) });
-                            }
-                        },
                     }
                 }
-                StateProj::Sleep { sleep } => {
-                    ready!(sleep.poll(cx));
-                    this.state.set(State::Ready);
-                }
-                StateProj::Done => return Poll::Ready(None),
+                Ok(wait) => this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) }),
             }
         }
     }

@@ -145,6 +145,11 @@ impl Wait {
         if let Self { shape: Shape::None, min: Duration::ZERO, jitter: Jitter::None, .. } = self {
             return Duration::ZERO;
         }
+        self.before_some(retry, previous, seed)
+    }
+
+    #[inline(never)]
+    fn before_some(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
         let draws = self.jitter != Jitter::None || matches!(self.shape, Shape::Random(..));
         self.drawn(retry, previous, if draws { seed() } else { 0 })
     }

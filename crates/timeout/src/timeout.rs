@@ -40,34 +40,41 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: F,
-        // Where the limit in force came from, for the error.
-        duration: Option<Duration>,
-        deadline: Deadline,
+        limits: Limits,
         // Unset until the first `Pending`; then at the end of whichever limit comes first.
         #[pin]
         timer: Timer,
-        anchored: bool,
-        elapsed: bool,
     }
+}
+
+/// The part of [`Timeout`] that does not depend on the future, compiled once.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    duration: Option<Duration>,
+    deadline: Deadline,
+    // The first `Pending` has been: the timer is set, where there is anything to set it to.
+    started: bool,
+    elapsed: bool,
 }
 
 impl<F> Timeout<F> {
     #[inline]
-    fn new(future: F, duration: Option<Duration>, deadline: Deadline) -> Self {
-        Self { future, duration, deadline, timer: Timer::new(), anchored: false, elapsed: false }
+    const fn new(future: F, duration: Option<Duration>, deadline: Deadline) -> Self {
+        let limits = Limits { duration, deadline, started: false, elapsed: false };
+        Self { future, limits, timer: Timer::new() }
     }
 
     /// Adds a limit of so long from the first `Pending`; the shorter of two such limits counts. No further timer.
     #[inline]
     pub fn timeout(mut self, duration: Duration) -> Self {
-        self.duration = Some(self.duration.map_or(duration, |other| other.min(duration)));
+        self.limits.duration = Some(self.limits.duration.map_or(duration, |other| other.min(duration)));
         self
     }
 
     /// Adds a deadline; the earlier of two counts. No further timer.
     #[inline]
     pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
-        self.deadline = self.deadline.min(deadline);
+        self.limits.deadline = self.limits.deadline.min(deadline);
         self
     }
 
@@ -77,11 +84,9 @@ impl<F> Timeout<F> {
     /// It may be called while the future runs, and also after it has elapsed, to wait on.
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
-        *this.duration = None;
-        *this.deadline = deadline.into();
-        *this.anchored = true;
-        *this.elapsed = false;
-        match this.deadline.instant() {
+        let deadline = deadline.into();
+        *this.limits = Limits { duration: None, deadline, started: true, elapsed: false };
+        match deadline.instant() {
             Some(at) => this.timer.as_mut().set(at),
             None => this.timer.as_mut().clear(),
         }
@@ -89,12 +94,12 @@ impl<F> Timeout<F> {
 
     /// Whether the latest poll ended in [`Elapsed`].
     pub const fn is_elapsed(&self) -> bool {
-        self.elapsed
+        self.limits.elapsed
     }
 
     /// When the limit in force ends. [`Deadline::NEVER`] while only a duration is set and it has not started.
     pub fn expires(&self) -> Deadline {
-        if self.anchored { self.timer.deadline().into() } else { self.deadline }
+        if self.limits.started { self.timer.deadline().into() } else { self.limits.deadline }
     }
 
     /// The limited future.
@@ -125,38 +130,40 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
-            *this.elapsed = false;
+            this.limits.elapsed = false;
             return Poll::Ready(Ok(output));
         }
-        let limits = Limits { duration: *this.duration, deadline: *this.deadline };
-        let poll = limits.poll(this.timer, this.anchored, cx);
-        *this.elapsed = poll.is_ready();
-        poll.map(Err)
+        this.limits.poll(this.timer, cx).map(Err)
     }
-}
-
-/// The part of [`Timeout`] that does not depend on the future, compiled once.
-struct Limits {
-    duration: Option<Duration>,
-    deadline: Deadline,
 }
 
 impl Limits {
-    fn poll(&self, mut timer: Pin<&mut Timer>, anchored: &mut bool, cx: &mut Context<'_>) -> Poll<Elapsed> {
-        let poll = if *anchored {
+    fn poll(&mut self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        let poll = if self.started {
             timer.as_mut().poll_elapsed(cx)
         } else {
-            *anchored = true;
+            self.started = true;
             let now = Instant::now();
-            let end = self.deadline.min(self.duration.and_then(|duration| now.checked_add(duration)));
-            let Some(end) = end.instant() else { return Poll::Pending };
+            let Some(end) = self.end(now) else { return Poll::Pending };
             timer.as_mut().set(end);
             timer.as_mut().poll_elapsed_at(cx, now)
         };
-        poll.map(|()| self.elapsed(timer.deadline()))
+        self.elapsed = poll.is_ready();
+        poll.map(|()| self.error(timer.deadline()))
     }
 
-    fn elapsed(&self, end: Option<Instant>) -> Elapsed {
+    /// When the limit in force ends, if its time starts now.
+    #[inline]
+    fn end(&self, now: Instant) -> Option<Instant> {
+        let duration = self.duration.and_then(|duration| now.checked_add(duration));
+        match (duration, self.deadline.instant()) {
+            (Some(duration), Some(deadline)) => Some(duration.min(deadline)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    #[cold]
+    fn error(&self, end: Option<Instant>) -> Elapsed {
         match self.duration {
             // Equal ends are the deadline's: it was there first.
             Some(duration) if end != self.deadline.instant() => Elapsed::new(Limit::Duration, Some(duration)),

@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::{
-    task::coop::unconstrained,
+    task::coop::{has_budget_remaining, unconstrained},
     time::{Instant, Sleep},
 };
 
@@ -61,10 +61,11 @@ impl Timer {
     /// When it has to wait outside a tokio runtime, or in one whose time driver is not enabled or has shut down.
     #[inline]
     pub fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.deadline.is_none() {
-            return Poll::Pending;
+        match (self.deadline, &self.sleep) {
+            (None, _) => Poll::Pending,
+            (Some(deadline), Some(_)) => self.poll_registered(cx, deadline, None),
+            (Some(deadline), None) => self.register(cx, deadline, Instant::now()),
         }
-        self.poll_deadline(cx, None)
     }
 
     /// [`poll_elapsed`](Self::poll_elapsed) for a caller that has just read the clock, which saves reading it again.
@@ -75,29 +76,34 @@ impl Timer {
     /// As `poll_elapsed` does.
     #[inline]
     pub fn poll_elapsed_at(self: Pin<&mut Self>, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        match self.deadline {
-            None => Poll::Pending,
-            Some(deadline) if now >= deadline => Poll::Ready(()),
-            Some(_) => self.poll_deadline(cx, Some(now)),
+        match (self.deadline, &self.sleep) {
+            (None, _) => Poll::Pending,
+            (Some(deadline), Some(_)) => self.poll_registered(cx, deadline, Some(now)),
+            (Some(deadline), None) => self.register(cx, deadline, now),
         }
     }
 
-    fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>, now: Option<Instant>) -> Poll<()> {
-        let mut this = self.project();
-        let Some(deadline) = *this.deadline else { return Poll::Pending };
-
-        if this.sleep.is_none() {
-            // Asked before registering, so that a deadline in the past costs no registration.
-            let now = now.unwrap_or_else(Instant::now);
-            if now >= deadline {
-                return Poll::Ready(());
-            }
-            this.sleep.set(Some(tokio::time::sleep_until(wake_up(deadline, now))));
-            let Some(sleep) = this.sleep.as_pin_mut() else { unreachable!("set above") };
-            return poll_sleep(sleep, cx);
+    #[inline]
+    fn register(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {
+        // Asked before registering, so that a deadline in the past costs no registration.
+        if now >= deadline {
+            return Poll::Ready(());
         }
+        let mut this = self.project();
+        this.sleep.set(Some(tokio::time::sleep_until(wake_up(deadline, now))));
+        let Some(sleep) = this.sleep.as_pin_mut() else { unreachable!("set above") };
+        poll_sleep(sleep, cx)
+    }
 
-        let Some(mut sleep) = this.sleep.as_pin_mut() else { unreachable!("checked above") };
+    fn poll_registered(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        deadline: Instant,
+        now: Option<Instant>,
+    ) -> Poll<()> {
+        let Some(mut sleep) = self.project().sleep.as_pin_mut() else {
+            unreachable!("checked by the callers")
+        };
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
         }
@@ -120,14 +126,17 @@ impl Timer {
     }
 }
 
-/// Polls outside the task's cooperative budget, which the guarded future may have spent: a limit must not be starved by
-/// what it limits, and a `Sleep` that is refused its share wakes the task at once, which would spin until the deadline.
+/// Polls outside the task's cooperative budget where that is spent, perhaps by the guarded future: a limit must not be
+/// starved by what it limits, and a `Sleep` that is refused its share wakes the task at once, which would spin until the
+/// deadline.
+#[inline]
 fn poll_sleep(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
-    pin!(unconstrained(sleep)).poll(cx)
+    if has_budget_remaining() { sleep.poll(cx) } else { pin!(unconstrained(sleep)).poll(cx) }
 }
 
 /// When to wake for `deadline`: then, or in 30 years if that is sooner, because tokio's own arithmetic panics at the
 /// far end of `Instant`.
+#[inline]
 fn wake_up(deadline: Instant, now: Instant) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
     now.checked_add(FAR).map_or(deadline, |far| deadline.min(far))

@@ -92,3 +92,12 @@ fn dropped_on_another_thread_and_after_its_runtime() {
     drop(runtime);
     drop(call);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_decided_on_without_waiting_stays_paid() {
+    let budget = Budget::percent(0).reserve(2);
+    let mut attempts = SLOW.start().budget(budget.clone());
+    assert_eq!(attempts.decide(true), Ok(ms(1_000)));
+    assert_eq!(attempts.failed_as(false, ()).await, Err(()));
+    assert_eq!(budget.available(), 1);
+}

@@ -14,9 +14,10 @@ pub(crate) struct Run {
     // In nanoseconds, as `previous` is: half the size of a `Duration`, and long enough for 584 years.
     slept: u64,
     previous: u64,
-    // Failed attempts.
+    // Attempts that failed, and those among them that were charged. Both stop short of `u32::MAX`: the number of the
+    // next attempt stays in range, and as many attempts as that are never used up.
+    failed: u32,
     charged: u32,
-    free: u32,
     anchored: bool,
     pub(crate) committed: bool,
     // A retry taken out of the budget for which the attempt has not begun.
@@ -31,8 +32,8 @@ impl Run {
             seed,
             slept: 0,
             previous: 0,
+            failed: 0,
             charged: 0,
-            free: 0,
             anchored: false,
             committed: false,
             owes: false,
@@ -69,7 +70,7 @@ impl Run {
     #[inline]
     pub(crate) fn attempt(&self, retry: &Retry) -> Attempt {
         Attempt {
-            number: self.charged.saturating_add(self.free).saturating_add(1),
+            number: self.failed + 1,
             until: self.until,
             within: if self.anchored { None } else { retry.within },
             timeout: retry.attempt_timeout,
@@ -103,8 +104,10 @@ impl Run {
     /// What the verdict and the number of attempts say.
     #[inline(always)]
     fn allowed(&mut self, retry: &Retry, verdict: Verdict) -> Result<Duration, StopReason> {
-        let count = if matches!(verdict, Verdict::RetryFree(_)) { &mut self.free } else { &mut self.charged };
-        *count = count.saturating_add(1);
+        self.failed += u32::from(self.failed < u32::MAX - 1);
+        if !matches!(verdict, Verdict::RetryFree(_)) {
+            self.charged += u32::from(self.charged < u32::MAX - 1);
+        }
 
         if verdict == Verdict::Stop {
             return Err(StopReason::NotRetryable);
@@ -122,7 +125,7 @@ impl Run {
         match verdict {
             Verdict::RetryFree(wait) if wait > retry.give_up_beyond => Err(StopReason::HintTooLong),
             Verdict::RetryFree(wait) => Ok(wait),
-            _ if self.charged >= retry.attempts && retry.attempts != u32::MAX => Err(StopReason::Attempts),
+            _ if self.charged >= retry.attempts => Err(StopReason::Attempts),
             Verdict::RetryAfter(hint) if hint > retry.give_up_beyond => Err(StopReason::HintTooLong),
             Verdict::RetryAfter(hint) => Ok(retry.hint.apply(hint, self.policy_wait(retry))),
             Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(retry)),
@@ -171,7 +174,7 @@ impl Run {
     #[inline]
     pub(crate) fn begin(&mut self, budget: Option<&Budget>) {
         let Some(budget) = budget else { return };
-        if self.charged == 0 && self.free == 0 {
+        if self.failed == 0 {
             budget.deposit();
         }
         self.begun();
@@ -196,15 +199,13 @@ impl Run {
     /// once, would otherwise hold its thread for as long as that goes on.
     #[inline]
     pub(crate) const fn should_yield(&self) -> bool {
-        self.charged.wrapping_add(self.free).is_multiple_of(32)
+        self.failed.is_multiple_of(32)
     }
 
     pub(crate) fn report(&self) -> Report {
-        let failed = self.charged.saturating_add(self.free);
-        let under_way = u32::from(self.stopped.is_none());
         Report {
-            attempts: failed.saturating_add(under_way),
-            free: self.free,
+            attempts: self.failed + u32::from(self.stopped.is_none()),
+            free: self.failed.saturating_sub(self.charged),
             slept: Duration::from_nanos(self.slept),
             stopped: self.stopped,
         }

@@ -56,7 +56,8 @@ impl Wait {
         Self { shape, jitter: Jitter::None, min: Duration::ZERO, max: Duration::MAX }
     }
 
-    /// No wait: the next attempt follows at once. Of many in a row, one in 32 lets other tasks run first.
+    /// No wait: the next attempt follows at once, whatever else is set here. Of many in a row, one in 32 lets other
+    /// tasks run first.
     pub const fn none() -> Self {
         Self::new(Shape::None)
     }
@@ -142,7 +143,7 @@ impl Wait {
     /// where something is drawn.
     #[inline]
     pub(crate) fn before(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
-        if let Self { shape: Shape::None, min: Duration::ZERO, jitter: Jitter::None, .. } = self {
+        if let Shape::None = self.shape {
             return Duration::ZERO;
         }
         self.before_some(retry, previous, seed)

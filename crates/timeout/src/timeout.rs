@@ -148,17 +148,20 @@ impl Limits {
             timer.as_mut().set(end);
             timer.as_mut().poll_elapsed_at(cx, now)
         };
-        self.elapsed = poll.is_ready();
-        poll.map(|()| self.error(timer.deadline()))
+        if poll.is_pending() {
+            return Poll::Pending;
+        }
+        self.elapsed = true;
+        Poll::Ready(self.error(timer.deadline()))
     }
 
     /// When the limit in force ends, if its time starts now.
     #[inline]
     fn end(&self, now: Instant) -> Option<Instant> {
         let duration = self.duration.and_then(|duration| now.checked_add(duration));
-        match (duration, self.deadline.instant()) {
-            (Some(duration), Some(deadline)) => Some(duration.min(deadline)),
-            (one, other) => one.or(other),
+        match self.deadline.instant() {
+            None => duration,
+            Some(deadline) => Some(duration.map_or(deadline, |duration| duration.min(deadline))),
         }
     }
 

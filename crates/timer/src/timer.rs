@@ -74,7 +74,7 @@ impl Timer {
     /// # Panics
     ///
     /// As `poll_elapsed` does.
-    #[inline]
+    #[inline(always)]
     pub fn poll_elapsed_at(self: Pin<&mut Self>, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         match (self.deadline, &self.sleep) {
             (None, _) => Poll::Pending,
@@ -83,7 +83,7 @@ impl Timer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn register(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {
         // Asked before registering, so that a deadline in the past costs no registration.
         if now >= deadline {
@@ -134,10 +134,13 @@ fn poll_sleep(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     if has_budget_remaining() { sleep.poll(cx) } else { pin!(unconstrained(sleep)).poll(cx) }
 }
 
-/// When to wake for `deadline`: then, or in 30 years if that is sooner, because tokio's own arithmetic panics at the
-/// far end of `Instant`.
+/// When to wake for `deadline`: then, or where that is at the far end of `Instant`, at which tokio's own arithmetic
+/// panics, in 30 years.
 #[inline]
 fn wake_up(deadline: Instant, now: Instant) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
-    now.checked_add(FAR).map_or(deadline, |far| deadline.min(far))
+    match deadline.checked_add(FAR) {
+        Some(_) => deadline,
+        None => now + FAR,
+    }
 }

@@ -19,6 +19,7 @@ fn jittered(wait: &Wait, retry: u32, seed: u64) -> Duration {
 fn shapes() {
     let first = |wait: Wait| [1, 2, 3, 4, 5].map(|retry| plain(&wait, retry).as_secs());
     assert_eq!(first(Wait::none()), [0; 5]);
+    assert_eq!(first(Wait::none().min(S).additive_jitter(S)), [0; 5]);
     assert_eq!(first(Wait::fixed(3 * S)), [3; 5]);
     assert_eq!(first(Wait::incrementing(S, 2 * S)), [1, 3, 5, 7, 9]);
     assert_eq!(first(Wait::exponential(S)), [1, 2, 4, 8, 16]);

@@ -23,7 +23,7 @@ use crate::{Deadline, Elapsed, Limit};
 ///
 /// The time a consumer takes between two polls is not the stream's silence: only waiting counts for `first_item` and
 /// `idle`. It does count for `total` and `deadline`, which end even a stream that always has an item ready; for that
-/// each poll reads the clock once when one of the two is set.
+/// the clock is read once for each item when one of the two is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "limits do nothing until they are put on a stream"]
 pub struct StreamLimits {
@@ -211,7 +211,7 @@ impl Clock {
     /// Ends the stream where its whole time is over. Gives the reading of the clock, where there was one.
     #[inline]
     fn check_whole(&mut self, limits: &StreamLimits) -> Result<Option<Instant>, Elapsed> {
-        if limits.total.is_none() && limits.deadline == Deadline::NEVER {
+        if self.waiting || (limits.total.is_none() && limits.deadline == Deadline::NEVER) {
             return Ok(None);
         }
         let now = Instant::now();
@@ -222,7 +222,7 @@ impl Clock {
                 self.whole_ends = Some(ends);
                 Ok(Some(now))
             }
-            Some(ends) if !self.waiting && ends <= Deadline::at(now) => Err(self.elapsed(limits, ends)),
+            Some(ends) if ends <= Deadline::at(now) => Err(self.elapsed(limits, ends)),
             Some(_) => Ok(Some(now)),
         }
     }

@@ -52,15 +52,13 @@ pin_project! {
 struct Limits {
     duration: Option<Duration>,
     deadline: Deadline,
-    // The first `Pending` has been: the timer is set, where there is anything to set it to.
-    started: bool,
     elapsed: bool,
 }
 
 impl<F> Timeout<F> {
     #[inline]
     const fn new(future: F, duration: Option<Duration>, deadline: Deadline) -> Self {
-        let limits = Limits { duration, deadline, started: false, elapsed: false };
+        let limits = Limits { duration, deadline, elapsed: false };
         Self { future, limits, timer: Timer::new() }
     }
 
@@ -85,21 +83,21 @@ impl<F> Timeout<F> {
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
         let deadline = deadline.into();
-        *this.limits = Limits { duration: None, deadline, started: true, elapsed: false };
+        *this.limits = Limits { duration: None, deadline, elapsed: false };
         match deadline.instant() {
             Some(at) => this.timer.as_mut().set(at),
             None => this.timer.as_mut().clear(),
         }
     }
 
-    /// Whether the latest poll ended in [`Elapsed`].
+    /// Whether it has given [`Elapsed`], since it was made or last [`reset`](Self::reset).
     pub const fn is_elapsed(&self) -> bool {
         self.limits.elapsed
     }
 
     /// When the limit in force ends. [`Deadline::NEVER`] while only a duration is set and it has not started.
     pub fn expires(&self) -> Deadline {
-        if self.limits.started { self.timer.deadline().into() } else { self.limits.deadline }
+        self.timer.deadline().map_or(self.limits.deadline, Deadline::at)
     }
 
     /// The limited future.
@@ -128,31 +126,28 @@ impl<F: Future> Future for Timeout<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
-            this.limits.elapsed = false;
             return Poll::Ready(Ok(output));
         }
-        this.limits.poll(this.timer, cx).map(Err)
+        if this.limits.poll(this.timer.as_mut(), cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.limits.elapsed = true;
+        Poll::Ready(Err(this.limits.error(this.timer.deadline())))
     }
 }
 
 impl Limits {
-    fn poll(&mut self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Elapsed> {
-        let poll = if self.started {
-            timer.as_mut().poll_elapsed(cx)
-        } else {
-            self.started = true;
-            let now = Instant::now();
-            let Some(end) = self.end(now) else { return Poll::Pending };
-            timer.as_mut().set(end);
-            timer.as_mut().poll_elapsed_at(cx, now)
-        };
-        if poll.is_pending() {
-            return Poll::Pending;
+    fn poll(&self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
+        if timer.deadline().is_some() {
+            return timer.poll_elapsed(cx);
         }
-        self.elapsed = true;
-        Poll::Ready(self.error(timer.deadline()))
+        // The first `Pending`, or there is nothing to wait for.
+        let now = Instant::now();
+        let Some(end) = self.end(now) else { return Poll::Pending };
+        timer.as_mut().set(end);
+        timer.poll_elapsed_at(cx, now)
     }
 
     /// When the limit in force ends, if its time starts now.

@@ -92,7 +92,8 @@ impl Timer {
         let mut this = self.project();
         this.sleep.set(Some(tokio::time::sleep_until(wake_up(deadline, now))));
         let Some(sleep) = this.sleep.as_pin_mut() else { unreachable!("set above") };
-        poll_sleep(sleep, cx)
+        // Within the cooperative budget: where that is spent, this wakes the task once more, for the poll below.
+        sleep.poll(cx)
     }
 
     fn poll_registered(
@@ -131,7 +132,12 @@ impl Timer {
 /// deadline.
 #[inline]
 fn poll_sleep(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
-    if has_budget_remaining() { sleep.poll(cx) } else { pin!(unconstrained(sleep)).poll(cx) }
+    if has_budget_remaining() { sleep.poll(cx) } else { poll_unconstrained(sleep, cx) }
+}
+
+#[cold]
+fn poll_unconstrained(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    pin!(unconstrained(sleep)).poll(cx)
 }
 
 /// When to wake for `deadline`: then, or where that is at the far end of `Instant`, at which tokio's own arithmetic

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{ConstantBuilder, Retryable};
 use outbound_retry::{Budget, Retry, Wait};
 use outbound_timeout::{StreamLimits, StreamTimeoutExt, TimeoutExt, timeout};
 
@@ -77,6 +78,19 @@ const CASES: &[(&str, fn(u64))] = &[
             assert_eq!(poll(cx, AT_ONCE.call(|_| ready(black_box(Ok::<_, ()>(1))))), Poll::Ready(Ok(1)))
         });
     }),
+    ("backon success", |rounds| {
+        let policy = ConstantBuilder::new().with_delay(Duration::ZERO).with_max_times(2);
+        each(rounds, |cx| {
+            let retry = (|| ready(black_box(Ok::<_, ()>(1)))).retry(policy).sleep(|_| ready(()));
+            assert_eq!(poll(cx, retry), Poll::Ready(Ok(1)));
+        });
+    }),
+    ("tokio-retry success", |rounds| {
+        each(rounds, |cx| {
+            let retry = tokio_retry::Retry::spawn([Duration::ZERO; 2], || ready(black_box(Ok::<_, ()>(1))));
+            assert_eq!(poll(cx, retry), Poll::Ready(Ok(1)));
+        });
+    }),
     ("retry success, budget and report", |rounds| {
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
         each(rounds, |cx| {
@@ -90,6 +104,18 @@ const CASES: &[(&str, fn(u64))] = &[
         each(rounds, |cx| {
             let call = AT_ONCE.call(|n| ready(if n.number() == black_box(3) { Ok(1) } else { Err(()) }));
             assert_eq!(poll(cx, call), Poll::Ready(Ok(1)));
+        });
+    }),
+    ("backon two failures", |rounds| {
+        let policy = ConstantBuilder::new().with_delay(Duration::ZERO).with_max_times(2);
+        each(rounds, |cx| {
+            let mut number = 0;
+            let operation = || {
+                number += 1;
+                ready(if number == black_box(3) { Ok(1) } else { Err(()) })
+            };
+            let retry = operation.retry(policy).sleep(|_| ready(()));
+            assert_eq!(poll(cx, retry), Poll::Ready(Ok(1)));
         });
     }),
     ("budget deposit", |rounds| {

@@ -81,6 +81,7 @@ impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
     /// assert_eq!(call.report().attempts(), 2);
     /// # }
     /// ```
+    #[inline]
     pub fn report(&self) -> Report {
         self.run.report()
     }
@@ -98,17 +99,19 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            if let StateProj::Sleep { sleep } = this.state.as_mut().project() {
-                ready!(sleep.poll(cx));
-                this.state.set(State::Ready);
-            }
             if let StateProj::Ready = this.state.as_mut().project() {
                 this.run.begin(*this.budget);
                 let attempt = (this.operation)(this.run.attempt(this.retry));
                 this.state.set(State::Attempt { attempt });
             }
-            let StateProj::Attempt { attempt } = this.state.as_mut().project() else {
-                panic!("`Call` polled after it had finished");
+            let attempt = match this.state.as_mut().project() {
+                StateProj::Attempt { attempt } => attempt,
+                StateProj::Sleep { sleep } => {
+                    ready!(sleep.poll(cx));
+                    this.state.set(State::Ready);
+                    continue;
+                }
+                StateProj::Ready | StateProj::Done => panic!("`Call` polled after it had finished"),
             };
             let polled = {
                 let _mark = Mark::attempt();

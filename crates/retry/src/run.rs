@@ -202,6 +202,7 @@ impl Run {
         self.failed.is_multiple_of(32)
     }
 
+    #[inline]
     pub(crate) fn report(&self) -> Report {
         Report {
             attempts: self.failed + u32::from(self.stopped.is_none()),

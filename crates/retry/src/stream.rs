@@ -86,16 +86,20 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         loop {
-            if let StateProj::Sleep { sleep } = this.state.as_mut().project() {
-                ready!(sleep.poll(cx));
-                this.state.set(State::Ready);
-            }
             if let StateProj::Ready = this.state.as_mut().project() {
                 this.run.begin(*this.budget);
                 let stream = (this.open)(this.run.attempt(this.retry));
                 this.state.set(State::Open { stream });
             }
-            let StateProj::Open { stream } = this.state.as_mut().project() else { return Poll::Ready(None) };
+            let stream = match this.state.as_mut().project() {
+                StateProj::Open { stream } => stream,
+                StateProj::Sleep { sleep } => {
+                    ready!(sleep.poll(cx));
+                    this.state.set(State::Ready);
+                    continue;
+                }
+                StateProj::Ready | StateProj::Done => return Poll::Ready(None),
+            };
             let polled = {
                 let _mark = Mark::attempt();
                 stream.poll_next(cx)

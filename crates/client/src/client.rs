@@ -125,7 +125,7 @@ impl fmt::Debug for Client {
 /// | [`idle_timeout`](Self::idle_timeout) | 90 s |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
-/// | [`connector`](Self::connector) | the system's resolver, TCP with `TCP_NODELAY`, probes after 60 s of silence every 15 s |
+/// | [`connector`](Self::connector) | resolver of the system, `TCP_NODELAY`, TCP probes after 60 s of silence |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,

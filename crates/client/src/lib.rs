@@ -41,7 +41,7 @@
 //! | to | use |
 //! |---|---|
 //! | put together what requests have in common | [`Client::builder`], [`ClientBuilder`] |
-//! | put together one request: JSON, a form, files, a stream | [`Client::post`] and its like, [`RequestBuilder`], [`Multipart`] |
+//! | put together one request: JSON, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
 //! | read the reply: whole, in pieces, as server-sent events | [`Reply`], [`Events`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
@@ -81,8 +81,7 @@
 //! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
 //! knowledge of providers: `outbound` puts these together. One HTTP/2 connection an origin: at the server's limit of
 //! streams requests wait inside it, and that wait counts as waiting for the head. A GOAWAY of HTTP/2 does not prove
-//! which requests were not processed, so they are [`MaybeSent`](Delivery::MaybeSent). Addresses of a name are tried one after
-//! the other.
+//! which requests were not processed, so they may have been sent. Addresses of a name are tried one after the other.
 #![forbid(unsafe_code)]
 
 mod body;

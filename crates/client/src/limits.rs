@@ -9,10 +9,10 @@ use std::{fmt, time::Duration};
 ///
 /// | limit | from | until | default |
 /// |---|---|---|---|
-/// | `pool_wait` | the request waits for a free place, because `max_connections_per_origin` are in use | a connection, or the start of a dial | none |
+/// | `pool_wait` | all places are in use | a connection, or the start of a dial | none |
 /// | `connect` | the start of a dial: name look-up, TCP, TLS | the connection | 10 s |
 /// | `first_byte` | the last byte of the request was handed to the connection | the head of the reply | 600 s |
-/// | `idle` | a body stands still: the reply's while its reader waits, the request's while the server does not take it | its next bytes | 300 s |
+/// | `idle` | a body stands still: the reply's under its reader, the request's under the server | its next bytes | 300 s |
 /// | `exchange` | a connection is held | the last byte of the reply's body | none |
 /// | `total` | the first poll of the future of `send` | the last byte of the reply's body | none |
 /// | `max_body` | | the most bytes that a whole-body read (`bytes`, `text`, `json`) takes | 64 MiB |

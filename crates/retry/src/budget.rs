@@ -1,10 +1,18 @@
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::fmt;
+#[cfg(not(outbound_loom))]
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
+
+#[cfg(outbound_loom)]
+use loom::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+#[cfg(all(test, outbound_loom))]
+mod tests;
 
 /// A shared allowance for retries, so that a struggling server is not buried under them.
 ///

@@ -46,7 +46,7 @@ pub struct Attempts {
 
 impl Attempts {
     pub(crate) fn new(retry: Retry) -> Self {
-        let mut run = Run::new(None, None);
+        let mut run = Run::NEW;
         run.anchor(&retry);
         Self { retry, run, budget: None }
     }

@@ -28,7 +28,8 @@ pin_project! {
     pub struct Call<'a, P, F, Fut> {
         retry: &'a Retry,
         budget: Option<&'a Budget>,
-        run: Run,
+        // None until something has failed, or was set in advance: a success at once has no use for it.
+        run: Option<Run>,
         policy: P,
         operation: F,
         #[pin]
@@ -38,7 +39,9 @@ pin_project! {
     impl<P, F, Fut> PinnedDrop for Call<'_, P, F, Fut> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.run.abandoned(*this.budget);
+            if let Some(run) = this.run {
+                run.abandoned(*this.budget);
+            }
         }
     }
 }
@@ -61,7 +64,7 @@ impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
     pub(crate) const fn new(
         retry: &'a Retry,
         budget: Option<&'a Budget>,
-        run: Run,
+        run: Option<Run>,
         policy: P,
         operation: F,
     ) -> Self {
@@ -83,7 +86,7 @@ impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
     /// ```
     #[inline]
     pub fn report(&self) -> Report {
-        self.run.report()
+        self.run.unwrap_or(Run::NEW).report()
     }
 }
 
@@ -98,27 +101,33 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let (retry, budget) = (*this.retry, *this.budget);
+        let mut next = match this.state.as_mut().project() {
+            StateProj::Ready => true,
+            StateProj::Attempt { .. } => false,
+            StateProj::Sleep { sleep } => {
+                ready!(sleep.poll(cx));
+                true
+            }
+            StateProj::Done => panic!("`Call` polled after it had finished"),
+        };
         loop {
-            if let StateProj::Ready = this.state.as_mut().project() {
-                this.run.begin(*this.budget);
-                let attempt = (this.operation)(this.run.attempt(this.retry));
+            if next {
+                let attempt = begin(this.run, retry, budget);
+                let attempt = (this.operation)(attempt);
                 this.state.set(State::Attempt { attempt });
             }
-            let attempt = match this.state.as_mut().project() {
-                StateProj::Attempt { attempt } => attempt,
-                StateProj::Sleep { sleep } => {
-                    ready!(sleep.poll(cx));
-                    this.state.set(State::Ready);
-                    continue;
-                }
-                StateProj::Ready | StateProj::Done => panic!("`Call` polled after it had finished"),
+            let StateProj::Attempt { attempt } = this.state.as_mut().project() else {
+                unreachable!("set above")
             };
             let polled = {
                 let _mark = Mark::attempt();
                 attempt.poll(cx)
             };
             let Poll::Ready(result) = polled else {
-                this.run.anchor(this.retry);
+                if retry.within.is_some() {
+                    this.run.get_or_insert(Run::NEW).anchor(retry);
+                }
                 return Poll::Pending;
             };
             let verdict = this.policy.verdict(&result);
@@ -126,22 +135,55 @@ where
                 this.state.set(State::Done);
                 return Poll::Ready(result);
             }
-            match failed(this.run, this.retry, *this.budget, this.policy, verdict) {
+            let run = this.run.get_or_insert(Run::NEW);
+            match failed(run, retry, budget, this.policy, verdict) {
                 Err(_) => {
                     this.state.set(State::Done);
                     return Poll::Ready(result);
                 }
                 Ok(Duration::ZERO) => {
                     this.state.set(State::Ready);
-                    if this.run.should_yield() {
+                    if run.should_yield() {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
+                    next = true;
                 }
-                Ok(wait) => this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) }),
+                Ok(wait) => {
+                    this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) });
+                    return arm(this.state, cx);
+                }
             }
         }
     }
+}
+
+/// The attempt that begins. The first one finds no run, and pays into the budget; a retry has been paid for.
+#[inline(always)]
+fn begin(run: &mut Option<Run>, retry: &Retry, budget: Option<&Budget>) -> Attempt {
+    match run {
+        None => {
+            if let Some(budget) = budget {
+                budget.deposit();
+            }
+            Run::NEW.attempt(retry)
+        }
+        Some(run) => {
+            run.begin(budget);
+            run.attempt(retry)
+        }
+    }
+}
+
+/// Polls the wait that has just begun, so that it wakes the task.
+#[cold]
+fn arm<Fut, Output>(state: Pin<&mut State<Fut>>, cx: &mut Context<'_>) -> Poll<Output> {
+    if let StateProj::Sleep { sleep } = state.project()
+        && sleep.poll(cx).is_ready()
+    {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 /// An attempt did not do: how long to wait for the next one, or why there is none.

@@ -1,4 +1,4 @@
-use std::{future::Future, num::NonZeroU64, time::Duration};
+use std::{future::Future, time::Duration};
 
 use futures_core::Stream;
 use tokio::time::Instant;
@@ -18,13 +18,13 @@ pub struct Retrying<'a, P> {
     retry: &'a Retry,
     policy: P,
     budget: Option<&'a Budget>,
-    until: Option<Instant>,
-    seed: Option<NonZeroU64>,
+    // Only where something is set in advance; see `Call`.
+    run: Option<Run>,
 }
 
 impl<'a, P> Retrying<'a, P> {
     pub(crate) const fn new(retry: &'a Retry, policy: P) -> Self {
-        Self { retry, policy, budget: None, until: None, seed: None }
+        Self { retry, policy, budget: None, run: None }
     }
 
     /// Pays for retries out of a shared budget: each call is a deposit, each retry that is charged a withdrawal.
@@ -36,13 +36,13 @@ impl<'a, P> Retrying<'a, P> {
 
     /// The instant by which everything must be done, as [`Retry::within`] is a length; the earlier of the two counts.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
-        self.until = instant.into();
+        self.run.get_or_insert(Run::NEW).set_until(instant.into());
         self
     }
 
     /// Makes the jitter repeatable: the same seed gives the same waits. By default each call draws its own.
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.seed = Run::seeded(seed);
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.run.get_or_insert(Run::NEW).set_seed(seed);
         self
     }
 
@@ -79,7 +79,7 @@ impl<'a, P> Retrying<'a, P> {
         Fut: Future<Output = Result<T, E>>,
         P: Policy<T, E>,
     {
-        Call::new(self.retry, self.budget, Run::new(self.until, self.seed), self.policy, operation)
+        Call::new(self.retry, self.budget, self.run, self.policy, operation)
     }
 
     /// Opens a stream, and opens it again while it fails before its first item. See [`RetryStream`].
@@ -89,11 +89,11 @@ impl<'a, P> Retrying<'a, P> {
         S: Stream<Item = Result<T, E>>,
         P: Policy<T, E>,
     {
-        RetryStream::new(self.retry, self.budget, Run::new(self.until, self.seed), self.policy, open)
+        RetryStream::new(self.retry, self.budget, self.run.unwrap_or(Run::NEW), self.policy, open)
     }
 
     fn map<Q>(self, policy: impl FnOnce(P) -> Q) -> Retrying<'a, Q> {
-        let Self { retry, budget, until, seed, .. } = self;
-        Retrying { retry, policy: policy(self.policy), budget, until, seed }
+        let Self { retry, budget, run, .. } = self;
+        Retrying { retry, policy: policy(self.policy), budget, run }
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::in_attempt};
 
 /// How far one run of attempts has come. Deciding is here and waits for nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     // When everything must be done. Without `Retry::within` until `anchored`.
     until: Option<Instant>,
@@ -26,31 +26,22 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) const fn new(until: Option<Instant>, seed: Option<NonZeroU64>) -> Self {
-        Self {
-            until,
-            seed,
-            slept: 0,
-            previous: 0,
-            failed: 0,
-            charged: 0,
-            anchored: false,
-            committed: false,
-            owes: false,
-            stopped: None,
-        }
-    }
+    pub(crate) const NEW: Self = Self {
+        until: None,
+        seed: None,
+        slept: 0,
+        previous: 0,
+        failed: 0,
+        charged: 0,
+        anchored: false,
+        committed: false,
+        owes: false,
+        stopped: None,
+    };
 
     /// Where the same seed gives the same waits. Zero is as good a seed as any.
-    pub(crate) const fn seeded(seed: u64) -> Option<NonZeroU64> {
-        Some(match NonZeroU64::new(seed) {
-            Some(seed) => seed,
-            None => NonZeroU64::MAX,
-        })
-    }
-
     pub(crate) fn set_seed(&mut self, seed: u64) {
-        self.seed = Self::seeded(seed);
+        self.seed = NonZeroU64::new(seed).or(Some(NonZeroU64::MAX));
     }
 
     pub(crate) fn set_until(&mut self, until: Option<Instant>) {

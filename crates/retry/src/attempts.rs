@@ -46,20 +46,20 @@ pub struct Attempts {
 
 impl Attempts {
     pub(crate) fn new(retry: Retry) -> Self {
-        let mut run = Run::NEW;
+        let mut run = Run::new();
         run.anchor(&retry);
         Self { retry, run, budget: None }
     }
 
     /// Makes the jitter repeatable: the same seed gives the same waits. By default each loop draws its own.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.run.set_seed(seed);
+        self.run.timing().set_seed(seed);
         self
     }
 
     /// The instant by which everything must be done, as [`Retry::within`] is a length; the earlier of the two counts.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
-        self.run.set_until(instant.into());
+        self.run.timing().set_until(instant.into());
         self
     }
 
@@ -104,6 +104,9 @@ impl Attempts {
     }
 
     fn judge(&mut self, verdict: Verdict) -> Result<Duration, StopReason> {
+        if self.run.committed && verdict != Verdict::Stop {
+            return Err(self.run.refused(verdict, StopReason::Committed));
+        }
         self.run.failed(&self.retry, self.budget.as_ref(), verdict, Some)
     }
 

@@ -95,6 +95,7 @@ impl Budget {
     }
 
     /// Puts a retry back that was taken out and not made.
+    #[cold]
     pub fn refund(&self) {
         self.add(RETRY);
     }

@@ -28,8 +28,7 @@ pin_project! {
     pub struct Call<'a, P, F, Fut> {
         retry: &'a Retry,
         budget: Option<&'a Budget>,
-        // None until something has failed, or was set in advance: a success at once has no use for it.
-        run: Option<Run>,
+        run: Run,
         policy: P,
         operation: F,
         #[pin]
@@ -39,8 +38,9 @@ pin_project! {
     impl<P, F, Fut> PinnedDrop for Call<'_, P, F, Fut> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(run) = this.run {
-                run.abandoned(*this.budget);
+            // Nothing is owed in the end; to ask this first spares a success the rest.
+            if !matches!(this.state.project(), StateProj::Done) {
+                this.run.abandoned(*this.budget);
             }
         }
     }
@@ -64,7 +64,7 @@ impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
     pub(crate) const fn new(
         retry: &'a Retry,
         budget: Option<&'a Budget>,
-        run: Option<Run>,
+        run: Run,
         policy: P,
         operation: F,
     ) -> Self {
@@ -86,7 +86,7 @@ impl<'a, P, F, Fut> Call<'a, P, F, Fut> {
     /// ```
     #[inline]
     pub fn report(&self) -> Report {
-        self.run.unwrap_or(Run::NEW).report()
+        self.run.report()
     }
 }
 
@@ -113,8 +113,8 @@ where
         };
         loop {
             if next {
-                let attempt = begin(this.run, retry, budget);
-                let attempt = (this.operation)(attempt);
+                this.run.begin(budget);
+                let attempt = (this.operation)(this.run.attempt(retry));
                 this.state.set(State::Attempt { attempt });
             }
             let StateProj::Attempt { attempt } = this.state.as_mut().project() else {
@@ -125,9 +125,7 @@ where
                 attempt.poll(cx)
             };
             let Poll::Ready(result) = polled else {
-                if retry.within.is_some() {
-                    this.run.get_or_insert(Run::NEW).anchor(retry);
-                }
+                this.run.anchor(retry);
                 return Poll::Pending;
             };
             let verdict = this.policy.verdict(&result);
@@ -135,15 +133,14 @@ where
                 this.state.set(State::Done);
                 return Poll::Ready(result);
             }
-            let run = this.run.get_or_insert(Run::NEW);
-            match failed(run, retry, budget, this.policy, verdict) {
+            match failed(this.run, retry, budget, this.policy, verdict) {
                 Err(_) => {
                     this.state.set(State::Done);
                     return Poll::Ready(result);
                 }
                 Ok(Duration::ZERO) => {
                     this.state.set(State::Ready);
-                    if run.should_yield() {
+                    if this.run.should_yield() {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -154,23 +151,6 @@ where
                     return arm(this.state, cx);
                 }
             }
-        }
-    }
-}
-
-/// The attempt that begins. The first one finds no run, and pays into the budget; a retry has been paid for.
-#[inline(always)]
-fn begin(run: &mut Option<Run>, retry: &Retry, budget: Option<&Budget>) -> Attempt {
-    match run {
-        None => {
-            if let Some(budget) = budget {
-                budget.deposit();
-            }
-            Run::NEW.attempt(retry)
-        }
-        Some(run) => {
-            run.begin(budget);
-            run.attempt(retry)
         }
     }
 }

@@ -166,6 +166,7 @@ mod retry;
 mod retrying;
 mod run;
 mod stream;
+mod timing;
 mod verdict;
 mod wait;
 

@@ -36,7 +36,8 @@ impl Report {
 #[non_exhaustive]
 pub enum StopReason {
     /// The verdict was [`Verdict::Stop`](crate::Verdict::Stop).
-    NotRetryable,
+    // From one, so that "not stopped" is zero.
+    NotRetryable = 1,
     /// All attempts have been made.
     Attempts,
     /// The next attempt would have begun after the time allowed, or at its very end.

@@ -18,13 +18,12 @@ pub struct Retrying<'a, P> {
     retry: &'a Retry,
     policy: P,
     budget: Option<&'a Budget>,
-    // Only where something is set in advance; see `Call`.
-    run: Option<Run>,
+    run: Run,
 }
 
 impl<'a, P> Retrying<'a, P> {
     pub(crate) const fn new(retry: &'a Retry, policy: P) -> Self {
-        Self { retry, policy, budget: None, run: None }
+        Self { retry, policy, budget: None, run: Run::new() }
     }
 
     /// Pays for retries out of a shared budget: each call is a deposit, each retry that is charged a withdrawal.
@@ -36,13 +35,13 @@ impl<'a, P> Retrying<'a, P> {
 
     /// The instant by which everything must be done, as [`Retry::within`] is a length; the earlier of the two counts.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
-        self.run.get_or_insert(Run::NEW).set_until(instant.into());
+        self.run.timing().set_until(instant.into());
         self
     }
 
     /// Makes the jitter repeatable: the same seed gives the same waits. By default each call draws its own.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.run.get_or_insert(Run::NEW).set_seed(seed);
+        self.run.timing().set_seed(seed);
         self
     }
 
@@ -89,7 +88,7 @@ impl<'a, P> Retrying<'a, P> {
         S: Stream<Item = Result<T, E>>,
         P: Policy<T, E>,
     {
-        RetryStream::new(self.retry, self.budget, self.run.unwrap_or(Run::NEW), self.policy, open)
+        RetryStream::new(self.retry, self.budget, self.run, self.policy, open)
     }
 
     fn map<Q>(self, policy: impl FnOnce(P) -> Q) -> Retrying<'a, Q> {

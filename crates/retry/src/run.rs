@@ -1,59 +1,46 @@
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::in_attempt};
+use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::in_attempt, timing::Timing};
 
 /// How far one run of attempts has come. Deciding is here and waits for nothing.
+///
+/// What a success and a retry at once need is eight bytes and a tag; the rest is made where it is first needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
-    // When everything must be done. Without `Retry::within` until `anchored`.
-    until: Option<Instant>,
-    // Chosen at the first draw where none was given.
-    seed: Option<NonZeroU64>,
-    // In nanoseconds, as `previous` is: half the size of a `Duration`, and long enough for 584 years.
-    slept: u64,
-    previous: u64,
-    // Attempts that failed, and those among them that were charged. Both stop short of `u32::MAX`: the number of the
-    // next attempt stays in range, and as many attempts as that are never used up.
+    // Attempts that failed. Stops short of `u32::MAX`: the number of the next attempt stays in range, and as many
+    // attempts as that are never used up.
     failed: u32,
-    charged: u32,
-    anchored: bool,
-    pub(crate) committed: bool,
+    stopped: Option<StopReason>,
     // A retry taken out of the budget for which the attempt has not begun.
     owes: bool,
-    stopped: Option<StopReason>,
+    // The time of `Retry::within` has started.
+    anchored: bool,
+    // Something has been delivered.
+    pub(crate) committed: bool,
+    timing: Option<Timing>,
 }
 
 impl Run {
-    pub(crate) const NEW: Self = Self {
-        until: None,
-        seed: None,
-        slept: 0,
-        previous: 0,
-        failed: 0,
-        charged: 0,
-        anchored: false,
-        committed: false,
-        owes: false,
-        stopped: None,
-    };
-
-    /// Where the same seed gives the same waits. Zero is as good a seed as any.
-    pub(crate) fn set_seed(&mut self, seed: u64) {
-        self.seed = NonZeroU64::new(seed).or(Some(NonZeroU64::MAX));
+    // Not a constant: copying one would also copy the room for what is not there.
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Self { failed: 0, stopped: None, owes: false, anchored: false, committed: false, timing: None }
     }
 
-    pub(crate) fn set_until(&mut self, until: Option<Instant>) {
-        self.until = [self.until, until].into_iter().flatten().min();
+    /// Made where it is first asked for.
+    #[inline]
+    pub(crate) fn timing(&mut self) -> &mut Timing {
+        self.timing.get_or_insert(Timing::NEW)
     }
 
     /// Starts the time of `Retry::within`, once.
     #[inline]
     pub(crate) fn anchor(&mut self, retry: &Retry) {
-        if let (false, Some(within)) = (self.anchored, retry.within) {
+        if let (Some(within), false) = (retry.within, self.anchored) {
             self.anchored = true;
-            self.set_until(Instant::now().checked_add(within));
+            self.timing().set_until(Instant::now().checked_add(within));
         }
     }
 
@@ -62,10 +49,17 @@ impl Run {
     pub(crate) fn attempt(&self, retry: &Retry) -> Attempt {
         Attempt {
             number: self.failed + 1,
-            until: self.until,
+            until: self.timing.as_ref().and_then(Timing::until),
             within: if self.anchored { None } else { retry.within },
             timeout: retry.attempt_timeout,
         }
+    }
+
+    /// Records a failure that is not to be retried.
+    pub(crate) fn refused(&mut self, verdict: Verdict, reason: StopReason) -> StopReason {
+        self.count(verdict);
+        self.stopped = Some(reason);
+        reason
     }
 
     /// Records a failure and decides: how long to wait and try again, or why not. `hooks` may change the wait, or stop.
@@ -82,11 +76,8 @@ impl Run {
             .and_then(|wait| hooks(wait).ok_or(StopReason::Condition))
             .and_then(|wait| self.affordable(retry, budget, verdict, wait));
         match decision {
-            Ok(Duration::ZERO) => self.previous = 0,
-            Ok(wait) => {
-                self.previous = nanos(wait);
-                self.slept = self.slept.saturating_add(self.previous);
-            }
+            Ok(Duration::ZERO) if self.timing.is_none() => {}
+            Ok(wait) => self.timing().waits(wait),
             Err(reason) => self.stopped = Some(reason),
         }
         decision
@@ -95,16 +86,9 @@ impl Run {
     /// What the verdict and the number of attempts say.
     #[inline(always)]
     fn allowed(&mut self, retry: &Retry, verdict: Verdict) -> Result<Duration, StopReason> {
-        self.failed += u32::from(self.failed < u32::MAX - 1);
-        if !matches!(verdict, Verdict::RetryFree(_)) {
-            self.charged += u32::from(self.charged < u32::MAX - 1);
-        }
-
+        self.count(verdict);
         if verdict == Verdict::Stop {
             return Err(StopReason::NotRetryable);
-        }
-        if self.committed {
-            return Err(StopReason::Committed);
         }
         if !retry.enabled {
             return Err(StopReason::Disabled);
@@ -116,10 +100,20 @@ impl Run {
         match verdict {
             Verdict::RetryFree(wait) if wait > retry.give_up_beyond => Err(StopReason::HintTooLong),
             Verdict::RetryFree(wait) => Ok(wait),
-            _ if self.charged >= retry.attempts => Err(StopReason::Attempts),
+            _ if self.charged() >= retry.attempts => Err(StopReason::Attempts),
             Verdict::RetryAfter(hint) if hint > retry.give_up_beyond => Err(StopReason::HintTooLong),
             Verdict::RetryAfter(hint) => Ok(retry.hint.apply(hint, self.policy_wait(retry))),
             Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(retry)),
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, verdict: Verdict) {
+        if self.failed < u32::MAX - 1 {
+            self.failed += 1;
+            if let Verdict::RetryFree(_) = verdict {
+                self.timing().free += 1;
+            }
         }
     }
 
@@ -132,7 +126,7 @@ impl Run {
         verdict: Verdict,
         wait: Duration,
     ) -> Result<Duration, StopReason> {
-        if (self.until.is_some() || retry.within.is_some()) && !self.in_time(retry, wait) {
+        if (self.timing.is_some() || retry.within.is_some()) && !self.in_time(retry, wait) {
             return Err(StopReason::Deadline);
         }
         // The last to be asked, so that a retry that is not made for another reason costs nothing.
@@ -145,20 +139,32 @@ impl Run {
         Ok(wait)
     }
 
-    /// Whether the wait ends before everything must be done. At its very end there would be no time for the attempt.
     #[inline(never)]
     fn in_time(&mut self, retry: &Retry, wait: Duration) -> bool {
         self.anchor(retry);
-        let wake = Instant::now().checked_add(wait);
-        self.until.is_none_or(|until| wake.is_some_and(|wake| wake < until))
+        self.timing().allows(wait)
     }
 
     #[inline]
     fn policy_wait(&mut self, retry: &Retry) -> Duration {
-        let seed = &mut self.seed;
-        retry.wait.before(self.charged, Duration::from_nanos(self.previous), || {
-            seed.get_or_insert_with(rand::random::<NonZeroU64>).get()
-        })
+        if retry.wait.is_none() { Duration::ZERO } else { self.wait(retry) }
+    }
+
+    #[inline(never)]
+    fn wait(&mut self, retry: &Retry) -> Duration {
+        let charged = self.charged();
+        self.timing().wait(retry, charged)
+    }
+
+    /// The failures that count against the number of attempts.
+    #[inline]
+    fn charged(&self) -> u32 {
+        self.failed.saturating_sub(self.free())
+    }
+
+    #[inline]
+    fn free(&self) -> u32 {
+        self.timing.as_ref().map_or(0, |timing| timing.free)
     }
 
     /// An attempt begins: the first pays into the budget, a retry has been paid for.
@@ -197,13 +203,9 @@ impl Run {
     pub(crate) fn report(&self) -> Report {
         Report {
             attempts: self.failed + u32::from(self.stopped.is_none()),
-            free: self.failed.saturating_sub(self.charged),
-            slept: Duration::from_nanos(self.slept),
+            free: self.free(),
+            slept: self.timing.as_ref().map_or(Duration::ZERO, Timing::slept),
             stopped: self.stopped,
         }
     }
-}
-
-fn nanos(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
 }

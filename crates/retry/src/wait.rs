@@ -139,18 +139,25 @@ impl Wait {
         self
     }
 
-    /// The wait before retry `retry` (from 1), after one of `previous`. `seed` gives the run's seed, and is asked only
-    /// where something is drawn.
-    #[inline]
-    pub(crate) fn before(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
-        if let Shape::None = self.shape {
-            return Duration::ZERO;
-        }
-        self.before_some(retry, previous, seed)
+    /// The wait before retry `retry`, counted from 1, in the run with this seed: for a loop that waits by this shape
+    /// without charging an attempt ([`Verdict::RetryFree`](crate::Verdict::RetryFree)). Decorrelated jitter, which
+    /// follows the wait before, knows of none here.
+    pub fn delay(&self, retry: u32, seed: u64) -> Duration {
+        self.drawn(retry, Duration::ZERO, seed)
     }
 
-    #[inline(never)]
-    fn before_some(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
+    /// Whether there is never a wait, whatever else is set.
+    #[inline]
+    pub(crate) const fn is_none(&self) -> bool {
+        matches!(self.shape, Shape::None)
+    }
+
+    /// The wait before retry `retry` (from 1), after one of `previous`. `seed` gives the run's seed, and is asked only
+    /// where something is drawn.
+    pub(crate) fn before(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
+        if self.is_none() {
+            return Duration::ZERO;
+        }
         let draws = self.jitter != Jitter::None || matches!(self.shape, Shape::Random(..));
         self.drawn(retry, previous, if draws { seed() } else { 0 })
     }

@@ -1,17 +1,31 @@
 //! tokio's cooperative budget, which loom's models do without.
 
+use std::{
+    mem,
+    task::{Context, Poll},
+};
+
 #[cfg(not(outbound_loom))]
-pub(crate) use tokio::task::coop::poll_proceed;
+use tokio::task::coop::RestoreOnPending;
 
 #[cfg(outbound_loom)]
-pub(crate) fn poll_proceed(_cx: &mut std::task::Context<'_>) -> std::task::Poll<Unlimited> {
-    std::task::Poll::Ready(Unlimited)
+struct RestoreOnPending;
+
+/// A unit of the budget, which goes back if this is dropped.
+pub(crate) struct Unit(RestoreOnPending);
+
+#[inline]
+pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Unit> {
+    #[cfg(not(outbound_loom))]
+    return tokio::task::coop::poll_proceed(cx).map(Unit);
+    #[cfg(outbound_loom)]
+    return Poll::Ready(Unit(RestoreOnPending)).map(|unit| { let _ = cx; unit });
 }
 
-#[cfg(outbound_loom)]
-pub(crate) struct Unlimited;
-
-#[cfg(outbound_loom)]
-impl Unlimited {
-    pub(crate) fn made_progress(&self) {}
+impl Unit {
+    /// The unit is spent. It holds nothing but what it would restore, so forgetting it is all there is to do.
+    #[inline]
+    pub(crate) fn made_progress(self) {
+        mem::forget(self.0);
+    }
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::{
     coop,
     queue::Queue,
-    state::{JOINERS, Place, Spot},
+    state::{JOINERS, Place, Spot, set_bounds},
 };
 
 pin_project! {
@@ -44,6 +44,7 @@ impl<T> Future for Join<'_, T> {
             ready!(list.poll_woken(this.waiter, cx));
         } else if list.unfinished() > 0 {
             list.line(JOINERS).enqueue(this.waiter, Place::of(0), cx);
+            set_bounds(&mut list);
             return Poll::Pending;
         }
         drop(list);

@@ -10,10 +10,10 @@ use outbound_waitlist::Waiter;
 use pin_project_lite::pin_project;
 
 use crate::{
-    coop,
+    coop::{self, Unit},
     lease::Lease,
     queue::{Queue, finish},
-    state::{Guard, POPPERS, Place, Spot, State, may_pop, was_woken},
+    state::{Guard, POPPERS, Place, Spot, State, may_pop, set_bounds, was_woken},
 };
 
 pin_project! {
@@ -80,7 +80,15 @@ impl<T> Future for Pop<'_, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        poll_take(this.queue, this.waiter, cx, State::pop)
+        let coop = ready!(coop::poll_proceed(cx));
+        let mut list = this.queue.list.lock();
+        if !this.waiter.is_idle() || !list.pop_is_plain() {
+            return poll_slowly(list, this.waiter, cx, coop, State::pop);
+        }
+        let item = list.pop();
+        drop(list);
+        coop.made_progress();
+        Poll::Ready(item)
     }
 }
 
@@ -95,7 +103,36 @@ impl<T> Future for NextLease<'_, T> {
     }
 }
 
-#[inline]
+/// Ends a take that [`poll_take`] says needs more than a look at the count of items.
+#[inline(never)]
+fn poll_slowly<T, R>(
+    mut list: Guard<'_, T>,
+    waiter: Pin<&mut Spot<T>>,
+    cx: &mut Context<'_>,
+    coop: Unit,
+    take: impl FnOnce(&mut State<T>) -> Option<R>,
+) -> Poll<Option<R>> {
+    let look =
+        if waiter.is_idle() { look_first(&mut list, waiter, cx) } else { look_again(&mut list, waiter, cx) };
+    match look {
+        Look::Take => {
+            let taken = take(&mut list);
+            finish(list);
+            coop.made_progress();
+            Poll::Ready(taken)
+        }
+        Look::Closed => {
+            coop.made_progress();
+            Poll::Ready(None)
+        }
+        Look::Wait => {
+            set_bounds(&mut list);
+            Poll::Pending
+        }
+    }
+}
+
+/// Takes with `take` when it is this one's turn.
 pub(crate) fn poll_take<T, R>(
     queue: &Queue<T>,
     waiter: Pin<&mut Spot<T>>,
@@ -103,23 +140,9 @@ pub(crate) fn poll_take<T, R>(
     take: impl FnOnce(&mut State<T>) -> Option<R>,
 ) -> Poll<Option<R>> {
     let coop = ready!(coop::poll_proceed(cx));
-    let mut list = queue.list.lock();
-    let look =
-        if waiter.is_idle() { look_first(&mut list, waiter, cx) } else { look_again(&mut list, waiter, cx) };
-    let taken = match look {
-        Look::Take => {
-            let taken = take(&mut list);
-            finish(list);
-            taken
-        }
-        Look::Closed => None,
-        Look::Wait => return Poll::Pending,
-    };
-    coop.made_progress();
-    Poll::Ready(taken)
+    poll_slowly(queue.list.lock(), waiter, cx, coop, take)
 }
 
-#[inline]
 fn look_first<T>(list: &mut Guard<'_, T>, waiter: Pin<&mut Spot<T>>, cx: &mut Context<'_>) -> Look {
     if may_pop(list, false) {
         return Look::Take;

@@ -10,10 +10,10 @@ use outbound_waitlist::Waiter;
 use pin_project_lite::pin_project;
 
 use crate::{
-    coop,
+    coop::{self, Unit},
     error::PushError,
     queue::{Queue, finish},
-    state::{Guard, PUSHERS, Place, Spot, may_push, was_woken},
+    state::{Guard, PUSHERS, Place, Spot, may_push, set_bounds, was_woken},
 };
 
 pin_project! {
@@ -63,33 +63,52 @@ impl<T> Future for Push<'_, T> {
         let item = this.item.take().expect("a push was polled after it was ready");
         let rank = this.queue.rank_of(&item);
         let mut list = this.queue.list.lock();
-        let look = if this.waiter.is_idle() {
-            look_first(&mut list, this.waiter, rank, cx)
-        } else {
-            look_again(&mut list, this.waiter, rank, cx)
-        };
-        match look {
-            Look::Pushed => {
-                list.push(rank, item);
-                finish(list);
-                coop.made_progress();
-                Poll::Ready(Ok(()))
-            }
-            Look::Closed => {
-                drop(list);
-                coop.made_progress();
-                Poll::Ready(Err(PushError(item)))
-            }
-            Look::Wait => {
-                drop(list);
-                *this.item = Some(item);
-                Poll::Pending
-            }
+        if !this.waiter.is_idle() || !list.push_is_plain() {
+            return poll_slowly(list, this.waiter, cx, coop, rank, item, this.item);
+        }
+        list.push(rank, item);
+        drop(list);
+        coop.made_progress();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Ends a push that needs more than a look at the count of items. An item that waits goes into `kept`.
+#[inline(never)]
+fn poll_slowly<T>(
+    mut list: Guard<'_, T>,
+    waiter: Pin<&mut Spot<T>>,
+    cx: &mut Context<'_>,
+    coop: Unit,
+    rank: u32,
+    item: T,
+    kept: &mut Option<T>,
+) -> Poll<Result<(), PushError<T>>> {
+    let look = if waiter.is_idle() {
+        look_first(&mut list, waiter, rank, cx)
+    } else {
+        look_again(&mut list, waiter, rank, cx)
+    };
+    match look {
+        Look::Pushed => {
+            list.push(rank, item);
+            finish(list);
+            coop.made_progress();
+            Poll::Ready(Ok(()))
+        }
+        Look::Closed => {
+            coop.made_progress();
+            Poll::Ready(Err(PushError(item)))
+        }
+        Look::Wait => {
+            set_bounds(&mut list);
+            drop(list);
+            *kept = Some(item);
+            Poll::Pending
         }
     }
 }
 
-#[inline]
 fn look_first<T>(
     list: &mut Guard<'_, T>,
     waiter: Pin<&mut Spot<T>>,

@@ -121,6 +121,10 @@ impl<T> Queue<T> {
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
         let rank = self.rank_of(&item);
         let mut list = self.list.lock();
+        if list.push_is_plain() && list.nobody_waits() {
+            list.push(rank, item);
+            return Ok(());
+        }
         if list.is_closed() {
             return Err(TryPushError::Closed(item));
         }
@@ -170,6 +174,12 @@ impl<T> Queue<T> {
     /// If there is no item beyond those that others wait for.
     pub fn try_pop(&self) -> Result<T, TryPopError> {
         let mut list = self.list.lock();
+        if list.pop_is_plain()
+            && list.nobody_waits()
+            && let Some(item) = list.pop()
+        {
+            return Ok(item);
+        }
         if list.ready() <= list.line(POPPERS).len() {
             return Err(if list.is_closed() { TryPopError::Closed } else { TryPopError::Empty });
         }
@@ -307,17 +317,7 @@ impl<T> Queue<T> {
 }
 
 /// Ends a change: releases the lock, then wakes those it concerns.
-#[inline]
-pub(crate) fn finish<T>(list: Guard<'_, T>) {
-    if list.nobody_waits() {
-        drop(list);
-    } else {
-        finish_and_wake(list);
-    }
-}
-
-#[inline(never)]
-fn finish_and_wake<T>(mut list: Guard<'_, T>) {
+pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
     let wakes = settle(&mut list);
     drop(list);
     wakes.wake();

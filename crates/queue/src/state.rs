@@ -33,8 +33,15 @@ impl Place {
 
 pub(crate) struct State<T> {
     store: Store<T>,
+    /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`.
+    unfinished: usize,
+    /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
+    /// lines. Worked out by [`settle`], and may be lower than it could be, never higher.
+    ceiling: usize,
+    /// While more are unfinished, so it is with a pop, which finds an item. May be higher than it could be.
+    floor: usize,
     capacity: usize,
-    /// Items out on a lease. They hold their place: `store.len() + leased` is at most `capacity`.
+    /// Items out on a lease.
     leased: usize,
     closed: bool,
     pushing: Turns,
@@ -67,6 +74,9 @@ impl<T> State<T> {
     pub(crate) fn new(store: Store<T>, capacity: usize) -> Self {
         Self {
             store,
+            unfinished: 0,
+            ceiling: capacity,
+            floor: 0,
             capacity,
             leased: 0,
             closed: false,
@@ -77,20 +87,32 @@ impl<T> State<T> {
         }
     }
 
+    /// Whether a push may go ahead without a look at who waits.
+    #[inline]
+    pub(crate) fn push_is_plain(&self) -> bool {
+        self.unfinished < self.ceiling
+    }
+
+    /// Whether a pop may go ahead without a look at who waits. There is an item then.
+    #[inline]
+    pub(crate) fn pop_is_plain(&self) -> bool {
+        self.unfinished > self.floor
+    }
+
     /// Items that can be taken.
     #[inline]
     pub(crate) fn ready(&self) -> usize {
-        self.store.len()
+        self.unfinished - self.leased
     }
 
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.capacity - self.unfinished()
+        self.capacity - self.unfinished
     }
 
     #[inline]
     pub(crate) fn unfinished(&self) -> usize {
-        self.store.len() + self.leased
+        self.unfinished
     }
 
     pub(crate) fn leased(&self) -> usize {
@@ -112,12 +134,15 @@ impl<T> State<T> {
 
     #[inline]
     pub(crate) fn push(&mut self, rank: u32, item: T) {
+        self.unfinished += 1;
         self.store.push(rank, item);
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.store.pop().map(|taken| taken.item)
+        let item = self.store.pop_item()?;
+        self.unfinished -= 1;
+        Some(item)
     }
 
     /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
@@ -142,6 +167,7 @@ impl<T> State<T> {
     /// Ends a lease whose item does not come back.
     pub(crate) fn end_lease(&mut self, acknowledged: bool) {
         self.leased -= 1;
+        self.unfinished -= 1;
         self.acknowledged += u64::from(acknowledged);
     }
 
@@ -151,7 +177,28 @@ impl<T> State<T> {
     }
 
     pub(crate) fn take_all(&mut self) -> Store<T> {
+        self.unfinished = self.leased;
         self.store.take()
+    }
+
+    /// See `ceiling` and `floor`. So many have been woken, and so many sleep, to push and to pop.
+    fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
+        // What newcomers leave to those that have been woken.
+        self.ceiling = self.capacity.saturating_sub(self.pushing.woken as usize);
+        self.floor = self.leased + self.popping.woken as usize;
+        // From where on one more is woken.
+        if poppers_asleep > 0 {
+            self.ceiling = self.ceiling.min(self.leased + self.popping.next_wake() - 1);
+        }
+        if pushers_asleep > 0 {
+            self.floor = self.floor.max(self.capacity - (self.pushing.next_wake() - 1).min(self.capacity));
+        }
+        if joiners {
+            self.floor = self.floor.max(1);
+        }
+        if self.closed {
+            self.ceiling = 0;
+        }
     }
 }
 
@@ -203,7 +250,16 @@ pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
     if list.unfinished() == 0 && !list.line(JOINERS).is_empty() {
         wakes.release_all(list, JOINERS);
     }
+    set_bounds(list);
     wakes
+}
+
+/// To be called after every change of who waits, which [`settle`] does by itself.
+pub(crate) fn set_bounds<T>(list: &mut Guard<'_, T>) {
+    let pushers_asleep = list.line(PUSHERS).len() - list.pushing.woken as usize;
+    let poppers_asleep = list.line(POPPERS).len() - list.popping.woken as usize;
+    let joiners = !list.line(JOINERS).is_empty();
+    list.set_bounds(pushers_asleep, poppers_asleep, joiners);
 }
 
 /// Closes, and lets everybody go who waits to push or to pop. Nobody stands in line for that again.
@@ -214,6 +270,7 @@ pub(crate) fn close<T>(list: &mut Guard<'_, T>) -> Wakes {
     wakes.release_all(list, POPPERS);
     list.pushing = Turns::default();
     list.popping = Turns::default();
+    set_bounds(list);
     wakes
 }
 
@@ -222,7 +279,12 @@ impl Turns {
     /// wakes a few, who wake the next; and one that does not come when woken never keeps more than its share.
     #[inline]
     fn should_wake(&self, available: usize) -> bool {
-        available.checked_shr(self.woken).is_some_and(|rest| rest > 0)
+        available >= self.next_wake()
+    }
+
+    #[inline]
+    fn next_wake(&self) -> usize {
+        1_usize.checked_shl(self.woken).unwrap_or(usize::MAX)
     }
 
     #[inline]

@@ -14,13 +14,12 @@ pub(crate) struct Store<T> {
     fresh: Fresh<T>,
     /// By rank, then by when they were first leased, so that several that come back stand as they stood before.
     returned: BTreeMap<(u32, u64), Returned<T>>,
-    len: usize,
 }
 
 /// Items that have not been leased yet.
 enum Fresh<T> {
     Fifo(VecDeque<T>),
-    Lifo(Vec<T>),
+    Lifo(VecDeque<T>),
     Priority(Box<Priority<T>>),
 }
 
@@ -44,7 +43,7 @@ impl<T> Store<T> {
     }
 
     pub(crate) fn lifo() -> Self {
-        Self::of(Fresh::Lifo(Vec::new()))
+        Self::of(Fresh::Lifo(VecDeque::new()))
     }
 
     pub(crate) fn priority() -> Self {
@@ -52,12 +51,7 @@ impl<T> Store<T> {
     }
 
     fn of(fresh: Fresh<T>) -> Self {
-        Self { fresh, returned: BTreeMap::new(), len: 0 }
-    }
-
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.len
+        Self { fresh, returned: BTreeMap::new() }
     }
 
     /// Whether ranks mean anything here.
@@ -70,47 +64,35 @@ impl<T> Store<T> {
     pub(crate) fn push(&mut self, rank: u32, item: T) {
         match &mut self.fresh {
             Fresh::Fifo(items) => items.push_back(item),
-            Fresh::Lifo(items) => items.push(item),
+            Fresh::Lifo(items) => items.push_back(item),
             Fresh::Priority(items) => items.push(rank, item),
         }
-        self.len += 1;
     }
 
     pub(crate) fn put_back(&mut self, rank: u32, ticket: u64, deliveries: u32, item: T) {
         self.returned.insert((rank, ticket), Returned { item, deliveries });
-        self.len += 1;
     }
 
+    /// The next item, whatever its past.
     #[inline]
+    pub(crate) fn pop_item(&mut self) -> Option<T> {
+        if self.returned.is_empty() { self.fresh.pop() } else { self.pop_item_of_either() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_item_of_either(&mut self) -> Option<T> {
+        self.pop().map(|taken| taken.item)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Taken<T>> {
-        if !self.returned.is_empty()
-            && let Some(taken) = self.pop_returned()
-        {
-            return Some(taken);
-        }
-        let item = match &mut self.fresh {
-            Fresh::Fifo(items) => {
-                let item = items.pop_front()?;
-                if is_sparse(items.len(), items.capacity()) {
-                    items.shrink_to(items.capacity() / 2);
-                }
-                item
-            }
-            Fresh::Lifo(items) => {
-                let item = items.pop()?;
-                if is_sparse(items.len(), items.capacity()) {
-                    items.shrink_to(items.capacity() / 2);
-                }
-                item
-            }
-            Fresh::Priority(items) => items.pop()?,
-        };
-        self.len -= 1;
-        Some(Taken { item, ticket: None, deliveries: 0 })
+        self.pop_returned().or_else(|| {
+            let item = self.fresh.pop()?;
+            Some(Taken { item, ticket: None, deliveries: 0 })
+        })
     }
 
     /// The first of the returned, if no fresh item outranks it.
-    #[cold]
     fn pop_returned(&mut self) -> Option<Taken<T>> {
         let first = self.returned.first_entry()?;
         let &(rank, ticket) = first.key();
@@ -120,7 +102,6 @@ impl<T> Store<T> {
             return None;
         }
         let Returned { item, deliveries } = first.remove();
-        self.len -= 1;
         Some(Taken { item, ticket: Some(ticket), deliveries })
     }
 
@@ -140,9 +121,38 @@ impl<T> Store<T> {
     }
 }
 
+impl<T> Fresh<T> {
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        match self {
+            Self::Fifo(items) => {
+                let item = items.pop_front();
+                if is_sparse(items.len(), items.capacity()) {
+                    shrink(items);
+                }
+                item
+            }
+            Self::Lifo(items) => {
+                let item = items.pop_back();
+                if is_sparse(items.len(), items.capacity()) {
+                    shrink(items);
+                }
+                item
+            }
+            Self::Priority(items) => items.pop(),
+        }
+    }
+}
+
 /// Whether so little of the room is used that half of it goes back. Between two such moments lie at least a quarter
 /// of the room's pops, so it costs nothing in the long run.
 #[inline]
 fn is_sparse(len: usize, capacity: usize) -> bool {
     capacity > KEEP && len < capacity / 4
+}
+
+#[cold]
+#[inline(never)]
+fn shrink<T>(items: &mut VecDeque<T>) {
+    items.shrink_to(items.capacity() / 2);
 }

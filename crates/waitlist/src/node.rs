@@ -1,6 +1,6 @@
 //! The doubly linked list itself: nodes that live in their waiters, links that only the lock's holder touches.
 
-use std::{marker::PhantomPinned, ptr::NonNull, task::Waker};
+use std::{marker::PhantomPinned, mem::ManuallyDrop, ptr::NonNull, task::Waker};
 
 use crate::sync::UnsafeCell;
 
@@ -10,7 +10,9 @@ use crate::sync::UnsafeCell;
 /// accessed only under the lock of the list that the node has joined. Before and after, only its owner accesses it,
 /// through `&mut Waiter`.
 pub(crate) struct Node<N> {
-    slot: UnsafeCell<Slot<N>>,
+    /// Never dropped, because there is nothing to drop: an idle waiter's slot holds neither a value nor a waker, and
+    /// a waiter's drop makes it idle. Most waiters never wait, and looking would be a good part of what they cost.
+    slot: UnsafeCell<ManuallyDrop<Slot<N>>>,
     _pin: PhantomPinned,
 }
 
@@ -35,7 +37,7 @@ pub(crate) struct Slot<N> {
 impl<N> Node<N> {
     pub(crate) fn new() -> Self {
         let slot = Slot { prev: None, next: None, line: IN_NONE, waker: None, value: None };
-        Self { slot: UnsafeCell::new(slot), _pin: PhantomPinned }
+        Self { slot: UnsafeCell::new(ManuallyDrop::new(slot)), _pin: PhantomPinned }
     }
 
     /// # Safety

@@ -5,7 +5,7 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use super::is_sparse;
+use super::{is_sparse, shrink};
 
 /// How many of the lowest ranks have a FIFO of their own.
 const CLASSES: u32 = u64::BITS;
@@ -37,25 +37,21 @@ impl<T> Priority<T> {
         }
     }
 
-    #[inline]
+    // Neither is inlined: the way of a queue without ranks is the shorter for it.
+    #[inline(never)]
     pub(crate) fn push(&mut self, rank: u32, item: T) {
         if rank < CLASSES {
             self.classes[rank as usize].push_back(item);
             self.occupied |= 1 << rank;
         } else {
-            self.heap.push(Reverse(Ranked { rank, arrival: self.arrivals, item }));
-            self.arrivals += 1;
+            self.push_to_heap(rank, item);
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn pop(&mut self) -> Option<T> {
         if self.occupied == 0 {
-            let Reverse(Ranked { item, .. }) = self.heap.pop()?;
-            if is_sparse(self.heap.len(), self.heap.capacity()) {
-                self.heap.shrink_to(self.heap.capacity() / 2);
-            }
-            return Some(item);
+            return self.pop_from_heap();
         }
         let rank = self.occupied.trailing_zeros();
         let class = &mut self.classes[rank as usize];
@@ -64,9 +60,24 @@ impl<T> Priority<T> {
             self.occupied &= !(1 << rank);
         }
         if is_sparse(class.len(), class.capacity()) {
-            class.shrink_to(class.capacity() / 2);
+            shrink(class);
         }
         item
+    }
+
+    #[inline(never)]
+    fn push_to_heap(&mut self, rank: u32, item: T) {
+        self.heap.push(Reverse(Ranked { rank, arrival: self.arrivals, item }));
+        self.arrivals += 1;
+    }
+
+    #[inline(never)]
+    fn pop_from_heap(&mut self) -> Option<T> {
+        let Reverse(Ranked { item, .. }) = self.heap.pop()?;
+        if is_sparse(self.heap.len(), self.heap.capacity()) {
+            self.heap.shrink_to(self.heap.capacity() / 2);
+        }
+        Some(item)
     }
 
     /// The rank of what [`pop`](Self::pop) would return.

@@ -77,18 +77,19 @@ impl<'a, T> NextLease<'a, T> {
 impl<T> Future for Pop<'_, T> {
     type Output = Option<T>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let coop = ready!(coop::poll_proceed(cx));
-        let mut list = this.queue.list.lock();
-        if !this.waiter.is_idle() || !list.pop_is_plain() {
-            return poll_slowly(list, this.waiter, cx, coop, State::pop);
+        let mut list = this.queue.list.hold();
+        if this.waiter.is_idle()
+            && let Some(item) = list.pop_plainly().or_else(|| list.pop_in_order())
+        {
+            drop(list);
+            coop.made_progress();
+            return Poll::Ready(Some(item));
         }
-        let item = list.pop();
-        drop(list);
-        coop.made_progress();
-        Poll::Ready(item)
+        poll_slowly(list.locked(), this.waiter, cx, coop, State::pop)
     }
 }
 
@@ -172,6 +173,7 @@ fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mu
 
 /// If it was woken, the next one is in its stead.
 #[cold]
+#[inline(never)]
 pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {

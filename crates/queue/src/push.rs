@@ -56,20 +56,26 @@ impl<T> Future for Push<'_, T> {
     /// # Panics
     ///
     /// If polled after it was ready.
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
         let item = this.item.take().expect("a push was polled after it was ready");
         let rank = this.queue.rank_of(&item);
-        let mut list = this.queue.list.lock();
-        if !this.waiter.is_idle() || !list.push_is_plain() {
-            return poll_slowly(list, this.waiter, cx, coop, rank, item, this.item);
-        }
-        list.push(rank, item);
-        drop(list);
-        coop.made_progress();
-        Poll::Ready(Ok(()))
+        let mut list = this.queue.list.hold();
+        let item = if this.waiter.is_idle() {
+            match list.push_plainly(item).or_else(|item| list.push_in_order(rank, item)) {
+                Ok(()) => {
+                    drop(list);
+                    coop.made_progress();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(item) => item,
+            }
+        } else {
+            item
+        };
+        poll_slowly(list.locked(), this.waiter, cx, coop, rank, item, this.item)
     }
 }
 
@@ -149,6 +155,7 @@ fn look_again<T>(
 
 /// If it was woken, the next one is in its stead.
 #[cold]
+#[inline(never)]
 fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {

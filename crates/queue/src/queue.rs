@@ -121,7 +121,7 @@ impl<T> Queue<T> {
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
         let rank = self.rank_of(&item);
         let mut list = self.list.lock();
-        if list.push_is_plain() && list.nobody_waits() {
+        if list.room() > 0 && list.nobody_waits() && !list.is_closed() {
             list.push(rank, item);
             return Ok(());
         }
@@ -174,8 +174,7 @@ impl<T> Queue<T> {
     /// If there is no item beyond those that others wait for.
     pub fn try_pop(&self) -> Result<T, TryPopError> {
         let mut list = self.list.lock();
-        if list.pop_is_plain()
-            && list.nobody_waits()
+        if list.nobody_waits()
             && let Some(item) = list.pop()
         {
             return Ok(item);

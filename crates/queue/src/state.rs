@@ -40,6 +40,8 @@ pub(crate) struct State<T> {
     ceiling: usize,
     /// While more are unfinished, so it is with a pop, which finds an item. May be higher than it could be.
     floor: usize,
+    /// While more than this are unfinished, too, the next item is plainly the first of a FIFO.
+    plain_floor: usize,
     capacity: usize,
     /// Items out on a lease.
     leased: usize,
@@ -73,10 +75,11 @@ pub(crate) struct Wakes {
 impl<T> State<T> {
     pub(crate) fn new(store: Store<T>, capacity: usize) -> Self {
         Self {
-            store,
             unfinished: 0,
             ceiling: capacity,
             floor: 0,
+            plain_floor: store.plain_above(),
+            store,
             capacity,
             leased: 0,
             closed: false,
@@ -87,16 +90,45 @@ impl<T> State<T> {
         }
     }
 
-    /// Whether a push may go ahead without a look at who waits.
-    #[inline]
-    pub(crate) fn push_is_plain(&self) -> bool {
-        self.unfinished < self.ceiling
+    /// Pushes if that concerns nobody who waits and is no more than to write it down.
+    #[inline(always)]
+    pub(crate) fn push_plainly(&mut self, item: T) -> Result<(), T> {
+        if self.unfinished >= self.ceiling {
+            return Err(item);
+        }
+        self.store.push_plainly(item)?;
+        self.unfinished += 1;
+        Ok(())
     }
 
-    /// Whether a pop may go ahead without a look at who waits. There is an item then.
-    #[inline]
-    pub(crate) fn pop_is_plain(&self) -> bool {
-        self.unfinished > self.floor
+    /// Pops if that concerns nobody who waits and is no more than to read it off.
+    #[inline(always)]
+    pub(crate) fn pop_plainly(&mut self) -> Option<T> {
+        if self.unfinished <= self.plain_floor {
+            return None;
+        }
+        let item = self.store.pop_plainly()?;
+        self.unfinished -= 1;
+        Some(item)
+    }
+
+    /// Pushes if that concerns nobody who waits: what is not plain about it is the order.
+    #[inline(never)]
+    pub(crate) fn push_in_order(&mut self, rank: u32, item: T) -> Result<(), T> {
+        if self.unfinished >= self.ceiling {
+            return Err(item);
+        }
+        self.push(rank, item);
+        Ok(())
+    }
+
+    /// Pops if that concerns nobody who waits: what is not plain about it is the order.
+    #[inline(never)]
+    pub(crate) fn pop_in_order(&mut self) -> Option<T> {
+        if self.unfinished <= self.floor {
+            return None;
+        }
+        self.pop()
     }
 
     /// Items that can be taken.
@@ -135,14 +167,23 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn push(&mut self, rank: u32, item: T) {
         self.unfinished += 1;
-        self.store.push(rank, item);
+        if self.store.push(rank, item) {
+            self.set_plain_floor();
+        }
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let item = self.store.pop_item()?;
+        let (item, changed) = self.store.pop_item()?;
         self.unfinished -= 1;
+        if changed {
+            self.set_plain_floor();
+        }
         Some(item)
+    }
+
+    fn set_plain_floor(&mut self) {
+        self.plain_floor = self.floor.max(self.store.plain_above());
     }
 
     /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
@@ -199,6 +240,7 @@ impl<T> State<T> {
         if self.closed {
             self.ceiling = 0;
         }
+        self.set_plain_floor();
     }
 }
 

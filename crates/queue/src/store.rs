@@ -11,14 +11,17 @@ const KEEP: usize = 1024;
 
 /// Items that wait to be taken: those that came back from a lease before those that were never out, rank by rank.
 pub(crate) struct Store<T> {
-    fresh: Fresh<T>,
+    /// What was never leased, in a queue that is first in, first out. In another it is empty and has no memory, so that
+    /// nothing is pushed to it or popped from it [plainly](Self::push_plainly).
+    fifo: VecDeque<T>,
+    order: Order<T>,
     /// By rank, then by when they were first leased, so that several that come back stand as they stood before.
     returned: BTreeMap<(u32, u64), Returned<T>>,
 }
 
-/// Items that have not been leased yet.
-enum Fresh<T> {
-    Fifo(VecDeque<T>),
+/// The order of a queue, with what was never leased unless that is in the FIFO.
+enum Order<T> {
+    Fifo,
     Lifo(VecDeque<T>),
     Priority(Box<Priority<T>>),
 }
@@ -39,64 +42,104 @@ pub(crate) struct Taken<T> {
 
 impl<T> Store<T> {
     pub(crate) fn fifo() -> Self {
-        Self::of(Fresh::Fifo(VecDeque::new()))
+        Self::of(Order::Fifo)
     }
 
     pub(crate) fn lifo() -> Self {
-        Self::of(Fresh::Lifo(VecDeque::new()))
+        Self::of(Order::Lifo(VecDeque::new()))
     }
 
     pub(crate) fn priority() -> Self {
-        Self::of(Fresh::Priority(Box::new(Priority::new())))
+        Self::of(Order::Priority(Box::new(Priority::new())))
     }
 
-    fn of(fresh: Fresh<T>) -> Self {
-        Self { fresh, returned: BTreeMap::new() }
+    fn of(order: Order<T>) -> Self {
+        Self { fifo: VecDeque::new(), order, returned: BTreeMap::new() }
     }
 
     /// Whether ranks mean anything here.
-    #[inline]
     pub(crate) fn is_ranked(&self) -> bool {
-        matches!(self.fresh, Fresh::Priority(_))
+        matches!(self.order, Order::Priority(_))
     }
 
-    #[inline]
-    pub(crate) fn push(&mut self, rank: u32, item: T) {
-        match &mut self.fresh {
-            Fresh::Fifo(items) => items.push_back(item),
-            Fresh::Lifo(items) => items.push_back(item),
-            Fresh::Priority(items) => items.push(rank, item),
+    /// Pushes if that is no more than to write it into the FIFO's memory.
+    #[inline(always)]
+    pub(crate) fn push_plainly(&mut self, item: T) -> Result<(), T> {
+        if self.fifo.len() == self.fifo.capacity() {
+            return Err(item);
         }
+        self.fifo.push_back(item);
+        Ok(())
+    }
+
+    /// Pops if there is something in the FIFO, which may only be asked for as long as more than
+    /// [`plain_above`](Self::plain_above) items are unfinished.
+    #[inline(always)]
+    pub(crate) fn pop_plainly(&mut self) -> Option<T> {
+        self.fifo.pop_front()
+    }
+
+    /// How many items have to be there, so that the next one is the FIFO's and no memory is to be given back.
+    pub(crate) fn plain_above(&self) -> usize {
+        match self.order {
+            Order::Fifo if self.returned.is_empty() => match self.fifo.capacity() {
+                ..=KEEP => 0,
+                capacity => capacity / 4,
+            },
+            _ => usize::MAX,
+        }
+    }
+
+    /// Returns whether [`plain_above`](Self::plain_above) may say otherwise now.
+    #[inline]
+    pub(crate) fn push(&mut self, rank: u32, item: T) -> bool {
+        match &mut self.order {
+            Order::Priority(items) => items.push(rank, item),
+            Order::Lifo(items) => items.push_back(item),
+            Order::Fifo => {
+                self.fifo.push_back(item);
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) fn put_back(&mut self, rank: u32, ticket: u64, deliveries: u32, item: T) {
         self.returned.insert((rank, ticket), Returned { item, deliveries });
     }
 
-    /// The next item, whatever its past.
+    /// The next item, and whether [`plain_above`](Self::plain_above) may say otherwise now.
     #[inline]
-    pub(crate) fn pop_item(&mut self) -> Option<T> {
-        if self.returned.is_empty() { self.fresh.pop() } else { self.pop_item_of_either() }
+    pub(crate) fn pop_item(&mut self) -> Option<(T, bool)> {
+        if self.returned.is_empty()
+            && let Order::Priority(items) = &mut self.order
+        {
+            return Some((items.pop()?, false));
+        }
+        Some((self.pop()?.item, true))
     }
 
-    #[cold]
     #[inline(never)]
-    fn pop_item_of_either(&mut self) -> Option<T> {
-        self.pop().map(|taken| taken.item)
-    }
-
     pub(crate) fn pop(&mut self) -> Option<Taken<T>> {
-        self.pop_returned().or_else(|| {
-            let item = self.fresh.pop()?;
-            Some(Taken { item, ticket: None, deliveries: 0 })
-        })
+        if let Some(taken) = self.pop_returned() {
+            return Some(taken);
+        }
+        let (item, items) = match &mut self.order {
+            Order::Fifo => (self.fifo.pop_front(), &mut self.fifo),
+            Order::Lifo(items) => (items.pop_back(), items),
+            Order::Priority(items) => (items.pop(), &mut self.fifo),
+        };
+        if is_sparse(items.len(), items.capacity()) {
+            shrink(items);
+        }
+        Some(Taken { item: item?, ticket: None, deliveries: 0 })
     }
 
     /// The first of the returned, if no fresh item outranks it.
     fn pop_returned(&mut self) -> Option<Taken<T>> {
         let first = self.returned.first_entry()?;
         let &(rank, ticket) = first.key();
-        if let Fresh::Priority(items) = &self.fresh
+        if let Order::Priority(items) = &self.order
             && items.first_rank().is_some_and(|fresh| fresh < rank)
         {
             return None;
@@ -107,10 +150,10 @@ impl<T> Store<T> {
 
     /// Leaves an empty store of the same order behind.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = match self.fresh {
-            Fresh::Fifo(_) => Self::fifo(),
-            Fresh::Lifo(_) => Self::lifo(),
-            Fresh::Priority(_) => Self::priority(),
+        let empty = match self.order {
+            Order::Fifo => Self::fifo(),
+            Order::Lifo(_) => Self::lifo(),
+            Order::Priority(_) => Self::priority(),
         };
         std::mem::replace(self, empty)
     }
@@ -118,29 +161,6 @@ impl<T> Store<T> {
     /// All items in their order, each with how often it has been leased.
     pub(crate) fn into_items(mut self) -> impl Iterator<Item = (T, u32)> {
         std::iter::from_fn(move || self.pop().map(|taken| (taken.item, taken.deliveries)))
-    }
-}
-
-impl<T> Fresh<T> {
-    #[inline]
-    fn pop(&mut self) -> Option<T> {
-        match self {
-            Self::Fifo(items) => {
-                let item = items.pop_front();
-                if is_sparse(items.len(), items.capacity()) {
-                    shrink(items);
-                }
-                item
-            }
-            Self::Lifo(items) => {
-                let item = items.pop_back();
-                if is_sparse(items.len(), items.capacity()) {
-                    shrink(items);
-                }
-                item
-            }
-            Self::Priority(items) => items.pop(),
-        }
     }
 }
 

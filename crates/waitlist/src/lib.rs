@@ -72,7 +72,7 @@ mod wakers;
 
 pub use crate::{
     line::Line,
-    list::{Left, Locked, Scan, WaitList},
+    list::{Held, Left, Locked, Scan, WaitList},
     waiter::Waiter,
     wakers::Wakers,
 };

@@ -42,6 +42,12 @@ pub struct Locked<'a, S, N, const LINES: usize = 1> {
     retired: Option<Waker>,
 }
 
+/// The lock, held for a look at the state, to which it derefs. Ended at once, it costs less than a [`Locked`].
+pub struct Held<'a, S, N, const LINES: usize = 1> {
+    shared: &'a Arc<Shared<S, N, LINES>>,
+    guard: MutexGuard<'a, Inner<S, N, LINES>>,
+}
+
 /// How a waiter left before it took its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left<N> {
@@ -78,15 +84,29 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
         Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { state, lines }) }) }
     }
 
+    /// Takes the lock for the state alone, which is all that most calls need: [`Held::locked`] goes on from there.
+    #[inline]
+    pub fn hold(&self) -> Held<'_, S, N, LINES> {
+        let guard = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        Held { shared: &self.shared, guard }
+    }
+
     /// Takes the lock. A lock poisoned by a panic is taken all the same: the links are never left half-written.
     #[inline]
     pub fn lock(&self) -> Locked<'_, S, N, LINES> {
-        let guard = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked { shared: &self.shared, guard, retired: None }
+        self.hold().locked()
     }
 
     pub(crate) fn from_shared(shared: Arc<Shared<S, N, LINES>>) -> Self {
         Self { shared }
+    }
+}
+
+impl<'a, S, N, const LINES: usize> Held<'a, S, N, LINES> {
+    /// The same hold, with what may be done to the lines.
+    #[inline]
+    pub fn locked(self) -> Locked<'a, S, N, LINES> {
+        Locked { shared: self.shared, guard: self.guard, retired: None }
     }
 }
 
@@ -244,6 +264,22 @@ impl<S, N, const LINES: usize> Inner<S, N, LINES> {
     }
 }
 
+impl<S, N, const LINES: usize> Deref for Held<'_, S, N, LINES> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        &self.guard.state
+    }
+}
+
+impl<S, N, const LINES: usize> DerefMut for Held<'_, S, N, LINES> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.guard.state
+    }
+}
+
 impl<S, N, const LINES: usize> Deref for Locked<'_, S, N, LINES> {
     type Target = S;
 
@@ -279,5 +315,11 @@ impl<S: fmt::Debug, N, const LINES: usize> fmt::Debug for Locked<'_, S, N, LINES
             .field("state", &self.guard.state)
             .field("waiting", &self.guard.waiting())
             .finish()
+    }
+}
+
+impl<S: fmt::Debug, N, const LINES: usize> fmt::Debug for Held<'_, S, N, LINES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("state", &self.guard.state).finish()
     }
 }

@@ -1,6 +1,6 @@
 //! The place in line that a future carries.
 
-use std::{fmt, pin::Pin};
+use std::{fmt, mem::ManuallyDrop, pin::Pin};
 
 use crate::{
     list::{Shared, WaitList},
@@ -17,7 +17,8 @@ pub(crate) type Membership<S, N, const LINES: usize> = Option<Arc<Shared<S, N, L
 /// so a future whose value can stand for something granted asks [`leave`](crate::Locked::leave) first.
 pub struct Waiter<S, N, const LINES: usize = 1> {
     /// The list it has joined: set by `enqueue`, taken when the value comes back out. It keeps the list alive.
-    pub(crate) list: Membership<S, N, LINES>,
+    /// Not dropped with the waiter, whose drop has emptied it by then: one look is enough for one that never waited.
+    pub(crate) list: ManuallyDrop<Membership<S, N, LINES>>,
     pub(crate) node: Node<N>,
 }
 
@@ -30,7 +31,7 @@ unsafe impl<S: Send, N: Send, const LINES: usize> Sync for Waiter<S, N, LINES> {
 impl<S, N, const LINES: usize> Waiter<S, N, LINES> {
     /// A waiter in no list.
     pub fn new() -> Self {
-        Self { list: None, node: Node::new() }
+        Self { list: ManuallyDrop::new(None), node: Node::new() }
     }
 
     /// Whether it is in no list and has nothing to take: before it is enqueued, and after its value came back.
@@ -64,8 +65,9 @@ impl<S, N, const LINES: usize> Drop for Waiter<S, N, LINES> {
 }
 
 #[cold]
+#[inline(never)]
 fn leave_on_drop<S, N, const LINES: usize>(waiter: &mut Waiter<S, N, LINES>) {
-    if let Some(shared) = waiter.list.clone() {
+    if let Some(shared) = waiter.list.as_ref().map(Arc::clone) {
         let list = WaitList::from_shared(shared);
         // SAFETY: a waiter that has joined a list was pinned, and stays in place until its drop has returned.
         let waiter = unsafe { Pin::new_unchecked(waiter) };

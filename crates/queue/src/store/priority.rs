@@ -37,8 +37,7 @@ impl<T> Priority<T> {
         }
     }
 
-    // Neither is inlined: the way of a queue without ranks is the shorter for it.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn push(&mut self, rank: u32, item: T) {
         if rank < CLASSES {
             self.classes[rank as usize].push_back(item);
@@ -48,7 +47,7 @@ impl<T> Priority<T> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         if self.occupied == 0 {
             return self.pop_from_heap();

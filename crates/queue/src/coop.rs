@@ -19,7 +19,10 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Unit> {
     #[cfg(not(outbound_loom))]
     return tokio::task::coop::poll_proceed(cx).map(Unit);
     #[cfg(outbound_loom)]
-    return Poll::Ready(Unit(RestoreOnPending)).map(|unit| { let _ = cx; unit });
+    return Poll::Ready(Unit(RestoreOnPending)).map(|unit| {
+        let _ = cx;
+        unit
+    });
 }
 
 impl Unit {

@@ -65,6 +65,8 @@
 
 mod line;
 mod list;
+#[cfg_attr(all(outbound_loom, not(test)), allow(dead_code))]
+mod lock;
 mod node;
 mod sync;
 mod waiter;

@@ -5,7 +5,6 @@ use std::{
     ops::{Deref, DerefMut},
     pin::Pin,
     ptr::NonNull,
-    sync::PoisonError,
     task::{Context, Poll, Waker},
 };
 
@@ -87,11 +86,11 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
     /// Takes the lock for the state alone, which is all that most calls need: [`Held::locked`] goes on from there.
     #[inline]
     pub fn hold(&self) -> Held<'_, S, N, LINES> {
-        let guard = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.shared.inner.lock();
         Held { shared: &self.shared, guard }
     }
 
-    /// Takes the lock. A lock poisoned by a panic is taken all the same: the links are never left half-written.
+    /// Takes the lock. A panic of its holder releases it: the links are never left half-written.
     #[inline]
     pub fn lock(&self) -> Locked<'_, S, N, LINES> {
         self.hold().locked()

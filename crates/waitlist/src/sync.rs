@@ -1,13 +1,49 @@
 //! The few primitives that differ between a normal build and a loom model.
 
 #[cfg(not(outbound_loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::{
+    hint::spin_loop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::yield_now,
+};
+
+#[cfg(not(outbound_loom))]
+pub(crate) use crate::lock::{Mutex, MutexGuard};
+
+// The models of the list use loom's lock, whose waiting loom understands; the lock has models of its own.
+#[cfg(outbound_loom)]
+pub(crate) use self::poisonless::{Mutex, MutexGuard};
 
 #[cfg(outbound_loom)]
 pub(crate) use loom::{
     cell::UnsafeCell,
-    sync::{Arc, Mutex, MutexGuard},
+    hint::spin_loop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::yield_now,
 };
+
+#[cfg(outbound_loom)]
+mod poisonless {
+    pub(crate) use loom::sync::MutexGuard;
+
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+}
 
 /// `std::cell::UnsafeCell` with loom's interface, so that loom sees every access.
 #[cfg(not(outbound_loom))]

@@ -147,3 +147,17 @@ fn closing_wakes_a_waiter_at_any_moment() {
         waiting.join().unwrap();
     });
 }
+
+#[test]
+fn the_lock_lets_one_in_at_a_time() {
+    model(|| {
+        let counter = Arc::new(crate::lock::Mutex::new(0));
+        let other = {
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || *counter.lock() += 1)
+        };
+        *counter.lock() += 1;
+        other.join().unwrap();
+        assert_eq!(*counter.lock(), 2);
+    });
+}

@@ -31,13 +31,47 @@ impl Bucket {
     /// Brings the level up to date.
     #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.at);
-        if !elapsed.is_zero() {
-            let come_in = u128::from(nanos(elapsed)) * u128::from(self.amount);
-            let come_in = i128::try_from(come_in).unwrap_or(i128::MAX);
-            self.level = self.level.saturating_add(come_in).min(parts(self.capacity, self.period));
-            self.at = now;
+        // Subtracting instants costs more than all the rest: not if no time has passed.
+        if now > self.at {
+            self.pour(now, nanos(now.duration_since(self.at)));
         }
+    }
+
+    /// [`refill`](Self::refill), where it is known that `elapsed` nanoseconds have passed since `from`, if that is when
+    /// it was last up to date.
+    #[inline]
+    pub(crate) fn refill_since(&mut self, now: Instant, from: Instant, elapsed: u64) {
+        if self.at == from { self.pour(now, elapsed) } else { self.refill(now) }
+    }
+
+    #[inline]
+    fn pour(&mut self, now: Instant, elapsed: u64) {
+        let come_in = (u128::from(elapsed) * u128::from(self.amount)).min(i128::MAX.cast_unsigned());
+        self.level = self.level.saturating_add(come_in.cast_signed()).min(self.brim());
+        self.at = now;
+    }
+
+    /// Takes `cost` if it is not larger than the bucket and the level covers it, as of the last refill: what is left
+    /// to do for most, once it is up to date.
+    #[inline]
+    pub(crate) fn take_if_covered(&mut self, cost: u64) -> bool {
+        let covered = self.has(cost);
+        if covered {
+            self.take_covered(cost);
+        }
+        covered
+    }
+
+    /// Takes what it [`has`](Self::has).
+    #[inline]
+    pub(crate) fn take_covered(&mut self, cost: u64) {
+        self.level -= parts(cost, self.period);
+    }
+
+    /// Whether `cost` is not larger than the bucket and the level covers it, as of the last refill.
+    #[inline]
+    pub(crate) fn has(&self, cost: u64) -> bool {
+        cost <= self.capacity && self.level >= parts(cost, self.period)
     }
 
     /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: the level covers it, or it is
@@ -47,15 +81,21 @@ impl Bucket {
         self.level >= self.needed(cost, ahead)
     }
 
+    /// Takes units, as of the last refill: at a full bucket that is not up to date, what should have been lost would pay
+    /// for it.
     #[inline]
     pub(crate) fn take(&mut self, cost: u64) {
         self.level = self.level.saturating_sub(parts(cost, self.period));
     }
 
-    /// Puts units back, as of the last refill. What does not fit is lost.
+    /// Puts units back. What does not fit is lost.
+    ///
+    /// It need not be up to date: what comes in and what is put back may be added in either order, and be cut off at the
+    /// capacity after each, with the same result.
+    #[inline]
     pub(crate) fn put(&mut self, units: u64) {
-        self.level =
-            self.level.saturating_add(parts(units, self.period)).min(parts(self.capacity, self.period));
+        // The level is never above the brim, so this sum is far from overflowing.
+        self.level = (self.level + parts(units, self.period)).min(self.brim());
     }
 
     /// When [`covers`](Self::covers) will be true if nothing else happens. `None`: never, or beyond all clocks.
@@ -125,7 +165,12 @@ impl Bucket {
 
     /// Moves the level by so many parts, up to full.
     pub(crate) fn shift(&mut self, by: i128) {
-        self.level = self.level.saturating_add(by).min(parts(self.capacity, self.period));
+        self.level = self.level.saturating_add(by).min(self.brim());
+    }
+
+    #[inline]
+    fn brim(&self) -> i128 {
+        parts(self.capacity, self.period)
     }
 
     #[inline]
@@ -143,8 +188,8 @@ fn parts(units: u64, period: u64) -> i128 {
 
 /// In nanoseconds, at most 584 years.
 #[inline]
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket;
+mod budget;
 mod closed;
 mod concurrency;
 mod line;

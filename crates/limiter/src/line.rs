@@ -69,14 +69,10 @@ impl<D: Desk> Line<D> {
     #[inline]
     pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
         let mut line = self.list.lock();
-        refuse(&line, ask)?;
-        if line.is_empty() {
-            line.desk.begin(now);
-            if line.desk.consider(ask) == Verdict::Admit {
-                return Ok(());
-            }
+        if !line.closed && line.is_empty() && line.desk.admit_at_once(ask, now) {
+            return Ok(());
         }
-        Err(late(&mut line, ask, now))
+        try_slowly(line, ask, now)
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
@@ -94,6 +90,18 @@ impl<D: Desk> Line<D> {
             self.serve(now, Caller::Anybody);
         }
         result
+    }
+
+    /// Gives something back to the desk. The clock is read only if somebody waits for it.
+    #[inline]
+    pub(crate) fn give(self: &Arc<Self>, give: impl FnOnce(&mut D)) {
+        let mut line = self.list.lock();
+        give(&mut line.desk);
+        let nobody = line.is_empty();
+        drop(line);
+        if !nobody {
+            self.serve(Instant::now(), Caller::Anybody);
+        }
     }
 
     pub(crate) fn close(&self) {
@@ -130,6 +138,9 @@ impl<D: Desk> Line<D> {
     ) -> Poll<Answer<D>> {
         let now = Instant::now();
         let mut line = self.list.lock();
+        if !line.closed && line.is_empty() && line.desk.admit_at_once(&ask, now) {
+            return Poll::Ready(Ok(()));
+        }
         refuse(&line, &ask)?;
         let admitted = match line.front() {
             Some((state, head)) => state.desk.pass(&head.ask, &ask, now),
@@ -174,7 +185,7 @@ impl<D: Desk> Line<D> {
         let mut line = self.list.lock();
         match line.leave(place) {
             Some(Left::Queued(entry)) => line.desk.left(&entry.ask),
-            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => line.desk.give_back(&ask, now),
+            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => line.desk.give_back(&ask),
             Some(Left::Woken(_)) | None => {}
         }
         drop(line);
@@ -228,6 +239,20 @@ impl<D: Desk> Wake for Line<D> {
         drop(line);
         self.serve(now, if lives { Caller::Runtime } else { Caller::Anybody });
     }
+}
+
+/// Everything but the plain case of [`Line::try_at`].
+#[cold]
+#[inline(never)]
+fn try_slowly<D: Desk>(mut line: Held<'_, D>, ask: &D::Ask, now: Instant) -> Answer<D> {
+    refuse(&line, ask)?;
+    if line.is_empty() {
+        line.desk.begin(now);
+        if line.desk.consider(ask) == Verdict::Admit {
+            return Ok(());
+        }
+    }
+    Err(late(&mut line, ask, now))
 }
 
 fn refuse<D: Desk>(line: &Held<'_, D>, ask: &D::Ask) -> Answer<D> {

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::task::coop;
 
 use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, Place, Shared};
-use crate::closed::Closed;
+use crate::{budget, closed::Closed};
 
 pin_project! {
     /// Waits for permits: what [`ConcurrencyLimiter::acquire`] and
@@ -22,7 +22,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Acquire<'a> {
-        limiter: &'a ConcurrencyLimiter,
+        shared: &'a Shared,
         #[pin]
         turn: Turn,
     }
@@ -30,7 +30,7 @@ pin_project! {
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(&this.limiter.shared);
+            this.turn.leave(this.shared);
         }
     }
 }
@@ -82,8 +82,8 @@ enum State {
 
 impl<'a> Acquire<'a> {
     #[inline]
-    pub(super) fn new(limiter: &'a ConcurrencyLimiter, count: usize) -> Self {
-        Self { limiter, turn: Turn::new(count) }
+    pub(super) fn new(shared: &'a Shared, count: usize) -> Self {
+        Self { shared, turn: Turn::new(count) }
     }
 }
 
@@ -100,7 +100,7 @@ impl<'a> Future for Acquire<'a> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let count = this.turn.count;
-        this.turn.poll(&this.limiter.shared, cx).map_ok(|()| Permit::new(this.limiter, count))
+        this.turn.poll(this.shared, cx).map_ok(|()| Permit::new(this.shared, count))
     }
 }
 
@@ -123,18 +123,11 @@ impl Turn {
     #[inline]
     fn poll(self: Pin<&mut Self>, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         let this = self.project();
-        let budget = ready!(coop::poll_proceed(cx));
-        let answer = match *this.state {
-            State::New if shared.word.take_unlocked(*this.count) => Poll::Ready(Ok(())),
-            state => poll_slow(state, *this.count, this.place, shared, cx),
-        };
-        if answer.is_pending() {
-            *this.state = State::InLine;
-        } else {
+        if *this.state == State::New && budget::is_free() && shared.word.take_unlocked(*this.count) {
             *this.state = State::Done;
-            budget.made_progress();
+            return Poll::Ready(Ok(()));
         }
-        answer
+        poll_slow(*this.count, this.state, this.place, shared, cx)
     }
 
     #[inline]
@@ -148,21 +141,30 @@ impl Turn {
     }
 }
 
-/// Everything but a first poll that is ready.
+/// Everything but a first poll that is ready and free.
 #[cold]
 fn poll_slow(
-    state: State,
     count: usize,
+    state: &mut State,
     mut place: Pin<&mut Option<Place>>,
     shared: &Shared,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Closed>> {
-    if state == State::New {
+    let budget = ready!(coop::poll_proceed(cx));
+    if *state == State::New && !shared.word.take_unlocked(count) {
         place.set(Some(Place::new()));
+        *state = State::InLine;
     }
-    match (state, place.as_pin_mut()) {
-        (State::New, Some(place)) => shared.poll_join(place, count, cx),
-        (State::InLine, Some(place)) => shared.poll_granted(place, cx),
+    let answer = match (*state, place.as_mut().as_pin_mut()) {
+        (State::New, _) => Poll::Ready(Ok(())),
+        (State::InLine, Some(place)) => shared.poll_line(place, count, cx),
         _ => panic!("polled after it was ready"),
+    };
+    if answer.is_ready() {
+        *state = State::Done;
+        // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
+        place.set(None);
+        budget.made_progress();
     }
+    answer
 }

@@ -2,13 +2,13 @@
 
 use std::{error::Error, fmt};
 
-use super::ConcurrencyLimiter;
+use super::{ConcurrencyLimiter, Shared};
 
 /// The right to be one of those let in. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit<'a> {
-    limiter: &'a ConcurrencyLimiter,
+    shared: &'a Shared,
     count: usize,
 }
 
@@ -31,8 +31,8 @@ pub enum TryAcquireError {
 
 impl<'a> Permit<'a> {
     #[inline]
-    pub(super) fn new(limiter: &'a ConcurrencyLimiter, count: usize) -> Self {
-        Self { limiter, count }
+    pub(super) fn new(shared: &'a Shared, count: usize) -> Self {
+        Self { shared, count }
     }
 
     /// How many permits this one stands for.
@@ -55,13 +55,13 @@ impl OwnedPermit {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.limiter.release(self.count);
+        self.shared.release(self.count);
     }
 }
 
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
-        self.limiter.release(self.count);
+        self.limiter.shared.release(self.count);
     }
 }
 

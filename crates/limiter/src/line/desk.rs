@@ -16,6 +16,9 @@ pub(crate) trait Desk: fmt::Debug + Send + 'static {
     /// Why one can never be let through, if so.
     fn never(&self, ask: &Self::Ask) -> Option<Self::Never>;
 
+    /// Lets one through whom nobody is waiting ahead of, if that is plain to see. `false`: a round has to tell.
+    fn admit_at_once(&mut self, ask: &Self::Ask, now: Instant) -> bool;
+
     /// Begins a round over the line, at an instant.
     fn begin(&mut self, now: Instant);
 
@@ -49,7 +52,7 @@ pub(crate) trait Desk: fmt::Debug + Send + 'static {
     fn left(&mut self, ask: &Self::Ask);
 
     /// What one was let through for is not used.
-    fn give_back(&mut self, ask: &Self::Ask, now: Instant);
+    fn give_back(&mut self, ask: &Self::Ask);
 }
 
 /// What becomes of the next in line.

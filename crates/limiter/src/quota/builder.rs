@@ -93,6 +93,11 @@ impl QuotaBuilder {
         self
     }
 
+    /// TODO
+    pub const fn sliding(self) -> Self {
+        self
+    }
+
     /// Makes the limiter.
     ///
     /// # Errors

@@ -13,7 +13,10 @@ use super::{
     signals::{MAX_READINGS, Reading, Refusal, Signals},
     snapshot::{DimensionSnapshot, Snapshot},
 };
-use crate::line::{Desk, Verdict};
+use crate::{
+    bucket::nanos,
+    line::{Desk, Verdict},
+};
 
 /// How far down the line a round looks for one that may pass those ahead of it.
 const LOOK_AHEAD: usize = 32;
@@ -28,6 +31,8 @@ const RAMP_MEMORY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct QuotaDesk {
     meters: Vec<Meter>,
+    /// When all meters were filled last.
+    filled_at: Instant,
     burst: Burst,
     max_concurrent: Option<usize>,
     in_flight: usize,
@@ -57,6 +62,7 @@ impl QuotaDesk {
     pub(super) fn new(meters: Vec<Meter>, burst: Burst, max_concurrent: Option<usize>, now: Instant) -> Self {
         Self {
             meters,
+            filled_at: now,
             burst,
             max_concurrent,
             in_flight: 0,
@@ -75,18 +81,24 @@ impl QuotaDesk {
         self.sends.record(cost, now);
     }
 
-    /// A charge ends: its estimate is replaced by what it did cost.
-    pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
+    /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
+    #[inline]
+    pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.in_flight -= 1;
         for meter in &mut self.meters {
+            meter.bucket.put(estimate.units(meter.dimension) - actual.units(meter.dimension));
+        }
+    }
+
+    /// A charge ends that did cost more than was estimated, in some dimension at least.
+    #[cold]
+    pub(super) fn overdraw(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
+        self.in_flight -= 1;
+        self.refill(now);
+        for meter in &mut self.meters {
             let (estimate, actual) = (estimate.units(meter.dimension), actual.units(meter.dimension));
-            if actual > estimate {
-                meter.bucket.take(actual - estimate);
-            } else if actual < estimate {
-                // What comes back has to find the level up to date, or what does not fit would be taken for room.
-                meter.bucket.refill(now);
-                meter.bucket.put(estimate - actual);
-            }
+            meter.bucket.put(estimate.saturating_sub(actual));
+            meter.bucket.take(actual.saturating_sub(estimate));
         }
     }
 
@@ -172,9 +184,19 @@ impl QuotaDesk {
         }
     }
 
+    #[inline]
     fn refill(&mut self, now: Instant) {
+        if now > self.filled_at {
+            self.pour(now);
+        }
+    }
+
+    fn pour(&mut self, now: Instant) {
+        // The time that has passed is the same for nearly all, and costs more to know than to use.
+        let from = std::mem::replace(&mut self.filled_at, now);
+        let elapsed = nanos(now.duration_since(from));
         for meter in &mut self.meters {
-            meter.bucket.refill(now);
+            meter.bucket.refill_since(now, from, elapsed);
         }
     }
 
@@ -182,6 +204,11 @@ impl QuotaDesk {
         for meter in &mut self.meters {
             meter.bucket.take(cost.units(meter.dimension));
         }
+        self.took(cost, now);
+    }
+
+    #[inline]
+    fn took(&mut self, cost: &Cost, now: Instant) {
         self.reserved += cost;
         self.in_flight += 1;
         self.gate.pass(now);
@@ -283,6 +310,23 @@ impl Desk for QuotaDesk {
         self.meters.iter().find_map(|meter| meter.too_large(cost))
     }
 
+    #[inline]
+    fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
+        if self.gate.is_opening() || self.gate.blocks(now).is_some() || self.free_slots() == 0 {
+            return false;
+        }
+        // No cost that a bucket has is larger than the limit.
+        self.refill(now);
+        let covered = self.meters.iter().all(|meter| meter.bucket.has(cost.units(meter.dimension)));
+        if covered {
+            for meter in &mut self.meters {
+                meter.bucket.take_covered(cost.units(meter.dimension));
+            }
+            self.took(cost, now);
+        }
+        covered
+    }
+
     fn begin(&mut self, now: Instant) {
         self.refill(now);
         self.round = Round::new(now);
@@ -340,9 +384,9 @@ impl Desk for QuotaDesk {
         self.waiting -= 1;
     }
 
-    fn give_back(&mut self, cost: &Cost, now: Instant) {
+    fn give_back(&mut self, cost: &Cost) {
         self.reserved -= cost;
-        self.settle(cost, &Cost::default(), now);
+        self.settle(cost, &Cost::default());
     }
 }
 

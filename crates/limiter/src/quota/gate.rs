@@ -91,8 +91,14 @@ impl Gate {
     }
 
     /// One is let through.
+    #[inline]
     pub(super) fn pass(&mut self, now: Instant) {
-        let Some(gap) = self.gap else { return };
+        if let Some(gap) = self.gap {
+            self.open_further(now, gap);
+        }
+    }
+
+    fn open_further(&mut self, now: Instant, gap: Duration) {
         self.next = Some(now + gap);
         let less = if self.ramp {
             // What makes an exponential with this doubling time: gap * (gap / (doubling / ln 2)).

@@ -36,10 +36,15 @@ impl Reservation {
     }
 
     /// The request is being sent: to be called just before its first byte goes out.
-    pub fn sent(mut self) -> Charge {
+    pub fn sent(self) -> Charge {
+        self.sent_at(Instant::now())
+    }
+
+    /// [`sent`](Self::sent) at an instant, which spares reading the clock.
+    #[inline]
+    pub fn sent_at(mut self, now: Instant) -> Charge {
         let cost = self.cost;
         let Some(line) = self.line.take() else { unreachable!("taken only here, which consumes it") };
-        let now = Instant::now();
         line.look(|desk| desk.sent(&cost, now));
         Charge { line, estimate: cost, actual: cost }
     }
@@ -53,6 +58,9 @@ impl Charge {
 
     /// The request has ended and cost this: what was estimated too high goes back, what was estimated too low becomes
     /// debt, and the slot is free.
+    ///
+    /// The clock is read only if it matters: where more was used than was estimated, or somebody waits.
+    #[inline]
     pub fn settle(mut self, actual: Cost) {
         self.actual = actual;
     }
@@ -64,18 +72,23 @@ impl Charge {
 }
 
 impl Drop for Reservation {
+    #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            let now = Instant::now();
-            line.change(now, |desk| crate::line::Desk::give_back(desk, &self.cost, now));
+            line.give(|desk| crate::line::Desk::give_back(desk, &self.cost));
         }
     }
 }
 
 impl Drop for Charge {
+    #[inline]
     fn drop(&mut self) {
-        let now = Instant::now();
-        self.line.change(now, |desk| desk.settle(&self.estimate, &self.actual, now));
+        if self.actual.exceeds(&self.estimate) {
+            let now = Instant::now();
+            self.line.give(|desk| desk.overdraw(&self.estimate, &self.actual, now));
+        } else {
+            self.line.give(|desk| desk.settle(&self.estimate, &self.actual));
+        }
     }
 }
 

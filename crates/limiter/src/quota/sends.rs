@@ -16,20 +16,28 @@ const MAX_ENTRIES: usize = 1_024;
 pub(super) struct Sends {
     entries: VecDeque<(Instant, Total)>,
     total: Total,
+    /// When the next entry begins: a grain after the last.
+    next_entry: Option<Instant>,
     /// Entries have been dropped, so what lies before the first is not known.
     trimmed: bool,
 }
 
 impl Sends {
     pub(super) fn record(&mut self, cost: &Cost, now: Instant) {
-        if self.entries.back().is_none_or(|&(at, _)| now >= at + GRAIN) {
-            if self.entries.len() == MAX_ENTRIES {
-                self.entries.pop_front();
-                self.trimmed = true;
-            }
-            self.entries.push_back((now, self.total));
+        if self.next_entry.is_none_or(|next| now >= next) {
+            self.open_entry(now);
         }
         self.total += cost;
+    }
+
+    #[cold]
+    fn open_entry(&mut self, now: Instant) {
+        if self.entries.len() == MAX_ENTRIES {
+            self.entries.pop_front();
+            self.trimmed = true;
+        }
+        self.entries.push_back((now, self.total));
+        self.next_entry = Some(now + GRAIN);
     }
 
     /// What was sent at `from` or after, or a little before. `None`: too long ago to know.

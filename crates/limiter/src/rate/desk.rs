@@ -46,6 +46,12 @@ impl Desk for RateDesk {
     }
 
     #[inline]
+    fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
+        self.bucket.refill(now);
+        self.bucket.take_if_covered(cost)
+    }
+
+    #[inline]
     fn begin(&mut self, now: Instant) {
         self.bucket.refill(now);
         self.next_round = None;
@@ -80,8 +86,7 @@ impl Desk for RateDesk {
         self.queued -= u128::from(cost);
     }
 
-    fn give_back(&mut self, &cost: &u64, now: Instant) {
-        self.bucket.refill(now);
+    fn give_back(&mut self, &cost: &u64) {
         self.bucket.put(cost);
     }
 }

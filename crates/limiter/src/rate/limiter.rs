@@ -52,7 +52,7 @@ impl RateLimiter {
     /// [`RateError::MustWait`] with the instant at which to try again, or [`RateError::Closed`].
     #[inline]
     pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), RateError> {
-        Ok(self.line.try_at(&units, now)?)
+        self.line.try_at(&units, now).map_err(RateError::from)
     }
 
     /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed

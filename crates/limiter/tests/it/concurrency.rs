@@ -258,13 +258,13 @@ async fn a_loop_that_is_always_ready_lets_other_tasks_run() {
         }
     });
     tokio::spawn(async move {
-        for _ in 0..10_000 {
+        for _ in 0..100_000 {
             drop(limiter.acquire().await.unwrap());
         }
     })
     .await
     .unwrap();
-    assert!(turns.load(SeqCst) > 10);
+    assert!(turns.load(SeqCst) > 90);
     other.abort();
 }
 

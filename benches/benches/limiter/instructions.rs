@@ -1,0 +1,176 @@
+//! Instructions for one operation, as callgrind counts them, and its allocations, against the gates.
+//!
+//! Each case runs twice under valgrind, with two numbers of rounds; the difference, over the rounds, is free of
+//! start-up. Counts do not depend on the machine's load, so they can gate where times cannot.
+
+use std::{
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    process::Command,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter};
+use tokio::time::Instant;
+
+/// A case, and how many instructions it may take. None may allocate.
+type Case = (&'static str, Option<f64>, fn(u64));
+
+const COST: Cost = Cost::request().input_tokens(800).output_tokens(400);
+const ACTUAL: Cost = Cost::request().input_tokens(790).output_tokens(97);
+
+const CASES: &[Case] = &[
+    ("permit, awaited", Some(60.0), |rounds| {
+        let limiter = ConcurrencyLimiter::new(8);
+        // In a task, whose cooperative budget is renewed now and then.
+        block_on(async move {
+            for _ in 0..rounds {
+                drop(black_box(limiter.acquire().await));
+            }
+        });
+    }),
+    ("permit, polled", Some(60.0), |rounds| {
+        let limiter = ConcurrencyLimiter::new(8);
+        each(rounds, |_| drop(black_box(ready(limiter.acquire()))));
+    }),
+    ("permit, tried", None, |rounds| {
+        let limiter = ConcurrencyLimiter::new(8);
+        each(rounds, |_| drop(black_box(limiter.try_acquire())));
+    }),
+    ("permit of tokio's, awaited", None, |rounds| {
+        let limiter = tokio::sync::Semaphore::new(8);
+        block_on(async move {
+            for _ in 0..rounds {
+                drop(black_box(limiter.acquire().await));
+            }
+        });
+    }),
+    ("rate, same instant", Some(60.0), |rounds| {
+        let limiter = RateLimiter::new(Rate::per_second(1 << 40));
+        let now = Instant::now();
+        each(rounds, |_| assert!(black_box(limiter.try_acquire_at(1, black_box(now))).is_ok()));
+    }),
+    ("rate, time passing", Some(60.0), |rounds| {
+        let limiter = RateLimiter::new(Rate::per_second(1 << 40));
+        let mut now = Instant::now();
+        each(rounds, |_| {
+            now += Duration::from_nanos(100);
+            assert!(black_box(limiter.try_acquire_at(1, black_box(now))).is_ok());
+        });
+    }),
+    ("rate refused", None, |rounds| {
+        let limiter = RateLimiter::new(Rate::per_hour(1));
+        let now = Instant::now();
+        limiter.try_acquire_at(1, now).expect("the bucket is full");
+        each(rounds, |_| assert!(black_box(limiter.try_acquire_at(1, black_box(now))).is_err()));
+    }),
+    ("the passing of time", None, |rounds| {
+        let mut now = Instant::now();
+        each(rounds, |_| {
+            now += Duration::from_nanos(100);
+            black_box(now);
+        });
+    }),
+    ("quota, reserved, sent, settled", Some(250.0), |rounds| {
+        let quota = quota();
+        let now = Instant::now();
+        each(rounds, |_| {
+            let reservation = quota.try_reserve_at(COST, black_box(now)).expect("there is room");
+            black_box(reservation).sent_at(now).settle(ACTUAL);
+        });
+    }),
+    ("quota, time passing", None, |rounds| {
+        let quota = quota();
+        let mut now = Instant::now();
+        each(rounds, |_| {
+            now += Duration::from_millis(1);
+            let reservation = quota.try_reserve_at(COST, black_box(now)).expect("there is room");
+            black_box(reservation).sent_at(now).settle(ACTUAL);
+        });
+    }),
+    ("quota, reading the clock", None, |rounds| {
+        let quota = quota();
+        each(rounds, |_| {
+            let reservation = quota.try_reserve_at(COST, Instant::now()).expect("there is room");
+            black_box(reservation).sent().settle(ACTUAL);
+        });
+    }),
+    ("a reading of the clock", None, |rounds| each(rounds, |_| _ = black_box(Instant::now()))),
+];
+
+fn quota() -> QuotaLimiter {
+    let builder = QuotaLimiter::builder().requests_per_minute(1 << 40).input_tokens_per_minute(1 << 50);
+    builder.output_tokens_per_minute(1 << 50).max_concurrent(64).build().expect("limits above 0")
+}
+
+pub(super) fn gates() -> bool {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("valgrind is not installed: instruction gates skipped");
+        return true;
+    }
+    let mut held = true;
+    println!("instructions  allocations  limit  operation");
+    for (name, limit, run) in CASES {
+        let instructions = cost(name);
+        // The first round may make room that is then kept.
+        let allocations = allocations(*run, 6_000) - allocations(*run, 3_000);
+        let kept = limit.is_none_or(|limit| instructions <= limit && allocations == 0);
+        held &= kept;
+        let text = limit.map_or_else(|| "-".to_owned(), |limit| format!("{limit}"));
+        println!(
+            "{instructions:>12.1}  {allocations:>11}  {text:>5}  {name}{}",
+            if kept { "" } else { "  BROKEN" }
+        );
+    }
+    held
+}
+
+pub(super) fn run(wanted: &str, rounds: u64) {
+    let (.., run) = CASES.iter().find(|(name, ..)| *name == wanted).expect("a case");
+    run(rounds);
+}
+
+/// Instructions for one round of a case.
+fn cost(case: &str) -> f64 {
+    const ROUNDS: [u64; 2] = [2_000, 12_000];
+    let [few, many] = ROUNDS.map(|rounds| instructions(case, rounds));
+    (many - few) as f64 / (ROUNDS[1] - ROUNDS[0]) as f64
+}
+
+fn instructions(case: &str, rounds: u64) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--run", case, &rounds.to_string()])
+        .output()
+        .expect("valgrind runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
+    collected.and_then(|(_, count)| count.trim().parse().ok()).expect("a count")
+}
+
+fn allocations(run: fn(u64), rounds: u64) -> u64 {
+    allocation_counter::measure(|| run(rounds)).count_total
+}
+
+fn block_on(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future);
+}
+
+#[inline(always)]
+fn each(rounds: u64, mut round: impl FnMut(u64)) {
+    for number in 0..rounds {
+        round(number);
+    }
+}
+
+#[inline(always)]
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it has to wait"),
+    }
+}

@@ -1,0 +1,40 @@
+//! What limits cost, and how well they do against servers that limit.
+//!
+//! `cargo bench --bench limiter -- instructions` counts instructions with callgrind and allocations against the gates;
+//! `-- simulation` runs a backlog against five kinds of server on the paused clock; `-- contended` times permits that are
+//! fought for; `-- costs` times single operations beside their peers with criterion. With nothing said, all but
+//! `contended`.
+
+use std::process::ExitCode;
+
+mod contended;
+mod costs;
+mod instructions;
+mod server;
+mod simulation;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let held = match arguments[..] {
+        ["--run", case, rounds] => {
+            instructions::run(case, rounds.parse().expect("a number of rounds"));
+            true
+        }
+        ["instructions"] => instructions::gates(),
+        ["simulation"] => simulation::gates(),
+        ["contended"] => {
+            contended::measure();
+            true
+        }
+        ["costs"] => {
+            costs::measure();
+            true
+        }
+        _ => {
+            costs::measure();
+            instructions::gates() & simulation::gates()
+        }
+    };
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

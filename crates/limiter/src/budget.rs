@@ -1,0 +1,24 @@
+//! Tokio's cooperative budget, spent by the eighth.
+
+use std::cell::Cell;
+
+/// Of so many that are ready at once, one asks for a unit of the budget.
+const PART: u8 = 8;
+
+thread_local! {
+    static READY: Cell<u8> = const { Cell::new(0) };
+}
+
+/// Whether one that is ready at once may go ahead without asking for a unit of its task's cooperative budget.
+///
+/// Asking costs more than a permit does. One in eight on a thread has to ask, which is enough: a task's poll runs on one
+/// thread without interruption, so a loop that is always ready asks at every eighth turn, and has to yield after 1,024,
+/// or some 10 us, where tokio's own would after 128.
+#[inline]
+pub(crate) fn is_free() -> bool {
+    READY.with(|ready| {
+        let turn = ready.get().wrapping_add(1);
+        ready.set(turn);
+        turn % PART != 0
+    })
+}

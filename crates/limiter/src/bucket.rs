@@ -149,9 +149,9 @@ impl Bucket {
         i128::try_from(u128::from(nanos(time)) * u128::from(self.amount)).unwrap_or(i128::MAX)
     }
 
-    /// The whole units that come in in a time.
-    pub(crate) fn brought_in(&self, time: Duration) -> u64 {
-        u64::try_from(self.parts_in(time) / i128::from(self.period)).unwrap_or(u64::MAX)
+    /// So many units in parts, to the nearest; 0 if there is no such number.
+    pub(crate) fn parts_of(&self, units: f64) -> i128 {
+        (units * self.period as f64) as i128
     }
 
     /// The parts by which the level is below that of a bucket which had `units`, lost `gone` and filled for `time`.

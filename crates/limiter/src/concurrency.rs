@@ -36,8 +36,8 @@ use self::word::{MAX_PERMITS, Word};
 /// - **A limit of 0 is a pause**: nothing is let in until [`resize`](Self::resize) raises it.
 /// - Taking and giving back a permit while nobody waits are one atomic operation each, and take no lock.
 ///
-/// The futures spend tokio's cooperative budget: those that had to wait a unit each, and one in eight of those that were
-/// ready at once, so a loop that never has to wait yields after 1,024 turns. The `try_` forms spend none, so a
+/// The futures spend tokio's cooperative budget: those that had to wait a unit each, and one in 16 of those that were
+/// ready at once, so a loop that never has to wait yields after 2,048 turns. The `try_` forms spend none, so a
 /// refusal from them always means what it says.
 #[derive(Clone)]
 pub struct ConcurrencyLimiter {

@@ -7,6 +7,7 @@ mod error;
 mod gate;
 mod limiter;
 mod meter;
+mod others;
 mod reservation;
 mod reserve;
 mod sends;

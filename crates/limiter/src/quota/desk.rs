@@ -8,7 +8,7 @@ use super::{
     cost::{Cost, Dimension, Total},
     error::{Bottleneck, TooLarge},
     gate::{Gate, after},
-    meter::{Burst, Meter},
+    meter::{Burst, Counted, Meter},
     sends::Sends,
     signals::{MAX_READINGS, Reading, Refusal, Signals},
     snapshot::{DimensionSnapshot, Snapshot},
@@ -23,6 +23,9 @@ const LOOK_AHEAD: usize = 32;
 
 /// Replies can overtake each other by about this much.
 const REORDERING: Duration = Duration::from_millis(100);
+
+/// A server counts what is left within this time of a request's sending, or may as well not have said it.
+const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`].
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
@@ -113,13 +116,10 @@ impl QuotaDesk {
     pub(super) fn observe(&mut self, signals: &Signals, now: Instant) {
         self.refill(now);
         self.adopt(signals, now);
-        let age = now.saturating_duration_since(signals.sent_at);
-        let sent = signals.sent_at.checked_sub(REORDERING).unwrap_or(signals.sent_at);
-        let sent = self.sends.since(sent);
+        let counted = self.counted(signals.sent_at, now);
         for meter in &mut self.meters {
             if let Some(reading) = said_of(meter, signals) {
-                let sent = sent.map(|sent| sent.units(meter.dimension));
-                meter.read(reading, age, sent, self.reserved.units(meter.dimension));
+                meter.read(reading, counted.as_ref(), &self.reserved);
             }
         }
         let Some(refusal) = signals.refusal else {
@@ -127,6 +127,18 @@ impl QuotaDesk {
             return;
         };
         self.refused(signals, refusal, now);
+    }
+
+    /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
+    fn counted(&self, sent_at: Instant, now: Instant) -> Option<Counted> {
+        let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
+        let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
+        Some(Counted {
+            sent_at,
+            sent_before: self.sends.before(sent_at)?,
+            since_first: (now.saturating_duration_since(sent_at), self.sends.since(first)?),
+            since_last: (now.saturating_duration_since(last), self.sends.since(last)?),
+        })
     }
 
     fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {

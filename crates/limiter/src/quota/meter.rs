@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    cost::{Cost, Dimension},
+    cost::{Cost, Dimension, Total},
     error::TooLarge,
+    others::{Others, Seen},
     signals::Reading,
 };
 use crate::bucket::Bucket;
@@ -14,6 +15,9 @@ use crate::bucket::Bucket;
 /// The server may have less than it said by what others took in the meantime, or it measures time a little differently.
 /// So its word raises a level only to this much below what it said, in time of the rate.
 const GUARD: Duration = Duration::from_millis(150);
+
+/// What others take in this time is left to them: a request takes as long to arrive.
+const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 
 /// Full trust in the server's burst. Halved by each refusal, regained one by one with each reply.
 const FULL_TRUST: u32 = 64;
@@ -32,6 +36,18 @@ pub(super) struct Meter {
     /// What the server has shown to hold at once, if more than the burst.
     learned: u64,
     trust: u32,
+    others: Others,
+}
+
+/// When the server may have counted what is left, and what was sent before and after.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) sent_at: Instant,
+    pub(super) sent_before: Total,
+    /// How long ago it was at the most, and what was sent since.
+    pub(super) since_first: (Duration, Total),
+    /// The same at the least.
+    pub(super) since_last: (Duration, Total),
 }
 
 /// How much may come at once.
@@ -65,7 +81,18 @@ impl Meter {
     ) -> Self {
         let bucket = Bucket::full(limit, window, burst.units(limit, window), now);
         let told = Some(limit);
-        Self { dimension, window, bucket, limit, told, heard: None, burst, learned: 0, trust: FULL_TRUST }
+        Self {
+            dimension,
+            window,
+            bucket,
+            limit,
+            told,
+            heard: None,
+            burst,
+            learned: 0,
+            trust: FULL_TRUST,
+            others: Others::default(),
+        }
     }
 
     /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
@@ -111,21 +138,30 @@ impl Meter {
 
     /// Brings the level into line with what the server said is left, as of the last refill.
     ///
-    /// At some moment between the sending of the request, `age` ago, and now, the server had `remaining` left. If that was
-    /// at the beginning, it has since gained what the rate brings and lost `sent`; if it was at the end, neither. The
-    /// level moves only as far as both agree, so an old reply can do no harm. What is `reserved` but not sent is
+    /// At some moment between the sending of the request and a little later, the server had `remaining` left. Since then
+    /// it has gained what the rate brings, and lost what others take and what was sent. The level moves only as far as
+    /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
     /// still to come off.
-    pub(super) fn read(&mut self, reading: &Reading, age: Duration, sent: Option<u128>, reserved: u128) {
+    pub(super) fn read(&mut self, reading: &Reading, counted: Option<&Counted>, reserved: &Total) {
         if let Some(limit) = reading.limit {
             self.heard = Some(limit);
             self.limit = self.told.map_or(limit, |told| told.min(limit));
             self.reshape();
         }
-        let (Some(remaining), Some(sent)) = (reading.remaining, sent) else { return };
+        let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
         let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
-        let at_the_end = self.bucket.missing_to(remaining, reserved, Duration::ZERO);
-        let at_the_beginning = self.bucket.missing_to(remaining, reserved.saturating_add(sent), age);
-        let (less, more) = (at_the_end.min(at_the_beginning), at_the_end.max(at_the_beginning));
+        let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
+        if !self.wants_less() {
+            self.note_others(remaining, full, counted);
+        }
+        let reserved = reserved.units(self.dimension);
+        let missing = |(age, sent): &(Duration, Total)| {
+            let gone = reserved.saturating_add(sent.units(self.dimension));
+            self.bucket.missing_to(remaining, gone, *age)
+        };
+        let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
+        let (first, last) = (missing(&counted.since_first), missing(&counted.since_last));
+        let (less, more) = (first.min(last) - held_back, first.max(last) - held_back);
         if more < 0 {
             return self.bucket.shift(more);
         }
@@ -133,11 +169,32 @@ impl Meter {
             return;
         }
         if matches!(self.burst, Burst::Learned) {
-            let full = reading.reset.map_or(0, |reset| self.bucket.brought_in(reset));
             self.learned = remaining.saturating_add(full);
             self.reshape();
         }
         self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
+    }
+
+    fn note_others(&mut self, remaining: u64, full: u64, counted: &Counted) {
+        let seen = Seen {
+            at: counted.sent_at,
+            remaining,
+            sent_before: counted.sent_before.units(self.dimension),
+            full: full < remaining / 16,
+        };
+        let rate = self.rate();
+        self.others.note(seen, rate);
+        self.reshape();
+    }
+
+    /// In units per second.
+    fn rate(&self) -> f64 {
+        self.limit as f64 / self.window.as_secs_f64()
+    }
+
+    /// The whole units that come in in a time, for others as well as for us.
+    fn brought_in(&self, time: Duration) -> u64 {
+        (self.rate() * time.as_secs_f64()) as u64
     }
 
     /// Whether the user wants less than the server allows, so that what remains there is not ours to use up.
@@ -151,6 +208,8 @@ impl Meter {
         let above = self.learned.min(limit).saturating_sub(base);
         let above = u128::from(above) * u128::from(self.trust) / u128::from(FULL_TRUST);
         let capacity = base.saturating_add(u64::try_from(above).unwrap_or(u64::MAX));
-        self.bucket.reshape(limit, self.window, capacity);
+        // What others take does not come in for us.
+        let ours = ((limit as f64 * (1.0 - self.others.part())) as u64).clamp(limit.min(1), limit);
+        self.bucket.reshape(ours, self.window, capacity);
     }
 }

@@ -40,6 +40,11 @@ impl Sends {
         self.next_entry = Some(now + GRAIN);
     }
 
+    /// What was sent before `until`, or a little less. `None`: too long ago to know.
+    pub(super) fn before(&self, until: Instant) -> Option<Total> {
+        self.since(until).map(|since| self.total - since)
+    }
+
     /// What was sent at `from` or after, or a little before. `None`: too long ago to know.
     pub(super) fn since(&self, from: Instant) -> Option<Total> {
         let later = self.entries.partition_point(|&(at, _)| at <= from);

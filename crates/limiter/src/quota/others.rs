@@ -1,0 +1,63 @@
+//! How much others take who use the same key, judged by what is missing at the server.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Two readings closer together than this say little: what is on its way blurs them.
+const STEP: Duration = Duration::from_secs(1);
+/// The weight of the past fades with this time constant.
+const MEMORY: Duration = Duration::from_secs(15);
+/// Within this part of the rate, what is missing is noise.
+const NOISE: f64 = 0.04;
+/// Whatever seems to be missing, this part of the rate is taken to be left for us: it keeps the readings coming.
+const MOST: f64 = 0.9;
+
+/// A running mean of the unexplained drop: what the server should have left by its rate and by what we sent, less what it
+/// said it has. An exponentially weighted mean over the time between readings, as a part of the rate.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    mean: f64,
+    last: Option<Seen>,
+}
+
+/// What was left when a request was sent, and how much we had sent before that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    pub(super) remaining: u64,
+    pub(super) sent_before: u128,
+    /// The server's bucket was as good as full, so what came in may have been lost.
+    pub(super) full: bool,
+}
+
+impl Others {
+    /// Takes note of a reading, at a rate of so many per second.
+    pub(super) fn note(&mut self, seen: Seen, per_second: f64) {
+        let Some(last) = self.last else {
+            self.last = Some(seen);
+            return;
+        };
+        let elapsed = seen.at.saturating_duration_since(last.at);
+        if elapsed < STEP {
+            return;
+        }
+        self.last = Some(seen);
+        if seen.full || last.full || per_second <= 0.0 {
+            return;
+        }
+        let elapsed = elapsed.as_secs_f64();
+        let come_in = per_second * elapsed;
+        let sent = seen.sent_before.saturating_sub(last.sent_before) as f64;
+        let missing = last.remaining as f64 + come_in - sent - seen.remaining as f64;
+        // A window that begins anew brings more than the rate: that is not negative use.
+        let part = (missing / come_in).clamp(-1.0, 1.0);
+        let weight = 1.0 - (-elapsed / MEMORY.as_secs_f64()).exp();
+        self.mean += weight * (part - self.mean);
+    }
+
+    /// The part of the rate that others take.
+    pub(super) fn part(&self) -> f64 {
+        (self.mean - NOISE).clamp(0.0, MOST)
+    }
+}

@@ -137,6 +137,16 @@ impl Bucket {
         self.at = self.at.max(until);
     }
 
+    /// Lets nothing come in before `until`. What is in it stays.
+    pub(crate) fn hold_until(&mut self, until: Instant) {
+        self.at = self.at.max(until);
+    }
+
+    /// Ends a hold.
+    pub(crate) fn release(&mut self, now: Instant) {
+        self.at = self.at.min(now);
+    }
+
     /// Whether `cost` and all of `ahead` will have come in by `then`, as of the last refill and were it bottomless.
     pub(crate) fn covers_by(&self, then: Instant, cost: u64, ahead: u128) -> bool {
         let come_in = self.parts_in(then.saturating_duration_since(self.at));

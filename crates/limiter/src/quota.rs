@@ -4,6 +4,7 @@ mod builder;
 mod cost;
 mod desk;
 mod error;
+mod fixed;
 mod gate;
 mod limiter;
 mod meter;

@@ -134,6 +134,7 @@ impl QuotaDesk {
         let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
         let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
         Some(Counted {
+            now,
             sent_at,
             sent_before: self.sends.before(sent_at)?,
             since_first: (now.saturating_duration_since(sent_at), self.sends.since(first)?),

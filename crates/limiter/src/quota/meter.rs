@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     cost::{Cost, Dimension, Total},
     error::TooLarge,
+    fixed::FixedWindow,
     others::{Others, Seen},
     signals::Reading,
 };
@@ -37,11 +38,13 @@ pub(super) struct Meter {
     learned: u64,
     trust: u32,
     others: Others,
+    fixed: FixedWindow,
 }
 
 /// When the server may have counted what is left, and what was sent before and after.
 #[derive(Debug)]
 pub(super) struct Counted {
+    pub(super) now: Instant,
     pub(super) sent_at: Instant,
     pub(super) sent_before: Total,
     /// How long ago it was at the most, and what was sent since.
@@ -92,6 +95,7 @@ impl Meter {
             learned: 0,
             trust: FULL_TRUST,
             others: Others::default(),
+            fixed: FixedWindow::default(),
         }
     }
 
@@ -151,13 +155,15 @@ impl Meter {
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
         let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
+        let new_window = self.note_window(reading.reset, counted);
         if !self.wants_less() {
-            self.note_others(remaining, full, counted);
+            self.note_others(remaining, new_window || full < remaining / 16, counted);
         }
+        let fixed = self.fixed.ends().is_some();
         let reserved = reserved.units(self.dimension);
         let missing = |(age, sent): &(Duration, Total)| {
             let gone = reserved.saturating_add(sent.units(self.dimension));
-            self.bucket.missing_to(remaining, gone, *age)
+            self.bucket.missing_to(remaining, gone, if fixed { Duration::ZERO } else { *age })
         };
         let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
         let (first, last) = (missing(&counted.since_first), missing(&counted.since_last));
@@ -175,13 +181,25 @@ impl Meter {
         self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
     }
 
-    fn note_others(&mut self, remaining: u64, full: u64, counted: &Counted) {
-        let seen = Seen {
-            at: counted.sent_at,
-            remaining,
-            sent_before: counted.sent_before.units(self.dimension),
-            full: full < remaining / 16,
-        };
+    /// Looks for a fixed window, in which nothing comes in before its end. Whether a new one has begun.
+    fn note_window(&mut self, reset: Option<Duration>, counted: &Counted) -> bool {
+        let before = self.fixed.ends();
+        let last = counted.now.checked_sub(counted.since_last.0).unwrap_or(counted.now);
+        let Some(ends) = reset.and_then(|reset| last.checked_add(reset)) else { return false };
+        let sent = counted.sent_before.units(self.dimension);
+        self.fixed.note(counted.now, ends, sent, self.rate());
+        if let Some(ends) = self.fixed.ends() {
+            self.bucket.hold_until(ends);
+        } else if before.is_some() {
+            self.bucket.release(counted.now);
+        }
+        self.fixed.ends() != before
+    }
+
+    fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted) {
+        let sent_before = counted.sent_before.units(self.dimension);
+        let refills = self.fixed.ends().is_none();
+        let seen = Seen { at: counted.sent_at, remaining, sent_before, full, refills };
         let rate = self.rate();
         self.others.note(seen, rate);
         self.reshape();

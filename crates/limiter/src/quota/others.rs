@@ -29,6 +29,8 @@ pub(super) struct Seen {
     pub(super) sent_before: u128,
     /// The server's bucket was as good as full, so what came in may have been lost.
     pub(super) full: bool,
+    /// It refills all the time, and not only at the end of a window.
+    pub(super) refills: bool,
 }
 
 impl Others {
@@ -49,8 +51,8 @@ impl Others {
         let elapsed = elapsed.as_secs_f64();
         let come_in = per_second * elapsed;
         let sent = seen.sent_before.saturating_sub(last.sent_before) as f64;
-        let missing = last.remaining as f64 + come_in - sent - seen.remaining as f64;
-        // A window that begins anew brings more than the rate: that is not negative use.
+        let refill = if seen.refills { come_in } else { 0.0 };
+        let missing = last.remaining as f64 + refill - sent - seen.remaining as f64;
         let part = (missing / come_in).clamp(-1.0, 1.0);
         let weight = 1.0 - (-elapsed / MEMORY.as_secs_f64()).exp();
         self.mean += weight * (part - self.mean);

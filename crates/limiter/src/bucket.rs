@@ -119,6 +119,11 @@ impl Bucket {
         self.level.div_euclid(i128::from(self.period))
     }
 
+    /// Whether it holds all it can, as of the last refill.
+    pub(crate) fn is_full(&self) -> bool {
+        self.level >= self.brim()
+    }
+
     /// Changes the rate and the size, keeping what is in it, as of the last refill.
     pub(crate) fn reshape(&mut self, amount: u64, period: Duration, capacity: u64) {
         let (old, new) = (i128::from(self.period), i128::from(nanos(period).max(1)));

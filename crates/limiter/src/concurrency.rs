@@ -9,7 +9,7 @@ use std::{
 
 use outbound_waitlist::{Left, Scan, WaitList, Waiter, Wakers};
 
-use crate::{closed::Closed, sync::Arc};
+use crate::{closed::Closed, keyed::sealed::Idle, sync::Arc};
 
 mod acquire;
 mod permit;
@@ -270,6 +270,13 @@ impl Shared {
                 return;
             }
         }
+    }
+}
+
+impl Idle for ConcurrencyLimiter {
+    fn is_idle(&self) -> bool {
+        // Whoever holds an owned permit holds a handle; whoever holds a borrowed one borrows a handle.
+        Arc::strong_count(&self.shared) == 1 && !self.is_closed() && self.in_use() == 0
     }
 }
 

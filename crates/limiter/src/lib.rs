@@ -76,18 +76,23 @@
 //! between processes.
 #![forbid(unsafe_code)]
 
+mod aimd;
 mod bucket;
 mod budget;
 mod closed;
 mod concurrency;
+mod keyed;
 mod line;
+mod log;
 mod quota;
 mod rate;
 mod sync;
 
 pub use crate::{
+    aimd::Aimd,
     closed::Closed,
     concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run, TryAcquireError},
+    keyed::{Keyed, KeyedLimiter},
     quota::{
         Bottleneck, BuildError, Charge, Cost, Dimension, DimensionSnapshot, QuotaBuilder, QuotaError,
         QuotaLimiter, Reading, Reservation, Reserve, Signals, Snapshot,

@@ -14,15 +14,21 @@ pub use self::{acquire::AcquireRate, limiter::RateLimiter};
 
 /// So many units per period, and how many of them may come at once.
 ///
-/// Plain data. The burst, unless set, is what one second brings, rounded down, and at least 1.
+/// Plain data. By default:
 ///
-/// A rate of 0 lets the burst through and then nothing.
+/// | option | default |
+/// |---|---|
+/// | `burst` | what one second brings, rounded down, and at least 1 |
+/// | `strict` | no: a bucket, which lets its burst through at once and then the rate |
+///
+/// A rate of 0 lets the burst through and then nothing; nothing at all if it is strict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     amount: u64,
     /// In seconds.
     period: u32,
     burst: u64,
+    strict: bool,
 }
 
 impl Rate {
@@ -56,9 +62,25 @@ impl Rate {
         self
     }
 
+    /// Lets no more than the amount through in *any* stretch of time as long as the period, as a server does that counts
+    /// in a sliding window. The burst then has no effect: all of the amount may come at once, and nothing more until it is
+    /// a period old. A request for more than the amount is never let through.
+    ///
+    /// It remembers what it let through in up to some 1,000 sums, and counts each as young as the youngest in it: a
+    /// thousandth of the period late, never early. Room that is given back (an answer that nobody took) is taken from
+    /// the oldest.
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     const fn new(amount: u64, period: u32) -> Self {
         let second = amount / period as u64;
-        Self { amount, period, burst: if second == 0 { 1 } else { second } }
+        Self { amount, period, burst: if second == 0 { 1 } else { second }, strict: false }
+    }
+
+    pub(crate) const fn is_strict(self) -> bool {
+        self.strict
     }
 
     pub(crate) const fn amount(self) -> u64 {

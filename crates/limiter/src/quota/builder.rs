@@ -1,80 +1,117 @@
 //! The limits to start with.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, ops::RangeInclusive, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     cost::Dimension,
-    desk::QuotaDesk,
+    desk::{QuotaDesk, Window},
     limiter::QuotaLimiter,
     meter::{Burst, Meter},
 };
+use crate::log::Log;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many limits one limiter can have.
+const MAX_LIMITS: usize = 8;
+
+/// Windows up to this long are buckets, longer ones are logs: see [`QuotaBuilder::limit`].
+const LONGEST_BUCKET: Duration = MINUTE;
+
+/// How long a window may be.
+pub(super) const WINDOWS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The limits of a [`QuotaLimiter`].
 ///
 /// | option | default |
 /// |---|---|
-/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | none: what the server tells, else unlimited |
+/// | `limit`, `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | none: what the server tells, else unlimited |
 /// | `max_concurrent` | unlimited |
 /// | `burst` | what comes in one second, at least 1; more once the server has shown that it allows it |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct QuotaBuilder {
-    requests: Option<u64>,
-    tokens: Option<u64>,
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
+    limits: [Option<Limit>; MAX_LIMITS],
+    /// There were more than fit.
+    too_many: bool,
     max_concurrent: Option<usize>,
     burst: Option<Duration>,
 }
 
-/// A limit that nothing could ever satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit {
+    dimension: Dimension,
+    window: Duration,
+    limit: u64,
+}
+
+/// A limit that nothing could ever satisfy, or that cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A limit per minute is 0.
+    /// A limit is 0.
     ZeroLimit(Dimension),
     /// `max_concurrent` is 0.
     ZeroConcurrency,
+    /// The window of a limit is shorter than a millisecond or longer than 366 days.
+    Window(Duration),
+    /// There are more than 8 limits.
+    TooManyLimits,
 }
 
 impl QuotaBuilder {
     pub(super) const fn new() -> Self {
-        Self {
-            requests: None,
-            tokens: None,
-            input_tokens: None,
-            output_tokens: None,
-            max_concurrent: None,
-            burst: None,
+        Self { limits: [None; MAX_LIMITS], too_many: false, max_concurrent: None, burst: None }
+    }
+
+    /// Sets a limit of so many units per window, which takes the place of one for the same dimension and window.
+    ///
+    /// A dimension may have several, such as per second, per minute and per day, up to 8 in all. All of them hold.
+    ///
+    /// - Windows up to a minute are buckets: the [`burst`](Self::burst) may come at once, then what the rate brings.
+    ///   [`observe`](QuotaLimiter::observe) keeps them in step with what the server says of the same window.
+    /// - Longer ones hold strictly: all of the limit may come at once, and in no stretch of time as long as the window is
+    ///   more let through. They are ours alone: what the server says of such a window is kept beside them.
+    pub const fn limit(mut self, dimension: Dimension, window: Duration, limit: u64) -> Self {
+        let mut slot = 0;
+        while slot < MAX_LIMITS {
+            let is_free = match self.limits[slot] {
+                None => true,
+                Some(set) => {
+                    set.dimension as u8 == dimension as u8 && set.window.as_nanos() == window.as_nanos()
+                }
+            };
+            if is_free {
+                self.limits[slot] = Some(Limit { dimension, window, limit });
+                return self;
+            }
+            slot += 1;
         }
+        self.too_many = true;
+        self
     }
 
     /// Sets the requests per minute.
-    pub const fn requests_per_minute(mut self, limit: u64) -> Self {
-        self.requests = Some(limit);
-        self
+    pub const fn requests_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Requests, MINUTE, limit)
     }
 
     /// Sets the tokens per minute, of input and output together.
-    pub const fn tokens_per_minute(mut self, limit: u64) -> Self {
-        self.tokens = Some(limit);
-        self
+    pub const fn tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Tokens, MINUTE, limit)
     }
 
     /// Sets the tokens of input per minute.
-    pub const fn input_tokens_per_minute(mut self, limit: u64) -> Self {
-        self.input_tokens = Some(limit);
-        self
+    pub const fn input_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::InputTokens, MINUTE, limit)
     }
 
     /// Sets the tokens of output per minute.
-    pub const fn output_tokens_per_minute(mut self, limit: u64) -> Self {
-        self.output_tokens = Some(limit);
-        self
+    pub const fn output_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::OutputTokens, MINUTE, limit)
     }
 
     /// Sets how many reservations and charges there may be at once.
@@ -83,8 +120,8 @@ impl QuotaBuilder {
         self
     }
 
-    /// Sets how much may come at once after a quiet time, in each dimension: what comes in this time at the limit, and at
-    /// least 1. It then holds whatever the server shows.
+    /// Sets how much may come at once after a quiet time, in each dimension: what comes in this time at the limit of a
+    /// window up to a minute, at least 1 and at most the limit. It then holds whatever the server shows.
     ///
     /// Many providers count by the minute and enforce by the second or by ten. A burst of a second or two provokes none
     /// of them, and costs nothing over a run that is longer than a few seconds.
@@ -93,37 +130,35 @@ impl QuotaBuilder {
         self
     }
 
-    /// TODO
-    pub const fn sliding(self) -> Self {
-        self
-    }
-
     /// Makes the limiter.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a limit is 0.
+    /// [`BuildError`] if a limit is 0 or its window out of range, or if there are too many.
     pub fn build(self) -> Result<QuotaLimiter, BuildError> {
         let now = Instant::now();
         let burst = self.burst.map_or(Burst::Learned, Burst::Fixed);
-        let limits = [
-            (Dimension::Requests, self.requests),
-            (Dimension::Tokens, self.tokens),
-            (Dimension::InputTokens, self.input_tokens),
-            (Dimension::OutputTokens, self.output_tokens),
-        ];
-        let mut meters = Vec::new();
-        for (dimension, limit) in limits {
-            match limit {
-                None => {}
-                Some(0) => return Err(BuildError::ZeroLimit(dimension)),
-                Some(limit) => meters.push(Meter::told(dimension, MINUTE, limit, burst, now)),
+        let (mut meters, mut windows) = (Vec::new(), Vec::new());
+        for Limit { dimension, window, limit } in self.limits.into_iter().flatten() {
+            if limit == 0 {
+                return Err(BuildError::ZeroLimit(dimension));
             }
+            if !WINDOWS.contains(&window) {
+                return Err(BuildError::Window(window));
+            }
+            if window <= LONGEST_BUCKET {
+                meters.push(Meter::told(dimension, window, limit, burst, now));
+            } else {
+                windows.push(Window { dimension, log: Log::new(limit, window, now) });
+            }
+        }
+        if self.too_many {
+            return Err(BuildError::TooManyLimits);
         }
         if self.max_concurrent == Some(0) {
             return Err(BuildError::ZeroConcurrency);
         }
-        Ok(QuotaLimiter::new(QuotaDesk::new(meters, burst, self.max_concurrent, now)))
+        Ok(QuotaLimiter::new(QuotaDesk::new(meters, windows, burst, self.max_concurrent, now)))
     }
 }
 
@@ -131,6 +166,10 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ZeroLimit(dimension) => write!(f, "a limit of 0 {dimension} lets nothing through"),
+            Self::Window(window) => {
+                write!(f, "a window of {window:?} is not between a millisecond and 366 days")
+            }
+            Self::TooManyLimits => write!(f, "there are more than {MAX_LIMITS} limits"),
             Self::ZeroConcurrency => f.write_str("a limit of 0 requests at once lets nothing through"),
         }
     }

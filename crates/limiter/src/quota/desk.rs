@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
+    builder::WINDOWS,
     cost::{Cost, Dimension, Total},
     error::{Bottleneck, TooLarge},
     gate::{Gate, after},
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     bucket::nanos,
     line::{Desk, Verdict},
+    log::Log,
 };
 
 /// How far down the line a round looks for one that may pass those ahead of it.
@@ -34,6 +36,8 @@ const RAMP_MEMORY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct QuotaDesk {
     meters: Vec<Meter>,
+    /// Limits of long windows that the user told. They hold strictly, whatever the server says.
+    windows: Vec<Window>,
     /// When all meters were filled last.
     filled_at: Instant,
     burst: Burst,
@@ -61,10 +65,24 @@ struct Round {
     next: Option<Instant>,
 }
 
+/// So much in any stretch of time of this length.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) dimension: Dimension,
+    pub(super) log: Log,
+}
+
 impl QuotaDesk {
-    pub(super) fn new(meters: Vec<Meter>, burst: Burst, max_concurrent: Option<usize>, now: Instant) -> Self {
+    pub(super) fn new(
+        meters: Vec<Meter>,
+        windows: Vec<Window>,
+        burst: Burst,
+        max_concurrent: Option<usize>,
+        now: Instant,
+    ) -> Self {
         Self {
             meters,
+            windows,
             filled_at: now,
             burst,
             max_concurrent,
@@ -91,6 +109,9 @@ impl QuotaDesk {
         for meter in &mut self.meters {
             meter.bucket.put(estimate.units(meter.dimension) - actual.units(meter.dimension));
         }
+        for window in &mut self.windows {
+            window.log.put(estimate.units(window.dimension) - actual.units(window.dimension));
+        }
     }
 
     /// A charge ends that did cost more than was estimated, in some dimension at least.
@@ -102,6 +123,11 @@ impl QuotaDesk {
             let (estimate, actual) = (estimate.units(meter.dimension), actual.units(meter.dimension));
             meter.bucket.put(estimate.saturating_sub(actual));
             meter.bucket.take(actual.saturating_sub(estimate));
+        }
+        for Window { dimension, log } in &mut self.windows {
+            let (estimate, actual) = (estimate.units(*dimension), actual.units(*dimension));
+            log.put(estimate.saturating_sub(actual));
+            log.take(actual.saturating_sub(estimate));
         }
     }
 
@@ -138,7 +164,11 @@ impl QuotaDesk {
             sent_at,
             sent_before: self.sends.before(sent_at)?,
             since_first: (now.saturating_duration_since(sent_at), self.sends.since(first)?),
-            since_last: (now.saturating_duration_since(last), self.sends.since(last)?),
+            // What was sent just now has not arrived.
+            since_last: (
+                now.saturating_duration_since(last),
+                if last == now { Total::default() } else { self.sends.since(last)? },
+            ),
         })
     }
 
@@ -174,8 +204,14 @@ impl QuotaDesk {
             limit: meter.limit(),
             available: u64::try_from(meter.bucket.units().max(0)).unwrap_or(u64::MAX),
         });
+        let windows = self.windows.iter().map(|Window { dimension, log }| DimensionSnapshot {
+            dimension: *dimension,
+            window: log.window(),
+            limit: log.limit(),
+            available: log.available(),
+        });
         Snapshot {
-            dimensions: dimensions.collect(),
+            dimensions: dimensions.chain(windows).collect(),
             in_flight: self.in_flight,
             max_concurrent: self.max_concurrent,
             waiting: self.waiting,
@@ -185,10 +221,21 @@ impl QuotaDesk {
         }
     }
 
+    /// Whether one that is made anew would let through the same.
+    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.in_flight == 0
+            && self.waiting == 0
+            && !self.gate.is_opening()
+            && self.gate.blocks(now).is_none()
+            && self.meters.iter().all(|meter| meter.bucket.is_full())
+            && self.windows.iter().all(|window| window.log.available() == window.log.limit())
+    }
+
     /// Limits that only the server has told.
     fn adopt(&mut self, signals: &Signals, now: Instant) {
         for (dimension, reading) in signals.readings.iter().flatten() {
-            let Some(limit) = reading.limit else { continue };
+            let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             let key = (*dimension, reading.window);
             let known = self.meters.iter().any(|meter| (meter.dimension, meter.window) == key);
             if !known && self.meters.len() < MAX_READINGS {
@@ -211,6 +258,7 @@ impl QuotaDesk {
         for meter in &mut self.meters {
             meter.bucket.refill_since(now, from, elapsed);
         }
+        self.windows.iter_mut().for_each(|window| window.log.refill(now));
     }
 
     fn take(&mut self, cost: &Cost, now: Instant) {
@@ -222,6 +270,9 @@ impl QuotaDesk {
 
     #[inline]
     fn took(&mut self, cost: &Cost, now: Instant) {
+        for window in &mut self.windows {
+            window.log.take(cost.units(window.dimension));
+        }
         self.reserved += cost;
         self.in_flight += 1;
         self.gate.pass(now);
@@ -232,16 +283,29 @@ impl QuotaDesk {
             let units = cost.units(meter.dimension);
             // Who uses nothing of a dimension need not wait until others have paid its debt.
             units == 0 || meter.bucket.covers(units, 0)
+        }) && self.windows_cover(cost)
+    }
+
+    #[inline]
+    fn windows_cover(&self, cost: &Cost) -> bool {
+        self.windows.iter().all(|window| {
+            let units = cost.units(window.dimension);
+            units == 0 || window.log.has(units)
         })
     }
 
     /// When a cost can be covered behind others, and the dimension that is last to be ready.
     fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Dimension>) {
-        let used = self.meters.iter().filter(|meter| cost.units(meter.dimension) > 0);
-        let times = used.map(|meter| {
-            let ahead = ahead.units(meter.dimension);
-            (meter.bucket.covers_at(cost.units(meter.dimension), ahead), Some(meter.dimension))
+        let meters = self.meters.iter().map(|meter| {
+            let (units, ahead) = (cost.units(meter.dimension), ahead.units(meter.dimension));
+            (units, meter.dimension, if units == 0 { None } else { meter.bucket.covers_at(units, ahead) })
         });
+        let windows = self.windows.iter().map(|Window { dimension, log }| {
+            let (units, ahead) = (cost.units(*dimension), ahead.units(*dimension));
+            (units, *dimension, if units == 0 { None } else { log.covers_at(units, ahead) })
+        });
+        let used = meters.chain(windows).filter(|&(units, ..)| units > 0);
+        let times = used.map(|(_, dimension, at)| (at, Some(dimension)));
         // Never is later than any instant.
         times.max_by_key(|(at, _)| (at.is_none(), *at)).unwrap_or((Some(self.round.now), None))
     }
@@ -260,6 +324,11 @@ impl QuotaDesk {
                 let units = cost.units(meter.dimension);
                 let by = head_at.unwrap_or(self.round.now);
                 units == 0 || meter.bucket.covers_by(by, units, ahead.units(meter.dimension))
+            })
+            && self.windows.iter().all(|Window { dimension, log }| {
+                let units = cost.units(*dimension);
+                let by = head_at.unwrap_or(self.round.now);
+                units == 0 || log.covers_by(by, units, ahead.units(*dimension))
             })
     }
 
@@ -320,7 +389,11 @@ impl Desk for QuotaDesk {
     type Reason = Bottleneck;
 
     fn never(&self, cost: &Cost) -> Option<TooLarge> {
-        self.meters.iter().find_map(|meter| meter.too_large(cost))
+        let windows = self.windows.iter().map(|window| (window.dimension, window.log.limit()));
+        let limits = self.meters.iter().map(|meter| (meter.dimension, meter.limit())).chain(windows);
+        let mut asked = limits.map(|(dimension, limit)| (dimension, cost.units(dimension), limit));
+        let too_large = asked.find(|(_, asked, limit)| asked > limit);
+        too_large.map(|(dimension, asked, limit)| TooLarge { dimension, asked, limit })
     }
 
     #[inline]
@@ -331,13 +404,14 @@ impl Desk for QuotaDesk {
         // No cost that a bucket has is larger than the limit.
         self.refill(now);
         let covered = self.meters.iter().all(|meter| meter.bucket.has(cost.units(meter.dimension)));
-        if covered {
+        if covered && self.windows_cover(cost) {
             for meter in &mut self.meters {
                 meter.bucket.take_covered(cost.units(meter.dimension));
             }
             self.took(cost, now);
+            return true;
         }
-        covered
+        false
     }
 
     fn begin(&mut self, now: Instant) {

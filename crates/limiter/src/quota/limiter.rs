@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
 use super::{Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot, desk::QuotaDesk};
-use crate::line::Line;
+use crate::{keyed::sealed::Idle, line::Line};
 
 /// Lets requests through as the quotas of a provider allow: requests and tokens per minute, and so many at once.
 ///
@@ -102,6 +102,14 @@ impl QuotaLimiter {
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
         self.line.look(|desk| desk.snapshot(now))
+    }
+}
+
+impl Idle for QuotaLimiter {
+    fn is_idle(&self) -> bool {
+        let now = Instant::now();
+        // Every reservation, charge and waker of the line holds a handle.
+        Arc::strong_count(&self.line) == 1 && !self.is_closed() && self.line.look(|desk| desk.is_idle(now))
     }
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    cost::{Cost, Dimension, Total},
-    error::TooLarge,
+    cost::{Dimension, Total},
     fixed::FixedWindow,
     others::{Others, Seen},
     signals::Reading,
@@ -115,11 +114,6 @@ impl Meter {
 
     pub(super) fn limit(&self) -> u64 {
         self.limit
-    }
-
-    pub(super) fn too_large(&self, cost: &Cost) -> Option<TooLarge> {
-        let (dimension, asked, limit) = (self.dimension, cost.units(self.dimension), self.limit);
-        (asked > limit).then_some(TooLarge { dimension, asked, limit })
     }
 
     /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may

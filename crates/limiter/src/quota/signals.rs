@@ -81,15 +81,16 @@ impl Signals {
 impl Reading {
     /// About a limit per minute.
     pub const fn per_minute() -> Self {
-        Self::new(MINUTE)
+        Self::per(MINUTE)
     }
 
     /// About a limit per day.
     pub const fn per_day() -> Self {
-        Self::new(DAY)
+        Self::per(DAY)
     }
 
-    const fn new(window: Duration) -> Self {
+    /// About a limit per window of any other length.
+    pub const fn per(window: Duration) -> Self {
         Self { window, limit: None, remaining: None, reset: None }
     }
 

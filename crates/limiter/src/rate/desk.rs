@@ -8,31 +8,116 @@ use super::Rate;
 use crate::{
     bucket::Bucket,
     line::{Desk, Verdict},
+    log::Log,
 };
 
-/// One bucket, first come first served.
+/// One supply, first come first served.
 #[derive(Debug)]
 pub(super) struct RateDesk {
-    bucket: Bucket,
+    supply: Supply,
     /// The sum of what those in line want.
     queued: u128,
     next_round: Option<Instant>,
 }
 
+#[derive(Debug)]
+enum Supply {
+    Bucket(Bucket),
+    Log(Log),
+}
+
 impl RateDesk {
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
-        let bucket = Bucket::full(rate.amount(), rate.period(), rate.capacity(), now);
-        Self { bucket, queued: 0, next_round: None }
+        Self { supply: Supply::new(rate, now), queued: 0, next_round: None }
     }
 
     pub(super) fn set_rate(&mut self, rate: Rate, now: Instant) {
-        self.bucket.refill(now);
-        self.bucket.reshape(rate.amount(), rate.period(), rate.capacity());
+        self.supply.refill(now);
+        match (&mut self.supply, rate.is_strict()) {
+            (Supply::Bucket(bucket), false) => {
+                bucket.reshape(rate.amount(), rate.period(), rate.capacity());
+            }
+            (Supply::Log(log), true) => log.reshape(rate.amount(), rate.period()),
+            // What was let through before is not known to the one, or is too long ago for the other: so much is left.
+            (before, _) => {
+                let available = before.available();
+                *before = Supply::new(rate, now);
+                let missing = before.available().saturating_sub(available);
+                before.take(missing);
+            }
+        }
     }
 
     pub(super) fn available(&mut self, now: Instant) -> u64 {
-        self.bucket.refill(now);
-        u64::try_from(self.bucket.units().max(0)).unwrap_or(u64::MAX)
+        self.supply.refill(now);
+        self.supply.available()
+    }
+
+    /// Whether nothing is owed and nothing could be saved up.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.supply.refill(now);
+        match &self.supply {
+            Supply::Bucket(bucket) => bucket.is_full(),
+            Supply::Log(log) => log.available() == log.limit(),
+        }
+    }
+}
+
+impl Supply {
+    fn new(rate: Rate, now: Instant) -> Self {
+        if rate.is_strict() {
+            Self::Log(Log::new(rate.amount(), rate.period(), now))
+        } else {
+            Self::Bucket(Bucket::full(rate.amount(), rate.period(), rate.capacity(), now))
+        }
+    }
+
+    #[inline]
+    fn refill(&mut self, now: Instant) {
+        match self {
+            Self::Bucket(bucket) => bucket.refill(now),
+            Self::Log(log) => log.refill(now),
+        }
+    }
+
+    fn available(&self) -> u64 {
+        match self {
+            Self::Bucket(bucket) => u64::try_from(bucket.units().max(0)).unwrap_or(u64::MAX),
+            Self::Log(log) => log.available(),
+        }
+    }
+
+    /// Takes units if it covers them.
+    fn take_if_covered(&mut self, cost: u64) -> bool {
+        let covered = match self {
+            Self::Bucket(bucket) => bucket.covers(cost, 0),
+            Self::Log(log) => log.has(cost),
+        };
+        if covered {
+            self.take(cost);
+        }
+        covered
+    }
+
+    fn take(&mut self, cost: u64) {
+        match self {
+            Self::Bucket(bucket) => bucket.take(cost),
+            Self::Log(log) => log.take(cost),
+        }
+    }
+
+    fn put(&mut self, cost: u64) {
+        match self {
+            Self::Bucket(bucket) => bucket.put(cost),
+            Self::Log(log) => log.put(cost),
+        }
+    }
+
+    fn covers_at(&self, cost: u64, ahead: u128) -> Option<Instant> {
+        match self {
+            Self::Bucket(bucket) => bucket.covers_at(cost, ahead),
+            Self::Log(log) => log.covers_at(cost, ahead),
+        }
     }
 }
 
@@ -47,23 +132,25 @@ impl Desk for RateDesk {
 
     #[inline]
     fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
-        self.bucket.refill(now);
-        self.bucket.take_if_covered(cost)
+        if let Supply::Bucket(bucket) = &mut self.supply {
+            bucket.refill(now);
+            return bucket.take_if_covered(cost);
+        }
+        false
     }
 
     #[inline]
     fn begin(&mut self, now: Instant) {
-        self.bucket.refill(now);
+        self.supply.refill(now);
         self.next_round = None;
     }
 
     #[inline]
     fn consider(&mut self, &cost: &u64) -> Verdict {
-        if self.bucket.covers(cost, 0) {
-            self.bucket.take(cost);
+        if self.supply.take_if_covered(cost) {
             return Verdict::Admit;
         }
-        self.next_round = self.bucket.covers_at(cost, 0);
+        self.next_round = self.supply.covers_at(cost, 0);
         Verdict::Stop
     }
 
@@ -72,8 +159,8 @@ impl Desk for RateDesk {
     }
 
     fn estimate(&mut self, &cost: &u64, now: Instant) -> (Option<Instant>, ()) {
-        self.bucket.refill(now);
-        (self.bucket.covers_at(cost, self.queued), ())
+        self.supply.refill(now);
+        (self.supply.covers_at(cost, self.queued), ())
     }
 
     fn reason(&self) {}
@@ -87,6 +174,6 @@ impl Desk for RateDesk {
     }
 
     fn give_back(&mut self, &cost: &u64) {
-        self.bucket.put(cost);
+        self.supply.put(cost);
     }
 }

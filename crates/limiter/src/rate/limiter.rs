@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
 use super::{AcquireRate, Rate, RateError, desk::RateDesk};
-use crate::line::Line;
+use crate::{keyed::sealed::Idle, line::Line};
 
 /// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
 ///
@@ -85,6 +85,16 @@ impl RateLimiter {
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         self.line.waiting()
+    }
+}
+
+impl Idle for RateLimiter {
+    fn is_idle(&self) -> bool {
+        let now = Instant::now();
+        Arc::strong_count(&self.line) == 1
+            && !self.is_closed()
+            && self.waiting() == 0
+            && self.line.look(|desk| desk.is_full(now))
     }
 }
 

@@ -74,7 +74,7 @@ impl QuotaBuilder {
     /// - Windows up to a minute are buckets: the [`burst`](Self::burst) may come at once, then what the rate brings.
     ///   [`observe`](QuotaLimiter::observe) keeps them in step with what the server says of the same window.
     /// - Longer ones hold strictly: all of the limit may come at once, and in no stretch of time as long as the window is
-    ///   more let through. They are ours alone: what the server says of such a window is kept beside them.
+    ///   more let through; what was used up counts for as long, and up to a thousandth longer. They are ours alone: what the server says of such a window is kept beside them.
     pub const fn limit(mut self, dimension: Dimension, window: Duration, limit: u64) -> Self {
         let mut slot = 0;
         while slot < MAX_LIMITS {

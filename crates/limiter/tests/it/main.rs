@@ -1,13 +1,17 @@
 //! The public behaviour, on the paused clock.
 
+mod aimd;
 mod concurrency;
+mod keyed;
 mod quota;
 mod quota_gate;
 mod quota_order;
 mod quota_server;
 mod quota_signals;
+mod quota_windows;
 mod rate;
 mod rate_model;
+mod strict;
 mod support;
 mod threads;
 mod types;

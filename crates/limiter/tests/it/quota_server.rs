@@ -1,6 +1,7 @@
-//! A run against a server that keeps a bucket of its own, whose size nobody was told.
+//! Runs against servers that count in ways nobody was told of.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,39 +16,76 @@ use crate::support::{ms, s};
 
 const PER_MINUTE: u64 = 600;
 
-/// A bucket of requests, counted in milliseconds of the rate (1 request is 100 ms).
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Holds what comes in in this time.
+    Bucket(Duration),
+    /// Counts anew in each minute.
+    Fixed,
+    /// Counts the last minute, whenever it looks.
+    Sliding,
+}
+
 struct Server {
-    capacity: i64,
-    level: i64,
-    at: Instant,
+    kind: Kind,
+    start: Instant,
+    /// In milliseconds of the rate (a request is 100 ms), for the bucket.
+    level: u64,
+    at: u64,
+    /// When the last minute's requests were served, for the windows.
+    log: VecDeque<u64>,
     served: u64,
     refused: u64,
 }
 
 impl Server {
+    fn new(kind: Kind) -> Self {
+        let level = if let Kind::Bucket(capacity) = kind { capacity.as_millis() as u64 } else { 0 };
+        let (start, log) = (Instant::now(), VecDeque::new());
+        Self { kind, start, level, at: 0, log, served: 0, refused: 0 }
+    }
+
     fn request(&mut self) -> (bool, Reading) {
-        let elapsed = self.at.elapsed();
-        self.at += elapsed;
-        self.level = self.capacity.min(self.level + i64::try_from(elapsed.as_millis()).unwrap());
-        let granted = self.level >= 100;
-        if granted {
-            self.level -= 100;
+        let now = self.start.elapsed().as_millis() as u64;
+        let (remaining, reset) = self.left(now);
+        let granted = remaining > 0;
+        let (remaining, reset) = if granted {
             self.served += 1;
+            self.level = self.level.saturating_sub(100);
+            self.log.push_back(now);
+            self.left(now)
         } else {
             self.refused += 1;
+            (remaining, reset)
+        };
+        (granted, Reading::per_minute().limit(PER_MINUTE).remaining(remaining).reset(ms(reset)))
+    }
+
+    /// What is left, and how long it takes until all of it is.
+    fn left(&mut self, now: u64) -> (u64, u64) {
+        match self.kind {
+            Kind::Bucket(capacity) => {
+                let capacity = capacity.as_millis() as u64;
+                self.level = capacity.min(self.level + now - self.at);
+                self.at = now;
+                (self.level / 100, capacity - self.level)
+            }
+            Kind::Fixed => {
+                self.log.retain(|at| at / 60_000 == now / 60_000);
+                (PER_MINUTE - self.log.len() as u64, 60_000 - now % 60_000)
+            }
+            Kind::Sliding => {
+                self.log.retain(|at| at + 60_000 > now);
+                (PER_MINUTE - self.log.len() as u64, self.log.back().map_or(0, |at| at + 60_000 - now))
+            }
         }
-        let reset = Duration::from_millis((self.capacity - self.level).cast_unsigned());
-        let remaining = u64::try_from(self.level / 100).unwrap();
-        (granted, Reading::per_minute().limit(PER_MINUTE).remaining(remaining).reset(reset))
     }
 }
 
 /// Runs a backlog for `time` and says how many were served and refused.
-async fn run(capacity: Duration, others_per_second: u64, time: Duration) -> (u64, u64) {
+async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
     let start = Instant::now();
-    let level = i64::try_from(capacity.as_millis()).unwrap();
-    let server = Server { capacity: level, level, at: start, served: 0, refused: 0 };
-    let server = Arc::new(Mutex::new(server));
+    let server = Arc::new(Mutex::new(Server::new(kind)));
     let quota = QuotaLimiter::builder().max_concurrent(400).build().unwrap();
     if let Some(pause) = 1_000_u64.checked_div(others_per_second) {
         let server = Arc::clone(&server);
@@ -91,32 +129,47 @@ async fn run(capacity: Duration, others_per_second: u64, time: Duration) -> (u64
     (server.served, server.refused)
 }
 
-/// What an all-knowing client gets: a full bucket and what the rate brings.
-fn possible(capacity: Duration, time: Duration) -> u64 {
-    u64::try_from((capacity + time).as_millis() / 100).unwrap()
+/// What an all-knowing client gets in five minutes: what the rate brings, and what is there at the beginning.
+fn possible(kind: Kind) -> u64 {
+    match kind {
+        Kind::Bucket(capacity) => (capacity + s(300)).as_millis() as u64 / 100,
+        Kind::Fixed | Kind::Sliding => 5 * PER_MINUTE,
+    }
+}
+
+/// At least so many of 100 and at most so many refusals per 1,000.
+async fn assert_run(kind: Kind, others_per_second: u64, percent: u64, refusals: u64) {
+    let (served, refused) = run(kind, others_per_second, s(300)).await;
+    let possible = possible(kind);
+    let line =
+        format!("{kind:?}, others {others_per_second}: {served} of {possible} served, {refused} refused");
+    println!("{line}");
+    assert!(served * 100 >= possible * percent, "{line}");
+    assert!(refused * 1_000 <= served * refusals, "{line}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_servers_bucket_is_used_and_not_overdrawn() {
     for capacity in [s(60), s(10), s(2)] {
-        let (served, refused) = run(capacity, 0, s(300)).await;
-        let possible = possible(capacity, s(300));
-        let line = format!("bucket of {capacity:?}: {served} of {possible} served, {refused} refused");
-        println!("{line}");
-        assert!(served * 100 >= possible * 97, "{line}");
-        assert!(refused * 1_000 <= served * 5, "{line}");
+        assert_run(Kind::Bucket(capacity), 0, 97, 2).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_window_is_recognised_by_its_end() {
+    assert_run(Kind::Fixed, 0, 99, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sliding_log_is_borne_without_being_told() {
+    assert_run(Kind::Sliding, 0, 96, 5).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_shared_with_others_is_shared() {
     for capacity in [s(60), s(10), s(2)] {
-        let (served, refused) = run(capacity, 3, s(300)).await;
-        let possible = possible(capacity, s(300));
-        let line =
-            format!("bucket of {capacity:?}, shared: {served} of {possible} served, {refused} refused");
-        println!("{line}");
-        assert!(served * 100 >= possible * 60, "{line}");
-        assert!(refused * 1_000 <= served * 50, "{line}");
+        assert_run(Kind::Bucket(capacity), 3, 69, 20).await;
     }
+    assert_run(Kind::Fixed, 3, 69, 20).await;
+    assert_run(Kind::Sliding, 3, 69, 20).await;
 }

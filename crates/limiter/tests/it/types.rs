@@ -9,7 +9,9 @@ fn pinned<T: Send + Sync + Debug>(_: &T) {}
 
 #[test]
 fn handles_and_data_are_send_sync_unpin() {
+    all::<Aimd>();
     all::<ConcurrencyLimiter>();
+    all::<Keyed<String, QuotaLimiter>>();
     all::<OwnedPermit>();
     all::<Permit<'static>>();
     all::<Closed>();

@@ -1,0 +1,123 @@
+//! One limiter for each key, and when it is forgotten.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use outbound_limiter::{ConcurrencyLimiter, Cost, Keyed, QuotaLimiter, Rate, RateLimiter};
+use tokio::time::advance;
+
+use crate::support::{ms, poll_once, s};
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_its_own_quota() {
+    let keyed = Keyed::new(|key: &String| RateLimiter::new(Rate::per_second(key.len() as u64)));
+    assert!(keyed.is_empty());
+    keyed.get("four").acquire(4).await.unwrap();
+    assert_eq!((keyed.get("four").available(), keyed.get("sixsix").available()), (0, 6));
+    assert_eq!(keyed.clone().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_is_not_forgotten() {
+    let keyed = Keyed::new(|_: &u32| RateLimiter::new(Rate::per_second(1)));
+    keyed.get(&7).acquire(1).await.unwrap();
+    assert_eq!(keyed.forget_idle(), 0);
+    advance(ms(999)).await;
+    assert_eq!((keyed.forget_idle(), keyed.get(&7).available()), (0, 0));
+    advance(ms(1)).await;
+    assert_eq!((keyed.forget_idle(), keyed.len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_is_not_forgotten() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
+    let permit = keyed.get(&7).try_acquire_owned().unwrap();
+    assert_eq!(keyed.forget_idle(), 0);
+    assert!(keyed.get(&7).try_acquire().is_err());
+    drop(permit);
+    assert_eq!(keyed.forget_idle(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_is_not_forgotten() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(0));
+    let mut waiter = Box::pin(keyed.get(&7).acquire_owned());
+    assert!(poll_once(waiter.as_mut()).is_pending());
+    assert_eq!(keyed.forget_idle(), 0);
+    keyed.get(&7).resize(1);
+    let permit = waiter.await.unwrap();
+    assert_eq!(keyed.forget_idle(), 0);
+    drop(permit);
+    assert_eq!(keyed.forget_idle(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_keeps_its_limiter() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
+    let handle = keyed.get(&7);
+    assert_eq!(keyed.forget_idle(), 0);
+    let _permit = handle.acquire().await.unwrap();
+    assert!(keyed.get(&7).try_acquire().is_err(), "it is the same one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_one_stays_closed() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
+    keyed.get(&7).close();
+    assert_eq!(keyed.forget_idle(), 0);
+    assert!(keyed.get(&7).is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotas_are_forgotten_at_rest_only() {
+    let keyed = Keyed::new(|_: &u32| {
+        QuotaLimiter::builder().requests_per_minute(60).max_concurrent(2).build().expect("limits above 0")
+    });
+    let charge = keyed.get(&7).reserve(Cost::request()).await.unwrap().sent();
+    advance(s(5)).await;
+    assert_eq!(keyed.forget_idle(), 0, "a slot is in use");
+    drop(charge);
+    assert_eq!(keyed.forget_idle(), 1);
+    let now = tokio::time::Instant::now();
+    keyed.get(&7).close_gate_until(now, now + s(9));
+    assert_eq!(keyed.forget_idle(), 0, "the gate is closed");
+}
+
+#[test]
+fn keys_that_come_and_go_do_not_pile_up() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
+    let busy = keyed.get(&0);
+    for key in 1..100_000 {
+        drop(keyed.get(&key));
+        assert!(keyed.len() <= 64);
+    }
+    assert!(!keyed.is_empty());
+    let _permit = busy.try_acquire().unwrap();
+    assert!(keyed.get(&0).try_acquire().is_err());
+}
+
+/// Forgetting races taking: were a limiter lost while somebody is inside, two would be inside at once.
+#[test]
+fn forgetting_races_taking() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
+    let inside: Arc<[AtomicBool; 2]> = Arc::default();
+    std::thread::scope(|scope| {
+        for thread in 0..3_usize {
+            let (keyed, inside) = (keyed.clone(), Arc::clone(&inside));
+            scope.spawn(move || {
+                for turn in 0..20_000_usize {
+                    let key = (turn + thread) % 2;
+                    if let Ok(_permit) = keyed.get(&(key as u32)).try_acquire_owned() {
+                        assert!(!inside[key].swap(true, SeqCst), "two at once");
+                        inside[key].store(false, SeqCst);
+                    }
+                    if turn % 3 == thread {
+                        keyed.forget_idle();
+                    }
+                }
+            });
+        }
+    });
+}

@@ -80,7 +80,6 @@ impl Budget {
     }
 
     /// Takes a retry out, or nothing and `false` where there is less than a whole one.
-    #[inline]
     pub fn try_withdraw(&self) -> bool {
         // Only the number matters and it orders no other memory, so `Relaxed` is enough.
         let mut balance = self.0.balance.load(Ordering::Relaxed);

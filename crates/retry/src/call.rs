@@ -105,11 +105,10 @@ where
         let mut next = match this.state.as_mut().project() {
             StateProj::Ready => true,
             StateProj::Attempt { .. } => false,
-            StateProj::Sleep { sleep } => {
-                ready!(sleep.poll(cx));
+            StateProj::Sleep { .. } | StateProj::Done => {
+                ready!(waited(this.state.as_mut(), cx));
                 true
             }
-            StateProj::Done => panic!("`Call` polled after it had finished"),
         };
         loop {
             if next {
@@ -148,22 +147,22 @@ where
                 }
                 Ok(wait) => {
                     this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) });
-                    return arm(this.state, cx);
+                    // Armed now. A wait that is over before it began still lets other tasks run.
+                    if waited(this.state, cx).is_ready() {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
                 }
             }
         }
     }
 }
 
-/// Polls the wait that has just begun, so that it wakes the task.
+/// Whether the wait is over. Panics where the call is.
 #[cold]
-fn arm<Fut, Output>(state: Pin<&mut State<Fut>>, cx: &mut Context<'_>) -> Poll<Output> {
-    if let StateProj::Sleep { sleep } = state.project()
-        && sleep.poll(cx).is_ready()
-    {
-        cx.waker().wake_by_ref();
-    }
-    Poll::Pending
+fn waited<Fut>(state: Pin<&mut State<Fut>>, cx: &mut Context<'_>) -> Poll<()> {
+    let StateProj::Sleep { sleep } = state.project() else { panic!("`Call` polled after it had finished") };
+    sleep.poll(cx)
 }
 
 /// An attempt did not do: how long to wait for the next one, or why there is none.

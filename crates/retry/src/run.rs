@@ -39,9 +39,14 @@ impl Run {
     #[inline]
     pub(crate) fn anchor(&mut self, retry: &Retry) {
         if let (Some(within), false) = (retry.within, self.anchored) {
-            self.anchored = true;
-            self.timing().set_until(Instant::now().checked_add(within));
+            self.start(within);
         }
+    }
+
+    #[cold]
+    fn start(&mut self, within: Duration) {
+        self.anchored = true;
+        self.timing().set_until(Instant::now().checked_add(within));
     }
 
     /// The attempt that is about to begin or under way.

@@ -223,6 +223,7 @@ impl<T> State<T> {
     }
 
     /// See `ceiling` and `floor`. So many have been woken, and so many sleep, to push and to pop.
+    #[inline]
     fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
         // What newcomers leave to those that have been woken.
         self.ceiling = self.capacity.saturating_sub(self.pushing.woken as usize);
@@ -279,17 +280,15 @@ pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
 /// is something to take and somebody waits for it, at least one of them is on its way.
 pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
     let mut wakes = Wakes::default();
-    let ready = list.ready();
-    if ready > 0 && !list.line(POPPERS).is_empty() && list.popping.should_wake(ready) {
+    if list.popping.should_wake(list.ready()) && asleep(list, POPPERS) > 0 {
         wakes.popper = list.line(POPPERS).nudge_next();
         list.popping.woken += u32::from(wakes.popper.is_some());
     }
-    let room = list.room();
-    if room > 0 && !list.line(PUSHERS).is_empty() && list.pushing.should_wake(room) {
+    if list.pushing.should_wake(list.room()) && asleep(list, PUSHERS) > 0 {
         wakes.pusher = list.line(PUSHERS).nudge_next();
         list.pushing.woken += u32::from(wakes.pusher.is_some());
     }
-    if list.unfinished() == 0 && !list.line(JOINERS).is_empty() {
+    if list.unfinished == 0 && !list.line(JOINERS).is_empty() {
         wakes.release_all(list, JOINERS);
     }
     set_bounds(list);
@@ -298,10 +297,16 @@ pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
 
 /// To be called after every change of who waits, which [`settle`] does by itself.
 pub(crate) fn set_bounds<T>(list: &mut Guard<'_, T>) {
-    let pushers_asleep = list.line(PUSHERS).len() - list.pushing.woken as usize;
-    let poppers_asleep = list.line(POPPERS).len() - list.popping.woken as usize;
+    let (pushers_asleep, poppers_asleep) = (asleep(list, PUSHERS), asleep(list, POPPERS));
     let joiners = !list.line(JOINERS).is_empty();
     list.set_bounds(pushers_asleep, poppers_asleep, joiners);
+}
+
+/// How many of a line have not been woken.
+#[inline]
+fn asleep<T>(list: &mut Guard<'_, T>, line: usize) -> usize {
+    let woken = if line == PUSHERS { list.pushing.woken } else { list.popping.woken };
+    list.line(line).len() - woken as usize
 }
 
 /// Closes, and lets everybody go who waits to push or to pop. Nobody stands in line for that again.
@@ -364,8 +369,16 @@ impl Wakes {
         if let Some(pusher) = self.pusher {
             pusher.wake();
         }
-        for other in self.others {
-            other.wake();
+        if !self.others.is_empty() {
+            wake_all(self.others);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_all(others: Vec<Waker>) {
+    for other in others {
+        other.wake();
     }
 }

@@ -55,6 +55,7 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
     /// # Panics
     ///
     /// If the waiter is in a list already.
+    #[inline]
     pub fn enqueue(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>, value: N, cx: &mut Context<'_>) {
         self.enqueue_after(waiter, value, cx, |_, _| true);
     }
@@ -65,6 +66,7 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
     /// # Panics
     ///
     /// If the waiter is in a list already.
+    #[inline]
     pub fn enqueue_after(
         &mut self,
         waiter: Pin<&mut Waiter<S, N, LINES>>,
@@ -119,6 +121,7 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
 
     /// The waker of the first in line that has not been nudged since it was last polled; all stay where they are.
     /// It walks past those that have been. `None` if there is nobody else.
+    #[inline]
     pub fn nudge_next(&mut self) -> Option<Waker> {
         let mut cursor = self.queue().front();
         while let Some(node) = cursor {

@@ -159,6 +159,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     /// # Panics
     ///
     /// If the waiter is idle or in another list.
+    #[inline]
     pub fn poll_woken(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>, cx: &mut Context<'_>) -> Poll<N> {
         let (list, node) = waiter.project();
         self.assert_member(list.as_ref());
@@ -191,6 +192,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     /// # Panics
     ///
     /// If the waiter is in another list.
+    #[inline]
     pub fn is_nudged(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>) -> bool {
         let (list, node) = waiter.project();
         if list.is_none() {
@@ -206,6 +208,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     /// # Panics
     ///
     /// If the waiter is in another list.
+    #[inline]
     pub fn leave(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>) -> Option<Left<N>> {
         let (list, node) = waiter.project();
         if list.is_none() {
@@ -251,6 +254,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         self.line(0).scan(wakers, decide)
     }
 
+    #[inline]
     fn assert_member(&self, list: Option<&Arc<Shared<S, N, LINES>>>) {
         let member = list.is_some_and(|list| Arc::ptr_eq(list, self.shared));
         assert!(member, "the waiter is idle or in another list");

@@ -44,6 +44,7 @@ impl<N> Node<N> {
     ///
     /// The caller has exclusive access to the slot: it holds the lock of the list that the node has joined, or owns
     /// a node that has joined none. `f` does not reach this slot another way.
+    #[inline]
     pub(crate) unsafe fn with<R>(&self, f: impl FnOnce(&mut Slot<N>) -> R) -> R {
         // SAFETY: the pointer is valid, and the caller vouches for exclusive access.
         self.slot.with_mut(|slot| f(unsafe { &mut *slot }))
@@ -82,10 +83,12 @@ impl<N> Queue<N> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn front(&self) -> Option<NonNull<Node<N>>> {
         self.head
     }
 
+    #[inline]
     pub(crate) fn back(&self) -> Option<NonNull<Node<N>>> {
         self.tail
     }
@@ -104,6 +107,7 @@ impl<N> Queue<N> {
     ///
     /// The lock is held, `prev` is in this queue and `node` in none. It stays alive and in place until it has been
     /// removed.
+    #[inline]
     pub(crate) unsafe fn insert_after(
         &mut self,
         prev: Option<NonNull<Node<N>>>,
@@ -132,6 +136,7 @@ impl<N> Queue<N> {
     /// # Safety
     ///
     /// The lock is held, and `node` is in this queue.
+    #[inline]
     pub(crate) unsafe fn remove(&mut self, node: NonNull<Node<N>>) {
         // SAFETY: as in `next`, for `node` and its neighbours.
         unsafe {

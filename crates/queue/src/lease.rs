@@ -5,7 +5,11 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use crate::queue::{Queue, finish};
+use crate::{
+    queue::{Queue, finish},
+    rank::Rank,
+    state::Leased,
+};
 
 /// An item taken from a [`Queue`] that stays the queue's until [`done`](Self::done) says that its work is.
 ///
@@ -20,15 +24,18 @@ pub struct Lease<T> {
     item: Option<T>,
     ticket: u64,
     deliveries: u32,
-    /// Read off the item when it was leased, since what `Drop` does must not depend on the user's code.
+    /// Known since it was leased: what `Drop` does must not depend on the user's code.
     rank: u32,
 }
 
 impl<T> Lease<T> {
-    pub(crate) fn new(queue: &Queue<T>, (item, ticket, deliveries): (T, u64, u32)) -> Self {
-        let mut lease = Self { queue: queue.clone(), item: Some(item), ticket, deliveries, rank: 0 };
+    pub(crate) fn new(queue: &Queue<T>, leased: Leased<T>) -> Self {
+        let Leased { item, rank, ticket, deliveries } = leased;
+        let mut lease = Self { queue: queue.clone(), item: Some(item), ticket, deliveries, rank };
         // A lease by now, so that the item is not lost if this panics.
-        lease.rank = queue.rank_of(&lease);
+        if let Rank::Of(rank) = queue.rank {
+            lease.rank = rank(&lease);
+        }
         lease
     }
 

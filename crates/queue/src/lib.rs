@@ -88,6 +88,7 @@ mod pool;
 mod pop;
 mod push;
 mod queue;
+mod rank;
 mod state;
 mod store;
 #[cfg(all(test, outbound_loom))]
@@ -97,7 +98,7 @@ pub use crate::{
     error::{PushError, TryPopError, TryPushError},
     join::Join,
     lease::Lease,
-    many::{Items, PopMany},
+    many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
     push::Push,
     queue::Queue,

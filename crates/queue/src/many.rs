@@ -1,10 +1,11 @@
-//! Taking items one after the other, or many at once.
+//! Many items at once, or one after the other.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_core::Stream;
@@ -12,9 +13,12 @@ use outbound_waitlist::Waiter;
 use pin_project_lite::pin_project;
 
 use crate::{
+    coop,
+    error::PushError,
     pop::{Pop, give_up, poll_take},
-    queue::Queue,
-    state::Spot,
+    push::{self, Look},
+    queue::{Queue, finish},
+    state::{Spot, set_bounds},
 };
 
 pin_project! {
@@ -47,6 +51,26 @@ pin_project! {
     }
 }
 
+pin_project! {
+    /// The future of [`Queue::push_many`]. Dropping it leaves what is not in the queue in the caller's items.
+    #[must_use = "nothing is pushed unless this is awaited"]
+    pub struct PushMany<'a, 'b, T> {
+        queue: &'a Queue<T>,
+        items: &'b mut VecDeque<T>,
+        #[pin]
+        waiter: Spot<T>,
+    }
+
+    impl<T> PinnedDrop for PushMany<'_, '_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.waiter.is_idle() {
+                push::give_up(this.queue, this.waiter);
+            }
+        }
+    }
+}
+
 impl<'a, T> Items<'a, T> {
     pub(crate) fn new(queue: &'a Queue<T>) -> Self {
         Self { pop: Pop::new(queue) }
@@ -56,6 +80,12 @@ impl<'a, T> Items<'a, T> {
 impl<'a, 'b, T> PopMany<'a, 'b, T> {
     pub(crate) fn new(queue: &'a Queue<T>, items: &'b mut Vec<T>, limit: usize) -> Self {
         Self { queue, items, limit, waiter: Waiter::new() }
+    }
+}
+
+impl<'a, 'b, T> PushMany<'a, 'b, T> {
+    pub(crate) fn new(queue: &'a Queue<T>, items: &'b mut VecDeque<T>) -> Self {
+        Self { queue, items, waiter: Waiter::new() }
     }
 }
 
@@ -78,9 +108,48 @@ impl<T> Future for PopMany<'_, '_, T> {
     }
 }
 
+impl<T> Future for PushMany<'_, '_, T> {
+    type Output = Result<(), PushError<()>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        while let Some(first) = this.items.front() {
+            let coop = ready!(coop::poll_proceed(cx));
+            let rank = this.queue.rank_of(first);
+            let mut list = this.queue.list.lock();
+            match push::look(&mut list, this.waiter.as_mut(), rank, true, cx) {
+                // One by one, since ranks are read off outside the lock.
+                Look::Push(rank) if list.is_ranked() => {
+                    if let Some(item) = this.items.pop_front() {
+                        list.push(rank, item);
+                    }
+                }
+                Look::Push(_) => list.push_many(this.items),
+                Look::Closed => return Poll::Ready(Err(PushError(()))),
+                Look::Wait => {
+                    set_bounds(&mut list);
+                    return Poll::Pending;
+                }
+            }
+            finish(list);
+            coop.made_progress();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T> fmt::Debug for Items<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("pop", &self.pop).finish()
+    }
+}
+
+impl<T> fmt::Debug for PushMany<'_, '_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushMany")
+            .field("left", &self.items.len())
+            .field("waiting", &!self.waiter.is_idle())
+            .finish_non_exhaustive()
     }
 }
 

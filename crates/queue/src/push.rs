@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use outbound_waitlist::Waiter;
+use outbound_waitlist::{Left, Waiter};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -38,8 +38,9 @@ pin_project! {
 }
 
 /// What one look at the queue came to.
-enum Look {
-    Pushed,
+pub(crate) enum Look {
+    /// With the rank that it had when it came.
+    Push(u32),
     Closed,
     Wait,
 }
@@ -90,13 +91,8 @@ fn poll_slowly<T>(
     item: T,
     kept: &mut Option<T>,
 ) -> Poll<Result<(), PushError<T>>> {
-    let look = if waiter.is_idle() {
-        look_first(&mut list, waiter, rank, cx)
-    } else {
-        look_again(&mut list, waiter, rank, cx)
-    };
-    match look {
-        Look::Pushed => {
+    match look(&mut list, waiter, rank, false, cx) {
+        Look::Push(rank) => {
             list.push(rank, item);
             finish(list);
             coop.made_progress();
@@ -115,17 +111,33 @@ fn poll_slowly<T>(
     }
 }
 
+/// Whether it is the turn of a push, which gets in line if it is not. A `patient` one never goes ahead of the woken.
+pub(crate) fn look<T>(
+    list: &mut Guard<'_, T>,
+    waiter: Pin<&mut Spot<T>>,
+    rank: u32,
+    patient: bool,
+    cx: &mut Context<'_>,
+) -> Look {
+    if waiter.is_idle() {
+        look_first(list, waiter, rank, patient, cx)
+    } else {
+        look_again(list, waiter, rank, patient, cx)
+    }
+}
+
 fn look_first<T>(
     list: &mut Guard<'_, T>,
     waiter: Pin<&mut Spot<T>>,
     rank: u32,
+    patient: bool,
     cx: &mut Context<'_>,
 ) -> Look {
     if list.is_closed() {
         return Look::Closed;
     }
-    if may_push(list, rank, false) {
-        return Look::Pushed;
+    if may_push(list, rank, false, patient) {
+        return Look::Push(rank);
     }
     // In a queue without ranks all are equal, so this is the end of the line.
     list.line(PUSHERS).enqueue_after(waiter, Place::of(rank), cx, |other, own| other <= own);
@@ -136,15 +148,19 @@ fn look_again<T>(
     list: &mut Guard<'_, T>,
     mut waiter: Pin<&mut Spot<T>>,
     rank: u32,
+    patient: bool,
     cx: &mut Context<'_>,
 ) -> Look {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
         was_woken(list, PUSHERS);
     }
-    if !list.is_closed() && may_push(list, rank, woken) {
-        list.leave(waiter);
-        return Look::Pushed;
+    if !list.is_closed() && may_push(list, rank, woken, patient) {
+        let rank = match list.leave(waiter) {
+            Some(Left::Queued(place) | Left::Woken(place)) => place.rank(),
+            None => rank,
+        };
+        return Look::Push(rank);
     }
     match list.poll_woken(waiter, cx) {
         // Only closing takes a waiter out of its line.
@@ -156,7 +172,7 @@ fn look_again<T>(
 /// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         was_woken(&mut list, PUSHERS);

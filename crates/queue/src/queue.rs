@@ -1,16 +1,18 @@
 //! The queue's handle: what it can be asked at once. What waits is in the files of its futures.
 
-use std::fmt;
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use outbound_waitlist::WaitList;
+use tokio::time::Instant;
 
 use crate::{
     error::{TryPopError, TryPushError},
     join::Join,
     lease::Lease,
-    many::{Items, PopMany},
+    many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
     push::Push,
+    rank::Rank,
     state::{self, Guard, JOINERS, List, POPPERS, PUSHERS, State, settle},
     store::Store,
 };
@@ -24,6 +26,7 @@ use crate::{
 /// | [`bounded`](Self::bounded), [`unbounded`](Self::unbounded) | first in, first out | the oldest |
 /// | [`lifo`](Self::lifo) | last in, first out | the newest |
 /// | [`priority`](Self::priority) | by rank | the oldest of the lowest rank |
+/// | [`aging`](Self::aging) | by arrival plus handicap | the one whose time came first |
 ///
 /// All else is the same for all of them.
 ///
@@ -35,7 +38,7 @@ use crate::{
 /// anybody.
 pub struct Queue<T> {
     pub(crate) list: List<T>,
-    rank: Option<fn(&T) -> u32>,
+    pub(crate) rank: Rank<T>,
 }
 
 impl<T> Queue<T> {
@@ -47,7 +50,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn bounded(capacity: usize) -> Self {
-        Self::new(Store::fifo(), capacity, None)
+        Self::new(Store::fifo(), capacity, Rank::None)
     }
 
     /// A first-in, first-out queue that is never full: pushing never waits, and nothing holds back a producer that is
@@ -62,7 +65,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn lifo(capacity: usize) -> Self {
-        Self::new(Store::lifo(), capacity, None)
+        Self::new(Store::lifo(), capacity, Rank::None)
     }
 
     /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
@@ -71,10 +74,8 @@ impl<T> Queue<T> {
     /// `rank` reads the rank off an item. It is called outside the queue's lock, more than once for an item, and must
     /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap.
     ///
-    /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). For
-    /// *ageing*, so that nothing waits for ever behind a stream of better ranks, let the rank be the time of arrival
-    /// plus a handicap for the class: the order of two such items never changes while they wait, and one waits for
-    /// later arrivals at most as long as the handicap.
+    /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). An item
+    /// waits for as long as better ones keep coming: see [`aging`](Self::aging) for an order in which that ends.
     ///
     /// ```
     /// use outbound_queue::Queue;
@@ -91,10 +92,41 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn priority(capacity: usize, rank: fn(&T) -> u32) -> Self {
-        Self::new(Store::priority(), capacity, Some(rank))
+        Self::new(Store::priority(), capacity, Rank::Of(rank))
     }
 
-    fn new(store: Store<T>, capacity: usize, rank: Option<fn(&T) -> u32>) -> Self {
+    /// A queue that gives out first what came first, where an item of handicap `h` counts as having come `h` later than
+    /// it did; for at most `capacity` items, `usize::MAX` for no bound.
+    ///
+    /// This is linear aging: items of a small handicap go ahead, and none waits for ever behind them, since what
+    /// comes later than an item's handicap (and a sixteenth of a second, the ranks' resolution) never goes ahead of
+    /// it. More exactly, `a` goes ahead of `b` if it came at most `h(b) - h(a)` later. The order of two items does not
+    /// change while they wait, so nothing is ever sorted again. An item comes when its push is first polled; one that
+    /// was leased keeps its time.
+    ///
+    /// `handicap` is called outside the queue's lock, more than once for an item.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use outbound_queue::Queue;
+    ///
+    /// // A batch job waits while interactive ones keep coming, but for no more than a minute of them.
+    /// struct Job { batch: bool }
+    /// let queue: Queue<Job> =
+    ///     Queue::aging(64, |job| if job.batch { Duration::from_secs(60) } else { Duration::ZERO });
+    /// queue.try_push(Job { batch: true }).expect("there is room");
+    /// queue.try_push(Job { batch: false }).expect("there is room");
+    /// assert!(!queue.try_pop().expect("there are two").batch);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    pub fn aging(capacity: usize, handicap: fn(&T) -> Duration) -> Self {
+        Self::new(Store::priority(), capacity, Rank::Aging { handicap, since: Instant::now() })
+    }
+
+    fn new(store: Store<T>, capacity: usize, rank: Rank<T>) -> Self {
         assert!(capacity > 0, "a queue has room for at least one item");
         Self { list: WaitList::with_lines(State::new(store, capacity)), rank }
     }
@@ -110,6 +142,20 @@ impl<T> Queue<T> {
     /// Dropping this future drops the item; it is never delivered.
     pub fn push(&self, item: T) -> Push<'_, T> {
         Push::new(self, item)
+    }
+
+    /// Puts `items` in, the first first, waiting for places as long as there are none: as many at a time as there is
+    /// room for, with one lock and no more wakes than that takes. What it has put in is gone from `items`.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is closed, or is closed while this waits: what is not in the queue is still in `items`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future leaves what is not in the queue in `items`.
+    pub fn push_many<'b>(&self, items: &'b mut VecDeque<T>) -> PushMany<'_, 'b, T> {
+        PushMany::new(self, items)
     }
 
     /// Puts an item in at once, or not at all.
@@ -311,7 +357,7 @@ impl<T> Queue<T> {
 
     #[inline]
     pub(crate) fn rank_of(&self, item: &T) -> u32 {
-        self.rank.map_or(0, |rank| rank(item))
+        self.rank.of(item)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is behind a queue's one lock, and who is to be woken when it changes.
 
-use std::{num::NonZeroU32, task::Waker};
+use std::{collections::VecDeque, num::NonZeroU32, task::Waker};
 
 use outbound_waitlist::{Locked, WaitList, Waiter};
 
@@ -29,6 +29,10 @@ impl Place {
     pub(crate) const fn of(rank: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(rank))
     }
+
+    pub(crate) const fn rank(self) -> u32 {
+        self.0.get() - 1
+    }
 }
 
 pub(crate) struct State<T> {
@@ -52,6 +56,17 @@ pub(crate) struct State<T> {
     next_ticket: u64,
     /// Leases that were acknowledged.
     acknowledged: u64,
+}
+
+/// An item that goes out on a lease.
+pub(crate) struct Leased<T> {
+    pub(crate) item: T,
+    /// The rank it was pushed with.
+    pub(crate) rank: u32,
+    /// When it was first leased, counted in leases.
+    pub(crate) ticket: u64,
+    /// How often it has been leased, this time included.
+    pub(crate) deliveries: u32,
 }
 
 /// Who of a line is on the way to its turn.
@@ -147,6 +162,10 @@ impl<T> State<T> {
         self.unfinished
     }
 
+    pub(crate) fn is_ranked(&self) -> bool {
+        self.store.is_ranked()
+    }
+
     pub(crate) fn leased(&self) -> usize {
         self.leased
     }
@@ -194,15 +213,24 @@ impl<T> State<T> {
         count
     }
 
-    /// Takes an item that keeps its place in the capacity, with its ticket and how often it has been leased now.
-    pub(crate) fn lease(&mut self) -> Option<(T, u64, u32)> {
-        let Taken { item, ticket, deliveries } = self.store.pop()?;
+    /// Takes an item that keeps its place in the capacity.
+    pub(crate) fn lease(&mut self) -> Option<Leased<T>> {
+        let Taken { item, rank, ticket, deliveries } = self.store.pop()?;
         self.leased += 1;
         let ticket = ticket.unwrap_or_else(|| {
             self.next_ticket += 1;
             self.next_ticket - 1
         });
-        Some((item, ticket, deliveries.saturating_add(1)))
+        Some(Leased { item, rank, ticket, deliveries: deliveries.saturating_add(1) })
+    }
+
+    /// Pushes from the front of `items` as many as there is room for beyond what others have been woken for, but at
+    /// least one. There is room.
+    pub(crate) fn push_many(&mut self, items: &mut VecDeque<T>) {
+        let unclaimed = self.room().saturating_sub(self.pushing.woken as usize);
+        for item in items.drain(..items.len().min(unclaimed.max(1))) {
+            self.push(0, item);
+        }
     }
 
     /// Ends a lease whose item does not come back.
@@ -246,16 +274,17 @@ impl<T> State<T> {
 }
 
 /// Whether a task that wants to push now may: as one that waited and was woken, or as a newcomer, who leaves the woken
-/// what is theirs once it has passed too often, and never passes an item that ranks as high or higher.
+/// what is theirs once it has passed too often, and never passes an item that ranks as high or higher. One that is
+/// `patient` passes nobody.
 #[inline]
-pub(crate) fn may_push<T>(list: &mut Guard<'_, T>, rank: u32, woken: bool) -> bool {
+pub(crate) fn may_push<T>(list: &mut Guard<'_, T>, rank: u32, woken: bool, patient: bool) -> bool {
     let room = list.room();
     if room == 0 || list.line(PUSHERS).is_empty() {
         return room > 0;
     }
     let outranked = list.store.is_ranked()
         && list.line(PUSHERS).front().is_some_and(|(_, first)| *first <= Place::of(rank));
-    list.pushing.take(room, woken, outranked)
+    list.pushing.take(room, woken, patient || outranked)
 }
 
 /// Whether a task that wants to take an item now may: see [`may_push`].
@@ -335,7 +364,7 @@ impl Turns {
     }
 
     #[inline]
-    fn take(&mut self, available: usize, woken: bool, outranked: bool) -> bool {
+    fn take(&mut self, available: usize, woken: bool, patient: bool) -> bool {
         if woken {
             self.passes = 0;
             return true;
@@ -344,7 +373,7 @@ impl Turns {
         if available > self.woken as usize {
             return true;
         }
-        if outranked || self.passes >= MAX_PASSES {
+        if patient || self.passes >= MAX_PASSES {
             return false;
         }
         self.passes += 1;

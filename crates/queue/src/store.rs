@@ -34,6 +34,8 @@ struct Returned<T> {
 /// An item taken out, and what is known of its past.
 pub(crate) struct Taken<T> {
     pub(crate) item: T,
+    /// The rank it was pushed with: 0 in a queue without ranks.
+    pub(crate) rank: u32,
     /// When it was first leased, if it has been.
     pub(crate) ticket: Option<u64>,
     /// How often it has been leased before.
@@ -114,7 +116,7 @@ impl<T> Store<T> {
         if self.returned.is_empty()
             && let Order::Priority(items) = &mut self.order
         {
-            return Some((items.pop()?, false));
+            return Some((items.pop()?.1, false));
         }
         Some((self.pop()?.item, true))
     }
@@ -127,12 +129,15 @@ impl<T> Store<T> {
         let (item, items) = match &mut self.order {
             Order::Fifo => (self.fifo.pop_front(), &mut self.fifo),
             Order::Lifo(items) => (items.pop_back(), items),
-            Order::Priority(items) => (items.pop(), &mut self.fifo),
+            Order::Priority(items) => {
+                let (rank, item) = items.pop()?;
+                return Some(Taken { item, rank, ticket: None, deliveries: 0 });
+            }
         };
         if is_sparse(items.len(), items.capacity()) {
             shrink(items);
         }
-        Some(Taken { item: item?, ticket: None, deliveries: 0 })
+        Some(Taken { item: item?, rank: 0, ticket: None, deliveries: 0 })
     }
 
     /// The first of the returned, if no fresh item outranks it.
@@ -145,7 +150,7 @@ impl<T> Store<T> {
             return None;
         }
         let Returned { item, deliveries } = first.remove();
-        Some(Taken { item, ticket: Some(ticket), deliveries })
+        Some(Taken { item, rank, ticket: Some(ticket), deliveries })
     }
 
     /// Leaves an empty store of the same order behind.

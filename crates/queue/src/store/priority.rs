@@ -47,8 +47,9 @@ impl<T> Priority<T> {
         }
     }
 
+    /// The first item, with its rank.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<(u32, T)> {
         if self.occupied == 0 {
             return self.pop_from_heap();
         }
@@ -61,7 +62,7 @@ impl<T> Priority<T> {
         if is_sparse(class.len(), class.capacity()) {
             shrink(class);
         }
-        item
+        Some((rank, item?))
     }
 
     #[inline(never)]
@@ -71,12 +72,12 @@ impl<T> Priority<T> {
     }
 
     #[inline(never)]
-    fn pop_from_heap(&mut self) -> Option<T> {
-        let Reverse(Ranked { item, .. }) = self.heap.pop()?;
+    fn pop_from_heap(&mut self) -> Option<(u32, T)> {
+        let Reverse(Ranked { rank, item, .. }) = self.heap.pop()?;
         if is_sparse(self.heap.len(), self.heap.capacity()) {
             self.heap.shrink_to(self.heap.capacity() / 2);
         }
-        Some(item)
+        Some((rank, item))
     }
 
     /// The rank of what [`pop`](Self::pop) would return.

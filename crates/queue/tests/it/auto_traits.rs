@@ -1,6 +1,6 @@
 use outbound_queue::{
-    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushError, Queue, Report, TryPopError, TryPushError,
-    WorkerPool, WorkerPoolBuilder,
+    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushError, PushMany, Queue, Report, TryPopError,
+    TryPushError, WorkerPool, WorkerPoolBuilder,
 };
 
 type Item = std::cell::Cell<u8>; // `Send`, not `Sync`
@@ -22,6 +22,8 @@ fn send_and_sync_follow_the_item() {
     send_sync::<Items<'_, Item>>();
     send::<PopMany<'_, '_, Item>>();
     send_sync::<PopMany<'_, '_, u8>>();
+    send::<PushMany<'_, '_, Item>>();
+    send_sync::<PushMany<'_, '_, u8>>();
     send_sync::<NextLease<'_, Item>>();
     send_sync::<Join<'_, Item>>();
     send::<Push<'_, Item>>();
@@ -47,6 +49,7 @@ fn handles_move_and_futures_are_pinned() {
     <Join<'_, u8> as NotUnpin<_>>::holds();
     <Items<'_, u8> as NotUnpin<_>>::holds();
     <PopMany<'_, '_, u8> as NotUnpin<_>>::holds();
+    <PushMany<'_, '_, u8> as NotUnpin<_>>::holds();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![cfg(not(outbound_loom))]
 #![forbid(unsafe_code)]
 
+mod aging;
 mod allocations;
 mod auto_traits;
 mod cancel;

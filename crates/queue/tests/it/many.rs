@@ -1,9 +1,9 @@
 //! Items one after the other, and many at once.
 
-use std::task::Poll;
+use std::{collections::VecDeque, task::Poll};
 
 use futures::StreamExt;
-use outbound_queue::Queue;
+use outbound_queue::{PushError, Queue};
 
 use crate::support::{Spawned, flavours};
 
@@ -70,6 +70,81 @@ fn many_places_taken_at_once_wake_the_pushers() {
             assert!(push.poll().is_ready(), "{name}");
         }
     }
+}
+
+#[test]
+fn many_are_pushed_as_places_come_and_in_their_order() {
+    let queue = Queue::bounded(4);
+    let mut items: VecDeque<u32> = (0..10).collect();
+    let mut push = Spawned::parked(queue.push_many(&mut items));
+    let mut taken = Vec::new();
+    while taken.len() < 8 {
+        assert_eq!(Spawned::new(queue.pop_many(&mut taken, 3)).poll(), Poll::Ready(3.min(queue.capacity())));
+        let _ = push.poll();
+    }
+    assert_eq!(push.poll(), Poll::Ready(Ok(())));
+    drop(push);
+    taken.extend(queue.take_all());
+    assert_eq!((taken, items.len()), ((0..10).collect(), 0));
+}
+
+#[test]
+fn many_pushed_at_once_wake_a_few_who_wake_the_rest() {
+    for (name, queue) in flavours(100) {
+        let mut pops: Vec<_> = (0..50).map(|_| Spawned::parked(queue.pop())).collect();
+        let mut items: VecDeque<u32> = std::iter::repeat_n(1, 50).collect();
+        assert_eq!(Spawned::new(queue.push_many(&mut items)).poll(), Poll::Ready(Ok(())), "{name}");
+        let at_once = pops.iter().map(Spawned::wakes).sum::<usize>();
+        assert!((1..=6).contains(&at_once), "{at_once} woken at once: {name}");
+        let mut polled = 0;
+        while let Some(i) = pops.iter().position(|pop| pop.wakes() > 0) {
+            assert_eq!(pops.remove(i).poll(), Poll::Ready(Some(1)), "{name}");
+            polled += 1;
+        }
+        assert_eq!(polled, 50, "{name}");
+    }
+}
+
+#[test]
+fn many_pushed_leave_the_places_of_others_who_were_woken() {
+    for (name, queue) in flavours(4) {
+        for _ in 0..4 {
+            queue.try_push(1).expect(name);
+        }
+        let mut other = Spawned::parked(queue.push(2));
+        let mut items: VecDeque<u32> = [3; 8].into();
+        let mut many = Spawned::parked(queue.push_many(&mut items));
+        queue.take_all();
+        assert_eq!((other.wakes(), many.wakes()), (1, 0), "one is enough to go on with: {name}");
+        assert!(many.poll().is_pending(), "{name}");
+        assert_eq!(queue.len(), 3, "{name}");
+        assert_eq!(other.poll(), Poll::Ready(Ok(())), "{name}");
+        drop(many);
+        assert_eq!(items.len(), 5, "{name}");
+    }
+}
+
+#[test]
+fn many_that_are_refused_or_given_up_are_still_the_callers() {
+    for (name, queue) in flavours(2) {
+        let mut items: VecDeque<u32> = [1, 1, 1, 1].into();
+        let push = Spawned::parked(queue.push_many(&mut items));
+        drop(push);
+        assert_eq!((items.len(), queue.len(), queue.waiting_to_push()), (2, 2, 0), "{name}");
+        let mut push = Spawned::parked(queue.push_many(&mut items));
+        queue.close();
+        assert_eq!(push.poll(), Poll::Ready(Err(PushError(()))), "{name}");
+        drop(push);
+        assert_eq!((items.len(), queue.len()), (2, 2), "{name}");
+    }
+}
+
+#[test]
+fn many_pushed_go_in_by_their_ranks() {
+    let queue: Queue<u32> = Queue::priority(8, |item| item / 10);
+    let mut items: VecDeque<u32> = [30, 10, 31, 20].into();
+    assert_eq!(Spawned::new(queue.push_many(&mut items)).poll(), Poll::Ready(Ok(())));
+    assert_eq!(queue.take_all(), [10, 20, 30, 31]);
 }
 
 #[tokio::test]

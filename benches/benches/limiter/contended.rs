@@ -52,12 +52,12 @@ pub(super) fn measure() {
         }));
     }
     println!("{TASKS} tasks, {PERMITS} permits, 2 workers, {RUNS} runs of each by turns");
-    println!("{:>8}{:>24}{:>28}", "", "ns/turn: best, median", "wait in us: p50, p99 (median)");
+    println!("           ns/turn: best   median    wait in us, median: p50      p99");
     for (name, mut runs) in [("ours", ours), ("tokio", tokio)] {
         let per_turn = median(&mut runs, |run| run.per_turn);
         let (p50, p99) = (median(&mut runs, |run| run.p50), median(&mut runs, |run| run.p99));
         let best = runs.iter().map(|run| run.per_turn).fold(f64::INFINITY, f64::min);
-        println!("{name:>8}{best:>15.1}{per_turn:>9.1}{p50:>20.1}{p99:>8.1}");
+        println!("{name:>8}{best:>16.1}{per_turn:>9.1}{p50:>27.1}{p99:>9.1}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Limits on what goes out: so many at once, so many per second, so many requests and tokens per minute.
 //!
 //! Three limiters, each a cheap handle to clone into every task. All are strictly first come first served, weighted,
-//! closable, and may be changed while they are in use.
+//! closable, and may be changed while they are in use. [`Keyed`] has one of them for each key, and [`Aimd`] learns how
+//! much at once from overload.
 //!
 //! ```
 //! use std::time::Duration;
@@ -50,12 +51,18 @@
 //! | known elsewhere as | here |
 //! |---|---|
 //! | `asyncio.Semaphore`, `tokio::sync::Semaphore`, tower `ConcurrencyLimit` | [`ConcurrencyLimiter`]; unlike those it can shrink below what is in use |
-//! | `aiolimiter.AsyncLimiter`, `governor::RateLimiter`, Go `rate.Limiter`, tower `RateLimit` | [`RateLimiter`] |
-//! | governor `check_n`, Go `AllowN(now, n)` | [`RateLimiter::try_acquire_at`] |
-//! | governor `until_n_ready`, Go `WaitN` | [`RateLimiter::acquire`] |
+//! | `async with semaphore:` | [`ConcurrencyLimiter::run`], or a [`Permit`] |
+//! | `aiolimiter.AsyncLimiter(rate, period)`, `governor::RateLimiter`, Go `rate.NewLimiter(r, b)`, tower `RateLimit` | [`RateLimiter`] of a [`Rate`] |
+//! | aiolimiter `max_rate`, governor `Quota::allow_burst`, the `b` of Go | [`Rate::burst`] |
+//! | a sliding window log | [`Rate::strict`] |
+//! | aiolimiter `acquire(n)`, governor `until_n_ready`, Go `WaitN` | [`RateLimiter::acquire`]; more than the burst at once is possible |
+//! | aiolimiter `has_capacity`, governor `check_n`, Go `AllowN(now, n)` | [`RateLimiter::try_acquire_at`] |
 //! | Go `WaitN` with a context's deadline | [`AcquireRate::before`], [`Reserve::before`] |
-//! | Go `SetLimitAt` | [`RateLimiter::set_rate_at`], which also times those anew who wait |
+//! | Go `ReserveN` and `Cancel` | dropping the future: units are taken when the turn comes, not before |
+//! | Go `SetLimitAt`, `SetBurstAt` | [`RateLimiter::set_rate_at`], which also times those anew who wait |
+//! | `governor::RateLimiter::keyed` and `retain_recent` | [`Keyed`], with quotas that differ by key |
 //! | several of these in a row | [`QuotaLimiter`]: all or nothing, and settled afterwards |
+//! | Netflix `AIMDLimit`, promptfoo's scheduler | [`Aimd`] |
 //!
 //! # Promises
 //!
@@ -72,8 +79,13 @@
 //!
 //! # Not offered
 //!
-//! Waiting without order (it starves the large), a rate without a burst of its own, blocking calls, and limits shared
-//! between processes.
+//! - Waiting without order: it starves the large.
+//! - Priorities: whoever may pass makes others wait, and ageing has to make up for it. Several limiters, or a priority
+//!   queue in front of one, say plainly who comes first.
+//! - A rate without a burst of its own, and blocking calls.
+//! - Dimensions beyond [`Dimension`]: a [`RateLimiter`] beside the quota counts anything else.
+//! - A share for each key under a common limit.
+//! - Limits shared between processes. A [`QuotaLimiter`] that hears what the server says leaves to others what they take.
 #![forbid(unsafe_code)]
 
 mod aimd;

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::{Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot, desk::QuotaDesk};
 use crate::{keyed::sealed::Idle, line::Line};
 
-/// Lets requests through as the quotas of a provider allow: requests and tokens per minute, and so many at once.
+/// Lets requests through as the quotas of a provider allow: requests and tokens per second, minute or day, and so many at
+/// once.
 ///
 /// Cloning gives another handle to the same limiter: one for each account, model or whatever else a provider counts by.
 ///
@@ -67,10 +68,15 @@ impl QuotaLimiter {
     /// Takes note of what a reply said about the limits.
     ///
     /// - A limit that is lower than the one told, or that was not told, holds from now on.
-    /// - What remains at the server corrects the bucket, down and up. Nothing is said about *when* the server counted,
-    ///   between the sending of the request and now; the bucket moves only as far as every such moment calls for, and
-    ///   up only to 0.15 s worth of the rate below. So replies may come late and in any order. With an own burst or a
-    ///   limit lower than the server's, the bucket is never raised beyond what those allow.
+    /// - What remains at the server corrects the bucket, down and up. The server counted at some moment within a quarter
+    ///   of a second after the request was sent; the bucket moves only as far as every such moment calls for, and up only
+    ///   to 0.15 s worth of the rate below. So replies may come late and in any order. With an own burst or a limit
+    ///   lower than the server's, the bucket is never raised beyond what those allow.
+    /// - What is missing at the server and was not sent from here is taken by others who use the same key. A running mean
+    ///   of it (over 15 s, less 4 % of the rate for noise) is left to them: it does not come in here, and what they
+    ///   take in a second is held back. At least a tenth of the rate is tried, whatever they take.
+    /// - If the moment at which all will be there again stays where it is however much is sent, the server counts in fixed
+    ///   windows: then nothing comes in before that moment.
     /// - A refusal closes the gate for the wait it names; without one, until the latest reset of what it says is used up;
     ///   without that, for a second, and twice as long each time up to a minute, halved again by quiet spells. The buckets
     ///   (of windows up to a minute) are empty when it opens, and what was learned about the server's burst counts half.

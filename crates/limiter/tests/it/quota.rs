@@ -340,3 +340,17 @@ async fn a_hundred_waiters_cost_two_polls_each() {
     assert!(times.is_sorted() && times[99] <= 1_000);
     assert_eq!(polls.load(SeqCst), 200);
 }
+
+/// What is used beyond the estimate is owed, even if the bucket had stood full for an hour.
+#[tokio::test(start_paused = true)]
+async fn using_more_than_estimated_is_not_paid_by_idle_time() {
+    let quota = QuotaLimiter::builder().output_tokens_per_minute(600).build().unwrap();
+    let cost = Cost::request().output_tokens(1);
+    let charge = quota.reserve(cost).await.unwrap().sent();
+    tokio::time::advance(s(3_600)).await;
+    charge.settle(cost.output_tokens(31));
+    let start = Instant::now();
+    // 10 were there, 30 more were used: 20 are owed, and one is wanted.
+    quota.reserve(cost).await.unwrap().sent().settle(cost);
+    assert_eq!(at(start), 2_100);
+}

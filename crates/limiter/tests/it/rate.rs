@@ -356,3 +356,25 @@ async fn polling_again_after_ready_panics() {
     assert!(matches!(poll_once(acquire.as_mut()), Poll::Ready(Ok(()))));
     let _ = poll_once(acquire.as_mut());
 }
+
+/// Waiting is not paying: each of a hundred is counted once, whenever it asked.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_waiters_are_counted_once_in_each_window() {
+    let limiter = RateLimiter::new(Rate::per_second(10).burst(5));
+    let start = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move {
+            limiter.acquire(1).await.unwrap();
+            at(start)
+        });
+    }
+    let mut times = tasks.join_all().await;
+    times.sort_unstable();
+    for (index, from) in times.iter().enumerate() {
+        let in_second = times[index..].iter().filter(|at| **at < from + 1_000).count();
+        assert!(in_second <= 15, "{times:?}");
+    }
+    assert_eq!(times[99], 9_500);
+}

@@ -78,3 +78,30 @@ async fn a_quota_under_contention_with_refusals_and_all_ways_out() {
     let snapshot = quota.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0));
 }
+
+/// Slots that end while the number of slots changes and the limiter closes: none is lost, none counted twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settling_races_resizing_and_closing() {
+    for round in 0..40_usize {
+        let quota = QuotaLimiter::builder().max_concurrent(3).build().unwrap();
+        let mut tasks = JoinSet::new();
+        for id in 0..12_u64 {
+            let quota = quota.clone();
+            tasks.spawn(async move {
+                while let Ok(reservation) = quota.reserve(Cost::request().output_tokens(id)).await {
+                    let charge = reservation.sent();
+                    tokio::task::yield_now().await;
+                    charge.settle(Cost::request().output_tokens(6));
+                }
+            });
+        }
+        for turn in 0..20 {
+            quota.set_max_concurrent(Some((turn + round) % 5));
+            tokio::task::yield_now().await;
+        }
+        quota.close();
+        let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
+        timeout(s(30), all).await.expect("closing ends all waiting");
+        assert_eq!((quota.snapshot().in_flight, quota.snapshot().waiting), (0, 0));
+    }
+}

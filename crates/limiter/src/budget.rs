@@ -16,6 +16,10 @@ thread_local! {
 /// or some 20 us, where tokio's own would after 128.
 #[inline]
 pub(crate) fn is_free() -> bool {
+    // A model has to take the same way each time it is run.
+    if cfg!(outbound_loom) {
+        return true;
+    }
     READY.with(|ready| {
         let turn = ready.get().wrapping_add(1);
         ready.set(turn);

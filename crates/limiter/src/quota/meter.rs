@@ -179,6 +179,10 @@ impl Meter {
     fn note_window(&mut self, reset: Option<Duration>, counted: &Counted) -> bool {
         let before = self.fixed.ends();
         let last = counted.now.checked_sub(counted.since_last.0).unwrap_or(counted.now);
+        // Whoever wants less than that, or no more than so much at once, keeps to a rate of his own.
+        if self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
+            return false;
+        }
         let Some(ends) = reset.and_then(|reset| last.checked_add(reset)) else { return false };
         let sent = counted.sent_before.units(self.dimension);
         self.fixed.note(counted.now, ends, sent, self.rate());

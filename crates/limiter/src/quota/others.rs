@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 /// Two readings closer together than this say little: what is on its way blurs them.
 const STEP: Duration = Duration::from_secs(1);
+/// So must two between which fewer units than this come in: one that is cut off, or on its way, would be a large part.
+const FEW: f64 = 5.0;
 /// The weight of the past fades with this time constant.
 const MEMORY: Duration = Duration::from_secs(15);
 /// Within this part of the rate, what is missing is noise.
@@ -41,20 +43,19 @@ impl Others {
             return;
         };
         let elapsed = seen.at.saturating_duration_since(last.at);
-        if elapsed < STEP {
+        let come_in = per_second * elapsed.as_secs_f64();
+        if elapsed < STEP || come_in < FEW {
             return;
         }
         self.last = Some(seen);
-        if seen.full || last.full || per_second <= 0.0 {
+        if seen.full || last.full {
             return;
         }
-        let elapsed = elapsed.as_secs_f64();
-        let come_in = per_second * elapsed;
         let sent = seen.sent_before.saturating_sub(last.sent_before) as f64;
         let refill = if seen.refills { come_in } else { 0.0 };
         let missing = last.remaining as f64 + refill - sent - seen.remaining as f64;
         let part = (missing / come_in).clamp(-1.0, 1.0);
-        let weight = 1.0 - (-elapsed / MEMORY.as_secs_f64()).exp();
+        let weight = 1.0 - (-elapsed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
         self.mean += weight * (part - self.mean);
     }
 

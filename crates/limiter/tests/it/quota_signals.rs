@@ -218,3 +218,47 @@ proptest! {
         prop_assert_eq!(quota.snapshot().in_flight, 0);
     }
 }
+
+/// The server counts in fixed windows, and the user wants a tenth of what it allows: a tenth of the rate it is.
+#[tokio::test(start_paused = true)]
+async fn a_fixed_window_of_the_servers_does_not_hold_up_who_wants_less() {
+    let quota = QuotaLimiter::builder().requests_per_minute(60).build().unwrap();
+    let start = Instant::now();
+    for turn in 0..50_u64 {
+        let sent_at = Instant::now();
+        quota.reserve(ONE).await.unwrap().sent().settle(ONE);
+        let left = s(60) - start.elapsed();
+        say(&quota, sent_at, Reading::per_minute().limit(600).remaining(599 - turn).reset(left));
+    }
+    assert_eq!(start.elapsed(), s(49));
+}
+
+/// Others take all but a tenth for a minute, and then nothing: the rate comes back.
+#[tokio::test(start_paused = true)]
+async fn what_others_leave_is_used_again() {
+    let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let start = Instant::now();
+    let mut sent = Vec::new();
+    // A bucket of the server's, in milliseconds of the rate, of which others take 90 of 100 for a minute.
+    let (mut level, mut before) = (2_000_u64, start);
+    while start.elapsed() < s(150) {
+        quota.reserve(ONE).await.unwrap().sent().settle(ONE);
+        let now = Instant::now();
+        let elapsed = u64::try_from((now - before).as_millis()).unwrap();
+        let taken = if start.elapsed() < s(60) { elapsed * 9 / 10 } else { 0 };
+        level = (level + elapsed - taken).min(6_000);
+        let granted = level >= 100;
+        level -= if granted { 100 } else { 0 };
+        before = now;
+        sent.push((start.elapsed().as_secs(), granted));
+        let reset = ms(6_000 - level);
+        let reading = Reading::per_minute().limit(600).remaining(level / 100).reset(reset);
+        let signals = Signals::new(now).reading(Dimension::Requests, reading);
+        quota.observe(now, &if granted { signals } else { signals.refused(Some(ms(100))) });
+    }
+    let in_time = |from: u64, to: u64| sent.iter().filter(|(at, _)| (from..to).contains(at)).count();
+    assert!(in_time(40, 60) <= 40, "two tenths of the rate at most: {}", in_time(40, 60));
+    assert!(in_time(120, 150) >= 270, "nine tenths of the rate at least: {}", in_time(120, 150));
+    let refused = sent.iter().filter(|(_, granted)| !granted).count();
+    assert!(refused <= 30, "{refused}");
+}

@@ -2,21 +2,19 @@
 
 mod catch;
 mod report;
+mod worker;
 
 use std::{
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use tokio::{task::JoinSet, time::timeout};
 
-use self::catch::CatchUnwind;
 pub use self::report::Report;
+use self::worker::{Crew, Deliver, Member, Tally, work};
 use crate::{Lease, Queue};
 
 /// Workers that take items from a [`Queue`], each one at a time, and give them to one handler.
@@ -28,6 +26,9 @@ use crate::{Lease, Queue};
 /// The workers are tasks of the runtime that it is spawned on. They end when the queue is closed and empty, and they
 /// end with the pool: dropping it aborts them, each at its handler's next await, and what they were working on goes
 /// back into the queue, which stays open. To end in order, see [`shutdown`](Self::shutdown).
+///
+/// What a handler returns is dropped, unless the pool was [spawned into](WorkerPoolBuilder::spawn_into) a queue for
+/// results, whose [`items`](Queue::items) are their stream.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,6 +51,9 @@ pub struct WorkerPool<T> {
     queue: Queue<T>,
     workers: JoinSet<()>,
     tally: Arc<Tally<T>>,
+    /// Spawns one more worker; `false` if all have ended, which they do together.
+    hire: Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>,
+    crew: Arc<Crew>,
     /// The queue's count when the pool was spawned.
     acknowledged_before: u64,
 }
@@ -63,12 +67,6 @@ pub struct WorkerPool<T> {
 #[must_use = "nothing is spawned before `spawn`"]
 pub struct WorkerPoolBuilder {
     max_deliveries: u32,
-}
-
-/// What the workers count.
-struct Tally<T> {
-    panics: AtomicU64,
-    exhausted: Mutex<Vec<T>>,
 }
 
 impl WorkerPool<()> {
@@ -97,15 +95,100 @@ impl WorkerPoolBuilder {
         F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
+        self.spawn_crew(queue, workers, Deliver::Nowhere, handler)
+    }
+
+    /// Spawns `workers` workers, 0 is taken for 1, that push what their handler returns into `results`: as a stream,
+    /// these are its [`items`](Queue::items), in the order in which the work was finished. It can be another pool's
+    /// queue as well, and the two a pipeline.
+    ///
+    /// A worker waits for a place in `results` before it takes the next item, so results that nobody takes hold the
+    /// pool back. When the last worker has ended, `results` is closed. Nothing returned is lost: a worker that is
+    /// aborted while it waits leaves its result beyond the capacity, and one that finds `results` closed leaves it
+    /// there for [`take_all`](Queue::take_all). A handler that panics has no result.
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use outbound_queue::{Lease, Queue, WorkerPool};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let (words, lengths) = (Queue::bounded(8), Queue::bounded(8));
+    /// let pool = WorkerPool::builder().spawn_into(
+    ///     words.clone(),
+    ///     2,
+    ///     lengths.clone(),
+    ///     |word: Lease<&str>| async move { word.into_inner().len() },
+    /// );
+    /// for word in ["a", "few", "words"] {
+    ///     words.push(word).await.expect("nobody has closed it");
+    /// }
+    /// words.close();
+    /// let mut lengths: Vec<usize> = lengths.items().collect().await;
+    /// lengths.sort();
+    /// assert_eq!(lengths, [1, 3, 5]);
+    /// # drop(pool);
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn spawn_into<T, F, Fut>(
+        self,
+        queue: Queue<T>,
+        workers: usize,
+        results: Queue<Fut::Output>,
+        handler: F,
+    ) -> WorkerPool<T>
+    where
+        T: Send + 'static,
+        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.spawn_crew(queue, workers, Deliver::Into(results), handler)
+    }
+
+    fn spawn_crew<T, F, Fut>(
+        self,
+        queue: Queue<T>,
+        workers: usize,
+        deliver: Deliver<Fut::Output>,
+        handler: F,
+    ) -> WorkerPool<T>
+    where
+        T: Send + 'static,
+        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Send + 'static> + Send + 'static,
+    {
         let handler = Arc::new(handler);
-        let tally = Arc::new(Tally { panics: AtomicU64::new(0), exhausted: Mutex::new(Vec::new()) });
+        let tally = Arc::new(Tally::default());
+        let crew = Arc::new(Crew::default());
+        // Only the workers keep it, so that it ends, and closes the results, with the last of them.
+        let deliver = Arc::new(deliver);
+        let of_workers: Weak<_> = Arc::downgrade(&deliver);
+        let hire = {
+            let (queue, tally, crew) = (queue.clone(), Arc::clone(&tally), Arc::clone(&crew));
+            let max_deliveries = self.max_deliveries.max(1);
+            move |set: &mut JoinSet<()>| {
+                let Some(deliver) = of_workers.upgrade() else { return false };
+                let (queue, handler) = (queue.clone(), Arc::clone(&handler));
+                let member = Member::new(&crew);
+                set.spawn(work(queue, handler, Arc::clone(&tally), member, deliver, max_deliveries));
+                true
+            }
+        };
         let acknowledged_before = queue.acknowledged();
-        let max_deliveries = self.max_deliveries.max(1);
-        let mut set = JoinSet::new();
-        for _ in 0..workers.max(1) {
-            set.spawn(work(queue.clone(), Arc::clone(&handler), Arc::clone(&tally), max_deliveries));
-        }
-        WorkerPool { queue, workers: set, tally, acknowledged_before }
+        let mut pool = WorkerPool {
+            queue,
+            workers: JoinSet::new(),
+            tally,
+            hire: Box::new(hire),
+            crew,
+            acknowledged_before,
+        };
+        pool.resize(workers);
+        drop(deliver);
+        pool
     }
 }
 
@@ -121,6 +204,25 @@ impl<T: Send + 'static> WorkerPool<T> {
         Fut: Future<Output = ()> + Send + 'static,
     {
         WorkerPool::builder().spawn(queue, workers, handler)
+    }
+
+    /// Makes the pool one of `workers` workers; 0 is taken for 1.
+    ///
+    /// New ones begin at once. Those that are too many end when they are idle: each finishes what it works on. Once
+    /// the queue is closed and the workers have ended, this has no effect.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn resize(&mut self, workers: usize) {
+        while self.workers.try_join_next().is_some() {}
+        self.crew.want(workers.max(1));
+        while self.crew.wants_more() && (self.hire)(&mut self.workers) {}
+    }
+
+    /// How many workers there are, those included that will end when they have finished what they work on.
+    pub fn workers(&self) -> usize {
+        self.crew.present()
     }
 
     /// The items that were delivered as often as they may be, since this was last called.
@@ -161,32 +263,7 @@ impl<T: Send + 'static> WorkerPool<T> {
             abandoned,
             exhausted: self.tally.take_exhausted(),
             leased: self.queue.leased(),
-            panics: self.tally.panics.load(Ordering::Relaxed),
-        }
-    }
-}
-
-impl<T> Tally<T> {
-    fn take_exhausted(&self) -> Vec<T> {
-        std::mem::take(&mut *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-async fn work<T, F, Fut>(queue: Queue<T>, handler: Arc<F>, tally: Arc<Tally<T>>, max_deliveries: u32)
-where
-    F: Fn(Lease<T>) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    while let Some(lease) = queue.lease().await {
-        if lease.deliveries() > max_deliveries {
-            let item = lease.give_up();
-            tally.exhausted.lock().unwrap_or_else(PoisonError::into_inner).push(item);
-            continue;
-        }
-        // The handler is called inside, since it may panic before it has made a future.
-        let handled = CatchUnwind::new(async { handler(lease).await });
-        if handled.await.is_err() {
-            tally.panics.fetch_add(1, Ordering::Relaxed);
+            panics: self.tally.panics(),
         }
     }
 }
@@ -195,8 +272,8 @@ impl<T> fmt::Debug for WorkerPool<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerPool")
             .field("queue", &self.queue)
-            .field("workers", &self.workers.len())
-            .field("panics", &self.tally.panics.load(Ordering::Relaxed))
+            .field("workers", &self.crew.present())
+            .field("panics", &self.tally.panics())
             .finish_non_exhaustive()
     }
 }

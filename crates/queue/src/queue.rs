@@ -182,6 +182,14 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Puts an item in though there may be no place for it, or the queue is closed.
+    pub(crate) fn push_beyond_capacity(&self, item: T) {
+        let rank = self.rank_of(&item);
+        let mut list = self.list.lock();
+        list.push(rank, item);
+        finish(list);
+    }
+
     /// Takes the next item, waiting for one if there is none: `None` once the queue is closed and empty.
     ///
     /// The item counts as done when it is returned. To keep it in the queue until its work is done, see

@@ -37,7 +37,8 @@ impl Place {
 
 pub(crate) struct State<T> {
     store: Store<T>,
-    /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`.
+    /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`, but for
+    /// what a pool had to deliver.
     unfinished: usize,
     /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
     /// lines. Worked out by [`settle`], and may be lower than it could be, never higher.
@@ -154,7 +155,7 @@ impl<T> State<T> {
 
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.capacity - self.unfinished
+        self.capacity.saturating_sub(self.unfinished)
     }
 
     #[inline]

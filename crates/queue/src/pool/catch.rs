@@ -27,21 +27,18 @@ impl<F> CatchUnwind<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Future for CatchUnwind<F> {
-    type Output = Result<(), Panicked>;
+impl<F: Future> Future for CatchUnwind<F> {
+    type Output = Result<F::Output, Panicked>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut future = self.project().future;
-        let Some(running) = future.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
+        let running = future.as_mut().as_pin_mut().expect("a handler was polled after it was ready");
         // What the future shares with others is behind locks that put up with a panic; the rest goes with it.
         let polled = match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
-            Ok(polled) => {
-                ready!(polled);
-                Ok(())
-            }
+            Ok(polled) => Ok(ready!(polled)),
             Err(_) => Err(Panicked),
         };
         let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None))).map_err(|_| Panicked);
-        Poll::Ready(polled.and(dropped))
+        Poll::Ready(polled.and_then(|output| dropped.map(|()| output)))
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use outbound_queue::{Lease, Queue, WorkerPool};
 use tokio::time::sleep;
 
@@ -227,4 +228,102 @@ async fn a_report_and_a_pool_show_no_item() {
     let mut shown = format!("{pool:?}");
     shown += &format!("{:?}", pool.shutdown(Duration::ZERO).await);
     assert!(!shown.contains("canary") && shown.contains("abandoned: 1"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_grows_at_once_and_shrinks_as_its_workers_become_idle() {
+    let queue = filled(12).await;
+    let mut pool = WorkerPool::spawn(queue.clone(), 1, |lease: Lease<u32>| async move {
+        sleep(SECOND).await;
+        lease.done();
+    });
+    sleep(SECOND / 2).await;
+    assert_eq!((pool.workers(), queue.leased()), (1, 1));
+    pool.resize(4);
+    sleep(SECOND / 4).await;
+    assert_eq!((pool.workers(), queue.leased()), (4, 4));
+    pool.resize(2);
+    sleep(SECOND / 8).await;
+    assert_eq!((pool.workers(), queue.leased()), (4, 4), "what is begun is finished");
+    sleep(SECOND).await;
+    assert_eq!((pool.workers(), queue.leased()), (2, 2));
+    let report = pool.shutdown(SECOND * 60).await;
+    assert_eq!((report.done, report.abandoned.len()), (12, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_workers_that_are_too_many_leave_and_no_item_is_left_lying() {
+    let queue: Queue<u32> = Queue::unbounded();
+    let mut pool = WorkerPool::spawn(queue.clone(), 8, |lease| async move { lease.done() });
+    sleep(SECOND).await;
+    assert_eq!((pool.workers(), queue.waiting_to_pop()), (8, 8));
+    // Woken for an item, and told to leave, at the same moment.
+    queue.try_push(1).expect("it is open");
+    queue.try_push(2).expect("it is open");
+    pool.resize(0);
+    queue.join().await;
+    sleep(SECOND).await;
+    assert_eq!((pool.workers(), queue.waiting_to_pop()), (1, 1), "0 is taken for 1");
+    pool.resize(3);
+    sleep(SECOND).await;
+    assert_eq!((pool.workers(), queue.waiting_to_pop()), (3, 3));
+    assert_eq!(pool.shutdown(SECOND).await.done, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_has_ended_stays_so() {
+    let queue = filled(2).await;
+    let mut pool = WorkerPool::spawn(queue.clone(), 2, |lease: Lease<u32>| async move { lease.done() });
+    queue.close();
+    sleep(SECOND).await;
+    assert_eq!(pool.workers(), 0);
+    pool.resize(4);
+    assert_eq!(pool.workers(), 0);
+    assert_eq!(pool.shutdown(SECOND).await.done, 2);
+}
+
+/// A pool of two that doubles each item into `results`, each a second long.
+fn doubling(queue: Queue<u32>, results: Queue<u32>) -> WorkerPool<u32> {
+    WorkerPool::builder().max_deliveries(1).spawn_into(queue, 2, results, |lease: Lease<u32>| async move {
+        sleep(SECOND).await;
+        if *lease == 3 {
+            fail();
+        }
+        lease.into_inner() * 2
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_come_as_a_stream_that_ends_with_the_workers() {
+    let (queue, results) = (filled(6).await, Queue::bounded(1));
+    let pool = doubling(queue.clone(), results.clone());
+    queue.close();
+    assert_eq!(results.items().collect::<Vec<_>>().await, [0, 2, 4, 8, 10], "a panic has no result");
+    let report = pool.shutdown(SECOND).await;
+    assert_eq!((report.done, report.panics, report.exhausted), (5, 1, vec![3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_nobody_takes_hold_the_pool_back_and_are_not_lost() {
+    let (queue, results) = (filled(6).await, Queue::bounded(1));
+    let pool = doubling(queue.clone(), results.clone());
+    sleep(SECOND * 10).await;
+    assert_eq!((results.len(), queue.len()), (1, 3), "one in the queue, one in the hands of each worker");
+    let report = pool.shutdown(Duration::ZERO).await;
+    assert_eq!((report.done, report.returned.len()), (3, 3));
+    let mut left = [report.returned, report.abandoned, report.exhausted].concat();
+    left.extend(results.take_all().into_iter().map(|result| result / 2));
+    left.sort_unstable();
+    assert_eq!(left, [0, 1, 2, 3, 4, 5]);
+    assert!(results.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_find_a_closed_queue_and_stay_there() {
+    let (queue, results) = (filled(2).await, Queue::bounded(1));
+    let pool = doubling(queue.clone(), results.clone());
+    sleep(SECOND / 2).await;
+    results.close();
+    assert_eq!(pool.shutdown(SECOND * 10).await.done, 2);
+    assert_eq!(results.take_all(), [0, 2]);
 }

@@ -1,8 +1,18 @@
 //! Many tasks, seeded cancellations, both runtimes: every item comes out once, and everybody ends.
 
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{
+    future::ready,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
-use outbound_queue::{Queue, WorkerPool};
+use futures::StreamExt;
+use outbound_queue::{Lease, Queue, WorkerPool};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -111,45 +121,73 @@ async fn every_item_comes_out_once_on_two() {
     every_item_comes_out_once(16).await;
 }
 
-async fn a_pool_accounts_for_everything(seed: u64) {
+/// Jobs of a pool whose handlers panic, give up, dawdle and are aborted, whose size changes, and that is dropped or
+/// shut down in the middle of it, while pushes are given up. Every job has to be in exactly one place in the end. It
+/// returns how many panics, cancellations and shutdowns that was.
+async fn a_pool_accounts_for_everything(seed: u64) -> usize {
     const JOBS: u32 = 300;
     let queue: Queue<u32> = Queue::bounded(8);
-    let done = Arc::new(Mutex::new(Vec::new()));
-    let pool = WorkerPool::builder().max_deliveries(2).spawn(queue.clone(), 4, {
-        let done = Arc::clone(&done);
-        move |lease| {
-            let done = Arc::clone(&done);
+    let results = Queue::bounded(4);
+    let given_up = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let given_up = Arc::clone(&given_up);
+        move |lease: Lease<u32>| {
+            let given_up = Arc::clone(&given_up);
             let mut draws = Draws(seed ^ (u64::from(*lease) << 20 | u64::from(lease.deliveries())) | 1);
             async move {
                 match draws.next(6) {
                     0 => std::panic::resume_unwind(Box::new("seeded")),
-                    1 => return,
+                    1 => {
+                        given_up.fetch_add(1, Ordering::Relaxed);
+                        return None;
+                    }
                     2 => tokio::task::yield_now().await,
-                    3 => sleep(Duration::from_micros(200)).await,
+                    3 => sleep(Duration::from_micros(100)).await,
                     _ => {}
                 }
-                // The one after the other without an await between: done in both places or in neither.
-                done.lock().expect("nobody panics with it").push(*lease);
-                lease.done();
+                Some(lease.into_inner())
             }
         }
-    });
+    };
+    // A delivery that was given up has a result of `None`.
+    let mut pool =
+        WorkerPool::builder().max_deliveries(2).spawn_into(queue.clone(), 4, results.clone(), handler);
+    let consumer = tokio::spawn(async move { results.items().filter_map(ready).collect::<Vec<u32>>().await });
     let producer = tokio::spawn(async move {
+        let mut draws = Draws(seed | 1);
+        let (mut extra, mut cancelled) = (0, 0);
         for item in 0..JOBS {
+            // Given up if it is not at once: what is dropped then must never be delivered.
+            if draws.next(4) == 0 {
+                let mut push = pin!(queue.push(u32::MAX));
+                match futures::poll!(push.as_mut()) {
+                    Poll::Ready(Ok(())) => extra += 1,
+                    Poll::Ready(Err(_)) => {}
+                    Poll::Pending => cancelled += 1,
+                }
+            }
             if let Err(refused) = queue.push(item).await {
-                return (refused.into_inner()..JOBS).collect();
+                return ((refused.into_inner()..JOBS).collect(), extra, cancelled);
             }
         }
-        Vec::new()
+        (Vec::new(), extra, cancelled)
     });
-    sleep(Duration::from_millis(seed % 8)).await;
-    let report = pool.shutdown(Duration::from_millis(seed % 3)).await;
-    let refused = producer.await.expect("it does not panic");
-    let done = std::mem::take(&mut *done.lock().expect("nobody panics with it"));
+    for step in 0..seed % 4 {
+        sleep(Duration::from_micros(300)).await;
+        pool.resize((1 + (seed >> step) % 6) as usize);
+    }
+    let report = pool.shutdown(Duration::from_micros(seed % 3 * 400)).await;
+    let (refused, extra, cancelled) = producer.await.expect("it does not panic");
+    let done = consumer.await.expect("it does not panic");
     assert_eq!((report.done, report.leased), (done.len() as u64, 0), "seed {seed}");
+    let events =
+        report.panics as usize + report.abandoned.len() + given_up.load(Ordering::Relaxed) + cancelled + 1;
     let mut all = [done, report.returned, report.abandoned, report.exhausted, refused].concat();
     all.sort_unstable();
+    let more = all.split_off(JOBS as usize);
+    assert_eq!(more, vec![u32::MAX; extra], "seed {seed}");
     assert!(all.into_iter().eq(0..JOBS), "seed {seed}");
+    events
 }
 
 #[tokio::test]
@@ -164,4 +202,18 @@ async fn a_pool_accounts_for_everything_on_two() {
     for seed in 0..24 {
         a_pool_accounts_for_everything(seed).await;
     }
+}
+
+/// As many as `OUTBOUND_POOL_EVENTS` says: the gate is a million.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panics_cancellations_and_shutdowns_lose_and_double_nothing() {
+    let wanted = std::env::var("OUTBOUND_POOL_EVENTS").ok().and_then(|events| events.parse().ok());
+    let (mut events, mut pools) = (0, 0);
+    while events < wanted.unwrap_or(2_000) {
+        pools += 1;
+        events += a_pool_accounts_for_everything(pools * 0x9E37_79B9).await;
+    }
+    println!(
+        "{events} panics, cancellations and shutdowns over {pools} pools: nothing lost, nothing doubled"
+    );
 }

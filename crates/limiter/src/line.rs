@@ -68,11 +68,28 @@ impl<D: Desk> Line<D> {
     /// Lets one through now if nobody waits.
     #[inline]
     pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
+        if self.admit_at_once(ask, now) { Ok(()) } else { self.try_slowly(ask, now) }
+    }
+
+    #[inline]
+    fn admit_at_once(&self, ask: &D::Ask, now: Instant) -> bool {
         let mut line = self.list.lock();
-        if !line.closed && line.is_empty() && line.desk.admit_at_once(ask, now) {
-            return Ok(());
+        !line.closed && line.is_empty() && line.desk.admit_at_once(ask, now)
+    }
+
+    /// Everything but the plain case of [`try_at`](Self::try_at).
+    #[cold]
+    #[inline(never)]
+    fn try_slowly(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
+        let mut line = self.list.lock();
+        refuse(&line, ask)?;
+        if line.is_empty() {
+            line.desk.begin(now);
+            if line.desk.consider(ask) == Verdict::Admit {
+                return Ok(());
+            }
         }
-        try_slowly(line, ask, now)
+        Err(late(&mut line, ask, now))
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
@@ -239,20 +256,6 @@ impl<D: Desk> Wake for Line<D> {
         drop(line);
         self.serve(now, if lives { Caller::Runtime } else { Caller::Anybody });
     }
-}
-
-/// Everything but the plain case of [`Line::try_at`].
-#[cold]
-#[inline(never)]
-fn try_slowly<D: Desk>(mut line: Held<'_, D>, ask: &D::Ask, now: Instant) -> Answer<D> {
-    refuse(&line, ask)?;
-    if line.is_empty() {
-        line.desk.begin(now);
-        if line.desk.consider(ask) == Verdict::Admit {
-            return Ok(());
-        }
-    }
-    Err(late(&mut line, ask, now))
 }
 
 fn refuse<D: Desk>(line: &Held<'_, D>, ask: &D::Ask) -> Answer<D> {

@@ -10,7 +10,7 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 ///
 /// The level is counted in parts of a unit, `1 / period` each with the period in nanoseconds, of which exactly `amount`
 /// come in per nanosecond. So nothing is ever rounded while it fills, whatever the rate: it is neither fast nor slow.
-/// The largest level is 2^64 units of 2^47 parts, the rest of an `i128` is room for debt; beyond that it saturates.
+/// The largest level is 2^64 units of 2^55 parts, the rest of an `i128` is room for debt; beyond that it saturates.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     amount: u64,
@@ -195,7 +195,7 @@ impl Bucket {
     }
 }
 
-/// Less than 2^64 * 2^64 / 2: periods are at most a day, 2^47 nanoseconds.
+/// Less than 2^64 * 2^55: periods are at most 366 days.
 #[inline]
 fn parts(units: u64, period: u64) -> i128 {
     (u128::from(units) * u128::from(period)).cast_signed()

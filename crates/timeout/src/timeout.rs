@@ -41,25 +41,28 @@ pin_project! {
         #[pin]
         future: F,
         limits: Limits,
-        // Unset until the first `Pending`; then at the end of whichever limit comes first.
+        // Set to the deadline; from the first `Pending` on to the end of whichever limit comes first.
         #[pin]
         timer: Timer,
     }
 }
 
-/// The part of [`Timeout`] that does not depend on the future, compiled once.
+/// The part of [`Timeout`] that does not depend on the future, compiled once. The deadline is in the timer.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     duration: Option<Duration>,
-    deadline: Deadline,
+    // The duration's time has started.
+    started: bool,
+    // Which one comes first, as far as has started. Equal ends are the deadline's: it was there first.
+    first: Limit,
     elapsed: bool,
 }
 
 impl<F> Timeout<F> {
     #[inline]
     const fn new(future: F, duration: Option<Duration>, deadline: Deadline) -> Self {
-        let limits = Limits { duration, deadline, elapsed: false };
-        Self { future, limits, timer: Timer::new() }
+        let limits = Limits { duration, started: false, first: Limit::Deadline, elapsed: false };
+        Self { future, limits, timer: Timer::at(deadline.instant()) }
     }
 
     /// Adds a limit of so long from the first `Pending`; the shorter of two such limits counts. No further timer.
@@ -72,7 +75,7 @@ impl<F> Timeout<F> {
     /// Adds a deadline; the earlier of two counts. No further timer.
     #[inline]
     pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
-        self.limits.deadline = self.limits.deadline.min(deadline);
+        self.timer = Timer::at(self.expires().min(deadline).instant());
         self
     }
 
@@ -82,9 +85,8 @@ impl<F> Timeout<F> {
     /// It may be called while the future runs, and also after it has elapsed, to wait on.
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
-        let deadline = deadline.into();
-        *this.limits = Limits { duration: None, deadline, elapsed: false };
-        match deadline.instant() {
+        *this.limits = Limits { duration: None, started: false, first: Limit::Deadline, elapsed: false };
+        match deadline.into().instant() {
             Some(at) => this.timer.as_mut().set(at),
             None => this.timer.as_mut().clear(),
         }
@@ -97,7 +99,7 @@ impl<F> Timeout<F> {
 
     /// When the limit in force ends. [`Deadline::NEVER`] while only a duration is set and it has not started.
     pub fn expires(&self) -> Deadline {
-        self.timer.deadline().map_or(self.limits.deadline, Deadline::at)
+        self.timer.deadline().into()
     }
 
     /// The limited future.
@@ -134,38 +136,27 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Pending;
         }
         this.limits.elapsed = true;
-        Poll::Ready(Err(this.limits.error(this.timer.deadline())))
+        Poll::Ready(Err(this.limits.error()))
     }
 }
 
 impl Limits {
-    fn poll(&self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
-        if timer.deadline().is_some() {
-            return timer.poll_elapsed(cx);
-        }
-        // The first `Pending`, or there is nothing to wait for.
+    fn poll(&mut self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(duration) = self.duration.filter(|_| !self.started) else { return timer.poll_elapsed(cx) };
+        // The first `Pending`: its time starts.
         let now = Instant::now();
-        let Some(end) = self.end(now) else { return Poll::Pending };
-        timer.as_mut().set(end);
+        match now.checked_add(duration) {
+            Some(end) if timer.deadline().is_none_or(|deadline| end < deadline) => {
+                (self.started, self.first) = (true, Limit::Duration);
+                timer.as_mut().set(end);
+            }
+            _ => self.started = true,
+        }
         timer.poll_elapsed_at(cx, now)
     }
 
-    /// When the limit in force ends, if its time starts now.
-    #[inline]
-    fn end(&self, now: Instant) -> Option<Instant> {
-        let duration = self.duration.and_then(|duration| now.checked_add(duration));
-        match self.deadline.instant() {
-            None => duration,
-            Some(deadline) => Some(duration.map_or(deadline, |duration| duration.min(deadline))),
-        }
-    }
-
     #[cold]
-    fn error(&self, end: Option<Instant>) -> Elapsed {
-        match self.duration {
-            // Equal ends are the deadline's: it was there first.
-            Some(duration) if end != self.deadline.instant() => Elapsed::new(Limit::Duration, Some(duration)),
-            _ => Elapsed::new(Limit::Deadline, None),
-        }
+    fn error(&self) -> Elapsed {
+        Elapsed::new(self.first, if self.first == Limit::Duration { self.duration } else { None })
     }
 }

@@ -29,7 +29,13 @@ impl Timer {
     /// A timer with no deadline: it does not elapse.
     #[inline]
     pub const fn new() -> Self {
-        Self { deadline: None, sleep: None }
+        Self::at(None)
+    }
+
+    /// A timer with this deadline, if any: [`new`](Self::new) and [`set`](Self::set) in one, before it is pinned.
+    #[inline]
+    pub const fn at(deadline: Option<Instant>) -> Self {
+        Self { deadline, sleep: None }
     }
 
     /// The deadline, if one is set.

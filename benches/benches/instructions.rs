@@ -35,9 +35,21 @@ const GATES: &[Gate] = &[
     ("four stream limits pending once", Allowed::Times(1.2), "one stream limit pending once"),
     ("retry success", Allowed::Above(25.0), "nothing"),
     ("retry success, policy not constant", Allowed::Above(25.0), "bare ready"),
+    ("retry success", Allowed::Times(0.5), "tokio-retry success"),
+    ("retry two failures", Allowed::Times(0.5), "backon two failures"),
     ("retry success, budget and report", Allowed::Above(60.0), "nothing"),
     ("retry two failures", Allowed::Above(80.0), "nothing"),
     ("budget deposit", Allowed::Above(15.0), "nothing"),
+];
+
+/// What is aimed at and not reached, or reached in some shapes only: said, and not held against the build.
+const AIMS: &[Gate] = &[
+    // tokio's own timeout makes its timer in place; one from outside is made and then moved into its place.
+    ("timeout pending, among many", Allowed::Times(1.0), "tokio pending, among many"),
+    // A call that is awaited through a reference has a stack frame more.
+    ("retry success, budget and report, by reference", Allowed::Above(60.0), "nothing"),
+    // Each rule of the policy is looked at, where a constant one is compiled in.
+    ("retry two failures, policy not constant", Allowed::Above(80.0), "nothing"),
 ];
 
 /// A case's name, and what runs so many rounds of it.
@@ -73,7 +85,9 @@ const CASES: &[Case] = &[
     ("tokio pending, among many", |rounds| {
         among_many(rounds, || tokio::time::timeout(LIMIT, std::future::pending::<()>()));
     }),
-    ("timeout pending, among many", |rounds| among_many(rounds, || timeout(LIMIT, std::future::pending::<()>()))),
+    ("timeout pending, among many", |rounds| {
+        among_many(rounds, || timeout(LIMIT, std::future::pending::<()>()));
+    }),
     ("one stream limit pending once", |rounds| stream_case(rounds, StreamLimits::new().idle(LIMIT))),
     ("four stream limits pending once", |rounds| {
         let deadline = tokio::time::Instant::now() + 3 * LIMIT;
@@ -172,21 +186,21 @@ fn main() -> ExitCode {
         println!("{cost:>8.1}  {name}");
     }
     let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).expect("a case").1;
-    let mut held = true;
-    for (case, allowed, base) in GATES {
+    let kept = |(case, allowed, base): &Gate, otherwise: &str| {
         let (limit, text) = match allowed {
             Allowed::Above(more) => (cost(base) + more, format!("{base} + {more}")),
             Allowed::Times(times) => (cost(base) * times, format!("{base} x {times}")),
         };
         let kept = cost(case) <= limit;
-        held &= kept;
-        println!(
-            "{}  {case}: {:.1} <= {limit:.1} ({text})",
-            if kept { "ok    " } else { "BROKEN" },
-            cost(case)
-        );
+        let word = if kept { "ok" } else { otherwise };
+        println!("{word:<10}  {case}: {:.1} <= {limit:.1} ({text})", cost(case));
+        kept
+    };
+    let broken = GATES.iter().filter(|gate| !kept(gate, "BROKEN")).count();
+    for aim in AIMS {
+        kept(aim, "MISSED aim");
     }
-    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Instructions for one round of a case.

@@ -3,6 +3,7 @@
 mod allocations;
 mod api;
 mod differential;
+mod eventfd;
 mod future;
 mod starvation;
 mod stream;

@@ -62,6 +62,8 @@ fn unset_or_unpolled_needs_no_runtime() {
     timer.as_mut().clear();
     assert_eq!(timer.deadline(), None);
     timer.set(now + ms(1));
+    assert_eq!(Timer::at(Some(now)).deadline(), Some(now));
+    assert_eq!(Timer::at(None).deadline(), None);
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub use crate::{
     lease::Lease,
     many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
-    push::Push,
+    push::{Push, PushAt},
     queue::Queue,
 };
 

@@ -13,7 +13,7 @@ use crate::{
     coop::{self, Unit},
     lease::Lease,
     queue::{Queue, finish},
-    state::{Guard, POPPERS, Place, Spot, State, may_pop, set_bounds, was_woken},
+    state::{Guard, POPPERS, Place, Spot, State, leaves_poppers, may_pop, poll_due, set_bounds, was_woken},
 };
 
 pin_project! {
@@ -108,27 +108,38 @@ impl<T> Future for NextLease<'_, T> {
 #[inline(never)]
 fn poll_slowly<T, R>(
     mut list: Guard<'_, T>,
-    waiter: Pin<&mut Spot<T>>,
+    mut waiter: Pin<&mut Spot<T>>,
     cx: &mut Context<'_>,
     coop: Unit,
     take: impl FnOnce(&mut State<T>) -> Option<R>,
 ) -> Poll<Option<R>> {
-    let look =
-        if waiter.is_idle() { look_first(&mut list, waiter, cx) } else { look_again(&mut list, waiter, cx) };
-    match look {
-        Look::Take => {
-            let taken = take(&mut list);
-            finish(list);
-            coop.made_progress();
-            Poll::Ready(taken)
-        }
-        Look::Closed => {
-            coop.made_progress();
-            Poll::Ready(None)
-        }
-        Look::Wait => {
-            set_bounds(&mut list);
-            Poll::Pending
+    loop {
+        list.promote();
+        let waited = !waiter.is_idle();
+        let look = if waiter.is_idle() {
+            look_first(&mut list, waiter.as_mut(), cx)
+        } else {
+            look_again(&mut list, waiter.as_mut(), cx)
+        };
+        match look {
+            Look::Take => {
+                let taken = take(&mut list);
+                let alarm = if waited { leaves_poppers(&mut list) } else { None };
+                finish(list);
+                drop(alarm);
+                coop.made_progress();
+                return Poll::Ready(taken);
+            }
+            Look::Closed => {
+                coop.made_progress();
+                return Poll::Ready(None);
+            }
+            Look::Wait => {
+                if list.delayed() == 0 || poll_due(&mut list, cx).is_pending() {
+                    set_bounds(&mut list);
+                    return Poll::Pending;
+                }
+            }
         }
     }
 }
@@ -148,7 +159,7 @@ fn look_first<T>(list: &mut Guard<'_, T>, waiter: Pin<&mut Spot<T>>, cx: &mut Co
     if may_pop(list, false) {
         return Look::Take;
     }
-    if list.is_closed() {
+    if list.is_over() {
         return Look::Closed;
     }
     list.line(POPPERS).enqueue(waiter, Place::of(0), cx);
@@ -165,7 +176,7 @@ fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mu
         return Look::Take;
     }
     match list.poll_woken(waiter, cx) {
-        // Only closing takes a waiter out of its line.
+        // Only the end takes a waiter out of its line.
         Poll::Ready(_) => Look::Closed,
         Poll::Pending => Look::Wait,
     }
@@ -180,7 +191,9 @@ pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
         was_woken(&mut list, POPPERS);
     }
     list.leave(waiter);
+    let alarm = leaves_poppers(&mut list);
     finish(list);
+    drop(alarm);
 }
 
 impl<T> fmt::Debug for Pop<'_, T> {

@@ -8,12 +8,13 @@ use std::{
 
 use outbound_waitlist::{Left, Waiter};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use crate::{
     coop::{self, Unit},
     error::PushError,
     queue::{Queue, finish},
-    state::{Guard, PUSHERS, Place, Spot, may_push, set_bounds, was_woken},
+    state::{Guard, PUSHERS, Place, Spot, State, may_push, set_bounds, was_woken},
 };
 
 pin_project! {
@@ -28,6 +29,29 @@ pin_project! {
     }
 
     impl<T> PinnedDrop for Push<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.waiter.is_idle() {
+                give_up(this.queue, this.waiter);
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Queue::push_at`] and [`Queue::push_after`]. Dropping it drops the item, which is then never
+    /// delivered.
+    #[must_use = "nothing is pushed unless this is awaited"]
+    pub struct PushAt<'a, T> {
+        queue: &'a Queue<T>,
+        // `None` once it has been pushed or handed back.
+        item: Option<T>,
+        due: Instant,
+        #[pin]
+        waiter: Spot<T>,
+    }
+
+    impl<T> PinnedDrop for PushAt<'_, T> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -76,7 +100,29 @@ impl<T> Future for Push<'_, T> {
         } else {
             item
         };
-        poll_slowly(list.locked(), this.waiter, cx, coop, rank, item, this.item)
+        poll_slowly(list.locked(), this.waiter, cx, coop, rank, item, this.item, State::push)
+    }
+}
+
+impl<'a, T> PushAt<'a, T> {
+    pub(crate) fn new(queue: &'a Queue<T>, item: T, due: Instant) -> Self {
+        Self { queue, item: Some(item), due, waiter: Waiter::new() }
+    }
+}
+
+impl<T> Future for PushAt<'_, T> {
+    type Output = Result<(), PushError<T>>;
+
+    /// # Panics
+    ///
+    /// If polled after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let this = self.project();
+        let item = this.item.take().expect("a push was polled after it was ready");
+        let (rank, due) = (this.queue.rank_of(&item), *this.due);
+        let put = |state: &mut State<T>, rank, item| state.push_delayed(due, rank, item);
+        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, rank, item, this.item, put)
     }
 }
 
@@ -90,10 +136,11 @@ fn poll_slowly<T>(
     rank: u32,
     item: T,
     kept: &mut Option<T>,
+    put: impl FnOnce(&mut State<T>, u32, T),
 ) -> Poll<Result<(), PushError<T>>> {
     match look(&mut list, waiter, rank, false, cx) {
         Look::Push(rank) => {
-            list.push(rank, item);
+            put(&mut list, rank, item);
             finish(list);
             coop.made_progress();
             Poll::Ready(Ok(()))
@@ -179,6 +226,15 @@ pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     }
     list.leave(waiter);
     finish(list);
+}
+
+impl<T> fmt::Debug for PushAt<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushAt")
+            .field("due", &self.due)
+            .field("waiting", &!self.waiter.is_idle())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T> fmt::Debug for Push<'_, T> {

@@ -11,7 +11,7 @@ use crate::{
     lease::Lease,
     many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
-    push::Push,
+    push::{Push, PushAt},
     rank::Rank,
     state::{self, Guard, JOINERS, List, POPPERS, PUSHERS, State, settle},
     store::Store,
@@ -144,6 +144,34 @@ impl<T> Queue<T> {
         Push::new(self, item)
     }
 
+    /// Puts an item in that cannot be taken before `due`, waiting for a place if there is none.
+    ///
+    /// It has a place and is unfinished from when this returns. When it is due it goes in as if it were pushed then; a
+    /// queue that is closed in the meantime ends after it. [`take_all`](Self::take_all) and
+    /// [`close_now`](Self::close_now) take it without waiting, behind all that is due. While items are not due, each
+    /// pop looks at the clock.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is closed, or is closed while this waits: the item comes back in the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future drops the item; it is never delivered.
+    ///
+    /// # Panics
+    ///
+    /// This does not, but as long as items are not due, waiting for one panics outside of a tokio runtime with a
+    /// timer.
+    pub fn push_at(&self, item: T, due: Instant) -> PushAt<'_, T> {
+        PushAt::new(self, item, due)
+    }
+
+    /// As [`push_at`](Self::push_at), with an item that is due when `delay` has passed from this call on.
+    pub fn push_after(&self, item: T, delay: Duration) -> PushAt<'_, T> {
+        self.push_at(item, after(delay))
+    }
+
     /// Puts `items` in, the first first, waiting for places as long as there are none: as many at a time as there is
     /// room for, with one lock and no more wakes than that takes. What it has put in is gone from `items`.
     ///
@@ -228,13 +256,14 @@ impl<T> Queue<T> {
     /// If there is no item beyond those that others wait for.
     pub fn try_pop(&self) -> Result<T, TryPopError> {
         let mut list = self.list.lock();
+        list.promote();
         if list.nobody_waits()
             && let Some(item) = list.pop()
         {
             return Ok(item);
         }
         if list.ready() <= list.line(POPPERS).len() {
-            return Err(if list.is_closed() { TryPopError::Closed } else { TryPopError::Empty });
+            return Err(if list.is_over() { TryPopError::Closed } else { TryPopError::Empty });
         }
         let item = list.pop().ok_or(TryPopError::Empty)?;
         finish(list);
@@ -259,8 +288,9 @@ impl<T> Queue<T> {
     /// If there is no item beyond those that others wait for.
     pub fn try_lease(&self) -> Result<Lease<T>, TryPopError> {
         let mut list = self.list.lock();
+        list.promote();
         if list.ready() <= list.line(POPPERS).len() {
-            return Err(if list.is_closed() { TryPopError::Closed } else { TryPopError::Empty });
+            return Err(if list.is_over() { TryPopError::Closed } else { TryPopError::Empty });
         }
         let leased = list.lease().ok_or(TryPopError::Empty)?;
         finish(list);
@@ -313,9 +343,18 @@ impl<T> Queue<T> {
         store.into_items()
     }
 
-    /// How many items can be taken. Those on a lease are not among them.
+    /// How many items can be taken. Those on a lease, or not due yet, are not among them.
     pub fn len(&self) -> usize {
-        self.list.lock().ready()
+        let mut list = self.list.lock();
+        list.promote();
+        list.ready()
+    }
+
+    /// How many items are not due yet.
+    pub fn delayed(&self) -> usize {
+        let mut list = self.list.lock();
+        list.promote();
+        list.delayed()
     }
 
     /// Whether there is no item to take.
@@ -328,7 +367,7 @@ impl<T> Queue<T> {
         self.list.lock().capacity()
     }
 
-    /// How many items are not done yet: those that wait, and those on a lease.
+    /// How many items are not done yet: those that wait, those that are not due, and those on a lease.
     pub fn unfinished(&self) -> usize {
         self.list.lock().unfinished()
     }
@@ -369,6 +408,12 @@ impl<T> Queue<T> {
     }
 }
 
+/// `delay` from now, or so far away that it never comes.
+fn after(delay: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + delay.min(CENTURY)
+}
+
 /// Ends a change: releases the lock, then wakes those it concerns.
 pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
     let wakes = settle(&mut list);
@@ -388,6 +433,7 @@ impl<T> fmt::Debug for Queue<T> {
         let (pushers, poppers) = (list.line(PUSHERS).len(), list.line(POPPERS).len());
         f.debug_struct("Queue")
             .field("len", &list.ready())
+            .field("delayed", &list.delayed())
             .field("leased", &list.leased())
             .field("capacity", &list.capacity())
             .field("closed", &list.is_closed())

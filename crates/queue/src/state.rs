@@ -1,10 +1,15 @@
 //! What is behind a queue's one lock, and who is to be woken when it changes.
 
-use std::{collections::VecDeque, num::NonZeroU32, task::Waker};
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    task::{Context, Poll, Waker},
+};
 
 use outbound_waitlist::{Locked, WaitList, Waiter};
+use tokio::time::Instant;
 
-use crate::store::{Store, Taken};
+use crate::store::{Alarm, Store, Taken};
 
 /// The lines of tasks that wait.
 pub(crate) const PUSHERS: usize = 0;
@@ -150,7 +155,18 @@ impl<T> State<T> {
     /// Items that can be taken.
     #[inline]
     pub(crate) fn ready(&self) -> usize {
-        self.unfinished - self.leased
+        self.unfinished - self.leased - self.delayed()
+    }
+
+    /// Items that are not due.
+    #[inline]
+    pub(crate) fn delayed(&self) -> usize {
+        self.store.delayed.len()
+    }
+
+    /// Whether no item is to come: not from a push, nor with time.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed && self.delayed() == 0
     }
 
     #[inline]
@@ -200,6 +216,19 @@ impl<T> State<T> {
             self.set_plain_floor();
         }
         Some(item)
+    }
+
+    pub(crate) fn push_delayed(&mut self, due: Instant, rank: u32, item: T) {
+        self.unfinished += 1;
+        self.store.delayed.push(due, rank, item);
+    }
+
+    /// Lets what is due be taken. Before every look at what is ready.
+    #[inline]
+    pub(crate) fn promote(&mut self) {
+        if self.delayed() > 0 {
+            self.store.promote(Instant::now());
+        }
     }
 
     fn set_plain_floor(&mut self) {
@@ -256,10 +285,11 @@ impl<T> State<T> {
     fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
         // What newcomers leave to those that have been woken.
         self.ceiling = self.capacity.saturating_sub(self.pushing.woken as usize);
-        self.floor = self.leased + self.popping.woken as usize;
+        let out = self.leased + self.delayed();
+        self.floor = out + self.popping.woken as usize;
         // From where on one more is woken.
         if poppers_asleep > 0 {
-            self.ceiling = self.ceiling.min(self.leased + self.popping.next_wake() - 1);
+            self.ceiling = self.ceiling.min(out + self.popping.next_wake() - 1);
         }
         if pushers_asleep > 0 {
             self.floor = self.floor.max(self.capacity - (self.pushing.next_wake() - 1).min(self.capacity));
@@ -269,6 +299,10 @@ impl<T> State<T> {
         }
         if self.closed {
             self.ceiling = 0;
+        }
+        // A pop looks at the clock then.
+        if self.delayed() > 0 {
+            self.floor = usize::MAX;
         }
         self.set_plain_floor();
     }
@@ -307,10 +341,12 @@ pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
 }
 
 /// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
-/// is something to take and somebody waits for it, at least one of them is on its way.
+/// is something to take and somebody waits for it, at least one of them is on its way; and as long as something is to
+/// come with time, one of them keeps watch.
 pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
     let mut wakes = Wakes::default();
-    if list.popping.should_wake(list.ready()) && asleep(list, POPPERS) > 0 {
+    let unwatched = list.popping.woken == 0 && list.store.delayed.is_unwatched();
+    if (unwatched || list.popping.should_wake(list.ready())) && asleep(list, POPPERS) > 0 {
         wakes.popper = list.line(POPPERS).nudge_next();
         list.popping.woken += u32::from(wakes.popper.is_some());
     }
@@ -320,6 +356,10 @@ pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
     }
     if list.unfinished == 0 && !list.line(JOINERS).is_empty() {
         wakes.release_all(list, JOINERS);
+    }
+    if list.is_over() && !list.line(POPPERS).is_empty() {
+        wakes.release_all(list, POPPERS);
+        list.popping = Turns::default();
     }
     set_bounds(list);
     wakes
@@ -339,16 +379,25 @@ fn asleep<T>(list: &mut Guard<'_, T>, line: usize) -> usize {
     list.line(line).len() - woken as usize
 }
 
-/// Closes, and lets everybody go who waits to push or to pop. Nobody stands in line for that again.
+/// Closes, and lets everybody go who waits to push, and to pop if there is nothing to come. Nobody stands in line for
+/// that again.
 pub(crate) fn close<T>(list: &mut Guard<'_, T>) -> Wakes {
     list.closed = true;
     let mut wakes = settle(list);
     wakes.release_all(list, PUSHERS);
-    wakes.release_all(list, POPPERS);
     list.pushing = Turns::default();
-    list.popping = Turns::default();
     set_bounds(list);
     wakes
+}
+
+/// One who waited for an item goes, with one or without. What comes back is to be dropped after the lock.
+pub(crate) fn leaves_poppers<T>(list: &mut Guard<'_, T>) -> Option<Alarm> {
+    list.store.delayed.leave()
+}
+
+/// For one who waits for an item: ready if there may be one by now.
+pub(crate) fn poll_due<T>(list: &mut Guard<'_, T>, cx: &mut Context<'_>) -> Poll<()> {
+    list.store.delayed.poll_due(cx)
 }
 
 impl Turns {

@@ -1,10 +1,14 @@
 //! The items of a queue, in the order in which they are to be taken.
 
+mod delayed;
 mod priority;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::priority::Priority;
+use tokio::time::Instant;
+
+pub(crate) use self::delayed::Alarm;
+use self::{delayed::Delayed, priority::Priority};
 
 /// A burst's memory is given back down to room for this many items.
 const KEEP: usize = 1024;
@@ -17,6 +21,8 @@ pub(crate) struct Store<T> {
     order: Order<T>,
     /// By rank, then by when they were first leased, so that several that come back stand as they stood before.
     returned: BTreeMap<(u32, u64), Returned<T>>,
+    /// What cannot be taken yet.
+    pub(crate) delayed: Delayed<T>,
 }
 
 /// The order of a queue, with what was never leased unless that is in the FIFO.
@@ -56,7 +62,7 @@ impl<T> Store<T> {
     }
 
     fn of(order: Order<T>) -> Self {
-        Self { fifo: VecDeque::new(), order, returned: BTreeMap::new() }
+        Self { fifo: VecDeque::new(), order, returned: BTreeMap::new(), delayed: Delayed::new() }
     }
 
     /// Whether ranks mean anything here.
@@ -153,6 +159,13 @@ impl<T> Store<T> {
         Some(Taken { item, rank, ticket: Some(ticket), deliveries })
     }
 
+    /// Lets what is due be taken, as if it were pushed now.
+    pub(crate) fn promote(&mut self, now: Instant) {
+        while let Some((rank, item)) = self.delayed.pop_due(now) {
+            self.push(rank, item);
+        }
+    }
+
     /// Leaves an empty store of the same order behind.
     pub(crate) fn take(&mut self) -> Self {
         let empty = match self.order {
@@ -163,9 +176,11 @@ impl<T> Store<T> {
         std::mem::replace(self, empty)
     }
 
-    /// All items in their order, each with how often it has been leased.
+    /// All items in their order, each with how often it has been leased; those that are not due come last.
     pub(crate) fn into_items(mut self) -> impl Iterator<Item = (T, u32)> {
+        let delayed = std::mem::replace(&mut self.delayed, Delayed::new());
         std::iter::from_fn(move || self.pop().map(|taken| (taken.item, taken.deliveries)))
+            .chain(delayed.into_items().map(|item| (item, 0)))
     }
 }
 

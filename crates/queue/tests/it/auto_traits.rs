@@ -1,6 +1,6 @@
 use outbound_queue::{
-    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushError, PushMany, Queue, Report, TryPopError,
-    TryPushError, WorkerPool, WorkerPoolBuilder,
+    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushAt, PushError, PushMany, Queue, Report,
+    TryPopError, TryPushError, WorkerPool, WorkerPoolBuilder,
 };
 
 type Item = std::cell::Cell<u8>; // `Send`, not `Sync`
@@ -23,6 +23,8 @@ fn send_and_sync_follow_the_item() {
     send::<PopMany<'_, '_, Item>>();
     send_sync::<PopMany<'_, '_, u8>>();
     send::<PushMany<'_, '_, Item>>();
+    send::<PushAt<'_, Item>>();
+    send_sync::<PushAt<'_, u8>>();
     send_sync::<PushMany<'_, '_, u8>>();
     send_sync::<NextLease<'_, Item>>();
     send_sync::<Join<'_, Item>>();
@@ -44,6 +46,7 @@ fn handles_move_and_futures_are_pinned() {
     unpin::<Report<Item>>();
     // Ambiguous, and so an error, if the type were `Unpin`.
     <Push<'_, u8> as NotUnpin<_>>::holds();
+    <PushAt<'_, u8> as NotUnpin<_>>::holds();
     <Pop<'_, u8> as NotUnpin<_>>::holds();
     <NextLease<'_, u8> as NotUnpin<_>>::holds();
     <Join<'_, u8> as NotUnpin<_>>::holds();

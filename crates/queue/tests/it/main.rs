@@ -9,6 +9,7 @@ mod allocations;
 mod auto_traits;
 mod cancel;
 mod close;
+mod delayed;
 mod flavours;
 mod join;
 mod lease;

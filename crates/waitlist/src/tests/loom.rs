@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use loom::{future::block_on, thread};
+use loom::{future::block_on, sync::Arc, thread};
 
 use crate::{Left, Scan, WaitList, Waiter, Wakers};
 

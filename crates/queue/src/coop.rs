@@ -14,15 +14,15 @@ struct RestoreOnPending;
 /// A unit of the budget, which goes back if this is dropped.
 pub(crate) struct Unit(RestoreOnPending);
 
+#[cfg(not(outbound_loom))]
 #[inline]
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Unit> {
-    #[cfg(not(outbound_loom))]
-    return tokio::task::coop::poll_proceed(cx).map(Unit);
-    #[cfg(outbound_loom)]
-    return Poll::Ready(Unit(RestoreOnPending)).map(|unit| {
-        let _ = cx;
-        unit
-    });
+    tokio::task::coop::poll_proceed(cx).map(Unit)
+}
+
+#[cfg(outbound_loom)]
+pub(crate) fn poll_proceed(_cx: &mut Context<'_>) -> Poll<Unit> {
+    Poll::Ready(Unit(RestoreOnPending))
 }
 
 impl Unit {

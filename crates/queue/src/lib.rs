@@ -33,13 +33,16 @@
 //! | to | use |
 //! |---|---|
 //! | hand an item over, and be done with it | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
-//! | take many at once, or as a stream | [`pop_many`](Queue::pop_many), [`items`](Queue::items) |
-//! | keep it safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
+//! | move many at once, or take them as a stream | [`push_many`](Queue::push_many), [`pop_many`](Queue::pop_many), [`items`](Queue::items) |
+//! | put something in for later | [`push_after`](Queue::push_after), [`push_at`](Queue::push_at) |
+//! | keep an item safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
 //! | wait until all is done | [`join`](Queue::join) |
 //! | take no more, and finish what there is | [`close`](Queue::close) |
 //! | take no more, and have what there is | [`close_now`](Queue::close_now) |
 //! | serve the newest, or the most urgent, first | [`Queue::lifo`], [`Queue::priority`] |
+//! | serve the urgent first, and let nobody wait for ever | [`Queue::aging`] |
 //! | work on all of it, several at a time | [`WorkerPool`] |
+//! | have the results as a stream, or as the next stage's queue | [`spawn_into`](WorkerPoolBuilder::spawn_into) |
 //!
 //! Coming from elsewhere:
 //!
@@ -48,12 +51,22 @@
 //! | `Queue(n)`, `Queue()` | `channel(n)`, `unbounded_channel()` | | [`bounded`](Queue::bounded), [`unbounded`](Queue::unbounded) |
 //! | `put`, `put_nowait` | `send`, `try_send` | `add` | [`push`](Queue::push), [`try_push`](Queue::try_push) |
 //! | `get`, `get_nowait` | `recv`, `try_recv` | | [`pop`](Queue::pop), [`try_pop`](Queue::try_pop) |
+//! | | `recv_many` | `addAll` | [`pop_many`](Queue::pop_many), [`push_many`](Queue::push_many) |
+//! | | `ReceiverStream` | | [`items`](Queue::items) |
+//! | `loop.call_later(d, q.put_nowait, x)` | | | [`push_after`](Queue::push_after) |
 //! | `get` ... `task_done` | | | [`lease`](Queue::lease) ... [`done`](Lease::done) |
 //! | `join` | | `onIdle` | [`join`](Queue::join) |
 //! | `shutdown()` | `close` | | [`close`](Queue::close) |
 //! | `shutdown(immediate=True)` | | `clear` | [`close_now`](Queue::close_now) |
 //! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority), [`lifo`](Queue::lifo) |
-//! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`] |
+//! | `qsize`, `maxsize` | `len`, `max_capacity` | `size`, `pending` | [`len`](Queue::len), [`capacity`](Queue::capacity), [`leased`](Queue::leased) |
+//! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`], [`resize`](WorkerPool::resize) |
+//! | | `reserve` | | not offered: a place that is held and not used keeps it from others; [`push`](Queue::push) is cancel safe |
+//! | | | `interval`, `intervalCap` | not offered: a limit of rate is `outbound-limiter`'s |
+//! | | | `pause`, `start` | not offered: a pool of no workers has none; not to spawn it is the same |
+//! | | | `timeout` | not offered: a limit of time is `outbound-timeout`'s |
+//! | | `blocking_send`, `blocking_recv` | | not offered: use the runtime's `block_on` |
+//! | | `WeakSender` | | not offered: a queue is closed by [`close`](Queue::close), not by dropping handles |
 //!
 //! Unlike asyncio's, a plain [`pop`](Queue::pop) counts as done, equals in a priority queue come out in the order in
 //! which they came, and the forms that do not wait never overtake those who do.
@@ -68,12 +81,13 @@
 //!
 //! # What it costs
 //!
-//! One short lock for an operation, and no allocation, waiting or not, beyond what the items lie in. That grows with
-//! them, and is given back after a burst. The futures have at most 64 bytes, and the item that is pushed. All of them
+//! One short lock for an operation: 150 to 180 instructions for a push and a pop that do not wait, 260 to 290 by rank
+//! (callgrind, x86-64). No allocation, waiting or not, beyond what the items lie in. That grows with
+//! them, and is given back after a burst; items that are not due lie in a tree. The futures of a push and of
+//! a pop have at most 64 bytes, and the item. All of them
 //! take part in tokio's cooperative budget. Nothing is spawned except by [`WorkerPool`].
 //!
-//! Not offered: durability (items live in memory), a queue without any room (rendezvous), blocking ends for threads
-//! outside of async.
+//! Not offered: durability (items live in memory), a queue without any room (rendezvous).
 #![forbid(unsafe_code)]
 // Models leave out the pool, and with it the only use of some of the rest.
 #![cfg_attr(outbound_loom, allow(dead_code))]

@@ -52,11 +52,13 @@ pub struct WorkerPool<T> {
     workers: JoinSet<()>,
     tally: Arc<Tally<T>>,
     /// Spawns one more worker; `false` if all have ended, which they do together.
-    hire: Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>,
+    hire: Hire,
     crew: Arc<Crew>,
     /// The queue's count when the pool was spawned.
     acknowledged_before: u64,
 }
+
+type Hire = Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>;
 
 /// How a [`WorkerPool`] is to be: made by [`WorkerPool::builder`].
 ///

@@ -100,7 +100,7 @@ impl<T> Future for Push<'_, T> {
         } else {
             item
         };
-        poll_slowly(list.locked(), this.waiter, cx, coop, rank, item, this.item, State::push)
+        poll_slowly(list.locked(), this.waiter, cx, coop, (rank, item), this.item, State::push)
     }
 }
 
@@ -122,7 +122,7 @@ impl<T> Future for PushAt<'_, T> {
         let item = this.item.take().expect("a push was polled after it was ready");
         let (rank, due) = (this.queue.rank_of(&item), *this.due);
         let put = |state: &mut State<T>, rank, item| state.push_delayed(due, rank, item);
-        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, rank, item, this.item, put)
+        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, (rank, item), this.item, put)
     }
 }
 
@@ -133,8 +133,7 @@ fn poll_slowly<T>(
     waiter: Pin<&mut Spot<T>>,
     cx: &mut Context<'_>,
     coop: Unit,
-    rank: u32,
-    item: T,
+    (rank, item): (u32, T),
     kept: &mut Option<T>,
     put: impl FnOnce(&mut State<T>, u32, T),
 ) -> Poll<Result<(), PushError<T>>> {

@@ -415,7 +415,17 @@ fn after(delay: Duration) -> Instant {
 }
 
 /// Ends a change: releases the lock, then wakes those it concerns.
+#[inline]
 pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
+    if list.nobody_waits() {
+        list.set_bounds(0, 0, false);
+        return;
+    }
+    finish_and_wake(list);
+}
+
+#[inline(never)]
+fn finish_and_wake<T>(mut list: Guard<'_, T>) {
     let wakes = settle(&mut list);
     drop(list);
     wakes.wake();

@@ -282,7 +282,7 @@ impl<T> State<T> {
 
     /// See `ceiling` and `floor`. So many have been woken, and so many sleep, to push and to pop.
     #[inline]
-    fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
+    pub(crate) fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
         // What newcomers leave to those that have been woken.
         self.ceiling = self.capacity.saturating_sub(self.pushing.woken as usize);
         let out = self.leased + self.delayed();

@@ -10,19 +10,20 @@ use std::{
     fmt,
     marker::PhantomData,
     ops::{Deref, DerefMut},
-    thread,
-    time::Duration,
 };
+#[cfg(not(outbound_loom))]
+use std::{thread, time::Duration};
 
 use crate::sync::{AtomicBool, Ordering, UnsafeCell, spin_loop, yield_now};
 
 /// Rounds of looking again and again, each twice as long as the one before: about a microsecond in all.
-const SPINS: u32 = 6;
+const SPINS: u32 = if cfg!(outbound_loom) { 0 } else { 6 };
 
 /// Rounds of giving the time slice away: the holder was interrupted.
 const YIELDS: u32 = 16;
 
 /// What a thread sleeps after that: the holder may be of a lower priority, or be moving a large queue.
+#[cfg(not(outbound_loom))]
 const NAP: Duration = Duration::from_micros(50);
 
 /// Mutual exclusion for a short time. A panic of its holder releases it.
@@ -64,7 +65,9 @@ impl<T> Mutex<T> {
     fn lock_contended(&self) {
         let mut round = 0;
         loop {
-            if !self.locked.load(Ordering::Relaxed) && !self.locked.swap(true, Ordering::Acquire) {
+            // A look leaves the cache line where it is. A model could see the same old value for ever.
+            let free = cfg!(outbound_loom) || !self.locked.load(Ordering::Relaxed);
+            if free && !self.locked.swap(true, Ordering::Acquire) {
                 return;
             }
             if round < SPINS {
@@ -79,6 +82,12 @@ impl<T> Mutex<T> {
     }
 }
 
+#[cfg(outbound_loom)]
+fn nap() {
+    yield_now();
+}
+
+#[cfg(not(outbound_loom))]
 #[expect(clippy::disallowed_methods, reason = "it is the thread that has to wait, not a task")]
 fn nap() {
     thread::sleep(NAP);

@@ -150,7 +150,7 @@ fn closing_wakes_a_waiter_at_any_moment() {
 
 #[test]
 fn the_lock_lets_one_in_at_a_time() {
-    model(|| {
+    loom::model(|| {
         let counter = Arc::new(crate::lock::Mutex::new(0));
         let other = {
             let counter = Arc::clone(&counter);

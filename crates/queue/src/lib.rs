@@ -81,11 +81,10 @@
 //!
 //! # What it costs
 //!
-//! One short lock for an operation: 150 to 180 instructions for a push and a pop that do not wait, 260 to 290 by rank
-//! (callgrind, x86-64). No allocation, waiting or not, beyond what the items lie in. That grows with
-//! them, and is given back after a burst; items that are not due lie in a tree. The futures of a push and of
-//! a pop have at most 64 bytes, and the item. All of them
-//! take part in tokio's cooperative budget. Nothing is spawned except by [`WorkerPool`].
+//! One short lock for an operation, the standard library's. No allocation, waiting or not, beyond what the items lie in;
+//! that grows with them, and is given back after a burst, and items that are not due lie in a tree. The futures of a
+//! push and of a pop have at most 64 bytes, and the item. All of them take part in tokio's cooperative budget. Nothing
+//! is spawned except by [`WorkerPool`].
 //!
 //! Not offered: durability (items live in memory), a queue without any room (rendezvous).
 #![forbid(unsafe_code)]

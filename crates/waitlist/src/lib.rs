@@ -66,7 +66,6 @@
 mod line;
 mod list;
 #[cfg_attr(all(outbound_loom, not(test)), allow(dead_code))]
-mod lock;
 mod node;
 mod sync;
 mod waiter;

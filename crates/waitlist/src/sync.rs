@@ -1,47 +1,28 @@
 //! The few primitives that differ between a normal build and a loom model.
 
+use std::sync::PoisonError;
+
+#[cfg(outbound_loom)]
+use loom::sync as primitives;
 #[cfg(not(outbound_loom))]
-pub(crate) use std::{
-    hint::spin_loop,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::yield_now,
-};
-
-#[cfg(not(outbound_loom))]
-pub(crate) use crate::lock::{Mutex, MutexGuard};
-
-// The models of the list use loom's lock, whose waiting loom understands; the lock has models of its own.
-#[cfg(outbound_loom)]
-pub(crate) use self::poisonless::{Mutex, MutexGuard};
+use std::sync as primitives;
 
 #[cfg(outbound_loom)]
-pub(crate) use loom::{
-    cell::UnsafeCell,
-    hint::spin_loop,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::yield_now,
-};
+pub(crate) use loom::cell::UnsafeCell;
 
-#[cfg(outbound_loom)]
-mod poisonless {
-    pub(crate) use loom::sync::MutexGuard;
+pub(crate) use primitives::{Arc, MutexGuard};
 
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+/// A mutex that a panic of its holder does not poison: the links are never left half-written.
+pub(crate) struct Mutex<T>(primitives::Mutex<T>);
 
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(primitives::Mutex::new(value))
+    }
 
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,9 +6,8 @@ use super::outcome::Reply;
 
 /// Why a request failed.
 ///
-/// [`kind`](Self::kind) says what sort of failure it is; the message says what happened, which limit and how long.
-/// Neither holds a key, a header or a query string. If the provider replied, the reply is here in full.
-#[derive(Debug)]
+/// [`kind`](Self::kind) says what sort of failure it is; the message says what happened, which limit and how long, with
+/// the causes. Neither holds a key, a header or a query string. If the provider replied, the reply is here in full.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -90,6 +89,14 @@ impl Error {
         self
     }
 
+    /// Says how often it was tried.
+    pub(crate) fn after_sends(mut self, sends: u32) -> Self {
+        if sends > 1 {
+            self.message = format!("{} (after {sends} sends)", self.message);
+        }
+        self
+    }
+
     /// What sort of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -103,6 +110,19 @@ impl Error {
     /// The text of a stream that broke, as far as it came.
     pub fn partial(&self) -> Option<&str> {
         self.partial.as_deref()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the model wrote is the caller's, and not for logs.
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("reply", &self.reply)
+            .field("partial", &self.partial.as_ref().map(String::len))
+            .field("source", &self.source)
+            .finish()
     }
 }
 

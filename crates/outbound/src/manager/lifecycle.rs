@@ -35,7 +35,12 @@ impl Lifecycle {
         // Counted first, so that `drained` cannot miss one that saw the doors open.
         self.active.send_modify(|active| *active += 1);
         let inside = Inside(self);
-        (*self.phase.borrow() == Phase::Open).then_some(inside)
+        self.is_open().then_some(inside)
+    }
+
+    /// Whether the doors are open.
+    pub(crate) fn is_open(&self) -> bool {
+        *self.phase.borrow() == Phase::Open
     }
 
     /// Closes the doors; what is inside runs on.
@@ -61,10 +66,19 @@ impl Lifecycle {
         self.active()
     }
 
+    /// Returns when the doors are closed.
+    pub(crate) async fn closed(&self) {
+        self.reached(Phase::Draining).await;
+    }
+
     /// Returns when those inside are cut off.
     pub(crate) async fn aborted(&self) {
+        self.reached(Phase::Aborted).await;
+    }
+
+    async fn reached(&self, wanted: Phase) {
         // The sender is `self`, so waiting cannot fail.
-        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Aborted).await;
+        let _ = self.phase.subscribe().wait_for(|phase| *phase >= wanted).await;
     }
 
     fn advance(&self, to: Phase) {

@@ -1,13 +1,13 @@
 //! What came of a request.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use outbound_provider::Usage;
 use serde_json::Value;
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 
 /// What came of one request, whatever came of it: every request has exactly one.
 #[derive(Debug)]
@@ -36,8 +36,15 @@ pub struct Outcome {
     pub possible_duplicate: bool,
 }
 
+impl Outcome {
+    /// What sort of failure it was; `None` if it was none.
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        self.result.as_ref().err().map(Error::kind)
+    }
+}
+
 /// A reply with its whole body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Reply {
     /// The status.
@@ -73,5 +80,15 @@ impl Reply {
     pub fn request_id(&self) -> Option<&str> {
         let id = self.headers.get("x-request-id").or_else(|| self.headers.get("request-id"))?;
         id.to_str().ok()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may hold cookies, a body anything: a refusal has been known to repeat the key.
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
     }
 }

@@ -131,6 +131,12 @@ impl Body {
     }
 }
 
+/// A path, or an address, without what may be secret in it: user, query, fragment.
+fn shown(path: &str) -> &str {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit_once('@').map_or(path, |(_, rest)| rest)
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the body nor the headers: prompts and keys do not belong in logs.
@@ -138,7 +144,7 @@ impl fmt::Debug for Request {
             .field("id", &self.id)
             .field("endpoint", &self.endpoint)
             .field("method", &self.method)
-            .field("path", &self.path)
+            .field("path", &self.path.as_deref().map(shown))
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,124 @@
+//! Where requests go, with which key, and within which limits.
+
+use std::fmt;
+
+use http::HeaderMap;
+use outbound_client::{ClientBuilder, Secret};
+use outbound_provider::Provider;
+
+/// One provider at one address with one key, and the limits that come with the key.
+///
+/// | | default |
+/// |---|---|
+/// | `base_url` | the provider's own |
+/// | `key` | none |
+/// | `max_concurrent` | 64 |
+/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider's headers say, if they say it |
+/// | `headers` | those the provider asks for |
+/// | `client` | [`Client::builder()`](crate::Client::builder) |
+#[must_use = "an endpoint does nothing until a manager is built with it"]
+pub struct Endpoint {
+    pub(crate) provider: Provider,
+    pub(crate) base_url: Option<String>,
+    pub(crate) key: Option<Secret>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) client: Option<ClientBuilder>,
+    pub(crate) max_concurrent: usize,
+    pub(crate) requests_per_minute: Option<u64>,
+    pub(crate) tokens_per_minute: Option<u64>,
+    pub(crate) input_tokens_per_minute: Option<u64>,
+    pub(crate) output_tokens_per_minute: Option<u64>,
+}
+
+impl Endpoint {
+    /// How many requests are in flight at once, unless said otherwise.
+    pub const DEFAULT_MAX_CONCURRENT: usize = 64;
+
+    pub(crate) const MOST_CONCURRENT: usize = 100_000;
+
+    /// An endpoint of this provider, at its own address, without a key.
+    pub fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            base_url: None,
+            key: None,
+            headers: HeaderMap::new(),
+            client: None,
+            max_concurrent: Self::DEFAULT_MAX_CONCURRENT,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            input_tokens_per_minute: None,
+            output_tokens_per_minute: None,
+        }
+    }
+
+    /// The address below which the paths of requests stand, such as `http://127.0.0.1:8000/v1`.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The key, sent as the provider wants it, and to this endpoint's origin only.
+    pub fn key(mut self, key: impl Into<Secret>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Headers for every request.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// A client to start from, for TLS, pool and connector of one's own. Address, key, headers and time limits are
+    /// set over it.
+    pub fn client(mut self, client: ClientBuilder) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Requests in flight at once, at most: 1 to 100,000. What is set here is what is seen on the wire.
+    pub fn max_concurrent(mut self, requests: usize) -> Self {
+        self.max_concurrent = requests;
+        self
+    }
+
+    /// Requests per minute, at most.
+    pub fn requests_per_minute(mut self, requests: u64) -> Self {
+        self.requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Tokens per minute, input and output together, at most.
+    pub fn tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// Tokens of input per minute, at most.
+    pub fn input_tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.input_tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// Tokens of output per minute, at most.
+    pub fn output_tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.output_tokens_per_minute = Some(tokens);
+        self
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An address may hold a password, and headers may hold keys.
+        f.debug_struct("Endpoint")
+            .field("provider", &self.provider)
+            .field("key", &self.key)
+            .field("max_concurrent", &self.max_concurrent)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("tokens_per_minute", &self.tokens_per_minute)
+            .field("input_tokens_per_minute", &self.input_tokens_per_minute)
+            .field("output_tokens_per_minute", &self.output_tokens_per_minute)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! Quotas, concurrency, and what may not wait for what.
+
+use outbound::{ErrorKind, Request};
+use outbound_simulator::{Fault, Latency};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
+
+/// hidden-cap: the pool's own cap silently serialises "concurrent" calls.
+#[tokio::test(start_paused = true)]
+async fn hidden_cap() {
+    let simulator = provider().latency(Latency::fixed(s(2))).build();
+    let manager = manager(&simulator).max_concurrent(150).build().expect("a manager");
+    all_succeeded(&run(&manager, 300).await);
+    assert_eq!(simulator.ledger().peak_concurrency(), 150);
+}
+
+/// pool-starvation: waiting for a turn counted as the server being slow.
+#[tokio::test(start_paused = true)]
+async fn pool_starvation() {
+    let simulator = provider().latency(Latency::fixed(s(4))).build();
+    let manager = manager(&simulator).max_concurrent(2).attempt_timeout(s(5)).build().expect("a manager");
+    let outcomes = run(&manager, 20).await;
+    all_succeeded(&outcomes);
+    assert_eq!(simulator.ledger().sends(), 20, "the attempt's clock starts with its connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_were_told_are_never_overrun() {
+    let simulator = provider().requests_per_minute(120).tokens_per_minute(100_000).burst(s(2)).build();
+    let manager = manager(&simulator).requests_per_minute(120).build().expect("a manager");
+    all_succeeded(&run(&manager, 200).await);
+    assert_eq!(simulator.ledger().refused(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_are_learnt_from_headers() {
+    let simulator = provider().requests_per_minute(120).burst(s(10)).build();
+    let manager = manager(&simulator).max_concurrent(8).build().expect("a manager");
+    let started = Instant::now();
+    all_succeeded(&run(&manager, 200).await);
+    let refused = simulator.ledger().refused();
+    assert!(refused <= 10, "{refused} of 200 refused");
+    assert!(started.elapsed() < s(110), "200 at two a second are 100 s: {:?}", started.elapsed());
+}
+
+/// estimate-never-settled: tokens are charged at `max_tokens` and never given back.
+#[tokio::test(start_paused = true)]
+async fn estimate_never_settled() {
+    let simulator = provider().output_tokens(8..=8).build();
+    let manager = manager(&simulator).tokens_per_minute(6_000).build().expect("a manager");
+    let big = |id: usize| {
+        let content = format!("{id}");
+        let body =
+            json!({"model": "m", "messages": [{"role": "user", "content": content}], "max_tokens": 2_000});
+        Request::chat(&body)
+    };
+    let started = Instant::now();
+    for id in 0..20 {
+        let outcome = manager.send(big(id)).await;
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+    }
+    // At 2,000 tokens each it would take nearly seven minutes.
+    assert!(started.elapsed() < s(60), "{:?}", started.elapsed());
+}
+
+/// impossible-request: one request larger than the whole token limit waits for ever.
+#[tokio::test(start_paused = true)]
+async fn impossible_request() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).tokens_per_minute(1_000).build().expect("a manager");
+    let request = Request::chat(&json!({"model": "m", "messages": [], "max_tokens": 50_000}));
+    let started = Instant::now();
+    let outcome = manager.send(request).await;
+    let error = outcome.result.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::Impossible);
+    assert!(error.to_string().contains("1000"), "the limit is named: {error}");
+    assert_eq!((started.elapsed(), outcome.sends), (ms(0), 0));
+}
+
+/// head-of-line: one huge request blocks all small ones, or starves behind them.
+#[tokio::test(start_paused = true)]
+async fn head_of_line() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).tokens_per_minute(60_000).build().expect("a manager");
+    let huge = Request::chat(
+        &json!({"model": "m", "messages": [{"role": "user", "content": "all"}], "max_tokens": 30_000}),
+    );
+    let huge = async {
+        let started = Instant::now();
+        assert!(manager.send(huge).await.result.is_ok());
+        started.elapsed()
+    };
+    let small = async {
+        let started = Instant::now();
+        for id in 0..50 {
+            assert!(manager.send(chat(id)).await.result.is_ok());
+        }
+        started.elapsed()
+    };
+    let (huge, small) = tokio::join!(huge, small);
+    assert!(huge < s(40), "the huge one is not starved: {huge:?}");
+    assert!(small < s(60), "nor are the small ones for ever: {small:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_request_gives_everything_back() {
+    let simulator = provider().fault_on_attempt(Fault::Silence, 1).build();
+    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
+    for id in 0..5 {
+        let _ = tokio::time::timeout(s(1), manager.send(chat(id))).await;
+    }
+    assert!(manager.send(chat(0)).await.result.is_ok(), "the one place is free again");
+}

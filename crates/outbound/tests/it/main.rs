@@ -1,0 +1,17 @@
+//! The whole stack: manager, client, the bytes of HTTP, simulated provider. All but `sockets` runs on the paused clock,
+//! through pipes in memory. Tests named after an incident of the field carry its story in their first line.
+
+mod batches;
+mod defaults;
+mod faults;
+mod hour;
+mod lifecycle;
+mod limits;
+mod outages;
+mod records;
+mod refusals;
+mod secrets;
+mod sockets;
+mod stack;
+mod streams;
+mod wire;

@@ -1,0 +1,122 @@
+//! 429s, spent quotas, wrong keys, bad requests.
+
+use outbound::ErrorKind;
+use outbound_simulator::Refusal;
+use tokio::time::Instant;
+
+use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
+
+/// herd-after-429, one-worker-learns: all workers wake at the same tick, or only one learns that it has to wait.
+#[tokio::test(start_paused = true)]
+async fn herd_after_429() {
+    let refusal = Refusal::rate_limited().retry_after(s(10));
+    let simulator =
+        provider().fault_when(move |seen| (seen.at < s(10)).then(|| refusal.clone().into())).build();
+    let manager = manager(&simulator).max_concurrent(20).build().expect("a manager");
+    let outcomes = run(&manager, 40).await;
+    all_succeeded(&outcomes);
+    let ledger = simulator.ledger();
+    let early = ledger.entries().iter().filter(|entry| entry.seen.at < s(10)).count();
+    assert!(early <= 20, "only those in flight when the gate closed: {early}");
+    let at_once = ledger.entries().iter().filter(|e| e.seen.at >= s(10) && e.seen.at < ms(10_005)).count();
+    assert!(at_once < 20, "the rest comes back spread out, not in one tick: {at_once}");
+}
+
+/// retry-after-ignored: fixed two-second retries against "retry after 10 s".
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_a_lower_bound_in_every_form() {
+    for refusal in [
+        Refusal::rate_limited().retry_after(s(10)),
+        Refusal::rate_limited().retry_after_ms(s(10)),
+        Refusal::rate_limited().retry_after_date(s(10)),
+        Refusal::rate_limited().hint(s(10)),
+        Refusal::status(503).retry_after(s(10)),
+    ] {
+        let simulator = provider().fault_on_attempt(refusal.clone(), 1).build();
+        let manager = manager(&simulator).build().expect("a manager");
+        assert!(manager.send(chat(1)).await.result.is_ok());
+        let ledger = simulator.ledger();
+        let waited = ledger.entries()[1].seen.at - ledger.entries()[0].seen.at;
+        assert!(waited >= s(10) && waited < s(30), "{refusal:?}: {waited:?}");
+    }
+}
+
+/// retry-after-absurd: the hint says two days and the agent sleeps two days.
+#[tokio::test(start_paused = true)]
+async fn retry_after_absurd() {
+    let simulator = provider().fault(Refusal::rate_limited().retry_after(s(2 * 86_400)), 1.0).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let started = Instant::now();
+    let outcome = manager.send(chat(1)).await;
+    let error = outcome.result.expect_err("two days");
+    assert_eq!((error.kind(), outcome.sends), (ErrorKind::RateLimited, 1));
+    assert!(error.to_string().contains("172800s"), "it says when: {error}");
+    assert!(started.elapsed() < s(1));
+}
+
+/// rate-limit-is-not-failure: per-minute 429s use up the attempts and the item is given up for lost.
+#[tokio::test(start_paused = true)]
+async fn rate_limit_is_not_failure() {
+    let refusal = Refusal::rate_limited().retry_after(s(20));
+    let simulator =
+        provider().fault_when(move |seen| (seen.at < s(300)).then(|| refusal.clone().into())).build();
+    let manager = manager(&simulator).max_attempts(2).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    assert!(outcome.refused > 5 && outcome.charged <= 2, "{outcome:?}");
+    assert!(!outcome.possible_duplicate, "a refusal is proof that nothing was processed");
+}
+
+/// quota-spent: `insufficient_quota` retried for hours, resending the whole prompt.
+#[tokio::test(start_paused = true)]
+async fn quota_spent() {
+    let simulator = provider().fault(Refusal::quota_spent(), 1.0).build();
+    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
+    let outcomes = run(&manager, 20).await;
+    for outcome in &outcomes {
+        assert_eq!(outcome.result.as_ref().expect_err("no credit").kind(), ErrorKind::QuotaSpent);
+    }
+    assert_eq!(simulator.ledger().sends(), 1, "one request finds out for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_costs_one_request() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).key("sk-wrong").max_concurrent(1).build().expect("a manager");
+    let outcomes = run(&manager, 20).await;
+    for outcome in &outcomes {
+        assert_eq!(outcome.result.as_ref().expect_err("wrong key").kind(), ErrorKind::Auth);
+    }
+    assert_eq!(simulator.ledger().sends(), 1);
+}
+
+/// nonretryable-retried: 400 tried five times.
+#[tokio::test(start_paused = true)]
+async fn nonretryable_retried() {
+    for status in [400, 403, 404, 413, 422] {
+        let simulator = provider().fault(Refusal::status(status), 1.0).build();
+        let manager = manager(&simulator).build().expect("a manager");
+        let outcome = manager.send(chat(1)).await;
+        let error = outcome.result.expect_err("refused");
+        assert_eq!(error.reply().map(|reply| reply.status.as_u16()), Some(status));
+        assert_eq!((outcome.sends, simulator.ledger().sends()), (1, 1), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bare_429s_are_charged_and_back_off() {
+    let simulator = provider().fault(Refusal::rate_limited(), 1.0).build();
+    let manager = manager(&simulator).max_attempts(3).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert_eq!(outcome.result.expect_err("refused").kind(), ErrorKind::RateLimited);
+    assert_eq!((outcome.sends, outcome.charged, simulator.ledger().sends()), (3, 3, 3));
+}
+
+/// A server that always says "in a moment" would be asked a thousand times a second.
+#[tokio::test(start_paused = true)]
+async fn tiny_hints_for_ever_are_no_hot_loop() {
+    let simulator = provider().fault(Refusal::rate_limited().retry_after_ms(ms(1)), 1.0).build();
+    let manager = manager(&simulator).deadline(s(600)).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert!(outcome.result.is_err() && outcome.sends < 60, "{} sends in ten minutes", outcome.sends);
+}

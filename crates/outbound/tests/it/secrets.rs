@@ -1,0 +1,50 @@
+//! key-in-logs, key-to-stranger: a planted key turns up nowhere but in its own header.
+
+use outbound::{Provider, RequestManager};
+use outbound_simulator::{Fault, Refusal};
+
+use crate::stack::{KEY, chat, manager, provider, s, stream};
+
+#[tokio::test(start_paused = true)]
+async fn key_in_logs() {
+    let mut shown = String::new();
+    for fault in
+        [Refusal::status(400).into(), Refusal::status(500).into(), Fault::ResetBeforeHeaders, Fault::Silence]
+    {
+        let simulator = provider().fault(fault, 1.0).build();
+        let builder = manager(&simulator).max_attempts(1).attempt_timeout(s(1));
+        shown += &format!("{builder:?}");
+        let manager = builder.build().expect("a manager");
+        for request in [chat(1), stream(2)] {
+            shown += &format!("{request:?}");
+            let outcome = manager.send(request).await;
+            shown += &format!("{outcome:?} {manager:?}");
+            let error = outcome.result.expect_err("it failed");
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(error) = cause {
+                shown += &format!("{error} {error:?}");
+                cause = error.source();
+            }
+        }
+    }
+    assert!(!shown.contains(KEY) && !shown.contains("canary"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_to_stranger() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let request = outbound::Request::post("http://stranger.test/v1/chat/completions", &crate::stack::body(1));
+    let outcome = manager.send(request).await;
+    let error = outcome.result.expect_err("no key, so 401");
+    assert_eq!(error.reply().map(|reply| reply.status.as_u16()), Some(401));
+}
+
+#[test]
+fn an_address_with_a_password_is_not_shown() {
+    let builder = || {
+        RequestManager::builder().provider(Provider::http()).base_url("http://user:hunter2@h.test/?k=hunter3")
+    };
+    let shown = format!("{:?} {:?}", builder(), builder().build());
+    assert!(!shown.contains("hunter"), "{shown}");
+}

@@ -1,0 +1,46 @@
+//! Real sockets on loopback, real time.
+
+use outbound::{ErrorKind, Provider, RequestManager};
+
+use crate::stack::{KEY, all_succeeded, chat, ms, provider, run, s};
+
+/// stale-socket: the server closes an idle connection as a request is being written to it.
+#[tokio::test]
+async fn stale_socket() {
+    let simulator = provider().latency(outbound_simulator::Latency::none()).close_idle_after(ms(30)).build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    let manager = RequestManager::builder()
+        .provider(Provider::openai_compatible())
+        .base_url(format!("http://{address}/v1"))
+        .key(KEY)
+        .build()
+        .expect("a manager");
+    for id in 0..20 {
+        let outcome = manager.send(chat(id)).await;
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        tokio::time::sleep(ms(28 + id as u64 % 5)).await;
+    }
+    all_succeeded(&run(&manager, 50).await);
+    assert_eq!(simulator.ledger().duplicates(), 0);
+    manager.shutdown(s(1)).await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_unreachable_address_is_a_clear_error() {
+    // A port that was free a moment ago.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let manager = RequestManager::builder()
+        .provider(Provider::openai_compatible())
+        .base_url(format!("http://127.0.0.1:{port}/v1"))
+        .max_attempts(2)
+        .build()
+        .expect("a manager");
+    let outcomes = run(&manager, 30).await;
+    for outcome in outcomes {
+        let error = outcome.result.expect_err("nobody is there");
+        assert_eq!((error.kind(), outcome.sends), (ErrorKind::Connection, 0), "{error}");
+        assert!(error.to_string().contains(&port.to_string()), "{error}");
+    }
+}

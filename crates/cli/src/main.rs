@@ -1,3 +1,46 @@
-//! The `outbound` command.
+//! The `outbound` command: a file of requests in, a file of answers out.
+#![forbid(unsafe_code)]
 
-fn main() {}
+#[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
+mod args;
+mod exit;
+mod input;
+mod interrupt;
+mod output;
+mod progress;
+mod run;
+mod sim;
+mod simulate;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("outbound: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Run(arguments) => run::run(*arguments).await,
+            Command::Sim(arguments) => sim::sim(arguments).await,
+        }
+    });
+    // Not waited for: a read of standard input that is under way ends when its writer pleases.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(stop) => {
+            eprintln!("outbound: {stop}");
+            stop.code()
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What can be said on the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sends a file of requests out and brings every answer back.
+#[derive(Debug, Parser)]
+#[command(name = "outbound", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send every request of a file, and write every answer to another.
+    Run(Box<Run>),
+    /// Run the simulated provider alone, until it is interrupted.
+    Sim(Sim),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Run {
+    /// Requests, one JSON object a line: {custom_id, method, url, body}. `-` is standard input.
+    #[arg(value_name = "IN.jsonl")]
+    pub(crate) input: PathBuf,
+
+    /// Where the answers go, one JSON object a line, as they complete. `-` is standard output.
+    /// [default: IN.results.jsonl; IN.simulated.jsonl with --simulate; `-` if the input is `-`]
+    #[arg(short, long, value_name = "OUT.jsonl")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Replace the output if it holds something already. (The default output of --simulate is always replaced.)
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Send to a simulated provider inside this process instead: real HTTP over loopback, with limits and faults.
+    #[arg(long, conflicts_with_all = ["base_url", "key_env", "provider"])]
+    pub(crate) simulate: bool,
+
+    /// Whose formats, limits and errors to expect.
+    #[arg(long, value_enum, default_value_t = ProviderName::Openai)]
+    pub(crate) provider: ProviderName,
+
+    /// Address of the API, such as http://127.0.0.1:8000/v1. [default: the provider's own]
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+
+    /// Name of the environment variable that holds the key. [default: the provider's usual one; with --base-url
+    /// none, since a key is for the address it was given for]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_env: Option<String>,
+
+    /// Requests in flight at once, at most. [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) concurrency: Option<u32>,
+
+    /// Requests per minute, at most. [default: what the provider's headers say]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rpm: Option<u64>,
+
+    /// Tokens per minute, input and output together, at most. [default: what the provider's headers say]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) tpm: Option<u64>,
+
+    /// Time for one request in all: waits, attempts and all. Like 90s, 10m, 1h. [default: 30m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// Time for one attempt, from the moment a connection is held to the last byte. [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) attempt_timeout: Option<Duration>,
+
+    /// Charged attempts for one request, at most. [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: Option<u32>,
+
+    /// Say nothing on standard error but what went wrong.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is named), 4 authentication or spent quota,
+6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
+
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// Port to listen on, on 127.0.0.1. 0 takes a free one and prints it.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+
+    /// The key it asks for. [default: any]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// Requests per minute it grants.
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rpm: u64,
+
+    /// Tokens per minute it grants.
+    #[arg(long, value_name = "N", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) tpm: u64,
+
+    /// Misbehave: the faults of `run --simulate`.
+    #[arg(long)]
+    pub(crate) faults: bool,
+
+    /// Seed of every draw.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Where to write every send it saw, one JSON object a line, when it ends.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// OpenAI, and everything that speaks its chat format.
+    Openai,
+    /// Anthropic.
+    Anthropic,
+    /// Plain HTTP: statuses and Retry-After, no tokens.
+    Http,
+}
+
+/// Reads `250ms`, `90s`, `10m`, `2h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        unit => return Err(format!("`{unit}` is no unit of time; use ms, s, m or h")),
+    };
+    let number: f64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    match Duration::try_from_secs_f64(number * unit) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(String::from("a time is more than zero, and no longer than some centuries")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "0s", "-1s", "1d", "NaN", "1e300h", "s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

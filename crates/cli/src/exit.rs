@@ -1,0 +1,38 @@
+//! What the process ends with.
+
+use std::{fmt, process::ExitCode};
+
+/// Why a command ended before its natural end; each has its exit code.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// 2: the arguments do not make sense together, or the environment lacks something.
+    Usage(String),
+    /// 3: the input is wrong; the message names the line.
+    Input(String),
+    /// 6: the output cannot be written.
+    Output(String),
+}
+
+/// The exit codes of a run that came to its end.
+pub(crate) const ALL_SUCCEEDED: u8 = 0;
+pub(crate) const SOME_FAILED: u8 = 1;
+pub(crate) const REFUSED: u8 = 4;
+pub(crate) const INTERRUPTED: u8 = 130;
+
+impl Stop {
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Input(_) => 3,
+            Self::Output(_) => 6,
+        })
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Input(message) | Self::Output(message) => f.write_str(message),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What goes wrong, and the exit code that says so.
+
+use outbound_simulator::{Refusal, Simulator};
+
+use crate::support::{answers, folder, ids, input, line, outbound, said, text};
+
+#[test]
+fn usage() {
+    for arguments in [
+        &["run"][..],
+        &["run", "in.jsonl", "--rpm", "0"],
+        &["run", "in.jsonl", "--deadline", "soon"],
+        &["run", "in.jsonl", "--simulate", "--base-url", "http://h/"],
+        &["run", "--simulate", "-"],
+    ] {
+        let run = outbound(arguments).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {}", said(&run));
+    }
+    let folder = folder();
+    let input = input(&folder, 1, &[]);
+    let run = outbound(&["run", text(&input)]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2));
+    assert!(said(&run).contains("OPENAI_API_KEY"), "{}", said(&run));
+    let run = outbound(&["run", text(&input), "--base-url", "nowhere"]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+}
+
+#[test]
+fn bad_input_names_the_line_and_sends_nothing() {
+    for (more, says) in [
+        ("{\"custom_id\": 7}", "line 4"),
+        ("not JSON", "line 4"),
+        (&line(1), "line 4: `custom_id` \"r1\" was there before"),
+    ] {
+        let folder = folder();
+        let input = input(&folder, 3, &[more]);
+        let run = outbound(&["run", "--simulate", text(&input)]).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(3));
+        assert!(said(&run).contains(says), "{}", said(&run));
+        assert!(!folder.path().join("in.simulated.jsonl").exists(), "found before anything was paid for");
+    }
+    let run = outbound(&["run", "--simulate", "no-such-file.jsonl"]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(3));
+    assert!(said(&run).contains("no-such-file.jsonl"), "{}", said(&run));
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_spent_quota_are_4() {
+    for simulator in [
+        Simulator::builder().key("right").build(),
+        Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(),
+    ] {
+        let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+        let folder = folder();
+        let input = input(&folder, 30, &[]);
+        let output = folder.path().join("out.jsonl");
+        let (input, out) = (text(&input).to_owned(), text(&output).to_owned());
+        let run = tokio::task::spawn_blocking(move || {
+            let base = format!("http://{address}/v1");
+            let arguments =
+                ["run", &input, "-o", &out, "--base-url", &base, "--key-env", "MY_KEY", "--concurrency", "2"];
+            outbound(&arguments).env("MY_KEY", "sk-canary").output()
+        });
+        let run = run.await.expect("no panic").expect("it runs");
+        assert_eq!(run.status.code(), Some(4), "{}", said(&run));
+        let answers = answers(&output);
+        assert_eq!(ids(&answers).len(), 30);
+        assert!(simulator.ledger().sends() <= 2, "those in flight find out for all");
+        let written = std::fs::read_to_string(&output).expect("the output");
+        assert!(!written.contains("canary") && !said(&run).contains("canary"));
+        simulator.shutdown().await;
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_6() {
+    let folder = folder();
+    let input = input(&folder, 3, &[]);
+    let occupied = folder.path().join("paid.jsonl");
+    std::fs::write(&occupied, "paid for\n").expect("a file");
+    let nowhere = folder.path().join("no/such/folder/out.jsonl");
+    for output in [&occupied, &nowhere, &folder.path().to_path_buf()] {
+        let run =
+            outbound(&["run", "--simulate", text(&input), "-o", text(output)]).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(6), "{}", said(&run));
+    }
+    assert_eq!(std::fs::read_to_string(&occupied).expect("still there"), "paid for\n");
+}
+
+/// disk-full: results cannot be written and the run goes on paying.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_run() {
+    let folder = folder();
+    let input = input(&folder, 200, &[]);
+    let started = std::time::SystemTime::now();
+    let run = outbound(&["run", "--simulate", text(&input), "-o", "/dev/full"]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(6), "{}", said(&run));
+    assert!(said(&run).contains("/dev/full"));
+    assert!(started.elapsed().unwrap_or_default().as_secs() < 5, "it does not go on");
+}
+
+#[test]
+fn an_unreachable_address_is_said_clearly() {
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let folder = folder();
+    let input = input(&folder, 3, &[]);
+    let output = folder.path().join("out.jsonl");
+    let base = format!("http://127.0.0.1:{port}/v1");
+    let arguments = ["run", text(&input), "-o", text(&output), "--base-url", &base, "--max-attempts", "1"];
+    let run = outbound(&arguments).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(1));
+    assert!(said(&run).to_lowercase().contains("refused"), "{}", said(&run));
+    assert!(answers(&output).iter().all(|answer| answer["error"]["code"] == "connection"));
+}
+
+#[test]
+fn force_replaces_nothing_for_a_run_that_cannot_begin() {
+    let folder = folder();
+    let input = input(&folder, 2, &[]);
+    let paid = folder.path().join("paid.jsonl");
+    std::fs::write(&paid, "paid for\n").expect("a file");
+    let run = outbound(&["run", "typo.jsonl", "-o", text(&paid), "--force", "--simulate"])
+        .output()
+        .expect("it runs");
+    assert_eq!(run.status.code(), Some(3));
+    assert_eq!(std::fs::read_to_string(&paid).expect("still there"), "paid for\n");
+    let before = std::fs::read_to_string(&input).expect("the input");
+    let same = outbound(&["run", text(&input), "-o", text(&input), "--force", "--simulate"])
+        .output()
+        .expect("it runs");
+    assert_eq!(same.status.code(), Some(2), "{}", said(&same));
+    assert_eq!(std::fs::read_to_string(&input).expect("the input"), before);
+}
+
+/// key-to-stranger: the customary key goes to whatever address is given.
+#[tokio::test]
+async fn the_customary_key_stays_at_home() {
+    let simulator = Simulator::builder().key("sk-mine").build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    let folder = folder();
+    let input = input(&folder, 1, &[]);
+    let out = text(&folder.path().join("out.jsonl")).to_owned();
+    for (named, code) in [(false, 4), (true, 0)] {
+        let (input, out) = (text(&input).to_owned(), out.clone());
+        let run = tokio::task::spawn_blocking(move || {
+            let base = format!("http://{address}/v1");
+            let mut arguments = vec!["run", &input, "-o", &out, "--force", "--base-url", &base];
+            if named {
+                arguments.extend(["--key-env", "OPENAI_API_KEY"]);
+            }
+            outbound(&arguments).env("OPENAI_API_KEY", "sk-mine").output()
+        });
+        let run = run.await.expect("no panic").expect("it runs");
+        assert_eq!(run.status.code(), Some(code), "{}", said(&run));
+    }
+    simulator.shutdown().await;
+}

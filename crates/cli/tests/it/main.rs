@@ -1,0 +1,6 @@
+//! The command from outside: what it reads, writes, says and exits with.
+
+mod exits;
+mod interrupts;
+mod runs;
+mod support;

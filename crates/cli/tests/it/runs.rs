@@ -1,0 +1,87 @@
+//! Runs that come to their end.
+
+use std::{io::Write, process::Stdio};
+
+use outbound_simulator::{Refusal, Simulator};
+
+use crate::support::{answers, folder, ids, input, line, outbound, said, text};
+
+#[test]
+fn simulate_answers_every_line_once() {
+    let folder = folder();
+    let input = input(&folder, 150, &[]);
+    let run = outbound(&["run", "--simulate", text(&input)]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let answers = answers(&folder.path().join("in.simulated.jsonl"));
+    let found = ids(&answers);
+    assert_eq!(found.len(), 150);
+    let mut expected: Vec<_> = (0..150).map(|id| format!("r{id}")).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    for answer in &answers {
+        assert_eq!(answer["response"]["status_code"], 200);
+        assert_eq!(answer["response"]["body"]["object"], "chat.completion");
+        assert!(answer["error"].is_null());
+        assert!(answer["outbound"]["charged"].as_u64().is_some_and(|charged| charged <= 5));
+        let keys: Vec<_> = answer.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys.len(), 5, "nothing beside the batch format but one key: {keys:?}");
+    }
+    assert!(said(&run).contains("requests and") && said(&run).contains("150 succeeded, 0 failed"));
+}
+
+#[tokio::test]
+async fn standard_input_to_standard_output_over_a_base_url() {
+    let simulator = Simulator::builder().key("k").build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    // The path of the lines' URLs is not doubled, whether or not the address has it.
+    for base in [format!("http://{address}/v1"), format!("http://{address}")] {
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = outbound(&["run", "-", "--base-url", &base, "--key-env", "MY_KEY", "--quiet"])
+                .env("MY_KEY", "k")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts");
+            let mut stdin = child.stdin.take().expect("a pipe");
+            for id in 0..20 {
+                writeln!(stdin, "{}", line(id)).expect("it reads");
+            }
+            drop(stdin);
+            child.wait_with_output().expect("it ends")
+        });
+        let run = run.await.expect("no panic");
+        assert_eq!((run.status.code(), said(&run).as_str()), (Some(0), ""));
+        assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 20);
+    }
+    let paths = simulator.ledger().entries().iter().all(|entry| entry.seen.path == "/v1/chat/completions");
+    assert!(paths && simulator.ledger().answered() == 40);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_a_line_with_its_reply_and_a_code() {
+    let refuse = |seen: &outbound_simulator::Seen| (seen.sequence == 1).then(|| Refusal::status(400).into());
+    let simulator = Simulator::builder().fault_when(refuse).build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    let folder = folder();
+    let input = input(&folder, 4, &[]);
+    let output = folder.path().join("out.jsonl");
+    let base = format!("http://{address}/v1");
+    let run = {
+        let (input, output) = (text(&input).to_owned(), text(&output).to_owned());
+        tokio::task::spawn_blocking(move || {
+            outbound(&["run", &input, "-o", &output, "--base-url", &base]).output()
+        })
+    };
+    let run = run.await.expect("no panic").expect("it runs");
+    assert_eq!(run.status.code(), Some(1));
+    let answers = answers(&output);
+    assert_eq!(ids(&answers), ["r0", "r1", "r2", "r3"]);
+    let failed: Vec<_> = answers.iter().filter(|answer| !answer["error"].is_null()).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["error"]["code"], "rejected");
+    assert_eq!(failed[0]["response"]["status_code"], 400);
+    assert!(failed[0]["response"]["body"]["error"].is_object());
+    simulator.shutdown().await;
+}

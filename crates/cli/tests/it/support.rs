@@ -1,0 +1,60 @@
+//! What the tests share.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The command, with no key in its environment.
+pub(crate) fn outbound(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outbound"));
+    command.args(arguments).env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
+    command
+}
+
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for the test")
+}
+
+/// A line of a batch file.
+pub(crate) fn line(id: usize) -> String {
+    let messages = json!([{"role": "user", "content": format!("What is {id} and {id}?")}]);
+    let body = json!({"model": "m", "messages": messages, "max_tokens": 32, "stream": id.is_multiple_of(3)});
+    json!({"custom_id": format!("r{id}"), "method": "POST", "url": "/v1/chat/completions", "body": body})
+        .to_string()
+}
+
+/// Writes so many lines, and then some of the test's own.
+pub(crate) fn input(folder: &TempDir, lines: usize, more: &[&str]) -> PathBuf {
+    let mut text: String = (0..lines).map(|id| line(id) + "\n").collect();
+    for line in more {
+        text += line;
+        text += "\n";
+    }
+    let path = folder.path().join("in.jsonl");
+    std::fs::write(&path, text).expect("a file in it");
+    path
+}
+
+/// The lines of an output file.
+pub(crate) fn answers(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+pub(crate) fn ids(answers: &[Value]) -> Vec<&str> {
+    let mut ids: Vec<_> = answers.iter().filter_map(|answer| answer["custom_id"].as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of plain characters")
+}

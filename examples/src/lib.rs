@@ -1,1 +1,16 @@
-//! What the examples share.
+//! What the examples share: headings, and a small HTTP server on the loopback interface to talk to.
+//!
+//! Nothing in here is needed to use `outbound`; the programs beside this folder are what to read.
+#![forbid(unsafe_code)]
+
+mod echo;
+
+pub use echo::EchoServer;
+
+/// What the programs return: any error ends them with exit code 1.
+pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Prints the title of a section.
+pub fn heading(title: &str) {
+    println!("\n== {title}");
+}

@@ -1,0 +1,214 @@
+//! Queues: work handed from task to task, in order, by urgency, and without losing any of it.
+//!
+//! ```sh
+//! cargo run --example queues
+//! ```
+//!
+//! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact.
+
+use std::time::Duration;
+
+use futures::{
+    StreamExt,
+    future::{join, join_all},
+};
+use outbound::queue::{Lease, Queue, TryPushError, WorkerPool};
+use outbound_examples::{Result, heading};
+use tokio::time::{Instant, sleep};
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> Result {
+    println!("(on the paused clock)");
+    producers_and_consumers().await?;
+    agent_tasks().await?;
+    leases().await?;
+    priorities().await?;
+    pipeline().await?;
+    worker_pool().await
+}
+
+async fn producers_and_consumers() -> Result {
+    heading("Producers and consumers: a bounded queue holds back who is faster");
+    let queue = Queue::bounded(4);
+    let begun = Instant::now();
+    let produce = async |name: &str| -> Result<Duration> {
+        for number in 1..=10 {
+            // Waits while four are in the queue. It fails only once the queue is closed, and gives the item back.
+            queue.push(format!("{name}{number}")).await?;
+        }
+        Ok(begun.elapsed())
+    };
+    let consume = async || {
+        let mut eaten = 0;
+        // `None` once the queue is closed and empty: the end of the loop is the end of the work.
+        while let Some(_item) = queue.pop().await {
+            sleep(Duration::from_millis(100)).await;
+            eaten += 1;
+        }
+        eaten
+    };
+    let producers = async {
+        let ends = join(produce("a"), produce("b")).await;
+        queue.close();
+        ends
+    };
+    let (ends, eaten) = join(producers, join_all((0..3).map(|_| consume()))).await;
+    println!("20 items, produced in {:?}, consumed {eaten:?}", ends.0?.max(ends.1?));
+    assert_eq!(eaten.iter().sum::<i32>(), 20);
+
+    // Without waiting, the answer is at once yes or no, and the item comes back with a no.
+    let full = Queue::bounded(1);
+    full.try_push("first")?;
+    assert_eq!(full.try_push("second"), Err(TryPushError::Full("second")));
+    Ok(())
+}
+
+/// A task of an agent, and how many tasks it finds out to be needed.
+struct Task {
+    name: String,
+    parts: u32,
+}
+
+async fn agent_tasks() -> Result {
+    heading("An agent's tasks: join waits for those that tasks make, too");
+    async fn work(task: Lease<Task>, tasks: Queue<Task>) {
+        sleep(Duration::from_secs(1)).await;
+        for part in 1..=task.parts {
+            let name = format!("{}.{part}", task.name);
+            // It fails once the queue is closed: whoever closed it wants no more tasks.
+            let _ = tasks.push(Task { name, parts: task.parts - 1 }).await;
+        }
+        // Now it is done, and not before its parts are in the queue: `join` cannot miss them.
+        task.done();
+    }
+    // Workers that push must not wait for room that only they could make, so this queue has no bound.
+    let tasks = Queue::unbounded();
+    let parts = tasks.clone();
+    let pool = WorkerPool::spawn(tasks.clone(), 3, move |task| work(task, parts.clone()));
+    let begun = Instant::now();
+    tasks.push(Task { name: "report".to_owned(), parts: 3 }).await?;
+    tasks.join().await;
+    println!("nothing left to do after {:?}", begun.elapsed());
+    let report = pool.shutdown(Duration::from_secs(1)).await;
+    println!("{} tasks were done", report.done);
+    assert_eq!(report.done, 1 + 3 + 3 * 2 + 3 * 2);
+    Ok(())
+}
+
+async fn leases() -> Result {
+    heading("Leases: a task that fails or panics comes back");
+    // The default hook would print a page to standard error. A worker lives on either way.
+    std::panic::set_hook(Box::new(|_| println!("  (the handler panics)")));
+    let queue = Queue::bounded(8);
+    for job in ["fine", "panics at first", "fails at first", "hopeless"] {
+        queue.push(job).await?;
+    }
+    let pool = WorkerPool::builder().max_deliveries(3).spawn(queue.clone(), 2, async |job: Lease<&str>| {
+        println!("{}, delivery {}", *job, job.deliveries());
+        match (*job, job.deliveries()) {
+            ("panics at first", 1) => panic!("to show that the job is not lost"),
+            // Dropped without `done`, the job goes back to the front.
+            ("fails at first", 1) | ("hopeless", _) => {}
+            _ => job.done(),
+        }
+    });
+    queue.join().await;
+    let report = pool.shutdown(Duration::from_secs(1)).await;
+    let _ = std::panic::take_hook();
+    println!(
+        "{} done, {} panic, given up after 3 deliveries: {:?}",
+        report.done, report.panics, report.exhausted
+    );
+    assert_eq!((report.done, report.panics, report.exhausted), (3, 1, vec!["hopeless"]));
+    Ok(())
+}
+
+async fn priorities() -> Result {
+    heading("Priorities: the most urgent first, equals in the order in which they came");
+    struct Job {
+        class: u32,
+        name: &'static str,
+    }
+    let queue = Queue::priority(16, |job: &Job| job.class);
+    for (class, name) in [(2, "nightly report"), (1, "e-mail"), (0, "chat"), (1, "search"), (0, "voice")] {
+        queue.push(Job { class, name }).await?;
+    }
+    queue.close();
+    // A queue is a stream, too, which ends once the queue is closed and empty.
+    let served: Vec<_> = queue.items().map(|job| job.name).collect().await;
+    println!("{}", served.join(", "));
+    assert_eq!(served, ["chat", "voice", "e-mail", "search", "nightly report"]);
+
+    // The newest first, where old news is no news.
+    let newest = Queue::lifo(16);
+    for price in [101, 104, 99] {
+        newest.push(price).await?;
+    }
+    assert_eq!(newest.pop().await, Some(99));
+    Ok(())
+}
+
+async fn pipeline() -> Result {
+    heading("A pipeline: requests in, responses out, each stage at its own width");
+    async fn call(request: Lease<u32>, responses: Queue<(u32, String)>) {
+        sleep(Duration::from_millis(500)).await;
+        let response = (*request, format!("answer {}", *request));
+        // A slow stage behind fills its queue, and this push waits: the pressure goes upstream by itself.
+        if responses.push(response).await.is_ok() {
+            request.done();
+        }
+    }
+    let (requests, responses) = (Queue::bounded(8), Queue::bounded(2));
+    let outlet = responses.clone();
+    let begun = Instant::now();
+    // Ten calls at a time, since they mostly wait.
+    let calls = WorkerPool::spawn(requests.clone(), 10, move |request| call(request, outlet.clone()));
+    let store = async {
+        let (mut stored, mut writes) = (Vec::new(), 0);
+        // One write for as many as are there; none there at all is the end.
+        while responses.pop_many(&mut stored, 8).await > 0 {
+            sleep(Duration::from_millis(50)).await;
+            writes += 1;
+        }
+        stored.sort();
+        (stored, writes)
+    };
+    let feed = async || -> Result<u64> {
+        for number in 0..50 {
+            requests.push(number).await?;
+        }
+        // Stage by stage, each closed when the one before has finished.
+        let report = calls.shutdown(Duration::MAX).await;
+        responses.close();
+        Ok(report.done)
+    };
+    let (done, (stored, writes)) = join(feed(), store).await;
+    println!("{} requests, {} responses, {writes} writes in {:?}", done?, stored.len(), begun.elapsed());
+    assert!(stored.iter().map(|(number, _)| *number).eq(0..50) && writes < 50);
+    Ok(())
+}
+
+async fn worker_pool() -> Result {
+    heading("A worker pool, shut down in the middle: every job is accounted for");
+    let queue = Queue::bounded(100);
+    let pool = WorkerPool::spawn(queue.clone(), 4, async |job: Lease<u64>| {
+        sleep(Duration::from_secs(1)).await;
+        job.done();
+    });
+    for job in 0..20 {
+        queue.push(job).await?;
+    }
+    sleep(Duration::from_millis(2500)).await;
+    // Nobody gets in any more, what there is may finish for a second, and then the workers are stopped.
+    let report = pool.shutdown(Duration::from_secs(1)).await;
+    println!(
+        "{} done, {} cut off under way, {} never begun",
+        report.done,
+        report.abandoned.len(),
+        report.returned.len()
+    );
+    assert_eq!((report.done, report.abandoned.len(), report.returned.len()), (12, 4, 4));
+    println!("to be sent again with care: {:?}; at leisure: {:?}", report.abandoned, report.returned);
+    assert!(queue.push(99).await.is_err());
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Retries: which failures are worth another attempt, how long to wait before it, and when to stop.
+//!
+//! ```sh
+//! cargo run --example retries
+//! ```
+//!
+//! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact, and
+//! minutes take no time.
+
+use std::{cell::Cell, pin::pin, time::Duration};
+
+use outbound::retry::{Budget, Hint, Report, Retry, StopReason, Verdict, Wait};
+use outbound_examples::heading;
+use tokio::time::{Instant, sleep};
+
+/// Policies are plain data. Named and side by side they can be read, compared and reviewed.
+const INTERACTIVE: Retry = Retry::attempts(3).wait(Wait::fixed(Duration::from_millis(200)));
+const PATIENT: Retry = Retry::attempts(8)
+    .within(Duration::from_secs(600))
+    .wait(Wait::exponential(Duration::from_secs(1)).max(Duration::from_secs(30)).full_jitter());
+const POLLING: Retry =
+    Retry::forever().within(Duration::from_secs(300)).wait(Wait::fixed(Duration::from_secs(5)));
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> Result<(), ApiError> {
+    println!("(on the paused clock)");
+    basic().await?;
+    exponential_with_jitter().await?;
+    by_condition().await?;
+    by_what_the_server_says().await?;
+    by_result().await?;
+    hooks().await?;
+    the_loop_written_out().await?;
+    report().await?;
+    budget().await?;
+    layers().await
+}
+
+/// What the service of this program fails with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum ApiError {
+    Overloaded,
+    RateLimited { retry_after: Duration },
+    BadRequest,
+}
+
+impl ApiError {
+    fn is_transient(&self) -> bool {
+        !matches!(self, Self::BadRequest)
+    }
+
+    /// A verdict says more than yes or no: here, that the server asked for the wait.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Overloaded => Verdict::Retry,
+            Self::RateLimited { retry_after } => Verdict::RetryAfter(*retry_after),
+            Self::BadRequest => Verdict::Stop,
+        }
+    }
+}
+
+/// A service that fails so many times before it answers.
+struct Service {
+    failures: Cell<u32>,
+    calls: Cell<u32>,
+    error: ApiError,
+}
+
+impl Service {
+    fn failing(failures: u32, error: ApiError) -> Self {
+        Self { failures: Cell::new(failures), calls: Cell::new(0), error }
+    }
+
+    async fn call(&self) -> Result<&'static str, ApiError> {
+        sleep(Duration::from_millis(100)).await;
+        self.calls.set(self.calls.get() + 1);
+        match self.failures.get().checked_sub(1) {
+            Some(left) => {
+                self.failures.set(left);
+                Err(self.error)
+            }
+            None => Ok("an answer"),
+        }
+    }
+}
+
+async fn basic() -> Result<(), ApiError> {
+    heading("Basic: three attempts");
+    let service = Service::failing(2, ApiError::Overloaded);
+    let answer = INTERACTIVE.call(|_| service.call()).await?;
+    println!("{answer} at attempt {}", service.calls.get());
+    assert_eq!(service.calls.get(), 3);
+
+    // When it gives up, the error is the service's own, not a wrapper of it.
+    let service = Service::failing(99, ApiError::Overloaded);
+    let error = INTERACTIVE.call(|_| service.call()).await;
+    println!("after {} attempts: {error:?}", service.calls.get());
+    assert_eq!(error, Err(ApiError::Overloaded));
+    Ok(())
+}
+
+async fn exponential_with_jitter() -> Result<(), ApiError> {
+    heading("Exponential, with jitter: so that those who failed together do not return together");
+    for client in 1..=3 {
+        let service = Service::failing(5, ApiError::Overloaded);
+        let mut waits = Vec::new();
+        // Each call draws its own jitter. A seed makes it repeat, which this program wants and yours most likely not.
+        let call = PATIENT.any_error().seed(client).before_sleep(|_, wait| waits.push(wait));
+        call.call(|_| service.call()).await?;
+        println!("client {client} waited {waits:.2?}");
+        // Full jitter draws from all of 0 to 1, 2, 4, 8, 16 s.
+        assert!(waits.iter().zip([1, 2, 4, 8, 16]).all(|(wait, most)| wait.as_secs_f64() <= f64::from(most)));
+    }
+    Ok(())
+}
+
+async fn by_condition() -> Result<(), ApiError> {
+    heading("By condition: what cannot go away is not tried again");
+    let service = Service::failing(1, ApiError::BadRequest);
+    let error = PATIENT.when(ApiError::is_transient).call(|_| service.call()).await;
+    println!("{error:?} after {} attempt", service.calls.get());
+    assert_eq!(service.calls.get(), 1);
+    Ok(())
+}
+
+async fn by_what_the_server_says() -> Result<(), ApiError> {
+    heading("By what the server says: come back in 20 s");
+    let begun = Instant::now();
+    let service = Service::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(20) });
+    PATIENT.when(ApiError::verdict).call(|_| service.call()).await?;
+    println!("answered after {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(20));
+
+    // A server that asks for an hour is told no, at once.
+    let impatient = PATIENT.hint(Hint::Exact).give_up_beyond(Duration::from_secs(60));
+    let service = Service::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(3600) });
+    let begun = Instant::now();
+    let error = impatient.when(ApiError::verdict).call(|_| service.call()).await;
+    println!("given up after {:?}: {error:?}", begun.elapsed());
+    assert!(error.is_err() && begun.elapsed() < Duration::from_secs(1));
+    Ok(())
+}
+
+async fn by_result() -> Result<(), ApiError> {
+    heading("By result: a success can be one that is not there yet");
+    // A batch job of the provider's, which is asked for until it is done.
+    let states = ["queued", "running", "running", "done"];
+    let begun = Instant::now();
+    let state = POLLING
+        .when_result(|state: &Result<&str, ApiError>| {
+            !matches!(state, Ok("done") | Err(ApiError::BadRequest))
+        })
+        .call(|attempt| async move { Ok(states[attempt.number() as usize - 1]) });
+    println!("{} after {:?}", state.await?, begun.elapsed());
+    assert_eq!(begun.elapsed().as_secs(), 15);
+    Ok(())
+}
+
+async fn hooks() -> Result<(), ApiError> {
+    heading("Hooks: see each wait, change it, stop");
+    let service = Service::failing(99, ApiError::Overloaded);
+    let call = PATIENT
+        .when(ApiError::is_transient)
+        .seed(4)
+        // What no data says can be said by code: here, whole seconds.
+        .wait_with(|_, wait| Duration::from_secs(wait.as_secs() + 1))
+        .stop_when(|failed| failed.number() == 4)
+        .before_sleep(|failed, wait| println!("attempt {} failed, next in {wait:?}", failed.number()));
+    let error = call.call(|_| service.call()).await;
+    println!("{error:?}");
+    assert_eq!(service.calls.get(), 4);
+    Ok(())
+}
+
+async fn the_loop_written_out() -> Result<(), ApiError> {
+    heading("The loop written out: for attempts that borrow what they change");
+    /// Loads pages until one fails; those it has, it keeps.
+    async fn load(pages: &mut Vec<u32>, service: &Service) -> Result<(), ApiError> {
+        while pages.len() < 4 {
+            service.call().await?;
+            pages.push(pages.len() as u32 + 1);
+            // Each page wakes the trouble anew.
+            service.failures.set(1);
+        }
+        Ok(())
+    }
+    let (service, mut pages) = (Service::failing(0, ApiError::Overloaded), Vec::new());
+    let mut attempts = INTERACTIVE.max_attempts(10).start();
+    while let Err(error) = load(&mut pages, &service).await {
+        println!("{error:?} with {} pages", pages.len());
+        // It waits, or gives the error back where it gives up.
+        attempts.failed_as(error.verdict(), error).await?;
+    }
+    println!("{pages:?} in {} attempts", attempts.report().attempts());
+    assert_eq!((pages.len(), attempts.report().attempts()), (4, 4));
+    Ok(())
+}
+
+async fn report() -> Result<(), ApiError> {
+    heading("The report: what it came to, and why it stopped");
+    fn show(name: &str, report: Report) -> Option<StopReason> {
+        let stopped = report.stopped().map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string());
+        println!("{name}: {} attempts, {:.1?} slept, {stopped}", report.attempts(), report.slept());
+        report.stopped()
+    }
+    let slow =
+        Retry::attempts(10).within(Duration::from_secs(10)).wait(Wait::fibonacci(Duration::from_secs(1)));
+    for (name, policy, failures, error, reason) in [
+        ("comes back", INTERACTIVE, 1, ApiError::Overloaded, None),
+        ("stays down", INTERACTIVE, 9, ApiError::Overloaded, Some(StopReason::Attempts)),
+        ("stays down, slowly", slow, 9, ApiError::Overloaded, Some(StopReason::Deadline)),
+        ("bad request", slow, 9, ApiError::BadRequest, Some(StopReason::NotRetryable)),
+        ("switched off", slow.enabled(false), 9, ApiError::Overloaded, Some(StopReason::Disabled)),
+    ] {
+        let service = Service::failing(failures, error);
+        // A call that is pinned can be asked after its end.
+        let mut call = pin!(policy.when(ApiError::is_transient).call(|_| service.call()));
+        let result = call.as_mut().await;
+        assert_eq!(result.is_ok(), reason.is_none());
+        assert_eq!(show(name, call.report()), reason);
+    }
+    Ok(())
+}
+
+async fn budget() -> Result<(), ApiError> {
+    heading("A budget: many callers together do not bury a service that is down");
+    // Extra calls are one in ten at most, beyond a reserve of three.
+    let budget = Budget::percent(10).reserve(3);
+    let service = Service::failing(u32::MAX, ApiError::Overloaded);
+    for _ in 0..50 {
+        let call = INTERACTIVE.when(ApiError::is_transient).budget(&budget);
+        // It fails, as it must; what counts is how often it tried.
+        let _ = call.call(|_| service.call()).await;
+    }
+    println!(
+        "50 requests, {} calls instead of 150; {} retries not paid for",
+        service.calls.get(),
+        budget.denied()
+    );
+    assert_eq!(service.calls.get(), 50 + 3 + 5);
+    Ok(())
+}
+
+async fn layers() -> Result<(), ApiError> {
+    heading("Layers: retries inside retries do not multiply");
+    // A library retries on its own account, but steps back where its caller does.
+    const LIBRARY: Retry = INTERACTIVE.outermost();
+    let service = Service::failing(99, ApiError::Overloaded);
+    let error = INTERACTIVE.call(|_| LIBRARY.call(|_| service.call())).await;
+    println!("{error:?} after {} calls instead of 9", service.calls.get());
+    assert_eq!(service.calls.get(), 3);
+    Ok(())
+}

@@ -13,7 +13,7 @@ cargo xtask TASK
 
   ci        everything that must hold before a change lands (what .ci/run calls)
   tidy      arrows between crates, file sizes, where unsafe may be, prose against source
-  alone     each crate checked and tested by itself, each feature of the facade by itself
+  alone     each crate checked by itself, each feature of the facade by itself
   examples  every example, run to its end
   job       the main job on a small file
   loom      the models of the lock-free and wake-up code
@@ -58,7 +58,7 @@ fn ci() -> Result {
         run::cargo_with(&[("RUSTDOCFLAGS", "-D warnings")], &["doc", "--workspace", "--no-deps"])
     })?;
     section("examples", examples)?;
-    section("benches compile", || cargo(&["bench", "--workspace", "--no-run"]))?;
+    section("benches compile", || cargo(&["bench", "--workspace", "--no-run", "--profile", "dev"]))?;
     section("main job", job)?;
     section("loom", loom)?;
     section("alone", alone)?;
@@ -98,10 +98,13 @@ fn job() -> Result {
 }
 
 fn loom() -> Result {
-    let environment =
-        [("RUSTFLAGS", "--cfg outbound_loom"), ("LOOM_MAX_PREEMPTIONS", "2"), ("CARGO_TARGET_DIR", "target/loom")];
-    for package in ["outbound-waitlist", "outbound-limiter", "outbound-queue"] {
-        run::cargo_with(&environment, &["test", "--release", "--package", package, "--lib", "loom"])?;
+    let environment = [
+        ("RUSTFLAGS", "--cfg outbound_loom"),
+        ("LOOM_MAX_PREEMPTIONS", "2"),
+        ("CARGO_TARGET_DIR", "target/loom"),
+    ];
+    for package in ["outbound-waitlist", "outbound-retry", "outbound-limiter", "outbound-queue"] {
+        run::cargo_with(&environment, &["test", "--release", "--package", package, "--lib"])?;
     }
     Ok(())
 }

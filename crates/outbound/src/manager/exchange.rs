@@ -1,11 +1,7 @@
 //! One attempt: a request out, a whole reply in, and what it means.
 
-use std::{
-    pin::{Pin, pin},
-    time::Duration,
-};
+use std::time::Duration;
 
-use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use outbound_client as client;
 use outbound_client::{Delivery, Limits};
@@ -175,26 +171,28 @@ async fn read_stream(
     (first_item, limit): (Option<Instant>, Duration),
     choices: usize,
 ) -> Result<(bytes::Bytes, Option<Usage>), Failure> {
-    let mut events = pin!(reply.events().map_err(Failure::of_client)?);
-    let mut reader = scope.provider.stream().expect_choices(choices);
+    let reader = scope.provider.stream().expect_choices(choices);
+    // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
+    let marked = !reader.is_complete();
+    let mut stream = Streamed { events: reply.events().map_err(Failure::of_client)?, reader, marked };
     // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which has
     // gone on since the request was sent.
-    let read = match read_events(events.as_mut(), &mut reader, true).deadline(first_item).await {
-        Ok(Ok(Read::Item)) => read_events(events.as_mut(), &mut reader, false).await,
+    let read = match stream.read(true).deadline(first_item).await {
+        Ok(Ok(true)) => stream.read(false).await,
         Ok(read) => read,
         Err(_) => Err(Failure::stalled(format!("no item of the stream within {limit:?} (first item limit)"))),
     };
-    let usage = reader.usage();
+    let usage = stream.reader.usage();
     // What happens to the rest of a body whose answer is whole makes it no less so.
     if let Err(failure) = read
-        && !(failure.source.is_some() && reader.is_complete())
+        && !(failure.source.is_some() && stream.is_whole())
     {
-        return Err(Failure { partial: Some(reader.text()), ..failure });
+        return Err(Failure { partial: Some(stream.reader.text()), ..failure });
     }
-    match reader.finish() {
+    match stream.reader.finish() {
         Ok(body) => {
             // Its proper end makes the connection fit to be used again.
-            let _ = events.next().timeout(LINGER).await;
+            let _ = stream.events.next().timeout(LINGER).await;
             Ok((body.to_string().into(), usage))
         }
         Err(truncated) => {
@@ -204,35 +202,37 @@ async fn read_stream(
     }
 }
 
-/// Where reading events stopped.
-enum Read {
-    /// After an item.
-    Item,
-    /// After the provider's end marker.
-    Finished,
-    /// At the end of the body.
-    End,
+/// A reply that comes as events.
+struct Streamed {
+    events: client::Events,
+    reader: StreamReader,
+    /// Whether this provider's streams end with a mark.
+    marked: bool,
 }
 
-async fn read_events(
-    mut events: Pin<&mut client::Events>,
-    reader: &mut StreamReader,
-    until_item: bool,
-) -> Result<Read, Failure> {
-    loop {
-        // An answer that is whole may be followed by a count of tokens and an end marker, but need not be.
-        let event = if reader.is_complete() {
-            events.next().timeout(LINGER).await.unwrap_or_default()
-        } else {
-            events.next().await
-        };
-        let Some(event) = event else { return Ok(Read::End) };
-        let event = event.map_err(Failure::of_client)?;
-        match reader.feed(&event.event, &event.data) {
-            Ok(StreamItem::Finished) => return Ok(Read::Finished),
-            Ok(StreamItem::Delta(_)) if until_item => return Ok(Read::Item),
-            Ok(_) => {}
-            Err(fault) => return Err(Failure::of_fault(fault)),
+impl Streamed {
+    /// Whether the mark of the end has come.
+    fn is_whole(&self) -> bool {
+        self.marked && self.reader.is_complete()
+    }
+
+    /// Reads to the end, or to the next item: says whether it stopped at one.
+    async fn read(&mut self, until_item: bool) -> Result<bool, Failure> {
+        loop {
+            // An answer that is whole may be followed by a count of tokens and an end marker, but need not be.
+            let event = if self.is_whole() {
+                self.events.next().timeout(LINGER).await.unwrap_or_default()
+            } else {
+                self.events.next().await
+            };
+            let Some(event) = event else { return Ok(false) };
+            let event = event.map_err(Failure::of_client)?;
+            match self.reader.feed(&event.event, &event.data) {
+                Ok(StreamItem::Finished) => return Ok(false),
+                Ok(StreamItem::Delta(_)) if until_item => return Ok(true),
+                Ok(_) => {}
+                Err(fault) => return Err(Failure::of_fault(fault)),
+            }
         }
     }
 }

@@ -102,3 +102,42 @@ async fn the_first_item_limit_runs_from_the_request_on() {
     assert!(error.to_string().contains("20s (first item limit)"), "{error}");
     assert_eq!(started.elapsed(), s(20));
 }
+
+/// silent-truncation, of a plain stream: it has no end marker, so its end is that of the body, and a cut is a cut.
+#[tokio::test(start_paused = true)]
+async fn a_plain_stream_is_read_to_the_end_of_its_body() {
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    for whole in [true, false] {
+        let client = Client::builder().connector(move |_: &Origin| {
+            let (near, mut far) = duplex(1 << 16);
+            tokio::spawn(async move {
+                let _request = far.read(&mut [0; 1 << 16]).await?;
+                far.write_all(HEAD.as_bytes()).await?;
+                for chunk in ["b\r\ndata: one\n\n\r\n", "b\r\ndata: two\n\n\r\n"] {
+                    far.write_all(chunk.as_bytes()).await?;
+                    tokio::time::sleep(s(5)).await;
+                }
+                if whole {
+                    far.write_all(b"0\r\n\r\n").await?;
+                }
+                std::io::Result::Ok(())
+            });
+            async move { Ok(near) }
+        });
+        let manager = RequestManager::builder()
+            .provider(Provider::http())
+            .base_url("http://plain.test")
+            .client(client)
+            .max_attempts(1)
+            .build()
+            .expect("a manager");
+        let outcome = manager.send(Request::post("/events", &json!({"stream": true}))).await;
+        match outcome.result {
+            Ok(reply) => {
+                assert!(whole && reply.json().is_ok_and(|body| body == json!(["one", "two"])), "{reply:?}");
+            }
+            Err(error) => assert!(!whole, "{error}"),
+        }
+    }
+}

@@ -18,6 +18,7 @@ cargo xtask TASK
   job       the main job on a small file
   loom      the models of the lock-free and wake-up code
   miri      the intrusive list under Miri, where the toolchain has it
+  peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
 
 /// The commands the README promises. `tidy` checks that it still does.
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         "job" => job(),
         "loom" => loom(),
         "miri" => miri(),
+        "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

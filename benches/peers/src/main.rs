@@ -1,0 +1,67 @@
+//! Ours beside its peers, in one run: instructions, allocations, time, and the sizes of futures.
+//!
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- timeout` prints the tables of one topic, without an
+//! argument those of all. Instructions and allocations are repeatable; times are this machine's, at this moment. Both
+//! count what a crate's helper threads do (those of async-io, futures-timer and pingora), which is not repeatable.
+//!
+//! A further topic is a module with its groups, and a line in `TOPICS`.
+
+mod allocations;
+mod case;
+mod firing;
+mod measure;
+mod retry;
+mod timeout;
+
+use std::process::ExitCode;
+
+use outbound_instructions::callgrind;
+
+use crate::case::Group;
+
+/// A piece of the project beside its peers: tables of the common measures, and what else it wants to show.
+struct Topic {
+    name: &'static str,
+    groups: fn() -> Vec<Group>,
+    also: fn(),
+}
+
+const TOPICS: &[Topic] = &[
+    Topic { name: "timeout", groups: timeout::groups, also: firing::measure },
+    Topic { name: "retry", groups: retry::groups, also: || () },
+];
+
+fn main() -> ExitCode {
+    if let Some((case, rounds)) = callgrind::asked() {
+        run_case(&case, rounds);
+        return ExitCode::SUCCESS;
+    }
+    let wanted = std::env::args().nth(1);
+    let is_wanted = |topic: &&Topic| wanted.as_ref().is_none_or(|name| name == topic.name);
+    let topics: Vec<_> = TOPICS.iter().filter(is_wanted).collect();
+    if topics.is_empty() {
+        let names: Vec<_> = TOPICS.iter().map(|topic| topic.name).collect();
+        eprintln!("no such topic; there are: {}", names.join(", "));
+        return ExitCode::from(2);
+    }
+    if !callgrind::is_installed() {
+        println!("valgrind is not installed: no instructions are counted\n");
+    }
+    for topic in topics {
+        for group in (topic.groups)() {
+            measure::table(&group);
+        }
+        (topic.also)();
+    }
+    ExitCode::SUCCESS
+}
+
+/// What callgrind counts: see [`callgrind::per_round`].
+fn run_case(wanted: &str, rounds: u64) {
+    let mut groups = TOPICS.iter().flat_map(|topic| (topic.groups)());
+    let run = groups.find_map(|group| {
+        let name = group.name;
+        group.cases.into_iter().find(|case| case.id(name) == wanted).map(|case| case.run)
+    });
+    run.expect("a case")(rounds);
+}

@@ -94,7 +94,8 @@ fn ahead(group: &Group, rows: &[Row]) {
         let ahead: Vec<_> =
             of_kind(Kind::Peer).filter(|(_, row)| is_ahead(row)).map(|(case, _)| case.name).collect();
         let ahead = if ahead.is_empty() { "none".to_owned() } else { ahead.join(", ") };
-        println!("With fewer instructions or allocations than {}: {ahead}.\n", case.name);
+        let counted = if ours.instructions.is_some() { "instructions or allocations" } else { "allocations" };
+        println!("With fewer {counted} than {}: {ahead}.\n", case.name);
     }
 }
 

@@ -103,7 +103,7 @@
 //! | `asyncio.timeout(None)`, `trio.CancelScope()` | [`Deadline::NEVER`] |
 //! | `Timeout.reschedule(when)` | [`Timeout::reset`] |
 //! | `Timeout.expired()`, `cancelled_caught` | [`Timeout::is_elapsed`], or the error |
-//! | `Timeout.when()`, `trio.current_effective_deadline()` | [`Timeout::deadline`]; a callee is given its deadline as an argument |
+//! | `Timeout.when()`, `trio.current_effective_deadline()` | [`Timeout::expires`]; a callee is given its deadline as an argument |
 //! | `trio.move_on_after(s)` | `timeout(s, fut).await.ok()` |
 //! | `asyncio.shield` | `timeout(s, &mut pinned)`: the future outlives the limit |
 //! | `AbortController.signal`, `CancellationToken` | [`TimeoutExt::until`] with any future as the signal |

@@ -33,6 +33,14 @@
 //! - **The paused clock is obeyed**, and a cleared or dropped timer leaves no wake-up behind that could move it.
 //!
 //! A timer that has to wait needs a tokio runtime with time enabled.
+//!
+//! # Not offered
+//!
+//! One `Sleep` for all the timers of a thread, in lists behind it. It was built and measured: a limit that has to wait
+//! costs 0.6 to 0.7 of tokio's time then, and 0.12 where tokio would have to wake its driver. But it allocates on a
+//! thread's first wait, has to disarm at once wherever the clock can be paused, which costs 1.5 times tokio's time, pays
+//! 1.6 times for durations that are all different, and triples this crate. Twenty-five nanoseconds a wait do not show in a
+//! request over loopback, which takes 15,000.
 #![forbid(unsafe_code)]
 
 mod timer;

@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::Latencies;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The product of Kaplan and Meier as they define it, over the latencies and one above all of them.
+fn kaplan_meier(latencies: &[(u64, bool)], percentile: u32) -> Option<Duration> {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let mut above = 1.0;
+    for (index, (took, or_more)) in sorted.iter().enumerate() {
+        let at_risk = (sorted.len() + 1 - index) as f64;
+        above *= if *or_more { 1.0 } else { 1.0 - 1.0 / at_risk };
+        // What is equal but for rounding is equal.
+        if !or_more && above <= 1.0 - f64::from(percentile) / 100.0 + 1e-9 {
+            return Some(ms(*took));
+        }
+    }
+    sorted.last().map(|(longest, _)| ms(*longest))
+}
+
+#[test]
+fn what_took_longer_than_is_known_weighs_on_those_above_it() {
+    let known = Latencies::new();
+    (1..=49).for_each(|n| known.record(ms(n)));
+    assert_eq!(known.percentile(90), Some(ms(45)), "four above, and the one to come: a tenth of 50");
+    // Ten that took 20 ms at least: 30 are above them, which now stand for 40 of 60.
+    (0..10).for_each(|_| known.record_at_least(ms(20)));
+    assert_eq!(known.percentile(90), Some(ms(46)), "4 x 40 / 30 are less than six, and five are more");
+}
+
+#[test]
+fn where_nothing_longer_is_known_exactly_the_longest_counts() {
+    let known = Latencies::new();
+    (1..=20).for_each(|n| known.record(ms(n)));
+    (0..10).for_each(|n| known.record_at_least(ms(100 + n)));
+    assert_eq!(known.percentile(50), Some(ms(16)));
+    assert_eq!(known.percentile(95), Some(ms(109)));
+}
+
+#[test]
+fn slow_calls_that_are_cut_do_not_make_slow_ones_look_rare() {
+    // Each call is cut at 500 ms; a tenth of them would take longer.
+    let (known, cut) = (Latencies::new(), Latencies::new());
+    for n in 0..250 {
+        let took = if n % 10 == 0 { 900 } else { 100 + n };
+        known.record(ms(took));
+        if took > 500 { cut.record_at_least(ms(500)) } else { cut.record(ms(took)) }
+    }
+    assert_eq!(known.percentile(85), cut.percentile(85));
+    assert_eq!([known.percentile(95), cut.percentile(95)], [Some(ms(900)), Some(ms(500))]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_the_estimate_of_kaplan_and_meier(
+        latencies in proptest::collection::vec((0..100u64, proptest::bool::weighted(0.3)), 20..=256),
+        percentile in 0..=95u32,
+    ) {
+        let known = Latencies::new();
+        for &(took, or_more) in &latencies {
+            if or_more { known.record_at_least(ms(took)) } else { known.record(ms(took)) }
+        }
+        prop_assert_eq!(known.percentile(percentile), kaplan_meier(&latencies, percentile));
+    }
+}

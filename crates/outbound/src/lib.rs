@@ -81,7 +81,7 @@
 //! # Not offered yet
 //!
 //! Journals that survive a crash, fallbacks to other models, balancing over several keys, handing a stream on item by
-//! item (streams are collected), hedged requests.
+//! item (streams are collected), hedging in the manager (`retry::Hedge` is for calls of one's own).
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]

@@ -17,7 +17,8 @@ mod tests;
 /// A shared allowance for retries, so that a struggling server is not buried under them.
 ///
 /// Each call pays in a share of a retry, and each retry takes a whole one out: with [`percent(10)`](Self::percent),
-/// retries are at most one call in ten, beyond the reserve. A retry that cannot be paid for is not made.
+/// retries are at most one call in ten, beyond the reserve. A retry that cannot be paid for is not made. A hedge is paid
+/// for as a retry is ([`Hedge::call_idempotent`](crate::Hedge::call_idempotent)).
 ///
 /// | setter | default |
 /// |---|---|

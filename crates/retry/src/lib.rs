@@ -52,7 +52,9 @@
 //! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)` |
 //! | [`RetryStream`] | the loop for a stream, which retries until the first item and then never |
 //! | [`Attempts`] | the loop written out: `POLICY.start()` |
-//! | [`Budget`] | a shared allowance for retries |
+//! | [`Hedge`], [`Hedged`] | a second attempt beside one that is slow: `HEDGE.call_idempotent(..)` |
+//! | [`Latencies`] | what is slow, measured |
+//! | [`Budget`] | a shared allowance for retries and hedges |
 //! | [`Report`], [`StopReason`] | what it came to, and why it gave up |
 //!
 //! # What is promised
@@ -97,6 +99,33 @@
 //!
 //! A stream may be opened again until something of it has been delivered, and never after: the first items would come
 //! twice. [`Retrying::stream`] keeps that rule; in a loop, [`Attempts::commit`] marks the moment.
+//!
+//! # Hedging
+//!
+//! Where one call in a hundred takes a hundred times as long as the others, a second one beside it is most likely done
+//! sooner. [`Hedge`] makes it once the first has run longer than a percentile of the latest calls, if the budget has
+//! room, and drops the slower of the two. The operation runs twice at the same time then, and has to be safe for it.
+//!
+//! A hedge is for slowness and a retry for failures. Around hedges, the retry gives each pair its limits:
+//!
+//! ```
+//! use outbound_retry::{Budget, Hedge, Latencies, Retry};
+//!
+//! const POLICY: Retry = Retry::attempts(3);
+//! const HEDGE: Hedge = Hedge::at_percentile(95);
+//!
+//! # async fn fetch() -> Result<&'static str, ()> { Ok("page") }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! // For all calls to a server.
+//! let (latencies, budget) = (Latencies::new(), Budget::percent(5));
+//!
+//! let reply = POLICY.any_error().budget(&budget).call(|retry| {
+//!     HEDGE.until(retry.deadline()).call_idempotent(&latencies, &budget, |_| fetch())
+//! });
+//! assert_eq!(reply.await, Ok("page"));
+//! # }
+//! ```
 //!
 //! # Layers
 //!

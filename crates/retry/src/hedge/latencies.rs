@@ -11,7 +11,7 @@ mod tests;
 /// How long the latest calls took: the measure of what is slow, shared by all calls to a server.
 ///
 /// It knows the latest 256 and forgets those before them, so that it follows a server that changes. It is a handle:
-/// clones share what was measured. It holds 12 KiB, allocates when it is made and never after, and takes a lock for no
+/// clones share what was measured. It holds 14 KiB, allocates when it is made and never after, and takes a lock for no
 /// longer than to go through them once.
 ///
 /// # What is measured
@@ -46,18 +46,21 @@ const FEWEST: usize = 20;
 impl Latencies {
     /// Nothing is known yet.
     pub fn new() -> Self {
-        let (arrived, sorted) = (VecDeque::with_capacity(WINDOW), Vec::with_capacity(WINDOW));
-        Self(Arc::new(Mutex::new(Window { arrived, sorted })))
+        Self(Arc::new(Mutex::new(Window {
+            arrived: VecDeque::with_capacity(WINDOW),
+            exact: Vec::with_capacity(WINDOW),
+            least: Vec::with_capacity(WINDOW),
+        })))
     }
 
     /// Adds one that was measured elsewhere. Calls that are hedged add theirs themselves.
     pub fn record(&self, latency: Duration) {
-        self.window().record(Latency { took: latency, or_more: false });
+        self.window().record(Latency::Exactly(latency));
     }
 
     /// Adds one of which only the least that it can be is known.
     pub(super) fn record_at_least(&self, latency: Duration) {
-        self.window().record(Latency { took: latency, or_more: true });
+        self.window().record(Latency::AtLeast(latency));
     }
 
     /// The latency that so many of a hundred calls do not exceed. `None` until 20 are known, or as many as the
@@ -84,44 +87,71 @@ impl Latencies {
 struct Window {
     // At most `WINDOW`, in the order of arrival.
     arrived: VecDeque<Latency>,
-    // The same ones, in ascending order.
-    sorted: Vec<Latency>,
+    // Those known exactly, in ascending order.
+    exact: Vec<Duration>,
+    // Those known at their least, in ascending order.
+    least: Vec<Duration>,
 }
 
-/// Of two that took the same, the one that is known exactly is the lower.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Latency {
-    took: Duration,
-    or_more: bool,
+#[derive(Clone, Copy)]
+enum Latency {
+    Exactly(Duration),
+    AtLeast(Duration),
 }
 
 impl Window {
     fn record(&mut self, latency: Latency) {
-        if self.arrived.len() == WINDOW {
-            let oldest = self.arrived.pop_front();
-            self.sorted.remove(self.sorted.partition_point(|known| Some(*known) < oldest));
+        if self.arrived.len() == WINDOW
+            && let Some(oldest) = self.arrived.pop_front()
+        {
+            let (list, index) = self.place(oldest);
+            list.remove(index);
         }
         self.arrived.push_back(latency);
-        self.sorted.insert(self.sorted.partition_point(|known| *known < latency), latency);
+        let (list, index) = self.place(latency);
+        list.insert(index, latency.known());
+    }
+
+    /// Where it is, or belongs.
+    fn place(&mut self, latency: Latency) -> (&mut Vec<Duration>, usize) {
+        let list = match latency {
+            Latency::Exactly(_) => &mut self.exact,
+            Latency::AtLeast(_) => &mut self.least,
+        };
+        let index = list.partition_point(|other| *other < latency.known());
+        (list, index)
     }
 
     fn percentile(&self, percentile: u32) -> Option<Duration> {
-        let known = self.sorted.len();
+        let known = self.arrived.len();
         // How many may be above it, the one to come among them; in hundredths.
         let allowed = (100 - percentile.min(100) as usize) * (known + 1);
         if known < FEWEST || allowed < 100 {
             return None;
         }
-        // How many one of those above stands for.
-        let mut share = 1.0;
-        for (latency, above) in self.sorted.iter().zip((1..=known).rev()) {
-            if latency.or_more {
-                share *= (above + 1) as f64 / above as f64;
-            } else if share * (above * 100) as f64 <= allowed as f64 {
-                return Some(latency.took);
+        // The first index with no more than that above it, where each stands for so many. What is a whole number but
+        // for rounding is that number.
+        let first = |share: f64| known.saturating_sub((allowed as f64 / 100.0 / share + 1e-9) as usize);
+        let (mut share, mut index, mut passed) = (1.0, first(1.0), 0);
+        for least in &self.least {
+            // Its index among all. Of two that are equal the one that is known exactly comes first.
+            let at = self.exact.partition_point(|exact| exact <= least) + passed;
+            if at > index {
+                break;
             }
+            let above = known - at;
+            share *= (above + 1) as f64 / above as f64;
+            index = first(share).max(at + 1);
+            passed += 1;
         }
-        self.sorted.last().map(|longest| longest.took)
+        self.exact.get(index - passed).or(self.exact.last().max(self.least.last())).copied()
+    }
+}
+
+impl Latency {
+    fn known(self) -> Duration {
+        let (Self::Exactly(latency) | Self::AtLeast(latency)) = self;
+        latency
     }
 }
 
@@ -135,7 +165,7 @@ impl fmt::Debug for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (known, median) = {
             let window = self.window();
-            (window.sorted.len(), window.percentile(50))
+            (window.arrived.len(), window.percentile(50))
         };
         f.debug_struct("Latencies").field("known", &known).field("median", &median).finish()
     }

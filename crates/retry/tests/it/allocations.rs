@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use outbound_retry::{Budget, Retry, Wait};
+use outbound_retry::{Budget, Hedge, Latencies, Retry, Wait};
 
 use crate::ms;
 
@@ -22,6 +22,7 @@ fn nothing_here_allocates() {
     let budget = Budget::percent(10);
     let at_once = Retry::attempts(3).wait(Wait::none());
     let slow = Retry::attempts(3).within(ms(1_000)).wait(Wait::exponential(ms(50)).equal_jitter());
+    let latencies = Latencies::new();
     // A first draw of the thread's random generator sets it up.
     assert!(slow.start().decide(true).is_ok());
     let count = allocations(|| {
@@ -34,6 +35,10 @@ fn nothing_here_allocates() {
         let working = slow.call(|_| pending::<Result<(), ()>>());
         assert!(pin!(working).poll(&mut cx).is_pending());
         assert!(pin!(slow.start().failed(())).poll(&mut cx).is_pending());
+        (0..600).for_each(|n| latencies.record(ms(n)));
+        let hedged =
+            Hedge::at_percentile(95).call_idempotent(&latencies, &budget, |_| pending::<Result<(), ()>>());
+        assert!(pin!(hedged).poll(&mut cx).is_pending());
     });
     assert_eq!(count, 0);
 }

@@ -1,8 +1,8 @@
 use std::{future::Ready, time::Duration};
 
 use outbound_retry::{
-    Attempt, Attempts, Budget, Call, Failed, Hint, Report, Retry, RetryStream, Retrying, StopReason, Verdict,
-    Wait, policy,
+    Attempt, Attempts, Budget, Call, Failed, Hedge, Hedged, Hint, Latencies, Report, Retry, RetryStream,
+    Retrying, StopReason, Verdict, Wait, policy,
 };
 
 use crate::ms;
@@ -20,7 +20,8 @@ fn auto_traits() {
     impl<T: ?Sized> AmbiguousIfUnpin<()> for T {}
     impl<T: ?Sized + Unpin> AmbiguousIfUnpin<u8> for T {}
 
-    type Plain = (Attempt, Attempts, Budget, Hint, Report, Retry, StopReason, Verdict, Wait);
+    type Plain =
+        (Attempt, Attempts, Budget, Hedge, Hint, Latencies, Report, Retry, StopReason, Verdict, Wait);
     send_sync::<Plain>();
     unpin::<Plain>();
     send_sync::<Retrying<'static, policy::AnyError>>();
@@ -28,6 +29,7 @@ fn auto_traits() {
     send_sync::<Call<'static, policy::AnyError, Operation, Ready<Output>>>();
     send_sync::<RetryStream<'static, policy::AnyError, Operation, Ready<Output>>>();
     send_sync::<Failed<'static, ()>>();
+    send_sync::<Hedged<'static, policy::AnyError, Operation, Ready<Output>>>();
     // The closures of a policy decide what it is, and never the types it judges.
     type Foreign = *const u8;
     send_sync::<policy::OnError<Foreign, fn()>>();
@@ -38,6 +40,7 @@ fn auto_traits() {
     let () = <Call<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
     let () =
         <RetryStream<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
+    let () = <Hedged<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
     let () = <Failed<'static, ()> as AmbiguousIfUnpin<_>>::check();
 }
 
@@ -85,6 +88,8 @@ fn a_policy_in_a_const_outlives_everything() {
     anywhere(POLICY.call(|_| std::future::ready(Output::Ok(()))));
     anywhere(POLICY.when(|&()| true).call(|_| std::future::ready(Output::Ok(()))));
     anywhere(POLICY.start());
+    const HEDGE: Hedge = Hedge::at_percentile(95).min_delay(ms(5));
+    anywhere(HEDGE.when(|&()| true));
 }
 
 #[test]

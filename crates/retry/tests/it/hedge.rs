@@ -1,17 +1,20 @@
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, pending, poll_fn, ready},
-    panic::{AssertUnwindSafe, catch_unwind},
+    future::{Future, pending, ready},
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use outbound_retry::{Attempt, Budget, Hedge, Latencies, Retry, Wait};
-use proptest::prelude::*;
-use tokio::time::{Instant, advance, sleep, timeout, timeout_at};
+use tokio::time::{Instant, advance, sleep, timeout_at};
 
 use crate::ms;
+
+mod cancel;
+mod measured;
+mod model;
+mod simulation;
 
 const HEDGE: Hedge = Hedge::at_percentile(95);
 const DELAY: Duration = ms(100);
@@ -154,17 +157,6 @@ async fn a_final_error_ends_both() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_hedge_before_enough_is_known() {
-    let (latencies, budget) = (Latencies::new(), budget(9));
-    for n in 0..=20 {
-        let server = Server::new((100 + n, Ok("original")), (0, Ok("hedge")));
-        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
-        let expected = if n < 20 { "original" } else { "hedge" };
-        assert_eq!(call.await, Ok(expected), "{n} known");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_the_budget_refuses_leaves_the_original_running() {
     let budget = Budget::percent(50).reserve(0);
     for (n, expected) in [(1, "original"), (2, "hedge"), (3, "original"), (4, "hedge")] {
@@ -239,133 +231,6 @@ async fn no_delay_is_shorter_than_the_least() {
 }
 
 #[test]
-fn a_call_that_is_ready_at_once_needs_no_runtime_and_is_not_measured() {
-    let (latencies, budget) = (Latencies::new(), Budget::percent(100).reserve(0));
-    for n in 1..=50 {
-        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| ready(Ok::<_, ()>(attempt.number())));
-        assert_eq!(poll_once(call), Poll::Ready(Ok(1)));
-        assert_eq!(budget.available(), n, "each call pays in");
-    }
-    assert_eq!(latencies.percentile(1), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_measured() {
-    /// Whether such a call, dropped after so long, adds a latency.
-    async fn adds(original: (u64, Output), hedge: (u64, Output), patience: u64) -> bool {
-        let (latencies, budget) = (Latencies::new(), budget(1));
-        (0..30).for_each(|_| latencies.record(DELAY));
-        let server = Server::new(original, hedge);
-        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
-        let _ = timeout(ms(patience), call).await;
-        format!("{latencies:?}").contains("known: 31")
-    }
-    const LONG: u64 = 10_000;
-    let slow = (900, Ok("original"));
-    assert!(adds((50, Ok("original")), slow, LONG).await, "a success");
-    assert!(adds(slow, (900, Ok("hedge")), LONG).await, "a slow one");
-    assert!(adds(slow, (10, Ok("hedge")), LONG).await, "one that its hedge ended");
-    assert!(!adds((50, Err("refused")), slow, LONG).await, "a quick failure says nothing");
-    assert!(adds((150, Err("original")), (900, Err("hedge")), LONG).await, "a slow one says that it is slow");
-    assert!(!adds(slow, slow, 99).await, "dropped before it was slow");
-    assert!(adds(slow, slow, 101).await, "dropped when it was");
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_cut_by_their_callers_are_still_known_to_be_slow() {
-    // A tenth takes an hour, and nobody waits longer than 200 ms: without those the slowest would take 60 ms.
-    let (latencies, budget) = (Latencies::new(), budget(0));
-    for n in 0..1_000_u64 {
-        let takes = if n % 10 == 9 { 3_600_000 } else { 10 + n % 50 };
-        let call = HEDGE.call_idempotent(&latencies, &budget, |_| async move {
-            sleep(ms(takes)).await;
-            Ok::<_, ()>(())
-        });
-        let _ = timeout(ms(200), call).await;
-    }
-    assert_eq!(latencies.percentile(95), Some(ms(200)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropped_in_any_state_it_drops_both_and_owes_nothing() {
-    for (after, attempts, paid) in [(None, 0, 0), (Some(50), 1, 0), (Some(150), 2, 1)] {
-        let server = Server::new((900, Ok("original")), (900, Ok("hedge")));
-        let (latencies, budget) = (took(DELAY), budget(5));
-        let mut call = Box::pin(HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt)));
-        if let Some(after) = after {
-            assert!(timeout(ms(after), call.as_mut()).await.is_err());
-        }
-        assert_eq!(server.under_way.get(), attempts);
-        drop(call);
-        assert_eq!(server.under_way.get(), 0);
-        assert_eq!((budget.available(), server.begun().len() as u32), (5 - paid, attempts));
-        let dropped = Instant::now();
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
-        assert_eq!(Instant::now(), dropped, "no wake-up is left");
-    }
-    // With the original's failure in hand.
-    let server = Server::new((150, Err("original")), (900, Ok("hedge")));
-    let (latencies, budget) = (took(DELAY), budget(5));
-    let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
-    assert!(timeout(ms(200), call).await.is_err());
-    assert_eq!((server.under_way.get(), budget.available()), (0, 4));
-}
-
-#[test]
-fn dropped_on_another_thread_and_after_its_runtime() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (latencies, budget) = (took(DELAY), budget(5));
-    let waiting = || {
-        let mut call = Box::pin(HEDGE.call_idempotent(&latencies, &budget, |_| pending::<Result<(), ()>>()));
-        runtime.block_on(poll_fn(|cx| {
-            assert!(call.as_mut().poll(cx).is_pending());
-            Poll::Ready(())
-        }));
-        call
-    };
-    let call = waiting();
-    std::thread::scope(|scope| scope.spawn(move || drop(call)).join().unwrap());
-    let call = waiting();
-    drop(runtime);
-    drop(call);
-    assert_eq!(budget.available(), 5);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_passes_through_and_poisons_nothing() {
-    let (latencies, budget) = (took(DELAY), budget(9));
-    for at in ["to make the hedge", "in the hedge", "in the original", "in the verdict"] {
-        let server = Server::new((120, Err("original")), (900, Ok("hedge")));
-        let hedge = HEDGE.when(|_: &&str| -> bool { panic!("in the verdict") });
-        let operation = |attempt: Attempt| {
-            let sent = server.call(attempt);
-            assert!(!(attempt.is_retry() && at == "to make the hedge"), "{at}");
-            async move {
-                if attempt.is_retry() {
-                    assert_ne!(at, "in the hedge");
-                } else if at == "in the original" {
-                    sleep(ms(110)).await;
-                    panic!("{at}");
-                }
-                sent.await
-            }
-        };
-        let mut call = Box::pin(hedge.call_idempotent(&latencies, &budget, operation));
-        let payload = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(|_| panic!("nothing else comes of it")),
-            Err(payload) => Poll::Ready(payload),
-        });
-        payload.await;
-        drop(call);
-        assert_eq!(server.under_way.get(), 0, "{at}");
-    }
-    assert_eq!(budget.available(), 5, "a hedge that was begun is paid for");
-    let server = Server::new((900, Ok("original")), (30, Ok("hedge")));
-    assert_eq!(call(HEDGE, &server, &budget).await, (Ok("hedge"), 130));
-    assert_eq!(latencies.percentile(50), Some(DELAY));
-}
-
-#[test]
 #[should_panic(expected = "polled after it had finished")]
 fn polling_on_after_the_end_is_a_clear_panic() {
     let (latencies, budget) = (Latencies::new(), budget(1));
@@ -415,54 +280,4 @@ fn debug_shows_no_error_and_no_operation() {
         .call_idempotent(&latencies, &budget, |_| ready(Err::<(), _>("secret".to_owned())));
     let shown = format!("{call:?}");
     assert!(shown.starts_with("Hedged") && !shown.contains("secret"), "{shown}");
-}
-
-/// What comes of a call, and when; whether it was hedged.
-fn model(
-    [original, hedge]: [(u64, Output); 2],
-    delay: u64,
-    until: u64,
-    affordable: bool,
-) -> (Output, u64, bool) {
-    let hedged = original.0 > delay && delay < until && affordable;
-    if !hedged {
-        return (original.1, original.0, false);
-    }
-    // At the same time the original counts.
-    let hedge = (delay + hedge.0, hedge.1);
-    let (first, second) = if original.0 <= hedge.0 { (original, hedge) } else { (hedge, original) };
-    let (output, at) = match (first.1, second.1) {
-        (Err("busy"), Err("busy")) => (Err("busy"), second.0),
-        (Err("busy"), decided) => (decided, second.0),
-        (decided, _) => (decided, first.0),
-    };
-    (output, at, true)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_call_does_what_the_model_does(
-        answers in proptest::array::uniform2((
-            0..40u64, prop_oneof![Just(Ok("reply")), Just(Err("busy")), Just(Err("final"))],
-        )),
-        delay in 1..20u64,
-        until in 1..25u64,
-        affordable: bool,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let actual = runtime.block_on(async {
-            let server = Server::new(answers[0], answers[1]);
-            let (latencies, budget) = (took(ms(delay)), budget(affordable.into()));
-            let hedge = HEDGE.when(|error: &&str| *error == "busy").until(Instant::now() + ms(until));
-            let mut call = pin!(hedge.call_idempotent(&latencies, &budget, |attempt| server.call(attempt)));
-            let output = call.as_mut().await;
-            assert_eq!(server.under_way.get(), 0);
-            let hedged = server.begun().len() == 2;
-            assert_eq!(budget.available(), u64::from(affordable && !hedged));
-            (output, server.started.elapsed().as_millis() as u64, hedged)
-        });
-        prop_assert_eq!(actual, model(answers, delay, until, affordable));
-    }
 }

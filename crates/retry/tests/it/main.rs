@@ -7,7 +7,6 @@ mod budget;
 mod call;
 mod cancel;
 mod hedge;
-mod hedge_simulation;
 mod hints;
 mod latencies;
 mod model;

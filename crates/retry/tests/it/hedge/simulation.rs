@@ -6,9 +6,10 @@ use futures::{StreamExt, stream};
 use outbound_retry::{Budget, Hedge, Latencies};
 use tokio::time::{Instant, sleep};
 
+use super::HEDGE;
+
 const CALLS: u64 = 60_000;
 const IN_FLIGHT: usize = 50;
-const HEDGE: Hedge = Hedge::at_percentile(95);
 
 /// In (0, 1], from the call and its attempt alone.
 fn draw(call: u64, attempt: u32) -> f64 {

@@ -1,0 +1,66 @@
+use std::{future::ready, task::Poll};
+
+use outbound_retry::{Budget, Latencies};
+use tokio::time::{sleep, timeout};
+
+use super::{DELAY, HEDGE, Output, Server, budget, poll_once};
+use crate::ms;
+
+#[tokio::test(start_paused = true)]
+async fn no_hedge_before_enough_is_known() {
+    let (latencies, budget) = (Latencies::new(), budget(9));
+    for n in 0..=20 {
+        let server = Server::new((100 + n, Ok("original")), (0, Ok("hedge")));
+        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
+        let expected = if n < 20 { "original" } else { "hedge" };
+        assert_eq!(call.await, Ok(expected), "{n} known");
+    }
+}
+
+#[test]
+fn a_call_that_is_ready_at_once_needs_no_runtime_and_is_not_measured() {
+    let (latencies, budget) = (Latencies::new(), Budget::percent(100).reserve(0));
+    for n in 1..=50 {
+        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| ready(Ok::<_, ()>(attempt.number())));
+        assert_eq!(poll_once(call), Poll::Ready(Ok(1)));
+        assert_eq!(budget.available(), n, "each call pays in");
+    }
+    assert_eq!(latencies.percentile(1), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_measured() {
+    /// Whether such a call, dropped after so long, adds a latency.
+    async fn adds(original: (u64, Output), hedge: (u64, Output), patience: u64) -> bool {
+        let (latencies, budget) = (Latencies::new(), budget(1));
+        (0..30).for_each(|_| latencies.record(DELAY));
+        let server = Server::new(original, hedge);
+        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
+        let _ = timeout(ms(patience), call).await;
+        format!("{latencies:?}").contains("known: 31")
+    }
+    const LONG: u64 = 10_000;
+    let slow = (900, Ok("original"));
+    assert!(adds((50, Ok("original")), slow, LONG).await, "a success");
+    assert!(adds(slow, (900, Ok("hedge")), LONG).await, "a slow one");
+    assert!(adds(slow, (10, Ok("hedge")), LONG).await, "one that its hedge ended");
+    assert!(!adds((50, Err("refused")), slow, LONG).await, "a quick failure says nothing");
+    assert!(adds((150, Err("original")), (900, Err("hedge")), LONG).await, "a slow one says that it is slow");
+    assert!(!adds(slow, slow, 99).await, "dropped before it was slow");
+    assert!(adds(slow, slow, 101).await, "dropped when it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_cut_by_their_callers_are_still_known_to_be_slow() {
+    // A tenth takes an hour, and nobody waits longer than 200 ms: without those the slowest would take 60 ms.
+    let (latencies, budget) = (Latencies::new(), budget(0));
+    for n in 0..1_000_u64 {
+        let takes = if n % 10 == 9 { 3_600_000 } else { 10 + n % 50 };
+        let call = HEDGE.call_idempotent(&latencies, &budget, |_| async move {
+            sleep(ms(takes)).await;
+            Ok::<_, ()>(())
+        });
+        let _ = timeout(ms(200), call).await;
+    }
+    assert_eq!(latencies.percentile(95), Some(ms(200)));
+}

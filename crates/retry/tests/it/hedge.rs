@@ -187,6 +187,14 @@ async fn no_hedge_at_the_deadline_or_after_it() {
     assert_eq!(Instant::now(), until);
 }
 
+#[test]
+fn a_call_whose_hedge_would_be_too_late_takes_no_timer() {
+    let (latencies, budget) = (took(DELAY), budget(1));
+    let hedge = HEDGE.until(Instant::now() + DELAY / 2);
+    let call = hedge.call_idempotent(&latencies, &budget, |_| pending::<Output>());
+    assert!(poll_once(call).is_pending(), "and needs no runtime");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hedge_whose_time_came_too_late_is_not_made() {
     let server = Server::new((900, Ok("original")), (10, Ok("hedge")));
@@ -218,7 +226,7 @@ async fn no_delay_is_shorter_than_the_least() {
         call(HEDGE.min_delay(least), &server, &budget(1)).await.0.unwrap();
         assert_eq!(server.begun(), [0, delay]);
     }
-    let latencies = took(Duration::from_nanos(1));
+    let latencies = took(Duration::ZERO);
     for hedge in [HEDGE, HEDGE.min_delay(Duration::ZERO)] {
         let server = Server::new((900, Ok("original")), (10, Ok("hedge")));
         let budget = budget(1);

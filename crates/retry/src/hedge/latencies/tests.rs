@@ -35,6 +35,15 @@ fn what_took_longer_than_is_known_weighs_on_those_above_it() {
 }
 
 #[test]
+fn rounding_moves_no_rank() {
+    // Nineteen stand for 22, with shares that are not whole in binary: the median is that of the nineteen.
+    let known = Latencies::new();
+    (0..3).for_each(|_| known.record_at_least(Duration::ZERO));
+    (1..=19).for_each(|n| known.record(ms(n)));
+    assert_eq!(known.percentile(50), Some(ms(10)));
+}
+
+#[test]
 fn where_nothing_longer_is_known_exactly_the_longest_counts() {
     let known = Latencies::new();
     (1..=20).for_each(|n| known.record(ms(n)));

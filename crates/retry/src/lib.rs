@@ -166,16 +166,30 @@
 //! | `before` | the first lines of the operation, which is given its [`Attempt`] |
 //! | `after` | [`Retry::when`] or [`Retry::when_result`], which see each outcome |
 //! | `before_sleep`, `before_sleep_log` | [`Retrying::before_sleep`] |
+//! | `before_log`, `after_log` | a line of one's own where `before` and `after` are |
 //! | async callbacks | the loop |
 //! | `reraise=True` | always: the error is the operation's own |
 //! | `RetryError`, `retry_error_cls` | not offered, because the caller's own error says more; [`Report`] says the rest |
 //! | `retry_error_callback` | `.or_else(..)` on the result |
 //! | `statistics` | [`Call::report`], [`Attempts::report`] |
+//! | `RetryCallState` | [`Attempt`] while it runs, [`Report`] afterwards |
 //! | `sleep=`, `nap` | not offered, because tokio's paused clock makes a test instant |
+//! | `sleep_using_event` | dropping the call ends its wait |
 //!
-//! From backon: `.retry(ExponentialBuilder)` is [`Retry::wait`], `.when` is [`Retry::when`], `.adjust` is
-//! [`Verdict::RetryAfter`] or [`Retrying::wait_with`], `.notify` is [`Retrying::before_sleep`], `with_total_delay` is
-//! [`Retry::within`] (which counts the attempts too), `RetryWithContext` is the loop.
+//! # Coming from backon
+//!
+//! | backon | here |
+//! |---|---|
+//! | `ExponentialBuilder`, `ConstantBuilder`, `FibonacciBuilder` | [`Wait::exponential`], [`Wait::fixed`], [`Wait::fibonacci`] |
+//! | `with_min_delay`, `with_max_delay`, `with_factor` | the argument, [`Wait::max`], [`Wait::factor`] |
+//! | `with_jitter`, `with_jitter_seed` | a jitter of choice, within the maximum; [`Retrying::seed`] |
+//! | `with_max_times(n)` | [`Retry::attempts`]`(n + 1)`, which counts the first one too |
+//! | `without_max_times` | [`Retry::forever`] |
+//! | `with_total_delay` | [`Retry::within`], which counts the attempts too |
+//! | `op.retry(policy)` | [`Retry::call`] |
+//! | `when`, `adjust`, `notify` | [`Retry::when`]; [`Verdict::RetryAfter`] or [`Retrying::wait_with`]; [`Retrying::before_sleep`] |
+//! | `RetryWithContext` | the loop, which borrows what it likes |
+//! | `sleep`, `BlockingRetry` | not offered, as above and below |
 //!
 //! # Not offered
 //!

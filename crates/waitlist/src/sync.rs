@@ -1,28 +1,27 @@
 //! The few primitives that differ between a normal build and a loom model.
 
-use std::sync::PoisonError;
-
 #[cfg(outbound_loom)]
-use loom::sync as primitives;
+pub(crate) use loom::{
+    cell::UnsafeCell,
+    sync::{Arc, MutexGuard},
+};
 #[cfg(not(outbound_loom))]
-use std::sync as primitives;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+#[cfg(not(outbound_loom))]
+pub(crate) use std::sync::Arc;
+
+/// Loom's mutex with the interface of the one it stands for.
+#[cfg(outbound_loom)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 #[cfg(outbound_loom)]
-pub(crate) use loom::cell::UnsafeCell;
-
-pub(crate) use primitives::{Arc, MutexGuard};
-
-/// A mutex that a panic of its holder does not poison: the links are never left half-written.
-pub(crate) struct Mutex<T>(primitives::Mutex<T>);
-
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(primitives::Mutex::new(value))
+        Self(loom::sync::Mutex::new(value))
     }
 
-    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Waiting for all to be done.
 
 use std::{
+    convert::Infallible,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,28 +13,29 @@ use pin_project_lite::pin_project;
 use crate::{
     coop,
     queue::Queue,
-    state::{JOINERS, Place, Spot, set_bounds},
+    rank::Place,
+    state::{JOINERS, Spot, set_bounds},
 };
 
 pin_project! {
     /// The future of [`Queue::join`]. Dropping it has no effect on the queue.
     #[must_use = "nothing is waited for unless this is awaited"]
-    pub struct Join<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct Join<'a, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         // Taken out of its line at the moment when nothing is unfinished. It leaves by its own drop, since there is
         // nothing to hand on.
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 }
 
-impl<'a, T> Join<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+impl<'a, T, K: Ord> Join<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
     }
 }
 
-impl<T> Future for Join<'_, T> {
+impl<T, K: Ord> Future for Join<'_, T, K> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -43,7 +45,7 @@ impl<T> Future for Join<'_, T> {
         if !this.waiter.is_idle() {
             ready!(list.poll_woken(this.waiter, cx));
         } else if list.unfinished() > 0 {
-            list.line(JOINERS).enqueue(this.waiter, Place::of(0), cx);
+            list.line(JOINERS).enqueue(this.waiter, Place::ranked(0), cx);
             set_bounds(&mut list);
             return Poll::Pending;
         }
@@ -53,7 +55,7 @@ impl<T> Future for Join<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Join<'_, T> {
+impl<T, K: Ord> fmt::Debug for Join<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Join").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
     }

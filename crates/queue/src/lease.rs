@@ -1,13 +1,14 @@
 //! An item that is being worked on.
 
 use std::{
-    fmt,
+    convert::Infallible,
+    fmt, mem,
     ops::{Deref, DerefMut},
 };
 
 use crate::{
     queue::{Queue, finish},
-    rank::Rank,
+    rank::Place,
     state::Leased,
 };
 
@@ -15,28 +16,23 @@ use crate::{
 ///
 /// It derefs to the item, keeps its place in the capacity, and counts as unfinished. Dropped without `done` (by a
 /// return, a panic, an aborted task) the item goes back to the front, with what was changed in it: before all that
-/// was never leased, in the order in which it was first leased; in a priority queue, among its equals. That holds in
+/// was never leased, in the order in which it was first leased; in a queue ordered by rank or key, among its equals of when it was pushed. That holds in
 /// a closed queue as well.
 #[must_use = "a lease that is dropped puts its item back"]
-pub struct Lease<T> {
-    queue: Queue<T>,
+pub struct Lease<T, K: Ord = Infallible> {
+    queue: Queue<T, K>,
     // `None` once it has been given up, one way or the other.
     item: Option<T>,
     ticket: u64,
     deliveries: u32,
-    /// Known since it was leased: what `Drop` does must not depend on the user's code.
-    rank: u32,
+    /// Where it was pushed to: what `Drop` does must not depend on the user's code.
+    place: Place<K>,
 }
 
-impl<T> Lease<T> {
-    pub(crate) fn new(queue: &Queue<T>, leased: Leased<T>) -> Self {
-        let Leased { item, rank, ticket, deliveries } = leased;
-        let mut lease = Self { queue: queue.clone(), item: Some(item), ticket, deliveries, rank };
-        // A lease by now, so that the item is not lost if this panics.
-        if let Rank::Of(rank) = queue.rank {
-            lease.rank = rank(&lease);
-        }
-        lease
+impl<T, K: Ord> Lease<T, K> {
+    pub(crate) fn new(queue: &Queue<T, K>, leased: Leased<T, K>) -> Self {
+        let Leased { item, place, ticket, deliveries } = leased;
+        Self { queue: queue.clone(), item: Some(item), ticket, deliveries, place }
     }
 
     /// Says that the work is done, and drops the item.
@@ -68,7 +64,7 @@ impl<T> Lease<T> {
     }
 }
 
-impl<T> Deref for Lease<T> {
+impl<T, K: Ord> Deref for Lease<T, K> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -76,22 +72,23 @@ impl<T> Deref for Lease<T> {
     }
 }
 
-impl<T> DerefMut for Lease<T> {
+impl<T, K: Ord> DerefMut for Lease<T, K> {
     fn deref_mut(&mut self) -> &mut T {
         self.item.as_mut().expect("a lease holds its item until it is given up")
     }
 }
 
-impl<T> Drop for Lease<T> {
+impl<T, K: Ord> Drop for Lease<T, K> {
     fn drop(&mut self) {
         let Some(item) = self.item.take() else { return };
+        let place = mem::replace(&mut self.place, Place::ranked(0));
         let mut list = self.queue.list.lock();
-        list.put_back(self.rank, self.ticket, self.deliveries, item);
+        list.put_back(place, self.ticket, self.deliveries, item);
         finish(list);
     }
 }
 
-impl<T> fmt::Debug for Lease<T> {
+impl<T, K: Ord> fmt::Debug for Lease<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("deliveries", &self.deliveries).finish_non_exhaustive()
     }

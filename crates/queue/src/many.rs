@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     fmt,
     future::Future,
     pin::Pin,
@@ -24,24 +25,24 @@ use crate::{
 pin_project! {
     /// The stream of [`Queue::items`]. Dropping it takes nothing; what it has not given out stays in the queue.
     #[must_use = "nothing is taken unless this is polled"]
-    pub struct Items<'a, T> {
+    pub struct Items<'a, T, K = Infallible> where K: Ord {
         #[pin]
-        pop: Pop<'a, T>,
+        pop: Pop<'a, T, K>,
     }
 }
 
 pin_project! {
     /// The future of [`Queue::pop_many`]. Dropping it takes nothing.
     #[must_use = "nothing is taken unless this is awaited"]
-    pub struct PopMany<'a, 'b, T> {
-        queue: &'a Queue<T>,
+    pub struct PopMany<'a, 'b, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         items: &'b mut Vec<T>,
         limit: usize,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for PopMany<'_, '_, T> {
+    impl<T, K: Ord> PinnedDrop for PopMany<'_, '_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -54,14 +55,14 @@ pin_project! {
 pin_project! {
     /// The future of [`Queue::push_many`]. Dropping it leaves what is not in the queue in the caller's items.
     #[must_use = "nothing is pushed unless this is awaited"]
-    pub struct PushMany<'a, 'b, T> {
-        queue: &'a Queue<T>,
+    pub struct PushMany<'a, 'b, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         items: &'b mut VecDeque<T>,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for PushMany<'_, '_, T> {
+    impl<T, K: Ord> PinnedDrop for PushMany<'_, '_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -71,25 +72,25 @@ pin_project! {
     }
 }
 
-impl<'a, T> Items<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+impl<'a, T, K: Ord> Items<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { pop: Pop::new(queue) }
     }
 }
 
-impl<'a, 'b, T> PopMany<'a, 'b, T> {
-    pub(crate) fn new(queue: &'a Queue<T>, items: &'b mut Vec<T>, limit: usize) -> Self {
+impl<'a, 'b, T, K: Ord> PopMany<'a, 'b, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut Vec<T>, limit: usize) -> Self {
         Self { queue, items, limit, waiter: Waiter::new() }
     }
 }
 
-impl<'a, 'b, T> PushMany<'a, 'b, T> {
-    pub(crate) fn new(queue: &'a Queue<T>, items: &'b mut VecDeque<T>) -> Self {
+impl<'a, 'b, T, K: Ord> PushMany<'a, 'b, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut VecDeque<T>) -> Self {
         Self { queue, items, waiter: Waiter::new() }
     }
 }
 
-impl<T> Stream for Items<'_, T> {
+impl<T, K: Ord> Stream for Items<'_, T, K> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -97,7 +98,7 @@ impl<T> Stream for Items<'_, T> {
     }
 }
 
-impl<T> Future for PopMany<'_, '_, T> {
+impl<T, K: Ord> Future for PopMany<'_, '_, T, K> {
     type Output = usize;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
@@ -108,23 +109,23 @@ impl<T> Future for PopMany<'_, '_, T> {
     }
 }
 
-impl<T> Future for PushMany<'_, '_, T> {
+impl<T, K: Ord> Future for PushMany<'_, '_, T, K> {
     type Output = Result<(), PushError<()>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         while let Some(first) = this.items.front() {
             let coop = ready!(coop::poll_proceed(cx));
-            let rank = this.queue.rank_of(first);
+            let place = this.queue.place_of(first);
             let mut list = this.queue.list.lock();
-            match push::look(&mut list, this.waiter.as_mut(), rank, true, cx) {
-                // One by one, since ranks are read off outside the lock.
-                Look::Push(rank) if list.is_ranked() => {
+            match push::look(&mut list, this.waiter.as_mut(), place, true, cx) {
+                // One by one, since places are worked out outside the lock.
+                Look::Push(place) if list.is_ranked() => {
                     if let Some(item) = this.items.pop_front() {
-                        list.push(rank, item);
+                        list.push(place, item);
                     }
                 }
-                Look::Push(_) => list.push_many(this.items),
+                Look::Push(_) => list.push_many(this.items, &this.queue.order),
                 Look::Closed => return Poll::Ready(Err(PushError(()))),
                 Look::Wait => {
                     set_bounds(&mut list);
@@ -138,13 +139,13 @@ impl<T> Future for PushMany<'_, '_, T> {
     }
 }
 
-impl<T> fmt::Debug for Items<'_, T> {
+impl<T, K: Ord> fmt::Debug for Items<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("pop", &self.pop).finish()
     }
 }
 
-impl<T> fmt::Debug for PushMany<'_, '_, T> {
+impl<T, K: Ord> fmt::Debug for PushMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushMany")
             .field("left", &self.items.len())
@@ -153,7 +154,7 @@ impl<T> fmt::Debug for PushMany<'_, '_, T> {
     }
 }
 
-impl<T> fmt::Debug for PopMany<'_, '_, T> {
+impl<T, K: Ord> fmt::Debug for PopMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PopMany")
             .field("limit", &self.limit)

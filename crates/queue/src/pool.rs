@@ -5,6 +5,7 @@ mod report;
 mod worker;
 
 use std::{
+    convert::Infallible,
     fmt,
     future::Future,
     sync::{Arc, Weak},
@@ -47,8 +48,8 @@ use crate::{Lease, Queue};
 /// assert_eq!((report.done, report.returned.len(), report.abandoned.len()), (10, 0, 0));
 /// # }
 /// ```
-pub struct WorkerPool<T> {
-    queue: Queue<T>,
+pub struct WorkerPool<T, K: Ord = Infallible> {
+    queue: Queue<T, K>,
     workers: JoinSet<()>,
     tally: Arc<Tally<T>>,
     /// Spawns one more worker; `false` if all have ended, which they do together.
@@ -91,10 +92,11 @@ impl WorkerPoolBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn spawn<T, F, Fut>(self, queue: Queue<T>, workers: usize, handler: F) -> WorkerPool<T>
+    pub fn spawn<T, K, F, Fut>(self, queue: Queue<T, K>, workers: usize, handler: F) -> WorkerPool<T, K>
     where
         T: Send + 'static,
-        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        K: Ord + Send + 'static,
+        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.spawn_crew(queue, workers, Deliver::Nowhere, handler)
@@ -135,31 +137,33 @@ impl WorkerPoolBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn spawn_into<T, F, Fut>(
+    pub fn spawn_into<T, K, F, Fut>(
         self,
-        queue: Queue<T>,
+        queue: Queue<T, K>,
         workers: usize,
         results: Queue<Fut::Output>,
         handler: F,
-    ) -> WorkerPool<T>
+    ) -> WorkerPool<T, K>
     where
         T: Send + 'static,
-        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        K: Ord + Send + 'static,
+        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
         self.spawn_crew(queue, workers, Deliver::Into(results), handler)
     }
 
-    fn spawn_crew<T, F, Fut>(
+    fn spawn_crew<T, K, F, Fut>(
         self,
-        queue: Queue<T>,
+        queue: Queue<T, K>,
         workers: usize,
         deliver: Deliver<Fut::Output>,
         handler: F,
-    ) -> WorkerPool<T>
+    ) -> WorkerPool<T, K>
     where
         T: Send + 'static,
-        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        K: Ord + Send + 'static,
+        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
         let handler = Arc::new(handler);
@@ -194,15 +198,15 @@ impl WorkerPoolBuilder {
     }
 }
 
-impl<T: Send + 'static> WorkerPool<T> {
+impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
     /// Spawns `workers` workers (0 is taken for 1) with the defaults of the [builder](WorkerPool::builder).
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn spawn<F, Fut>(queue: Queue<T>, workers: usize, handler: F) -> Self
+    pub fn spawn<F, Fut>(queue: Queue<T, K>, workers: usize, handler: F) -> Self
     where
-        F: Fn(Lease<T>) -> Fut + Send + Sync + 'static,
+        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         WorkerPool::builder().spawn(queue, workers, handler)
@@ -270,7 +274,7 @@ impl<T: Send + 'static> WorkerPool<T> {
     }
 }
 
-impl<T> fmt::Debug for WorkerPool<T> {
+impl<T, K: Ord> fmt::Debug for WorkerPool<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerPool")
             .field("queue", &self.queue)

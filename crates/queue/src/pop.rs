@@ -1,6 +1,7 @@
 //! Waiting for an item: to have it, or to have it on a lease.
 
 use std::{
+    convert::Infallible,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,19 +14,20 @@ use crate::{
     coop::{self, Unit},
     lease::Lease,
     queue::{Queue, finish},
-    state::{Guard, POPPERS, Place, Spot, State, leaves_poppers, may_pop, poll_due, set_bounds, was_woken},
+    rank::Place,
+    state::{Guard, POPPERS, Spot, State, leaves_poppers, may_pop, poll_due, set_bounds, was_woken},
 };
 
 pin_project! {
     /// The future of [`Queue::pop`]. Dropping it takes nothing. Polled after it was ready, it waits for one more item.
     #[must_use = "nothing is taken unless this is awaited"]
-    pub struct Pop<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct Pop<'a, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for Pop<'_, T> {
+    impl<T, K: Ord> PinnedDrop for Pop<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -39,13 +41,13 @@ pin_project! {
     /// The future of [`Queue::lease`]. Dropping it takes nothing. Polled after it was ready, it waits for one more
     /// item.
     #[must_use = "nothing is taken unless this is awaited"]
-    pub struct NextLease<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct NextLease<'a, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for NextLease<'_, T> {
+    impl<T, K: Ord> PinnedDrop for NextLease<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -62,19 +64,19 @@ enum Look {
     Wait,
 }
 
-impl<'a, T> Pop<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+impl<'a, T, K: Ord> Pop<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
     }
 }
 
-impl<'a, T> NextLease<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>) -> Self {
+impl<'a, T, K: Ord> NextLease<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
     }
 }
 
-impl<T> Future for Pop<'_, T> {
+impl<T, K: Ord> Future for Pop<'_, T, K> {
     type Output = Option<T>;
 
     #[inline(always)]
@@ -83,7 +85,7 @@ impl<T> Future for Pop<'_, T> {
         let coop = ready!(coop::poll_proceed(cx));
         let mut list = this.queue.list.hold();
         if this.waiter.is_idle()
-            && let Some(item) = list.pop_plainly().or_else(|| list.pop_in_order())
+            && let Some(item) = list.pop_unnoticed()
         {
             drop(list);
             coop.made_progress();
@@ -93,8 +95,8 @@ impl<T> Future for Pop<'_, T> {
     }
 }
 
-impl<T> Future for NextLease<'_, T> {
-    type Output = Option<Lease<T>>;
+impl<T, K: Ord> Future for NextLease<'_, T, K> {
+    type Output = Option<Lease<T, K>>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -106,12 +108,12 @@ impl<T> Future for NextLease<'_, T> {
 
 /// Ends a take that [`poll_take`] says needs more than a look at the count of items.
 #[inline(never)]
-fn poll_slowly<T, R>(
-    mut list: Guard<'_, T>,
-    mut waiter: Pin<&mut Spot<T>>,
+fn poll_slowly<T, K: Ord, R>(
+    mut list: Guard<'_, T, K>,
+    mut waiter: Pin<&mut Spot<T, K>>,
     cx: &mut Context<'_>,
     coop: Unit,
-    take: impl FnOnce(&mut State<T>) -> Option<R>,
+    take: impl FnOnce(&mut State<T, K>) -> Option<R>,
 ) -> Poll<Option<R>> {
     loop {
         list.promote();
@@ -145,28 +147,36 @@ fn poll_slowly<T, R>(
 }
 
 /// Takes with `take` when it is this one's turn.
-pub(crate) fn poll_take<T, R>(
-    queue: &Queue<T>,
-    waiter: Pin<&mut Spot<T>>,
+pub(crate) fn poll_take<T, K: Ord, R>(
+    queue: &Queue<T, K>,
+    waiter: Pin<&mut Spot<T, K>>,
     cx: &mut Context<'_>,
-    take: impl FnOnce(&mut State<T>) -> Option<R>,
+    take: impl FnOnce(&mut State<T, K>) -> Option<R>,
 ) -> Poll<Option<R>> {
     let coop = ready!(coop::poll_proceed(cx));
     poll_slowly(queue.list.lock(), waiter, cx, coop, take)
 }
 
-fn look_first<T>(list: &mut Guard<'_, T>, waiter: Pin<&mut Spot<T>>, cx: &mut Context<'_>) -> Look {
+fn look_first<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    waiter: Pin<&mut Spot<T, K>>,
+    cx: &mut Context<'_>,
+) -> Look {
     if may_pop(list, false) {
         return Look::Take;
     }
     if list.is_over() {
         return Look::Closed;
     }
-    list.line(POPPERS).enqueue(waiter, Place::of(0), cx);
+    list.line(POPPERS).enqueue(waiter, Place::ranked(0), cx);
     Look::Wait
 }
 
-fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mut Context<'_>) -> Look {
+fn look_again<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    mut waiter: Pin<&mut Spot<T, K>>,
+    cx: &mut Context<'_>,
+) -> Look {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
         was_woken(list, POPPERS);
@@ -185,7 +195,7 @@ fn look_again<T>(list: &mut Guard<'_, T>, mut waiter: Pin<&mut Spot<T>>, cx: &mu
 /// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         was_woken(&mut list, POPPERS);
@@ -196,13 +206,13 @@ pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     drop(alarm);
 }
 
-impl<T> fmt::Debug for Pop<'_, T> {
+impl<T, K: Ord> fmt::Debug for Pop<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pop").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Debug for NextLease<'_, T> {
+impl<T, K: Ord> fmt::Debug for NextLease<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NextLease").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
     }

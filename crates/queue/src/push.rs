@@ -1,6 +1,7 @@
 //! Waiting for a place.
 
 use std::{
+    convert::Infallible,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -14,21 +15,22 @@ use crate::{
     coop::{self, Unit},
     error::PushError,
     queue::{Queue, finish},
-    state::{Guard, PUSHERS, Place, Spot, State, may_push, set_bounds, was_woken},
+    rank::Place,
+    state::{Guard, PUSHERS, Spot, State, may_push, set_bounds, was_woken},
 };
 
 pin_project! {
     /// The future of [`Queue::push`]. Dropping it drops the item, which is then never delivered.
     #[must_use = "nothing is pushed unless this is awaited"]
-    pub struct Push<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct Push<'a, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         // `None` once it has been pushed or handed back.
         item: Option<T>,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for Push<'_, T> {
+    impl<T, K: Ord> PinnedDrop for Push<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -42,16 +44,16 @@ pin_project! {
     /// The future of [`Queue::push_at`] and [`Queue::push_after`]. Dropping it drops the item, which is then never
     /// delivered.
     #[must_use = "nothing is pushed unless this is awaited"]
-    pub struct PushAt<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct PushAt<'a, T, K = Infallible> where K: Ord {
+        queue: &'a Queue<T, K>,
         // `None` once it has been pushed or handed back.
         item: Option<T>,
         due: Instant,
         #[pin]
-        waiter: Spot<T>,
+        waiter: Spot<T, K>,
     }
 
-    impl<T> PinnedDrop for PushAt<'_, T> {
+    impl<T, K: Ord> PinnedDrop for PushAt<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -62,20 +64,20 @@ pin_project! {
 }
 
 /// What one look at the queue came to.
-pub(crate) enum Look {
-    /// With the rank that it had when it came.
-    Push(u32),
+pub(crate) enum Look<K> {
+    /// To the place that it had when it came.
+    Push(Place<K>),
     Closed,
     Wait,
 }
 
-impl<'a, T> Push<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>, item: T) -> Self {
+impl<'a, T, K: Ord> Push<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>, item: T) -> Self {
         Self { queue, item: Some(item), waiter: Waiter::new() }
     }
 }
 
-impl<T> Future for Push<'_, T> {
+impl<T, K: Ord> Future for Push<'_, T, K> {
     type Output = Result<(), PushError<T>>;
 
     /// # Panics
@@ -86,31 +88,31 @@ impl<T> Future for Push<'_, T> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
         let item = this.item.take().expect("a push was polled after it was ready");
-        let rank = this.queue.rank_of(&item);
+        let place = this.queue.place_of(&item);
         let mut list = this.queue.list.hold();
-        let item = if this.waiter.is_idle() {
-            match list.push_plainly(item).or_else(|item| list.push_in_order(rank, item)) {
+        let placed = if this.waiter.is_idle() {
+            match list.push_unnoticed(place, item) {
                 Ok(()) => {
                     drop(list);
                     coop.made_progress();
                     return Poll::Ready(Ok(()));
                 }
-                Err(item) => item,
+                Err(placed) => placed,
             }
         } else {
-            item
+            (place, item)
         };
-        poll_slowly(list.locked(), this.waiter, cx, coop, (rank, item), this.item, State::push)
+        poll_slowly(list.locked(), this.waiter, cx, coop, placed, this.item, State::push)
     }
 }
 
-impl<'a, T> PushAt<'a, T> {
-    pub(crate) fn new(queue: &'a Queue<T>, item: T, due: Instant) -> Self {
+impl<'a, T, K: Ord> PushAt<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>, item: T, due: Instant) -> Self {
         Self { queue, item: Some(item), due, waiter: Waiter::new() }
     }
 }
 
-impl<T> Future for PushAt<'_, T> {
+impl<T, K: Ord> Future for PushAt<'_, T, K> {
     type Output = Result<(), PushError<T>>;
 
     /// # Panics
@@ -120,26 +122,26 @@ impl<T> Future for PushAt<'_, T> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
         let item = this.item.take().expect("a push was polled after it was ready");
-        let (rank, due) = (this.queue.rank_of(&item), *this.due);
-        let put = |state: &mut State<T>, rank, item| state.push_delayed(due, rank, item);
-        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, (rank, item), this.item, put)
+        let (place, due) = (this.queue.place_of(&item), *this.due);
+        let put = |state: &mut State<T, K>, place, item| state.push_delayed(due, place, item);
+        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, (place, item), this.item, put)
     }
 }
 
 /// Ends a push that needs more than a look at the count of items. An item that waits goes into `kept`.
 #[inline(never)]
-fn poll_slowly<T>(
-    mut list: Guard<'_, T>,
-    waiter: Pin<&mut Spot<T>>,
+fn poll_slowly<T, K: Ord>(
+    mut list: Guard<'_, T, K>,
+    waiter: Pin<&mut Spot<T, K>>,
     cx: &mut Context<'_>,
     coop: Unit,
-    (rank, item): (u32, T),
+    (place, item): (Place<K>, T),
     kept: &mut Option<T>,
-    put: impl FnOnce(&mut State<T>, u32, T),
+    put: impl FnOnce(&mut State<T, K>, Place<K>, T),
 ) -> Poll<Result<(), PushError<T>>> {
-    match look(&mut list, waiter, rank, false, cx) {
-        Look::Push(rank) => {
-            put(&mut list, rank, item);
+    match look(&mut list, waiter, place, false, cx) {
+        Look::Push(place) => {
+            put(&mut list, place, item);
             finish(list);
             coop.made_progress();
             Poll::Ready(Ok(()))
@@ -158,55 +160,54 @@ fn poll_slowly<T>(
 }
 
 /// Whether it is the turn of a push, which gets in line if it is not. A `patient` one never goes ahead of the woken.
-pub(crate) fn look<T>(
-    list: &mut Guard<'_, T>,
-    waiter: Pin<&mut Spot<T>>,
-    rank: u32,
+pub(crate) fn look<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    waiter: Pin<&mut Spot<T, K>>,
+    place: Place<K>,
     patient: bool,
     cx: &mut Context<'_>,
-) -> Look {
+) -> Look<K> {
     if waiter.is_idle() {
-        look_first(list, waiter, rank, patient, cx)
+        look_first(list, waiter, place, patient, cx)
     } else {
-        look_again(list, waiter, rank, patient, cx)
+        look_again(list, waiter, place, patient, cx)
     }
 }
 
-fn look_first<T>(
-    list: &mut Guard<'_, T>,
-    waiter: Pin<&mut Spot<T>>,
-    rank: u32,
+fn look_first<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    waiter: Pin<&mut Spot<T, K>>,
+    place: Place<K>,
     patient: bool,
     cx: &mut Context<'_>,
-) -> Look {
+) -> Look<K> {
     if list.is_closed() {
         return Look::Closed;
     }
-    if may_push(list, rank, false, patient) {
-        return Look::Push(rank);
+    if may_push(list, &place, false, patient) {
+        return Look::Push(place);
     }
-    // In a queue without ranks all are equal, so this is the end of the line.
-    list.line(PUSHERS).enqueue_after(waiter, Place::of(rank), cx, |other, own| other <= own);
+    // In a queue whose places mean nothing all are equal, so this is the end of the line.
+    list.line(PUSHERS).enqueue_after(waiter, place, cx, |other, own| other <= own);
     Look::Wait
 }
 
-fn look_again<T>(
-    list: &mut Guard<'_, T>,
-    mut waiter: Pin<&mut Spot<T>>,
-    rank: u32,
+fn look_again<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    mut waiter: Pin<&mut Spot<T, K>>,
+    place: Place<K>,
     patient: bool,
     cx: &mut Context<'_>,
-) -> Look {
+) -> Look<K> {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
         was_woken(list, PUSHERS);
     }
-    if !list.is_closed() && may_push(list, rank, woken, patient) {
-        let rank = match list.leave(waiter) {
-            Some(Left::Queued(place) | Left::Woken(place)) => place.rank(),
-            None => rank,
-        };
-        return Look::Push(rank);
+    if !list.is_closed() && may_push(list, &place, woken, patient) {
+        return Look::Push(match list.leave(waiter) {
+            Some(Left::Queued(place) | Left::Woken(place)) => place,
+            None => place,
+        });
     }
     match list.poll_woken(waiter, cx) {
         // Only closing takes a waiter out of its line.
@@ -218,7 +219,7 @@ fn look_again<T>(
 /// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
+pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         was_woken(&mut list, PUSHERS);
@@ -227,7 +228,7 @@ pub(crate) fn give_up<T>(queue: &Queue<T>, mut waiter: Pin<&mut Spot<T>>) {
     finish(list);
 }
 
-impl<T> fmt::Debug for PushAt<'_, T> {
+impl<T, K: Ord> fmt::Debug for PushAt<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushAt")
             .field("due", &self.due)
@@ -236,7 +237,7 @@ impl<T> fmt::Debug for PushAt<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Push<'_, T> {
+impl<T, K: Ord> fmt::Debug for Push<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Push").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 //! The queue's handle: what it can be asked at once. What waits is in the files of its futures.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, fmt, time::Duration};
 
 use outbound_waitlist::WaitList;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::{
     many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
     push::{Push, PushAt},
-    rank::Rank,
+    rank::{BY_KEY, Order, Place, Rank},
     state::{self, Guard, JOINERS, List, POPPERS, PUSHERS, State, settle},
     store::Store,
 };
@@ -26,6 +26,7 @@ use crate::{
 /// | [`bounded`](Self::bounded), [`unbounded`](Self::unbounded) | first in, first out | the oldest |
 /// | [`lifo`](Self::lifo) | last in, first out | the newest |
 /// | [`priority`](Self::priority) | by rank | the oldest of the lowest rank |
+/// | [`by_key`](Self::by_key) | by a key of any type that has an order, which is the queue's `K` | the oldest of the lowest key |
 /// | [`aging`](Self::aging) | by arrival plus handicap | the one whose time came first |
 ///
 /// All else is the same for all of them.
@@ -36,9 +37,9 @@ use crate::{
 /// rank of what they bring. A newcomer may take what is there beyond one for each task that has been woken, and go
 /// ahead of the woken themselves, who have not run yet, at most 32 times in a row. The `try_` forms never go ahead of
 /// anybody.
-pub struct Queue<T> {
-    pub(crate) list: List<T>,
-    pub(crate) rank: Rank<T>,
+pub struct Queue<T, K = Infallible> {
+    pub(crate) list: List<T, K>,
+    pub(crate) order: Order<T, K>,
 }
 
 impl<T> Queue<T> {
@@ -50,7 +51,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn bounded(capacity: usize) -> Self {
-        Self::new(Store::fifo(), capacity, Rank::None)
+        Self::new(Store::fifo(), capacity, Rank::Same(0).into())
     }
 
     /// A first-in, first-out queue that is never full: pushing never waits, and nothing holds back a producer that is
@@ -65,7 +66,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn lifo(capacity: usize) -> Self {
-        Self::new(Store::lifo(), capacity, Rank::None)
+        Self::new(Store::lifo(), capacity, Rank::Same(0).into())
     }
 
     /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
@@ -92,7 +93,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn priority(capacity: usize, rank: fn(&T) -> u32) -> Self {
-        Self::new(Store::priority(), capacity, Rank::Of(rank))
+        Self::new(Store::priority(), capacity, Rank::Of(rank).into())
     }
 
     /// A queue that gives out first what came first, where an item of handicap `h` counts as having come `h` later than
@@ -123,12 +124,42 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn aging(capacity: usize, handicap: fn(&T) -> Duration) -> Self {
-        Self::new(Store::priority(), capacity, Rank::Aging { handicap, since: Instant::now() })
+        Self::new(Store::priority(), capacity, Rank::Aging { handicap, since: Instant::now() }.into())
+    }
+}
+
+impl<T, K: Ord> Queue<T, K> {
+    /// A queue that gives out the item of the lowest key first, and among equals the one that came first, for at most
+    /// `capacity` items; `usize::MAX` for no bound.
+    ///
+    /// The key may be of any type that has an order: a time, a name, a pair. [`Reverse`](std::cmp::Reverse) turns it
+    /// round. Where a `u32` will do, [`priority`](Self::priority) is faster.
+    ///
+    /// `key` reads the key off an item. It is called outside the queue's lock, more than once for an item, and must say
+    /// the same each time. Keys are compared under the lock, so comparing them must not use the queue.
+    ///
+    /// ```
+    /// use std::cmp::Reverse;
+    /// use outbound_queue::Queue;
+    ///
+    /// let queue: Queue<(&str, f64), _> = Queue::by_key(64, |job| Reverse((job.1 * 100.0) as i64));
+    /// for job in [("low", 0.2), ("high", 0.9), ("middle", 0.5)] {
+    ///     queue.try_push(job).expect("there is room");
+    /// }
+    /// let order: Vec<&str> = std::iter::from_fn(|| queue.try_pop().ok()).map(|job| job.0).collect();
+    /// assert_eq!(order, ["high", "middle", "low"]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    pub fn by_key(capacity: usize, key: fn(&T) -> K) -> Self {
+        Self::new(Store::priority(), capacity, Order { rank: Rank::Same(BY_KEY), key: Some(key) })
     }
 
-    fn new(store: Store<T>, capacity: usize, rank: Rank<T>) -> Self {
+    fn new(store: Store<T, K>, capacity: usize, order: Order<T, K>) -> Self {
         assert!(capacity > 0, "a queue has room for at least one item");
-        Self { list: WaitList::with_lines(State::new(store, capacity)), rank }
+        Self { list: WaitList::with_lines(State::new(store, capacity)), order }
     }
 
     /// Puts an item in, waiting for a place if there is none.
@@ -140,7 +171,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future drops the item; it is never delivered.
-    pub fn push(&self, item: T) -> Push<'_, T> {
+    pub fn push(&self, item: T) -> Push<'_, T, K> {
         Push::new(self, item)
     }
 
@@ -163,12 +194,12 @@ impl<T> Queue<T> {
     ///
     /// This does not, but as long as items are not due, waiting for one panics outside of a tokio runtime with a
     /// timer.
-    pub fn push_at(&self, item: T, due: Instant) -> PushAt<'_, T> {
+    pub fn push_at(&self, item: T, due: Instant) -> PushAt<'_, T, K> {
         PushAt::new(self, item, due)
     }
 
     /// As [`push_at`](Self::push_at), with an item that is due when `delay` has passed from this call on.
-    pub fn push_after(&self, item: T, delay: Duration) -> PushAt<'_, T> {
+    pub fn push_after(&self, item: T, delay: Duration) -> PushAt<'_, T, K> {
         self.push_at(item, after(delay))
     }
 
@@ -182,7 +213,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future leaves what is not in the queue in `items`.
-    pub fn push_many<'b>(&self, items: &'b mut VecDeque<T>) -> PushMany<'_, 'b, T> {
+    pub fn push_many<'b>(&self, items: &'b mut VecDeque<T>) -> PushMany<'_, 'b, T, K> {
         PushMany::new(self, items)
     }
 
@@ -193,28 +224,31 @@ impl<T> Queue<T> {
     /// If there is no place beyond those that others wait for, or the queue is closed: the item comes back in the
     /// error.
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
-        let rank = self.rank_of(&item);
+        let place = self.place_of(&item);
         let mut list = self.list.lock();
-        if list.room() > 0 && list.nobody_waits() && !list.is_closed() {
-            list.push(rank, item);
-            return Ok(());
-        }
+        let (place, item) = match list.nobody_waits() {
+            true => match list.push_unnoticed(place, item) {
+                Ok(()) => return Ok(()),
+                Err(placed) => placed,
+            },
+            false => (place, item),
+        };
         if list.is_closed() {
             return Err(TryPushError::Closed(item));
         }
         if list.room() <= list.line(PUSHERS).len() {
             return Err(TryPushError::Full(item));
         }
-        list.push(rank, item);
+        list.push(place, item);
         finish(list);
         Ok(())
     }
 
     /// Puts an item in though there may be no place for it, or the queue is closed.
     pub(crate) fn push_beyond_capacity(&self, item: T) {
-        let rank = self.rank_of(&item);
+        let place = self.place_of(&item);
         let mut list = self.list.lock();
-        list.push(rank, item);
+        list.push(place, item);
         finish(list);
     }
 
@@ -226,7 +260,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future takes nothing: an item leaves the queue only when this returns it.
-    pub fn pop(&self) -> Pop<'_, T> {
+    pub fn pop(&self) -> Pop<'_, T, K> {
         Pop::new(self)
     }
 
@@ -236,7 +270,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future takes nothing.
-    pub fn pop_many<'b>(&self, items: &'b mut Vec<T>, limit: usize) -> PopMany<'_, 'b, T> {
+    pub fn pop_many<'b>(&self, items: &'b mut Vec<T>, limit: usize) -> PopMany<'_, 'b, T, K> {
         PopMany::new(self, items, limit)
     }
 
@@ -245,7 +279,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping the stream takes nothing.
-    pub fn items(&self) -> Items<'_, T> {
+    pub fn items(&self) -> Items<'_, T, K> {
         Items::new(self)
     }
 
@@ -256,12 +290,12 @@ impl<T> Queue<T> {
     /// If there is no item beyond those that others wait for.
     pub fn try_pop(&self) -> Result<T, TryPopError> {
         let mut list = self.list.lock();
-        list.promote();
         if list.nobody_waits()
-            && let Some(item) = list.pop()
+            && let Some(item) = list.pop_unnoticed()
         {
             return Ok(item);
         }
+        list.promote();
         if list.ready() <= list.line(POPPERS).len() {
             return Err(if list.is_over() { TryPopError::Closed } else { TryPopError::Empty });
         }
@@ -277,7 +311,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future takes nothing.
-    pub fn lease(&self) -> NextLease<'_, T> {
+    pub fn lease(&self) -> NextLease<'_, T, K> {
         NextLease::new(self)
     }
 
@@ -286,7 +320,7 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// If there is no item beyond those that others wait for.
-    pub fn try_lease(&self) -> Result<Lease<T>, TryPopError> {
+    pub fn try_lease(&self) -> Result<Lease<T, K>, TryPopError> {
         let mut list = self.list.lock();
         list.promote();
         if list.ready() <= list.line(POPPERS).len() {
@@ -305,7 +339,7 @@ impl<T> Queue<T> {
     /// # Cancel safety
     ///
     /// Dropping this future has no effect.
-    pub fn join(&self) -> Join<'_, T> {
+    pub fn join(&self) -> Join<'_, T, K> {
         Join::new(self)
     }
 
@@ -336,7 +370,7 @@ impl<T> Queue<T> {
     }
 
     /// As [`take_all`](Self::take_all), with how often each item has been leased.
-    pub(crate) fn take_all_with_deliveries(&self) -> impl Iterator<Item = (T, u32)> + use<T> {
+    pub(crate) fn take_all_with_deliveries(&self) -> impl Iterator<Item = (T, u32)> + use<T, K> {
         let mut list = self.list.lock();
         let store = list.take_all();
         finish(list);
@@ -403,8 +437,8 @@ impl<T> Queue<T> {
     }
 
     #[inline]
-    pub(crate) fn rank_of(&self, item: &T) -> u32 {
-        self.rank.of(item)
+    pub(crate) fn place_of(&self, item: &T) -> Place<K> {
+        self.order.place_of(item)
     }
 }
 
@@ -416,7 +450,7 @@ fn after(delay: Duration) -> Instant {
 
 /// Ends a change: releases the lock, then wakes those it concerns.
 #[inline]
-pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
+pub(crate) fn finish<T, K: Ord>(mut list: Guard<'_, T, K>) {
     if list.nobody_waits() {
         list.set_bounds(0, 0, false);
         return;
@@ -425,19 +459,19 @@ pub(crate) fn finish<T>(mut list: Guard<'_, T>) {
 }
 
 #[inline(never)]
-fn finish_and_wake<T>(mut list: Guard<'_, T>) {
+fn finish_and_wake<T, K: Ord>(mut list: Guard<'_, T, K>) {
     let wakes = settle(&mut list);
     drop(list);
     wakes.wake();
 }
 
-impl<T> Clone for Queue<T> {
+impl<T, K> Clone for Queue<T, K> {
     fn clone(&self) -> Self {
-        Self { list: self.list.clone(), rank: self.rank }
+        Self { list: self.list.clone(), order: self.order }
     }
 }
 
-impl<T> fmt::Debug for Queue<T> {
+impl<T, K: Ord> fmt::Debug for Queue<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = self.list.lock();
         let (pushers, poppers) = (list.line(PUSHERS).len(), list.line(POPPERS).len());

@@ -1,31 +1,68 @@
 //! What an item of a queue is ordered by.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
 /// Parts of a second that the ranks of an aging queue tell apart: 32 bits of them last for more than eight years.
 const TICKS: u128 = 16;
 
-/// Where the ranks of a queue's items come from.
+/// The rank of all items that are ordered by their keys alone: behind those of the priority store that have a FIFO of
+/// their own.
+pub(crate) const BY_KEY: u32 = u64::BITS;
+
+/// Where an item stands among others: by its rank, then by its key. Queues have the one or the other, or neither.
+///
+/// It is in every waiting future, so that of a queue without keys has no room for a tag or a key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place<K> {
+    rank: NonZeroU32,
+    key: Option<K>,
+}
+
+/// Where the places of a queue's items come from.
+pub(crate) struct Order<T, K> {
+    pub(crate) rank: Rank<T>,
+    pub(crate) key: Option<fn(&T) -> K>,
+}
+
+// A tag of its own is read in one step, a niche in an `Instant` in several.
+#[repr(u8)]
 pub(crate) enum Rank<T> {
-    /// Items have none.
-    None,
+    /// All have this one.
+    Same(u32),
     /// Read off the item.
     Of(fn(&T) -> u32),
     /// When the item came plus its handicap, counted from when the queue was made.
     Aging { handicap: fn(&T) -> Duration, since: Instant },
 }
 
-impl<T> Rank<T> {
-    /// The rank of an item that comes now.
+impl<K> Place<K> {
+    pub(crate) const fn ranked(rank: u32) -> Self {
+        Self { rank: NonZeroU32::MIN.saturating_add(rank), key: None }
+    }
+
+    pub(crate) const fn rank(&self) -> u32 {
+        self.rank.get() - 1
+    }
+}
+
+impl<T, K> Order<T, K> {
+    /// The place of an item that comes now. Runs the user's code.
     #[inline]
-    pub(crate) fn of(&self, item: &T) -> u32 {
-        match self {
-            Self::None => 0,
-            Self::Of(rank) => rank(item),
-            Self::Aging { handicap, since } => ticks(since.elapsed().saturating_add(handicap(item))),
-        }
+    pub(crate) fn place_of(&self, item: &T) -> Place<K> {
+        let rank = match &self.rank {
+            Rank::Same(rank) => *rank,
+            Rank::Of(rank) => rank(item),
+            Rank::Aging { handicap, since } => ticks(since.elapsed().saturating_add(handicap(item))),
+        };
+        Place { key: self.key.map(|key| key(item)), ..Place::ranked(rank) }
+    }
+}
+
+impl<T, K> From<Rank<T>> for Order<T, K> {
+    fn from(rank: Rank<T>) -> Self {
+        Self { rank, key: None }
     }
 }
 
@@ -40,3 +77,11 @@ impl<T> Clone for Rank<T> {
 }
 
 impl<T> Copy for Rank<T> {}
+
+impl<T, K> Clone for Order<T, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, K> Copy for Order<T, K> {}

@@ -2,14 +2,16 @@
 
 use std::{
     collections::VecDeque,
-    num::NonZeroU32,
     task::{Context, Poll, Waker},
 };
 
 use outbound_waitlist::{Locked, WaitList, Waiter};
 use tokio::time::Instant;
 
-use crate::store::{Alarm, Store, Taken};
+use crate::{
+    rank::{Order, Place},
+    store::{Alarm, Store, Taken},
+};
 
 /// The lines of tasks that wait.
 pub(crate) const PUSHERS: usize = 0;
@@ -21,27 +23,13 @@ const LINES: usize = 3;
 /// tasks for most items; after so many, what there is belongs to the woken.
 const MAX_PASSES: u32 = 32;
 
-pub(crate) type List<T> = WaitList<State<T>, Place, LINES>;
-pub(crate) type Guard<'a, T> = Locked<'a, State<T>, Place, LINES>;
-pub(crate) type Spot<T> = Waiter<State<T>, Place, LINES>;
+/// Each waiter has the place of the item it brings, by which it is ordered, or that of one who brings none.
+pub(crate) type List<T, K> = WaitList<State<T, K>, Place<K>, LINES>;
+pub(crate) type Guard<'a, T, K> = Locked<'a, State<T, K>, Place<K>, LINES>;
+pub(crate) type Spot<T, K> = Waiter<State<T, K>, Place<K>, LINES>;
 
-/// What a waiting task is ordered by: the rank of the item it brings, if it brings one. Without room for a tag, since
-/// it is in every waiting future; so the two highest ranks are one here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(NonZeroU32);
-
-impl Place {
-    pub(crate) const fn of(rank: u32) -> Self {
-        Self(NonZeroU32::MIN.saturating_add(rank))
-    }
-
-    pub(crate) const fn rank(self) -> u32 {
-        self.0.get() - 1
-    }
-}
-
-pub(crate) struct State<T> {
-    store: Store<T>,
+pub(crate) struct State<T, K> {
+    store: Store<T, K>,
     /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`, but for
     /// what a pool had to deliver.
     unfinished: usize,
@@ -65,10 +53,10 @@ pub(crate) struct State<T> {
 }
 
 /// An item that goes out on a lease.
-pub(crate) struct Leased<T> {
+pub(crate) struct Leased<T, K> {
     pub(crate) item: T,
-    /// The rank it was pushed with.
-    pub(crate) rank: u32,
+    /// The place it was pushed to.
+    pub(crate) place: Place<K>,
     /// When it was first leased, counted in leases.
     pub(crate) ticket: u64,
     /// How often it has been leased, this time included.
@@ -93,8 +81,8 @@ pub(crate) struct Wakes {
     others: Vec<Waker>,
 }
 
-impl<T> State<T> {
-    pub(crate) fn new(store: Store<T>, capacity: usize) -> Self {
+impl<T, K: Ord> State<T, K> {
+    pub(crate) fn new(store: Store<T, K>, capacity: usize) -> Self {
         Self {
             unfinished: 0,
             ceiling: capacity,
@@ -111,9 +99,27 @@ impl<T> State<T> {
         }
     }
 
+    /// Pushes if that concerns nobody who waits. If it is no more than to write it down, the place does not matter.
+    #[inline(always)]
+    pub(crate) fn push_unnoticed(&mut self, place: Place<K>, item: T) -> Result<(), (Place<K>, T)> {
+        match self.push_plainly(item) {
+            Ok(()) => Ok(()),
+            Err(item) => self.push_in_order(place, item),
+        }
+    }
+
+    /// Pops if that concerns nobody who waits.
+    #[inline(always)]
+    pub(crate) fn pop_unnoticed(&mut self) -> Option<T> {
+        match self.pop_plainly() {
+            Some(item) => Some(item),
+            None => self.pop_in_order(),
+        }
+    }
+
     /// Pushes if that concerns nobody who waits and is no more than to write it down.
     #[inline(always)]
-    pub(crate) fn push_plainly(&mut self, item: T) -> Result<(), T> {
+    fn push_plainly(&mut self, item: T) -> Result<(), T> {
         if self.unfinished >= self.ceiling {
             return Err(item);
         }
@@ -124,7 +130,7 @@ impl<T> State<T> {
 
     /// Pops if that concerns nobody who waits and is no more than to read it off.
     #[inline(always)]
-    pub(crate) fn pop_plainly(&mut self) -> Option<T> {
+    fn pop_plainly(&mut self) -> Option<T> {
         if self.unfinished <= self.plain_floor {
             return None;
         }
@@ -135,17 +141,17 @@ impl<T> State<T> {
 
     /// Pushes if that concerns nobody who waits: what is not plain about it is the order.
     #[inline(never)]
-    pub(crate) fn push_in_order(&mut self, rank: u32, item: T) -> Result<(), T> {
+    fn push_in_order(&mut self, place: Place<K>, item: T) -> Result<(), (Place<K>, T)> {
         if self.unfinished >= self.ceiling {
-            return Err(item);
+            return Err((place, item));
         }
-        self.push(rank, item);
+        self.push(place, item);
         Ok(())
     }
 
     /// Pops if that concerns nobody who waits: what is not plain about it is the order.
     #[inline(never)]
-    pub(crate) fn pop_in_order(&mut self) -> Option<T> {
+    fn pop_in_order(&mut self) -> Option<T> {
         if self.unfinished <= self.floor {
             return None;
         }
@@ -201,9 +207,9 @@ impl<T> State<T> {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, rank: u32, item: T) {
+    pub(crate) fn push(&mut self, place: Place<K>, item: T) {
         self.unfinished += 1;
-        if self.store.push(rank, item) {
+        if self.store.push(place, item) {
             self.set_plain_floor();
         }
     }
@@ -218,9 +224,9 @@ impl<T> State<T> {
         Some(item)
     }
 
-    pub(crate) fn push_delayed(&mut self, due: Instant, rank: u32, item: T) {
+    pub(crate) fn push_delayed(&mut self, due: Instant, place: Place<K>, item: T) {
         self.unfinished += 1;
-        self.store.delayed.push(due, rank, item);
+        self.store.delayed.push(due, place, item);
     }
 
     /// Lets what is due be taken. Before every look at what is ready.
@@ -244,22 +250,22 @@ impl<T> State<T> {
     }
 
     /// Takes an item that keeps its place in the capacity.
-    pub(crate) fn lease(&mut self) -> Option<Leased<T>> {
-        let Taken { item, rank, ticket, deliveries } = self.store.pop()?;
+    pub(crate) fn lease(&mut self) -> Option<Leased<T, K>> {
+        let Taken { item, place, ticket, deliveries } = self.store.pop()?;
         self.leased += 1;
         let ticket = ticket.unwrap_or_else(|| {
             self.next_ticket += 1;
             self.next_ticket - 1
         });
-        Some(Leased { item, rank, ticket, deliveries: deliveries.saturating_add(1) })
+        Some(Leased { item, place, ticket, deliveries: deliveries.saturating_add(1) })
     }
 
     /// Pushes from the front of `items` as many as there is room for beyond what others have been woken for, but at
-    /// least one. There is room.
-    pub(crate) fn push_many(&mut self, items: &mut VecDeque<T>) {
+    /// least one. There is room. The order of the queue is one that runs none of the user's code.
+    pub(crate) fn push_many(&mut self, items: &mut VecDeque<T>, order: &Order<T, K>) {
         let unclaimed = self.room().saturating_sub(self.pushing.woken as usize);
         for item in items.drain(..items.len().min(unclaimed.max(1))) {
-            self.push(0, item);
+            self.push(order.place_of(&item), item);
         }
     }
 
@@ -270,12 +276,12 @@ impl<T> State<T> {
         self.acknowledged += u64::from(acknowledged);
     }
 
-    pub(crate) fn put_back(&mut self, rank: u32, ticket: u64, deliveries: u32, item: T) {
+    pub(crate) fn put_back(&mut self, place: Place<K>, ticket: u64, deliveries: u32, item: T) {
         self.leased -= 1;
-        self.store.put_back(rank, ticket, deliveries, item);
+        self.store.put_back(place, ticket, deliveries, item);
     }
 
-    pub(crate) fn take_all(&mut self) -> Store<T> {
+    pub(crate) fn take_all(&mut self) -> Store<T, K> {
         self.unfinished = self.leased;
         self.store.take()
     }
@@ -312,19 +318,24 @@ impl<T> State<T> {
 /// what is theirs once it has passed too often, and never passes an item that ranks as high or higher. One that is
 /// `patient` passes nobody.
 #[inline]
-pub(crate) fn may_push<T>(list: &mut Guard<'_, T>, rank: u32, woken: bool, patient: bool) -> bool {
+pub(crate) fn may_push<T, K: Ord>(
+    list: &mut Guard<'_, T, K>,
+    place: &Place<K>,
+    woken: bool,
+    patient: bool,
+) -> bool {
     let room = list.room();
     if room == 0 || list.line(PUSHERS).is_empty() {
         return room > 0;
     }
-    let outranked = list.store.is_ranked()
-        && list.line(PUSHERS).front().is_some_and(|(_, first)| *first <= Place::of(rank));
+    let outranked =
+        list.store.is_ranked() && list.line(PUSHERS).front().is_some_and(|(_, first)| *first <= *place);
     list.pushing.take(room, woken, patient || outranked)
 }
 
 /// Whether a task that wants to take an item now may: see [`may_push`].
 #[inline]
-pub(crate) fn may_pop<T>(list: &mut Guard<'_, T>, woken: bool) -> bool {
+pub(crate) fn may_pop<T, K: Ord>(list: &mut Guard<'_, T, K>, woken: bool) -> bool {
     let ready = list.ready();
     if ready == 0 || list.line(POPPERS).is_empty() {
         return ready > 0;
@@ -333,7 +344,7 @@ pub(crate) fn may_pop<T>(list: &mut Guard<'_, T>, woken: bool) -> bool {
 }
 
 /// A woken waiter looks, or leaves.
-pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
+pub(crate) fn was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize) {
     match line {
         PUSHERS => list.pushing.woken -= 1,
         _ => list.popping.woken -= 1,
@@ -343,7 +354,7 @@ pub(crate) fn was_woken<T>(list: &mut Guard<'_, T>, line: usize) {
 /// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
 /// is something to take and somebody waits for it, at least one of them is on its way; and as long as something is to
 /// come with time, one of them keeps watch.
-pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
+pub(crate) fn settle<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
     let mut wakes = Wakes::default();
     let unwatched = list.popping.woken == 0 && list.store.delayed.is_unwatched();
     if (unwatched || list.popping.should_wake(list.ready())) && asleep(list, POPPERS) > 0 {
@@ -366,7 +377,7 @@ pub(crate) fn settle<T>(list: &mut Guard<'_, T>) -> Wakes {
 }
 
 /// To be called after every change of who waits, which [`settle`] does by itself.
-pub(crate) fn set_bounds<T>(list: &mut Guard<'_, T>) {
+pub(crate) fn set_bounds<T, K: Ord>(list: &mut Guard<'_, T, K>) {
     let (pushers_asleep, poppers_asleep) = (asleep(list, PUSHERS), asleep(list, POPPERS));
     let joiners = !list.line(JOINERS).is_empty();
     list.set_bounds(pushers_asleep, poppers_asleep, joiners);
@@ -374,14 +385,14 @@ pub(crate) fn set_bounds<T>(list: &mut Guard<'_, T>) {
 
 /// How many of a line have not been woken.
 #[inline]
-fn asleep<T>(list: &mut Guard<'_, T>, line: usize) -> usize {
+fn asleep<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize) -> usize {
     let woken = if line == PUSHERS { list.pushing.woken } else { list.popping.woken };
     list.line(line).len() - woken as usize
 }
 
 /// Closes, and lets everybody go who waits to push, and to pop if there is nothing to come. Nobody stands in line for
 /// that again.
-pub(crate) fn close<T>(list: &mut Guard<'_, T>) -> Wakes {
+pub(crate) fn close<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
     list.closed = true;
     let mut wakes = settle(list);
     wakes.release_all(list, PUSHERS);
@@ -391,12 +402,12 @@ pub(crate) fn close<T>(list: &mut Guard<'_, T>) -> Wakes {
 }
 
 /// One who waited for an item goes, with one or without. What comes back is to be dropped after the lock.
-pub(crate) fn leaves_poppers<T>(list: &mut Guard<'_, T>) -> Option<Alarm> {
+pub(crate) fn leaves_poppers<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Alarm> {
     list.store.delayed.leave()
 }
 
 /// For one who waits for an item: ready if there may be one by now.
-pub(crate) fn poll_due<T>(list: &mut Guard<'_, T>, cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn poll_due<T, K: Ord>(list: &mut Guard<'_, T, K>, cx: &mut Context<'_>) -> Poll<()> {
     list.store.delayed.poll_due(cx)
 }
 
@@ -432,7 +443,7 @@ impl Turns {
 }
 
 impl Wakes {
-    fn release_all<T>(&mut self, list: &mut Guard<'_, T>, line: usize) {
+    fn release_all<T, K: Ord>(&mut self, list: &mut Guard<'_, T, K>, line: usize) {
         let mut line = list.line(line);
         self.others.reserve(line.len());
         while let Some(waker) = line.pop_front() {

@@ -9,27 +9,28 @@ use tokio::time::Instant;
 
 pub(crate) use self::delayed::Alarm;
 use self::{delayed::Delayed, priority::Priority};
+use crate::rank::Place;
 
 /// A burst's memory is given back down to room for this many items.
 const KEEP: usize = 1024;
 
 /// Items that wait to be taken: those that came back from a lease before those that were never out, rank by rank.
-pub(crate) struct Store<T> {
+pub(crate) struct Store<T, K> {
     /// What was never leased, in a queue that is first in, first out. In another it is empty and has no memory, so that
     /// nothing is pushed to it or popped from it [plainly](Self::push_plainly).
     fifo: VecDeque<T>,
-    order: Order<T>,
-    /// By rank, then by when they were first leased, so that several that come back stand as they stood before.
-    returned: BTreeMap<(u32, u64), Returned<T>>,
+    order: Order<T, K>,
+    /// By place, then by when they were first leased, so that several that come back stand as they stood before.
+    returned: BTreeMap<(Place<K>, u64), Returned<T>>,
     /// What cannot be taken yet.
-    pub(crate) delayed: Delayed<T>,
+    pub(crate) delayed: Delayed<T, K>,
 }
 
 /// The order of a queue, with what was never leased unless that is in the FIFO.
-enum Order<T> {
+enum Order<T, K> {
     Fifo,
     Lifo(VecDeque<T>),
-    Priority(Box<Priority<T>>),
+    Priority(Box<Priority<T, K>>),
 }
 
 struct Returned<T> {
@@ -38,17 +39,17 @@ struct Returned<T> {
 }
 
 /// An item taken out, and what is known of its past.
-pub(crate) struct Taken<T> {
+pub(crate) struct Taken<T, K> {
     pub(crate) item: T,
-    /// The rank it was pushed with: 0 in a queue without ranks.
-    pub(crate) rank: u32,
+    /// The place it was pushed to: in a queue where that means nothing, one for all.
+    pub(crate) place: Place<K>,
     /// When it was first leased, if it has been.
     pub(crate) ticket: Option<u64>,
     /// How often it has been leased before.
     pub(crate) deliveries: u32,
 }
 
-impl<T> Store<T> {
+impl<T, K: Ord> Store<T, K> {
     pub(crate) fn fifo() -> Self {
         Self::of(Order::Fifo)
     }
@@ -61,11 +62,11 @@ impl<T> Store<T> {
         Self::of(Order::Priority(Box::new(Priority::new())))
     }
 
-    fn of(order: Order<T>) -> Self {
+    fn of(order: Order<T, K>) -> Self {
         Self { fifo: VecDeque::new(), order, returned: BTreeMap::new(), delayed: Delayed::new() }
     }
 
-    /// Whether ranks mean anything here.
+    /// Whether places mean anything here.
     pub(crate) fn is_ranked(&self) -> bool {
         matches!(self.order, Order::Priority(_))
     }
@@ -100,9 +101,9 @@ impl<T> Store<T> {
 
     /// Returns whether [`plain_above`](Self::plain_above) may say otherwise now.
     #[inline]
-    pub(crate) fn push(&mut self, rank: u32, item: T) -> bool {
+    pub(crate) fn push(&mut self, place: Place<K>, item: T) -> bool {
         match &mut self.order {
-            Order::Priority(items) => items.push(rank, item),
+            Order::Priority(items) => items.push(place, item),
             Order::Lifo(items) => items.push_back(item),
             Order::Fifo => {
                 self.fifo.push_back(item);
@@ -112,8 +113,8 @@ impl<T> Store<T> {
         false
     }
 
-    pub(crate) fn put_back(&mut self, rank: u32, ticket: u64, deliveries: u32, item: T) {
-        self.returned.insert((rank, ticket), Returned { item, deliveries });
+    pub(crate) fn put_back(&mut self, place: Place<K>, ticket: u64, deliveries: u32, item: T) {
+        self.returned.insert((place, ticket), Returned { item, deliveries });
     }
 
     /// The next item, and whether [`plain_above`](Self::plain_above) may say otherwise now.
@@ -128,7 +129,7 @@ impl<T> Store<T> {
     }
 
     #[inline(never)]
-    pub(crate) fn pop(&mut self) -> Option<Taken<T>> {
+    pub(crate) fn pop(&mut self) -> Option<Taken<T, K>> {
         if let Some(taken) = self.pop_returned() {
             return Some(taken);
         }
@@ -136,33 +137,32 @@ impl<T> Store<T> {
             Order::Fifo => (self.fifo.pop_front(), &mut self.fifo),
             Order::Lifo(items) => (items.pop_back(), items),
             Order::Priority(items) => {
-                let (rank, item) = items.pop()?;
-                return Some(Taken { item, rank, ticket: None, deliveries: 0 });
+                let (place, item) = items.pop()?;
+                return Some(Taken { item, place, ticket: None, deliveries: 0 });
             }
         };
         if is_sparse(items.len(), items.capacity()) {
             shrink(items);
         }
-        Some(Taken { item: item?, rank: 0, ticket: None, deliveries: 0 })
+        Some(Taken { item: item?, place: Place::ranked(0), ticket: None, deliveries: 0 })
     }
 
     /// The first of the returned, if no fresh item outranks it.
-    fn pop_returned(&mut self) -> Option<Taken<T>> {
+    fn pop_returned(&mut self) -> Option<Taken<T, K>> {
         let first = self.returned.first_entry()?;
-        let &(rank, ticket) = first.key();
         if let Order::Priority(items) = &self.order
-            && items.first_rank().is_some_and(|fresh| fresh < rank)
+            && items.first_is_before(&first.key().0)
         {
             return None;
         }
-        let Returned { item, deliveries } = first.remove();
-        Some(Taken { item, rank, ticket: Some(ticket), deliveries })
+        let ((place, ticket), Returned { item, deliveries }) = first.remove_entry();
+        Some(Taken { item, place, ticket: Some(ticket), deliveries })
     }
 
     /// Lets what is due be taken, as if it were pushed now.
     pub(crate) fn promote(&mut self, now: Instant) {
-        while let Some((rank, item)) = self.delayed.pop_due(now) {
-            self.push(rank, item);
+        while let Some((place, item)) = self.delayed.pop_due(now) {
+            self.push(place, item);
         }
     }
 

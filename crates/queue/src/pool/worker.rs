@@ -143,7 +143,7 @@ impl<R> Drop for Outbox<'_, R> {
 }
 
 /// The next item, or `None` if the queue is closed and empty, or the worker is one too many.
-async fn next<T>(queue: &Queue<T>, member: &mut Member) -> Option<Lease<T>> {
+async fn next<T, K: Ord>(queue: &Queue<T, K>, member: &mut Member) -> Option<Lease<T, K>> {
     let crew = Arc::clone(&member.crew);
     loop {
         // Made before the look at the numbers, so that no change of them is missed.
@@ -163,15 +163,16 @@ async fn next<T>(queue: &Queue<T>, member: &mut Member) -> Option<Lease<T>> {
 }
 
 /// The life of a worker.
-pub(super) async fn work<T, F, Fut>(
-    queue: Queue<T>,
+pub(super) async fn work<T, K, F, Fut>(
+    queue: Queue<T, K>,
     handler: Arc<F>,
     tally: Arc<Tally<T>>,
     mut member: Member,
     deliver: Arc<Deliver<Fut::Output>>,
     max_deliveries: u32,
 ) where
-    F: Fn(Lease<T>) -> Fut,
+    K: Ord,
+    F: Fn(Lease<T, K>) -> Fut,
     Fut: Future,
 {
     let mut outbox = deliver.outbox();

@@ -11,11 +11,13 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use crate::rank::Place;
+
 pub(crate) type Alarm = Pin<Box<Sleep>>;
 
 /// Items that nobody can take yet, by when they are due and then by when they came.
-pub(crate) struct Delayed<T> {
-    items: BTreeMap<(Instant, u64), (u32, T)>,
+pub(crate) struct Delayed<T, K> {
+    items: BTreeMap<(Instant, u64), (Place<K>, T)>,
     arrivals: u64,
     /// Wakes the task that keeps watch, when the first is due. There is none unless somebody waits, whose place in line
     /// has the same waker: so an alarm that is replaced, under the lock, never drops the last of a task.
@@ -24,7 +26,7 @@ pub(crate) struct Delayed<T> {
     watched: bool,
 }
 
-impl<T> Delayed<T> {
+impl<T, K> Delayed<T, K> {
     pub(crate) fn new() -> Self {
         Self { items: BTreeMap::new(), arrivals: 0, alarm: None, watched: false }
     }
@@ -38,16 +40,16 @@ impl<T> Delayed<T> {
         !self.watched && !self.items.is_empty()
     }
 
-    pub(crate) fn push(&mut self, due: Instant, rank: u32, item: T) {
+    pub(crate) fn push(&mut self, due: Instant, place: Place<K>, item: T) {
         if self.items.first_key_value().is_none_or(|(first, _)| due < first.0) {
             self.watched = false;
         }
-        self.items.insert((due, self.arrivals), (rank, item));
+        self.items.insert((due, self.arrivals), (place, item));
         self.arrivals += 1;
     }
 
-    /// The first item, with its rank, if it is due.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(u32, T)> {
+    /// The first item, with its place, if it is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Place<K>, T)> {
         let first = self.items.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }

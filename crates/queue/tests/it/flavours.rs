@@ -1,6 +1,6 @@
 //! What sets the flavours apart: the order.
 
-use std::task::Poll;
+use std::{cmp::Reverse, task::Poll};
 
 use outbound_queue::Queue;
 
@@ -36,7 +36,38 @@ fn ranks_with_a_class_of_their_own_and_beyond_are_one_order() {
     for item in items {
         queue.try_push(item).expect("there is room");
     }
-    assert_eq!(drain(&queue), [0, 1, 63, 64, 65, u32::MAX - 1, u32::MAX]);
+    // The two highest are one rank, in which first come is first served.
+    assert_eq!(drain(&queue), [0, 1, 63, 64, 65, u32::MAX, u32::MAX - 1]);
+}
+
+#[test]
+fn a_key_is_of_any_type_that_has_an_order() {
+    let queue: Queue<(String, u32), Reverse<String>> = Queue::by_key(8, |item| Reverse(item.0.clone()));
+    for (key, arrival) in [("b", 1), ("a", 2), ("c", 3), ("b", 4), ("c", 5)] {
+        queue.try_push((key.to_owned(), arrival)).expect("there is room");
+    }
+    let lease = queue.try_lease().expect("there is an item");
+    assert_eq!((lease.0.as_str(), lease.1), ("c", 3));
+    drop(lease);
+    let order: Vec<u32> = std::iter::from_fn(|| queue.try_pop().ok()).map(|item| item.1).collect();
+    assert_eq!(order, [3, 5, 1, 4, 2], "equals as they came, and what comes back in front of them");
+}
+
+#[test]
+fn waiting_pushers_are_ordered_by_key_too() {
+    let queue: Queue<&str, &str> = Queue::by_key(1, |item| item);
+    queue.try_push("m").expect("there is room");
+    let mut pushes: Vec<_> =
+        ["z", "b", "y", "a"].into_iter().map(|item| Spawned::new(queue.push(item))).collect();
+    assert!(pushes.iter_mut().all(|push| push.poll().is_pending()));
+    let order: Vec<_> = (0..5)
+        .map(|_| {
+            let item = queue.try_pop().expect("there is an item");
+            pushes.retain_mut(|push| push.poll().is_pending());
+            item
+        })
+        .collect();
+    assert_eq!(order, ["m", "a", "b", "y", "z"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@
 //! | wait until all is done | [`join`](Queue::join) |
 //! | take no more, and finish what there is | [`close`](Queue::close) |
 //! | take no more, and have what there is | [`close_now`](Queue::close_now) |
-//! | serve the newest, or the most urgent, first | [`Queue::lifo`], [`Queue::priority`] |
+//! | serve the newest, or the most urgent, first | [`Queue::lifo`], [`Queue::priority`], [`Queue::by_key`] |
 //! | serve the urgent first, and let nobody wait for ever | [`Queue::aging`] |
 //! | work on all of it, several at a time | [`WorkerPool`] |
 //! | have the results as a stream, or as the next stage's queue | [`spawn_into`](WorkerPoolBuilder::spawn_into) |
@@ -58,7 +58,7 @@
 //! | `join` | | `onIdle` | [`join`](Queue::join) |
 //! | `shutdown()` | `close` | | [`close`](Queue::close) |
 //! | `shutdown(immediate=True)` | | `clear` | [`close_now`](Queue::close_now) |
-//! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority), [`lifo`](Queue::lifo) |
+//! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority) or [`by_key`](Queue::by_key), [`lifo`](Queue::lifo) |
 //! | `qsize`, `maxsize` | `len`, `max_capacity` | `size`, `pending` | [`len`](Queue::len), [`capacity`](Queue::capacity), [`leased`](Queue::leased) |
 //! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`], [`resize`](WorkerPool::resize) |
 //! | | `reserve` | | not offered: a place that is held and not used keeps it from others; [`push`](Queue::push) is cancel safe |

@@ -19,7 +19,7 @@ use crate::{
     pop::{Pop, give_up, poll_take},
     push::{self, Look},
     queue::{Queue, finish},
-    state::{Spot, set_bounds},
+    state::{Spot, Taking, set_bounds},
 };
 
 pin_project! {
@@ -46,7 +46,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter);
+                give_up(this.queue, this.waiter, Taking::Pop);
             }
         }
     }
@@ -104,7 +104,7 @@ impl<T, K: Ord> Future for PopMany<'_, '_, T, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
         let this = self.project();
         let (items, limit) = (this.items, *this.limit);
-        poll_take(this.queue, this.waiter, cx, |state| Some(state.pop_many(items, limit)))
+        poll_take(this.queue, this.waiter, cx, Taking::Pop, |state| Some(state.pop_many(items, limit)))
             .map(|taken| taken.unwrap_or(0))
     }
 }

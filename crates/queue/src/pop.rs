@@ -15,7 +15,9 @@ use crate::{
     lease::Lease,
     queue::{Queue, finish},
     rank::Place,
-    state::{Guard, POPPERS, Spot, State, leaves_poppers, may_pop, poll_due, set_bounds, was_woken},
+    state::{
+        Guard, POPPERS, Spot, State, Taking, leaves_poppers, may_pop, poll_due, popper_was_woken, set_bounds,
+    },
 };
 
 pin_project! {
@@ -31,7 +33,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter);
+                give_up(this.queue, this.waiter, Taking::Pop);
             }
         }
     }
@@ -51,7 +53,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter);
+                give_up(this.queue, this.waiter, Taking::Lease);
             }
         }
     }
@@ -91,7 +93,7 @@ impl<T, K: Ord> Future for Pop<'_, T, K> {
             coop.made_progress();
             return Poll::Ready(Some(item));
         }
-        poll_slowly(list.locked(), this.waiter, cx, coop, State::pop)
+        poll_slowly(list.locked(), this.waiter, cx, coop, Taking::Pop, State::pop)
     }
 }
 
@@ -101,7 +103,7 @@ impl<T, K: Ord> Future for NextLease<'_, T, K> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let leased = ready!(poll_take(this.queue, this.waiter, cx, State::lease));
+        let leased = ready!(poll_take(this.queue, this.waiter, cx, Taking::Lease, State::lease));
         Poll::Ready(leased.map(|leased| Lease::new(this.queue, leased)))
     }
 }
@@ -113,15 +115,16 @@ fn poll_slowly<T, K: Ord, R>(
     mut waiter: Pin<&mut Spot<T, K>>,
     cx: &mut Context<'_>,
     coop: Unit,
+    taking: Taking,
     take: impl FnOnce(&mut State<T, K>) -> Option<R>,
 ) -> Poll<Option<R>> {
     loop {
         list.promote();
         let waited = !waiter.is_idle();
         let look = if waiter.is_idle() {
-            look_first(&mut list, waiter.as_mut(), cx)
+            look_first(&mut list, waiter.as_mut(), taking, cx)
         } else {
-            look_again(&mut list, waiter.as_mut(), cx)
+            look_again(&mut list, waiter.as_mut(), taking, cx)
         };
         match look {
             Look::Take => {
@@ -151,15 +154,17 @@ pub(crate) fn poll_take<T, K: Ord, R>(
     queue: &Queue<T, K>,
     waiter: Pin<&mut Spot<T, K>>,
     cx: &mut Context<'_>,
+    taking: Taking,
     take: impl FnOnce(&mut State<T, K>) -> Option<R>,
 ) -> Poll<Option<R>> {
     let coop = ready!(coop::poll_proceed(cx));
-    poll_slowly(queue.list.lock(), waiter, cx, coop, take)
+    poll_slowly(queue.list.lock(), waiter, cx, coop, taking, take)
 }
 
 fn look_first<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
     waiter: Pin<&mut Spot<T, K>>,
+    taking: Taking,
     cx: &mut Context<'_>,
 ) -> Look {
     if may_pop(list, false) {
@@ -168,18 +173,19 @@ fn look_first<T, K: Ord>(
     if list.is_over() {
         return Look::Closed;
     }
-    list.line(POPPERS).enqueue(waiter, Place::ranked(0), cx);
+    list.line(POPPERS).enqueue(waiter, Place::ranked(taking as u32), cx);
     Look::Wait
 }
 
 fn look_again<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
     mut waiter: Pin<&mut Spot<T, K>>,
+    taking: Taking,
     cx: &mut Context<'_>,
 ) -> Look {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
-        was_woken(list, POPPERS);
+        popper_was_woken(list, taking);
     }
     if may_pop(list, woken) {
         list.leave(waiter);
@@ -195,10 +201,10 @@ fn look_again<T, K: Ord>(
 /// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
+pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>, taking: Taking) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
-        was_woken(&mut list, POPPERS);
+        popper_was_woken(&mut list, taking);
     }
     list.leave(waiter);
     let alarm = leaves_poppers(&mut list);

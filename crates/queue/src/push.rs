@@ -16,7 +16,7 @@ use crate::{
     error::PushError,
     queue::{Queue, finish},
     rank::Place,
-    state::{Guard, PUSHERS, Spot, State, may_push, set_bounds, was_woken},
+    state::{Guard, PUSHERS, Spot, State, may_push, pusher_was_woken, set_bounds},
 };
 
 pin_project! {
@@ -201,7 +201,7 @@ fn look_again<T, K: Ord>(
 ) -> Look<K> {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
-        was_woken(list, PUSHERS);
+        pusher_was_woken(list);
     }
     if !list.is_closed() && may_push(list, &place, woken, patient) {
         return Look::Push(match list.leave(waiter) {
@@ -222,7 +222,7 @@ fn look_again<T, K: Ord>(
 pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
-        was_woken(&mut list, PUSHERS);
+        pusher_was_woken(&mut list);
     }
     list.leave(waiter);
     finish(list);

@@ -31,6 +31,12 @@ use crate::{
 ///
 /// All else is the same for all of them.
 ///
+/// # Capacity
+///
+/// Items on a lease keep their place. An item for which a waiting [`pop`](Self::pop) has been woken does not: its place
+/// is free at once, so that a producer need not wait for its consumer to run. If that pop is dropped the item stays, and
+/// until it is taken there is one more than `capacity`.
+///
 /// # Fairness
 ///
 /// Tasks that wait are served in the order in which they came; those that wait to push into a priority queue, by the
@@ -73,7 +79,8 @@ impl<T> Queue<T> {
     /// most `capacity` items; `usize::MAX` for no bound.
     ///
     /// `rank` reads the rank off an item. It is called outside the queue's lock, more than once for an item, and must
-    /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap.
+    /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap. The two
+    /// highest, `u32::MAX` and the one below, are one rank.
     ///
     /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). An item
     /// waits for as long as better ones keep coming: see [`aging`](Self::aging) for an order in which that ends.

@@ -31,7 +31,7 @@ pub(crate) type Spot<T, K> = Waiter<State<T, K>, Place<K>, LINES>;
 pub(crate) struct State<T, K> {
     store: Store<T, K>,
     /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`, but for
-    /// what a pool had to deliver.
+    /// those `leaving`, and what a pool had to deliver.
     unfinished: usize,
     /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
     /// lines. Worked out by [`settle`], and may be lower than it could be, never higher.
@@ -46,6 +46,9 @@ pub(crate) struct State<T, K> {
     closed: bool,
     pushing: Turns,
     popping: Turns,
+    /// Of those woken to take an item, how many pop it. The places of as many items are free already: a producer goes on
+    /// while its consumer is on the way, which with a capacity of 1 halves the switches between them.
+    leaving: usize,
     /// The next ticket of a first lease.
     next_ticket: u64,
     /// Leases that were acknowledged.
@@ -61,6 +64,15 @@ pub(crate) struct Leased<T, K> {
     pub(crate) ticket: u64,
     /// How often it has been leased, this time included.
     pub(crate) deliveries: u32,
+}
+
+/// What a task that waits for an item will do with it: its place in line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// The item leaves, and its place is free.
+    Pop,
+    /// The item keeps its place.
+    Lease,
 }
 
 /// Who of a line is on the way to its turn.
@@ -94,6 +106,7 @@ impl<T, K: Ord> State<T, K> {
             closed: false,
             pushing: Turns::default(),
             popping: Turns::default(),
+            leaving: 0,
             next_ticket: 0,
             acknowledged: 0,
         }
@@ -177,7 +190,13 @@ impl<T, K: Ord> State<T, K> {
 
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.unfinished)
+        self.places().saturating_sub(self.unfinished)
+    }
+
+    /// How many items there can be: `capacity`, and those whose places are free already.
+    #[inline]
+    fn places(&self) -> usize {
+        self.capacity.saturating_add(self.leaving)
     }
 
     #[inline]
@@ -290,7 +309,7 @@ impl<T, K: Ord> State<T, K> {
     #[inline]
     pub(crate) fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
         // What newcomers leave to those that have been woken.
-        self.ceiling = self.capacity.saturating_sub(self.pushing.woken as usize);
+        self.ceiling = self.places().saturating_sub(self.pushing.woken as usize);
         let out = self.leased + self.delayed();
         self.floor = out + self.popping.woken as usize;
         // From where on one more is woken.
@@ -298,7 +317,7 @@ impl<T, K: Ord> State<T, K> {
             self.ceiling = self.ceiling.min(out + self.popping.next_wake() - 1);
         }
         if pushers_asleep > 0 {
-            self.floor = self.floor.max(self.capacity - (self.pushing.next_wake() - 1).min(self.capacity));
+            self.floor = self.floor.max(self.places().saturating_sub(self.pushing.next_wake() - 1));
         }
         if joiners {
             self.floor = self.floor.max(1);
@@ -343,12 +362,15 @@ pub(crate) fn may_pop<T, K: Ord>(list: &mut Guard<'_, T, K>, woken: bool) -> boo
     list.popping.take(ready, woken, false)
 }
 
-/// A woken waiter looks, or leaves.
-pub(crate) fn was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize) {
-    match line {
-        PUSHERS => list.pushing.woken -= 1,
-        _ => list.popping.woken -= 1,
-    }
+/// A waiter that was woken to push looks, or leaves.
+pub(crate) fn pusher_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>) {
+    list.pushing.woken -= 1;
+}
+
+/// A waiter that was woken to take an item looks, or leaves.
+pub(crate) fn popper_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, taking: Taking) {
+    list.popping.woken -= 1;
+    list.leaving -= usize::from(taking == Taking::Pop);
 }
 
 /// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
@@ -358,11 +380,15 @@ pub(crate) fn settle<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
     let mut wakes = Wakes::default();
     let unwatched = list.popping.woken == 0 && list.store.delayed.is_unwatched();
     if (unwatched || list.popping.should_wake(list.ready())) && asleep(list, POPPERS) > 0 {
-        wakes.popper = list.line(POPPERS).nudge_next();
-        list.popping.woken += u32::from(wakes.popper.is_some());
+        let next = list.line(POPPERS).nudge_next().map(|(waker, place)| (waker, place.rank()));
+        if let Some((waker, taking)) = next {
+            wakes.popper = Some(waker);
+            list.popping.woken += 1;
+            list.leaving += usize::from(taking == Taking::Pop as u32);
+        }
     }
     if list.pushing.should_wake(list.room()) && asleep(list, PUSHERS) > 0 {
-        wakes.pusher = list.line(PUSHERS).nudge_next();
+        wakes.pusher = list.line(PUSHERS).nudge_next().map(|(waker, _)| waker);
         list.pushing.woken += u32::from(wakes.pusher.is_some());
     }
     if list.unfinished == 0 && !list.line(JOINERS).is_empty() {
@@ -371,6 +397,7 @@ pub(crate) fn settle<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
     if list.is_over() && !list.line(POPPERS).is_empty() {
         wakes.release_all(list, POPPERS);
         list.popping = Turns::default();
+        list.leaving = 0;
     }
     set_bounds(list);
     wakes

@@ -119,16 +119,19 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
         unsafe { node.as_ref().with(|slot| slot.waker.take()) }
     }
 
-    /// The waker of the first in line that has not been nudged since it was last polled; all stay where they are.
-    /// It walks past those that have been. `None` if there is nobody else.
+    /// The waker of the first in line that has not been nudged since it was last polled, and its value; all stay where
+    /// they are. It walks past those that have been. `None` if there is nobody else.
     #[inline]
-    pub fn nudge_next(&mut self) -> Option<Waker> {
+    pub fn nudge_next(&mut self) -> Option<(Waker, &N)> {
         let mut cursor = self.queue().front();
         while let Some(node) = cursor {
             // SAFETY: the node is in this queue, and the lock is held.
             let waker = unsafe { node.as_ref().with(|slot| slot.waker.take()) };
-            if waker.is_some() {
-                return waker;
+            if let Some(waker) = waker {
+                // SAFETY: as above; a node in line has a value, and nothing else reaches the slot before the borrow of
+                // the lock ends.
+                let value = unsafe { node.as_ref().with(|slot| slot.value.as_ref().map(NonNull::from)) }?;
+                return Some((waker, unsafe { value.as_ref() }));
             }
             // SAFETY: as above.
             cursor = unsafe { self.queue().next(node) };

@@ -92,10 +92,12 @@ fn a_future_moved_to_another_task_wakes_the_right_one() {
         queue.try_push(1).expect(name);
         assert_eq!((pop.wakes(), other.wakes()), (0, 1), "{name}");
 
-        let mut push = Spawned::parked(queue.push(2));
+        assert!(pop.poll().is_ready(), "{name}");
+        queue.try_push(2).expect(name);
+        let mut push = Spawned::parked(queue.push(3));
         let other = Task::default();
         assert!(other.poll(&mut push.future).is_pending(), "{name}");
-        assert!(pop.poll().is_ready(), "{name}");
+        queue.try_pop().expect(name);
         assert_eq!((push.wakes(), other.wakes()), (0, 1), "{name}");
     }
 }

@@ -110,11 +110,11 @@ fn taking_all_of_an_open_queue_lets_the_pushers_on() {
 #[test]
 fn a_waiter_dropped_after_closing_is_of_no_consequence() {
     for (name, queue) in flavours(1) {
-        let pop = Spawned::parked(queue.pop());
+        let lease = Spawned::parked(queue.lease());
         queue.try_push(1).expect(name);
         let push = Spawned::parked(queue.push(2));
         queue.close();
-        drop((pop, push));
+        drop((lease, push));
         assert_eq!(queue.take_all(), [1], "{name}");
     }
 }

@@ -93,10 +93,48 @@ fn the_try_forms_go_ahead_of_nobody() {
         let mut pop = Spawned::parked(queue.pop());
         queue.try_push(1).expect(name);
         assert_eq!(queue.try_pop(), Err(TryPopError::Empty), "{name}");
-        let mut push = Spawned::parked(queue.push(2));
         assert_eq!(pop.poll(), Poll::Ready(Some(1)), "{name}");
-        assert_eq!(queue.try_push(3), Err(TryPushError::Full(3)), "{name}");
+        queue.try_push(2).expect(name);
+        let mut push = Spawned::parked(queue.push(3));
+        assert_eq!(queue.try_pop(), Ok(2), "{name}");
+        assert_eq!(queue.try_push(4), Err(TryPushError::Full(4)), "{name}");
         assert_eq!(push.poll(), Poll::Ready(Ok(())), "{name}");
+    }
+}
+
+#[test]
+fn a_pop_that_was_woken_makes_room_and_a_lease_does_not() {
+    for (name, queue) in flavours(1) {
+        let mut pop = Spawned::parked(queue.pop());
+        queue.try_push(1).expect(name);
+        // One place more, and not two.
+        queue.try_push(1).expect(name);
+        let mut push = Spawned::parked(queue.push(1));
+        assert_eq!(pop.poll(), Poll::Ready(Some(1)), "{name}");
+        assert_eq!(push.wakes(), 0, "{name}");
+        assert_eq!(queue.try_pop(), Ok(1), "{name}");
+        assert_eq!(push.poll(), Poll::Ready(Ok(())), "{name}");
+        assert_eq!(queue.try_pop(), Ok(1), "{name}");
+
+        let _lease = Spawned::parked(queue.lease());
+        queue.try_push(1).expect(name);
+        assert_eq!(queue.try_push(1), Err(TryPushError::Full(1)), "{name}");
+    }
+}
+
+#[test]
+fn a_pop_that_made_room_and_goes_away_takes_its_place_along() {
+    for (name, queue) in flavours(1) {
+        let pop = Spawned::parked(queue.pop());
+        queue.try_push(1).expect(name);
+        queue.try_push(1).expect(name);
+        drop(pop);
+        // Nothing is lost, so there is one too many, until one has been taken.
+        assert_eq!((queue.len(), queue.capacity()), (2, 1), "{name}");
+        assert_eq!(queue.try_pop(), Ok(1), "{name}");
+        assert_eq!(queue.try_push(1), Err(TryPushError::Full(1)), "{name}");
+        assert_eq!(queue.try_pop(), Ok(1), "{name}");
+        queue.try_push(1).expect(name);
     }
 }
 

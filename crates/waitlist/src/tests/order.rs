@@ -234,7 +234,7 @@ fn nudges_go_down_the_line_and_start_again_at_who_looked() {
     for (waiter, waker) in waiters.iter_mut().zip(&wakers) {
         list.lock().enqueue(waiter.as_mut(), (), &mut Context::from_waker(waker));
     }
-    let nudge = || list.lock().line(0).nudge_next().map(Waker::wake).is_some();
+    let nudge = || list.lock().line(0).nudge_next().map(|(waker, _)| waker.wake()).is_some();
     assert!(nudge() && nudge());
     assert!(list.lock().is_nudged(waiters[0].as_mut()));
     assert!(!list.lock().is_nudged(waiters[2].as_mut()));

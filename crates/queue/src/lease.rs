@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    queue::{Queue, finish},
+    queue::Queue,
     rank::Place,
-    state::Leased,
+    state::{Leased, finish},
 };
 
 /// An item taken from a [`Queue`] that stays the queue's until [`done`](Self::done) says that its work is.

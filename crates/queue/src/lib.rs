@@ -93,6 +93,7 @@
 
 mod coop;
 mod error;
+mod flavours;
 mod join;
 mod lease;
 mod many;

@@ -18,8 +18,8 @@ use crate::{
     error::PushError,
     pop::{Pop, give_up, poll_take},
     push::{self, Look},
-    queue::{Queue, finish},
-    state::{Spot, Taking, set_bounds},
+    queue::Queue,
+    state::{Spot, Taking, finish, set_bounds},
 };
 
 pin_project! {

@@ -13,10 +13,11 @@ use pin_project_lite::pin_project;
 use crate::{
     coop::{self, Unit},
     lease::Lease,
-    queue::{Queue, finish},
+    queue::Queue,
     rank::Place,
     state::{
-        Guard, POPPERS, Spot, State, Taking, leaves_poppers, may_pop, poll_due, popper_was_woken, set_bounds,
+        Guard, POPPERS, Spot, State, Taking, finish, leaves_poppers, may_pop, poll_due, popper_was_woken,
+        set_bounds,
     },
 };
 

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use crate::{
     coop::{self, Unit},
     error::PushError,
-    queue::{Queue, finish},
+    queue::Queue,
     rank::Place,
-    state::{Guard, PUSHERS, Spot, State, may_push, pusher_was_woken, set_bounds},
+    state::{Guard, PUSHERS, Spot, State, finish, may_push, pusher_was_woken, set_bounds},
 };
 
 pin_project! {

@@ -1,16 +1,20 @@
-//! What is behind a queue's one lock, and who is to be woken when it changes.
+//! What is behind a queue's one lock.
 
-use std::{
-    collections::VecDeque,
-    task::{Context, Poll, Waker},
-};
+mod turns;
+
+use std::collections::VecDeque;
 
 use outbound_waitlist::{Locked, WaitList, Waiter};
 use tokio::time::Instant;
 
+use self::turns::Turns;
+pub(crate) use self::turns::{
+    close, finish, leaves_poppers, may_pop, may_push, poll_due, popper_was_woken, pusher_was_woken,
+    set_bounds,
+};
 use crate::{
     rank::{Order, Place},
-    store::{Alarm, Store, Taken},
+    store::{Store, Taken},
 };
 
 /// The lines of tasks that wait.
@@ -18,10 +22,6 @@ pub(crate) const PUSHERS: usize = 0;
 pub(crate) const POPPERS: usize = 1;
 pub(crate) const JOINERS: usize = 2;
 const LINES: usize = 3;
-
-/// How many newcomers go ahead of a waiter that has been woken and has not run yet. Letting them saves a switch of
-/// tasks for most items; after so many, what there is belongs to the woken.
-const MAX_PASSES: u32 = 32;
 
 /// Each waiter has the place of the item it brings, by which it is ordered, or that of one who brings none.
 pub(crate) type List<T, K> = WaitList<State<T, K>, Place<K>, LINES>;
@@ -34,7 +34,7 @@ pub(crate) struct State<T, K> {
     /// those `leaving`, and what a pool had to deliver.
     unfinished: usize,
     /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
-    /// lines. Worked out by [`settle`], and may be lower than it could be, never higher.
+    /// lines. Worked out by [`finish`], and may be lower than it could be, never higher.
     ceiling: usize,
     /// While more are unfinished, so it is with a pop, which finds an item. May be higher than it could be.
     floor: usize,
@@ -73,24 +73,6 @@ pub(crate) enum Taking {
     Pop,
     /// The item keeps its place.
     Lease,
-}
-
-/// Who of a line is on the way to its turn.
-#[derive(Default)]
-struct Turns {
-    /// Waiters that were woken and have not looked since. They stand in line while they are.
-    woken: u32,
-    /// Takings by others since one of them last took.
-    passes: u32,
-}
-
-/// Tasks to be woken once the lock is released.
-#[must_use]
-#[derive(Default)]
-pub(crate) struct Wakes {
-    pusher: Option<Waker>,
-    popper: Option<Waker>,
-    others: Vec<Waker>,
 }
 
 impl<T, K: Ord> State<T, K> {
@@ -330,172 +312,5 @@ impl<T, K: Ord> State<T, K> {
             self.floor = usize::MAX;
         }
         self.set_plain_floor();
-    }
-}
-
-/// Whether a task that wants to push now may: as one that waited and was woken, or as a newcomer, who leaves the woken
-/// what is theirs once it has passed too often, and never passes an item that ranks as high or higher. One that is
-/// `patient` passes nobody.
-#[inline]
-pub(crate) fn may_push<T, K: Ord>(
-    list: &mut Guard<'_, T, K>,
-    place: &Place<K>,
-    woken: bool,
-    patient: bool,
-) -> bool {
-    let room = list.room();
-    if room == 0 || list.line(PUSHERS).is_empty() {
-        return room > 0;
-    }
-    let outranked =
-        list.store.is_ranked() && list.line(PUSHERS).front().is_some_and(|(_, first)| *first <= *place);
-    list.pushing.take(room, woken, patient || outranked)
-}
-
-/// Whether a task that wants to take an item now may: see [`may_push`].
-#[inline]
-pub(crate) fn may_pop<T, K: Ord>(list: &mut Guard<'_, T, K>, woken: bool) -> bool {
-    let ready = list.ready();
-    if ready == 0 || list.line(POPPERS).is_empty() {
-        return ready > 0;
-    }
-    list.popping.take(ready, woken, false)
-}
-
-/// A waiter that was woken to push looks, or leaves.
-pub(crate) fn pusher_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>) {
-    list.pushing.woken -= 1;
-}
-
-/// A waiter that was woken to take an item looks, or leaves.
-pub(crate) fn popper_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, taking: Taking) {
-    list.popping.woken -= 1;
-    list.leaving -= usize::from(taking == Taking::Pop);
-}
-
-/// Wakes whom the state now concerns. To be called after every change, before the lock is released: as long as there
-/// is something to take and somebody waits for it, at least one of them is on its way; and as long as something is to
-/// come with time, one of them keeps watch.
-pub(crate) fn settle<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
-    let mut wakes = Wakes::default();
-    let unwatched = list.popping.woken == 0 && list.store.delayed.is_unwatched();
-    if (unwatched || list.popping.should_wake(list.ready())) && asleep(list, POPPERS) > 0 {
-        let next = list.line(POPPERS).nudge_next().map(|(waker, place)| (waker, place.rank()));
-        if let Some((waker, taking)) = next {
-            wakes.popper = Some(waker);
-            list.popping.woken += 1;
-            list.leaving += usize::from(taking == Taking::Pop as u32);
-        }
-    }
-    if list.pushing.should_wake(list.room()) && asleep(list, PUSHERS) > 0 {
-        wakes.pusher = list.line(PUSHERS).nudge_next().map(|(waker, _)| waker);
-        list.pushing.woken += u32::from(wakes.pusher.is_some());
-    }
-    if list.unfinished == 0 && !list.line(JOINERS).is_empty() {
-        wakes.release_all(list, JOINERS);
-    }
-    if list.is_over() && !list.line(POPPERS).is_empty() {
-        wakes.release_all(list, POPPERS);
-        list.popping = Turns::default();
-        list.leaving = 0;
-    }
-    set_bounds(list);
-    wakes
-}
-
-/// To be called after every change of who waits, which [`settle`] does by itself.
-pub(crate) fn set_bounds<T, K: Ord>(list: &mut Guard<'_, T, K>) {
-    let (pushers_asleep, poppers_asleep) = (asleep(list, PUSHERS), asleep(list, POPPERS));
-    let joiners = !list.line(JOINERS).is_empty();
-    list.set_bounds(pushers_asleep, poppers_asleep, joiners);
-}
-
-/// How many of a line have not been woken.
-#[inline]
-fn asleep<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize) -> usize {
-    let woken = if line == PUSHERS { list.pushing.woken } else { list.popping.woken };
-    list.line(line).len() - woken as usize
-}
-
-/// Closes, and lets everybody go who waits to push, and to pop if there is nothing to come. Nobody stands in line for
-/// that again.
-pub(crate) fn close<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Wakes {
-    list.closed = true;
-    let mut wakes = settle(list);
-    wakes.release_all(list, PUSHERS);
-    list.pushing = Turns::default();
-    set_bounds(list);
-    wakes
-}
-
-/// One who waited for an item goes, with one or without. What comes back is to be dropped after the lock.
-pub(crate) fn leaves_poppers<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Alarm> {
-    list.store.delayed.leave()
-}
-
-/// For one who waits for an item: ready if there may be one by now.
-pub(crate) fn poll_due<T, K: Ord>(list: &mut Guard<'_, T, K>, cx: &mut Context<'_>) -> Poll<()> {
-    list.store.delayed.poll_due(cx)
-}
-
-impl Turns {
-    /// Whether one more is woken when so many could take. Each further one asks for twice as much, so that a burst
-    /// wakes a few, who wake the next; and one that does not come when woken never keeps more than its share.
-    #[inline]
-    fn should_wake(&self, available: usize) -> bool {
-        available >= self.next_wake()
-    }
-
-    #[inline]
-    fn next_wake(&self) -> usize {
-        1_usize.checked_shl(self.woken).unwrap_or(usize::MAX)
-    }
-
-    #[inline]
-    fn take(&mut self, available: usize, woken: bool, patient: bool) -> bool {
-        if woken {
-            self.passes = 0;
-            return true;
-        }
-        // More than the woken can take: nobody is passed.
-        if available > self.woken as usize {
-            return true;
-        }
-        if patient || self.passes >= MAX_PASSES {
-            return false;
-        }
-        self.passes += 1;
-        true
-    }
-}
-
-impl Wakes {
-    fn release_all<T, K: Ord>(&mut self, list: &mut Guard<'_, T, K>, line: usize) {
-        let mut line = list.line(line);
-        self.others.reserve(line.len());
-        while let Some(waker) = line.pop_front() {
-            self.others.push(waker);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn wake(self) {
-        if let Some(popper) = self.popper {
-            popper.wake();
-        }
-        if let Some(pusher) = self.pusher {
-            pusher.wake();
-        }
-        if !self.others.is_empty() {
-            wake_all(self.others);
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn wake_all(others: Vec<Waker>) {
-    for other in others {
-        other.wake();
     }
 }

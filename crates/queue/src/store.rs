@@ -106,8 +106,9 @@ impl<T, K: Ord> Store<T, K> {
             Order::Priority(items) => items.push(place, item),
             Order::Lifo(items) => items.push_back(item),
             Order::Fifo => {
+                let capacity = self.fifo.capacity();
                 self.fifo.push_back(item);
-                return true;
+                return self.fifo.capacity() != capacity;
             }
         }
         false
@@ -120,12 +121,16 @@ impl<T, K: Ord> Store<T, K> {
     /// The next item, and whether [`plain_above`](Self::plain_above) may say otherwise now.
     #[inline]
     pub(crate) fn pop_item(&mut self) -> Option<(T, bool)> {
-        if self.returned.is_empty()
-            && let Order::Priority(items) = &mut self.order
-        {
-            return Some((items.pop()?.1, false));
+        if !self.returned.is_empty() {
+            return Some((self.pop()?.item, true));
         }
-        Some((self.pop()?.item, true))
+        match &mut self.order {
+            Order::Priority(items) => Some((items.pop()?.1, false)),
+            Order::Fifo if !is_sparse(self.fifo.len(), self.fifo.capacity()) => {
+                Some((self.fifo.pop_front()?, false))
+            }
+            Order::Fifo | Order::Lifo(_) => Some((self.pop()?.item, true)),
+        }
     }
 
     #[inline(never)]

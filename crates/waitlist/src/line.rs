@@ -128,9 +128,9 @@ impl<'l, S, N, const LINES: usize> Line<'l, S, N, LINES> {
             // SAFETY: the node is in this queue, and the lock is held.
             let waker = unsafe { node.as_ref().with(|slot| slot.waker.take()) };
             if let Some(waker) = waker {
-                // SAFETY: as above; a node in line has a value, and nothing else reaches the slot before the borrow of
-                // the lock ends.
+                // SAFETY: as above. A node in line has a value.
                 let value = unsafe { node.as_ref().with(|slot| slot.value.as_ref().map(NonNull::from)) }?;
+                // SAFETY: as above: nothing else reaches the slot before the borrow of the lock ends.
                 return Some((waker, unsafe { value.as_ref() }));
             }
             // SAFETY: as above.

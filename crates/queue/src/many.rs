@@ -10,16 +10,15 @@ use std::{
 };
 
 use futures_core::Stream;
-use outbound_waitlist::Waiter;
 use pin_project_lite::pin_project;
 
 use crate::{
     coop,
     error::PushError,
-    pop::{Pop, give_up, poll_take},
-    push::{self, Look},
+    pop::{Pop, PopTurn},
+    push::{self, Look, PushTurn},
     queue::Queue,
-    state::{Spot, Taking, finish, set_bounds},
+    state::{Taking, finish, set_bounds},
 };
 
 pin_project! {
@@ -35,20 +34,10 @@ pin_project! {
     /// The future of [`Queue::pop_many`]. Dropping it takes nothing.
     #[must_use = "nothing is taken unless this is awaited"]
     pub struct PopMany<'a, 'b, T, K = Infallible> where K: Ord {
-        queue: &'a Queue<T, K>,
         items: &'b mut Vec<T>,
         limit: usize,
         #[pin]
-        waiter: Spot<T, K>,
-    }
-
-    impl<T, K: Ord> PinnedDrop for PopMany<'_, '_, T, K> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter, Taking::Pop);
-            }
-        }
+        turn: PopTurn<'a, T, K>,
     }
 }
 
@@ -56,19 +45,9 @@ pin_project! {
     /// The future of [`Queue::push_many`]. Dropping it leaves what is not in the queue in the caller's items.
     #[must_use = "nothing is pushed unless this is awaited"]
     pub struct PushMany<'a, 'b, T, K = Infallible> where K: Ord {
-        queue: &'a Queue<T, K>,
         items: &'b mut VecDeque<T>,
         #[pin]
-        waiter: Spot<T, K>,
-    }
-
-    impl<T, K: Ord> PinnedDrop for PushMany<'_, '_, T, K> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.waiter.is_idle() {
-                push::give_up(this.queue, this.waiter);
-            }
-        }
+        turn: PushTurn<'a, T, K>,
     }
 }
 
@@ -80,13 +59,13 @@ impl<'a, T, K: Ord> Items<'a, T, K> {
 
 impl<'a, 'b, T, K: Ord> PopMany<'a, 'b, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut Vec<T>, limit: usize) -> Self {
-        Self { queue, items, limit, waiter: Waiter::new() }
+        Self { items, limit, turn: PopTurn::new(queue) }
     }
 }
 
 impl<'a, 'b, T, K: Ord> PushMany<'a, 'b, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut VecDeque<T>) -> Self {
-        Self { queue, items, waiter: Waiter::new() }
+        Self { items, turn: PushTurn::new(queue) }
     }
 }
 
@@ -104,7 +83,8 @@ impl<T, K: Ord> Future for PopMany<'_, '_, T, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
         let this = self.project();
         let (items, limit) = (this.items, *this.limit);
-        poll_take(this.queue, this.waiter, cx, Taking::Pop, |state| Some(state.pop_many(items, limit)))
+        this.turn
+            .poll_take(cx, Taking::Pop, |state| Some(state.pop_many(items, limit)))
             .map(|taken| taken.unwrap_or(0))
     }
 }
@@ -113,19 +93,20 @@ impl<T, K: Ord> Future for PushMany<'_, '_, T, K> {
     type Output = Result<(), PushError<()>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
+        let mut turn = this.turn.project();
         while let Some(first) = this.items.front() {
             let coop = ready!(coop::poll_proceed(cx));
-            let place = this.queue.place_of(first);
-            let mut list = this.queue.list.lock();
-            match push::look(&mut list, this.waiter.as_mut(), place, true, cx) {
+            let place = turn.queue.place_of(first);
+            let mut list = turn.queue.list.lock();
+            match push::look(&mut list, turn.waiter.as_mut(), place, true, cx) {
                 // One by one, since places are worked out outside the lock.
                 Look::Push(place) if list.is_ranked() => {
                     if let Some(item) = this.items.pop_front() {
                         list.push(place, item);
                     }
                 }
-                Look::Push(_) => list.push_many(this.items, &this.queue.order),
+                Look::Push(_) => list.push_many(this.items, &turn.queue.order),
                 Look::Closed => return Poll::Ready(Err(PushError(()))),
                 Look::Wait => {
                     set_bounds(&mut list);
@@ -149,7 +130,7 @@ impl<T, K: Ord> fmt::Debug for PushMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushMany")
             .field("left", &self.items.len())
-            .field("waiting", &!self.waiter.is_idle())
+            .field("waiting", &self.turn.is_waiting())
             .finish_non_exhaustive()
     }
 }
@@ -158,7 +139,7 @@ impl<T, K: Ord> fmt::Debug for PopMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PopMany")
             .field("limit", &self.limit)
-            .field("waiting", &!self.waiter.is_idle())
+            .field("waiting", &self.turn.is_waiting())
             .finish_non_exhaustive()
     }
 }

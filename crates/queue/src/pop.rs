@@ -7,14 +7,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use outbound_waitlist::Waiter;
+use outbound_waitlist::{Left, Waiter};
 use pin_project_lite::pin_project;
 
 use crate::{
     coop::{self, Unit},
     lease::Lease,
     queue::Queue,
-    rank::Place,
     state::{
         Guard, POPPERS, Spot, State, Taking, finish, leaves_poppers, may_pop, poll_due, popper_was_woken,
         set_bounds,
@@ -25,18 +24,8 @@ pin_project! {
     /// The future of [`Queue::pop`]. Dropping it takes nothing. Polled after it was ready, it waits for one more item.
     #[must_use = "nothing is taken unless this is awaited"]
     pub struct Pop<'a, T, K = Infallible> where K: Ord {
-        queue: &'a Queue<T, K>,
         #[pin]
-        waiter: Spot<T, K>,
-    }
-
-    impl<T, K: Ord> PinnedDrop for Pop<'_, T, K> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter, Taking::Pop);
-            }
-        }
+        turn: PopTurn<'a, T, K>,
     }
 }
 
@@ -45,16 +34,25 @@ pin_project! {
     /// item.
     #[must_use = "nothing is taken unless this is awaited"]
     pub struct NextLease<'a, T, K = Infallible> where K: Ord {
+        #[pin]
+        turn: PopTurn<'a, T, K>,
+    }
+}
+
+pin_project! {
+    /// The waiting half of a pop or a lease. If it goes away when it has been woken, the next one is in its stead.
+    #[project = PopTurnProj]
+    pub(crate) struct PopTurn<'a, T, K> where K: Ord {
         queue: &'a Queue<T, K>,
         #[pin]
         waiter: Spot<T, K>,
     }
 
-    impl<T, K: Ord> PinnedDrop for NextLease<'_, T, K> {
+    impl<T, K: Ord> PinnedDrop for PopTurn<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter, Taking::Lease);
+                give_up(this.queue, this.waiter);
             }
         }
     }
@@ -69,13 +67,35 @@ enum Look {
 
 impl<'a, T, K: Ord> Pop<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
-        Self { queue, waiter: Waiter::new() }
+        Self { turn: PopTurn::new(queue) }
     }
 }
 
 impl<'a, T, K: Ord> NextLease<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
+        Self { turn: PopTurn::new(queue) }
+    }
+}
+
+impl<'a, T, K: Ord> PopTurn<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiter.is_idle()
+    }
+
+    /// Takes with `take` when it is this one's turn.
+    pub(crate) fn poll_take<R>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        taking: Taking,
+        take: impl FnOnce(&mut State<T, K>) -> Option<R>,
+    ) -> Poll<Option<R>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let this = self.project();
+        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, taking, take)
     }
 }
 
@@ -84,7 +104,7 @@ impl<T, K: Ord> Future for Pop<'_, T, K> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let this = self.project().turn.project();
         let coop = ready!(coop::poll_proceed(cx));
         let mut list = this.queue.list.hold();
         if this.waiter.is_idle()
@@ -103,13 +123,14 @@ impl<T, K: Ord> Future for NextLease<'_, T, K> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let leased = ready!(poll_take(this.queue, this.waiter, cx, Taking::Lease, State::lease));
-        Poll::Ready(leased.map(|leased| Lease::new(this.queue, leased)))
+        let turn = self.project().turn;
+        let queue = turn.queue;
+        let leased = ready!(turn.poll_take(cx, Taking::Lease, State::lease));
+        Poll::Ready(leased.map(|leased| Lease::new(queue, leased)))
     }
 }
 
-/// Ends a take that [`poll_take`] says needs more than a look at the count of items.
+/// Ends a take that needs more than a look at the count of items.
 #[inline(never)]
 fn poll_slowly<T, K: Ord, R>(
     mut list: Guard<'_, T, K>,
@@ -150,18 +171,6 @@ fn poll_slowly<T, K: Ord, R>(
     }
 }
 
-/// Takes with `take` when it is this one's turn.
-pub(crate) fn poll_take<T, K: Ord, R>(
-    queue: &Queue<T, K>,
-    waiter: Pin<&mut Spot<T, K>>,
-    cx: &mut Context<'_>,
-    taking: Taking,
-    take: impl FnOnce(&mut State<T, K>) -> Option<R>,
-) -> Poll<Option<R>> {
-    let coop = ready!(coop::poll_proceed(cx));
-    poll_slowly(queue.list.lock(), waiter, cx, coop, taking, take)
-}
-
 fn look_first<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
     waiter: Pin<&mut Spot<T, K>>,
@@ -174,7 +183,7 @@ fn look_first<T, K: Ord>(
     if list.is_over() {
         return Look::Closed;
     }
-    list.line(POPPERS).enqueue(waiter, Place::ranked(taking as u32), cx);
+    list.line(POPPERS).enqueue(waiter, taking.place(), cx);
     Look::Wait
 }
 
@@ -199,15 +208,14 @@ fn look_again<T, K: Ord>(
     }
 }
 
-/// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>, taking: Taking) {
+fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
     let mut list = queue.list.lock();
-    if list.is_nudged(waiter.as_mut()) {
-        popper_was_woken(&mut list, taking);
+    let woken = list.is_nudged(waiter.as_mut());
+    if let (Some(Left::Queued(place)), true) = (list.leave(waiter), woken) {
+        popper_was_woken(&mut list, Taking::of(&place));
     }
-    list.leave(waiter);
     let alarm = leaves_poppers(&mut list);
     finish(list);
     drop(alarm);
@@ -215,12 +223,12 @@ pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<
 
 impl<T, K: Ord> fmt::Debug for Pop<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pop").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+        f.debug_struct("Pop").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
     }
 }
 
 impl<T, K: Ord> fmt::Debug for NextLease<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NextLease").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+        f.debug_struct("NextLease").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
     }
 }

@@ -23,20 +23,10 @@ pin_project! {
     /// The future of [`Queue::push`]. Dropping it drops the item, which is then never delivered.
     #[must_use = "nothing is pushed unless this is awaited"]
     pub struct Push<'a, T, K = Infallible> where K: Ord {
-        queue: &'a Queue<T, K>,
         // `None` once it has been pushed or handed back.
         item: Option<T>,
         #[pin]
-        waiter: Spot<T, K>,
-    }
-
-    impl<T, K: Ord> PinnedDrop for Push<'_, T, K> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.waiter.is_idle() {
-                give_up(this.queue, this.waiter);
-            }
-        }
+        turn: PushTurn<'a, T, K>,
     }
 }
 
@@ -45,15 +35,24 @@ pin_project! {
     /// delivered.
     #[must_use = "nothing is pushed unless this is awaited"]
     pub struct PushAt<'a, T, K = Infallible> where K: Ord {
-        queue: &'a Queue<T, K>,
         // `None` once it has been pushed or handed back.
         item: Option<T>,
         due: Instant,
         #[pin]
-        waiter: Spot<T, K>,
+        turn: PushTurn<'a, T, K>,
+    }
+}
+
+pin_project! {
+    /// The waiting half of a push. If it goes away when it has been woken, the next one is in its stead.
+    #[project = PushTurnProj]
+    pub(crate) struct PushTurn<'a, T, K> where K: Ord {
+        pub(crate) queue: &'a Queue<T, K>,
+        #[pin]
+        pub(crate) waiter: Spot<T, K>,
     }
 
-    impl<T, K: Ord> PinnedDrop for PushAt<'_, T, K> {
+    impl<T, K: Ord> PinnedDrop for PushTurn<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -73,7 +72,7 @@ pub(crate) enum Look<K> {
 
 impl<'a, T, K: Ord> Push<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, item: T) -> Self {
-        Self { queue, item: Some(item), waiter: Waiter::new() }
+        Self { item: Some(item), turn: PushTurn::new(queue) }
     }
 }
 
@@ -88,9 +87,10 @@ impl<T, K: Ord> Future for Push<'_, T, K> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
         let item = this.item.take().expect("a push was polled after it was ready");
-        let place = this.queue.place_of(&item);
-        let mut list = this.queue.list.hold();
-        let placed = if this.waiter.is_idle() {
+        let turn = this.turn.project();
+        let place = turn.queue.place_of(&item);
+        let mut list = turn.queue.list.hold();
+        let placed = if turn.waiter.is_idle() {
             match list.push_unnoticed(place, item) {
                 Ok(()) => {
                     drop(list);
@@ -102,13 +102,23 @@ impl<T, K: Ord> Future for Push<'_, T, K> {
         } else {
             (place, item)
         };
-        poll_slowly(list.locked(), this.waiter, cx, coop, placed, this.item, State::push)
+        poll_slowly(list.locked(), turn.waiter, cx, coop, placed, this.item, State::push)
+    }
+}
+
+impl<'a, T, K: Ord> PushTurn<'a, T, K> {
+    pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
+        Self { queue, waiter: Waiter::new() }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiter.is_idle()
     }
 }
 
 impl<'a, T, K: Ord> PushAt<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, item: T, due: Instant) -> Self {
-        Self { queue, item: Some(item), due, waiter: Waiter::new() }
+        Self { item: Some(item), due, turn: PushTurn::new(queue) }
     }
 }
 
@@ -122,9 +132,10 @@ impl<T, K: Ord> Future for PushAt<'_, T, K> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
         let item = this.item.take().expect("a push was polled after it was ready");
-        let (place, due) = (this.queue.place_of(&item), *this.due);
+        let turn = this.turn.project();
+        let (place, due) = (turn.queue.place_of(&item), *this.due);
         let put = |state: &mut State<T, K>, place, item| state.push_delayed(due, place, item);
-        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, (place, item), this.item, put)
+        poll_slowly(turn.queue.list.lock(), turn.waiter, cx, coop, (place, item), this.item, put)
     }
 }
 
@@ -216,10 +227,9 @@ fn look_again<T, K: Ord>(
     }
 }
 
-/// If it was woken, the next one is in its stead.
 #[cold]
 #[inline(never)]
-pub(crate) fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
+fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         pusher_was_woken(&mut list);
@@ -232,13 +242,13 @@ impl<T, K: Ord> fmt::Debug for PushAt<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushAt")
             .field("due", &self.due)
-            .field("waiting", &!self.waiter.is_idle())
+            .field("waiting", &self.turn.is_waiting())
             .finish_non_exhaustive()
     }
 }
 
 impl<T, K: Ord> fmt::Debug for Push<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("waiting", &!self.waiter.is_idle()).finish_non_exhaustive()
+        f.debug_struct("Push").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
     }
 }

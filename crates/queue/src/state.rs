@@ -55,6 +55,16 @@ pub(crate) struct State<T, K> {
     acknowledged: u64,
 }
 
+impl Taking {
+    pub(crate) const fn place<K>(self) -> Place<K> {
+        Place::ranked(self as u32)
+    }
+
+    pub(crate) fn of<K>(place: &Place<K>) -> Self {
+        if place.rank() == Self::Pop as u32 { Self::Pop } else { Self::Lease }
+    }
+}
+
 /// An item that goes out on a lease.
 pub(crate) struct Leased<T, K> {
     pub(crate) item: T,

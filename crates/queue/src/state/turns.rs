@@ -134,7 +134,7 @@ fn next_popper<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Waker> {
     }
     let mut line = list.line(POPPERS);
     let (waker, place) = line.nudge_next()?;
-    let pops = usize::from(place.rank() == Taking::Pop as u32);
+    let pops = usize::from(Taking::of(place) == Taking::Pop);
     list.popping.woken += 1;
     list.leaving += pops;
     Some(waker)

@@ -10,6 +10,7 @@ mod allocations;
 mod case;
 mod firing;
 mod measure;
+mod queue;
 mod retry;
 mod timeout;
 
@@ -29,6 +30,7 @@ struct Topic {
 const TOPICS: &[Topic] = &[
     Topic { name: "timeout", groups: timeout::groups, also: firing::measure },
     Topic { name: "retry", groups: retry::groups, also: || () },
+    Topic { name: "queue", groups: queue::groups, also: queue::also },
 ];
 
 fn main() -> ExitCode {

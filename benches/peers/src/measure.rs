@@ -67,7 +67,7 @@ fn row(group: &Group, case: &Case, nanoseconds: Vec<f64>) -> Row {
 }
 
 /// Nanoseconds for one round, of each case at each turn.
-fn take_turns(group: &Group) -> Vec<Vec<f64>> {
+pub(crate) fn take_turns(group: &Group) -> Vec<Vec<f64>> {
     let long_enough = |case: &Case| {
         let mut rounds = group.rounds;
         while (case.run)(rounds) < TURN {
@@ -99,7 +99,7 @@ fn ahead(group: &Group, rows: &[Row]) {
     }
 }
 
-fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 3] {
+pub(crate) fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])

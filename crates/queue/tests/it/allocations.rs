@@ -1,9 +1,8 @@
-//! Memory: none taken for an operation, waiting or not, and a burst's given back.
+//! Memory: none taken for an operation that need not wait, and a burst's given back.
 
 use allocation_counter::measure;
-use outbound_queue::Queue;
 
-use crate::support::{Spawned, flavours};
+use crate::support::flavours;
 
 #[test]
 fn an_operation_that_need_not_wait_allocates_nothing() {
@@ -29,36 +28,6 @@ fn an_operation_that_need_not_wait_allocates_nothing() {
 }
 
 #[test]
-fn an_operation_that_waits_allocates_nothing() {
-    for (name, queue) in flavours(1) {
-        queue.try_push(1).expect(name);
-        queue.try_pop().expect(name);
-        let mut pops: Vec<_> = (0..8).map(|_| Spawned::new(queue.pop())).collect();
-        let mut pushes: Vec<_> = (0..8).map(|_| Spawned::new(queue.push(1))).collect();
-        let taken = measure(|| {
-            let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
-            for pop in &mut pops {
-                assert!(pop.future.as_mut().poll(cx).is_pending());
-            }
-            for pop in &mut pops {
-                queue.try_push(1).expect(name);
-                assert!(pop.future.as_mut().poll(cx).is_ready());
-            }
-            queue.try_push(1).expect(name);
-            for push in &mut pushes {
-                assert!(push.future.as_mut().poll(cx).is_pending());
-            }
-            for push in &mut pushes {
-                queue.try_pop().expect(name);
-                assert!(push.future.as_mut().poll(cx).is_ready());
-            }
-            queue.try_pop().expect(name);
-        });
-        assert_eq!(taken.count_total, 0, "{name}: {taken:?}");
-    }
-}
-
-#[test]
 fn the_memory_of_a_burst_is_given_back() {
     for (name, queue) in flavours(usize::MAX) {
         let taken = measure(|| {
@@ -71,17 +40,4 @@ fn the_memory_of_a_burst_is_given_back() {
         });
         assert!(taken.bytes_current < 64 * 1024, "{name}: {taken:?}");
     }
-}
-
-#[test]
-fn waits_that_are_given_up_leave_nothing_behind() {
-    let queue: Queue<u64> = Queue::bounded(1);
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let taken = measure(|| {
-        for _ in 0..100_000 {
-            let mut pop = std::pin::pin!(queue.pop());
-            assert!(pop.as_mut().poll(&mut cx).is_pending());
-        }
-    });
-    assert_eq!((taken.count_total, queue.waiting_to_pop()), (0, 0));
 }

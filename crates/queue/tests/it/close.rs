@@ -2,40 +2,9 @@
 
 use std::task::Poll;
 
-use outbound_queue::{PushError, Queue, TryPopError, TryPushError};
+use outbound_queue::{PushError, Queue, TryPopError};
 
 use crate::support::{Spawned, flavours};
-
-#[test]
-fn closing_ends_every_consumer() {
-    for (name, queue) in flavours(4) {
-        let mut pops: Vec<_> = (0..50).map(|_| Spawned::parked(queue.pop())).collect();
-        let mut leases: Vec<_> = (0..50).map(|_| Spawned::parked(queue.lease())).collect();
-        queue.close();
-        for pop in &mut pops {
-            assert_eq!(pop.wakes(), 1, "{name}");
-            assert_eq!(pop.poll(), Poll::Ready(None), "{name}");
-        }
-        assert!(leases.iter_mut().all(|lease| matches!(lease.poll(), Poll::Ready(None))), "{name}");
-        assert_eq!(queue.waiting_to_pop(), 0, "{name}");
-    }
-}
-
-#[test]
-fn closing_gives_every_waiting_pusher_its_item_back() {
-    for (name, queue) in flavours(1) {
-        queue.try_push(0).expect(name);
-        let mut pushes: Vec<_> = (1..50).map(|item| (item, Spawned::parked(queue.push(item)))).collect();
-        queue.close();
-        for (item, push) in &mut pushes {
-            assert_eq!(push.wakes(), 1, "{name}");
-            assert_eq!(push.poll(), Poll::Ready(Err(PushError(*item))), "{name}");
-        }
-        assert_eq!(queue.try_push(9), Err(TryPushError::Closed(9)), "{name}");
-        assert_eq!(Spawned::new(queue.push(9)).poll(), Poll::Ready(Err(PushError(9))), "{name}");
-        assert_eq!(queue.take_all(), [0], "{name}");
-    }
-}
 
 #[test]
 fn a_closed_queue_is_drained_and_then_ends() {

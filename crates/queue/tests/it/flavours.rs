@@ -14,7 +14,7 @@ fn drain(queue: &Queue<u32>) -> Vec<u32> {
 fn the_order_of_each() {
     let expected = |name| match name {
         "lifo" => [1, 22, 3, 15, 12, 30],
-        "priority" | "priority, heap" => [3, 1, 12, 15, 22, 30],
+        "priority" | "priority, heap" | "aging" => [3, 1, 12, 15, 22, 30],
         _ => [30, 12, 15, 3, 22, 1],
     };
     for (name, queue) in flavours(8) {

@@ -7,8 +7,8 @@
 mod aging;
 mod allocations;
 mod auto_traits;
-mod cancel;
 mod close;
+mod conformance;
 mod delayed;
 mod flavours;
 mod join;

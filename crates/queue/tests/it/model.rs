@@ -54,7 +54,8 @@ struct Entry {
 
 impl Model {
     fn key(&self, entry: &Entry) -> (u32, i64, i64) {
-        let rank = if matches!(self.flavour, "priority" | "priority, heap") { entry.item / 10 } else { 0 };
+        let is_ranked = matches!(self.flavour, "priority" | "priority, heap" | "aging");
+        let rank = if is_ranked { entry.item / 10 } else { 0 };
         let arrival = if self.flavour == "lifo" { -entry.arrival } else { entry.arrival };
         entry.ticket.map_or((rank, i64::MAX, arrival), |ticket| (rank, ticket, 0))
     }

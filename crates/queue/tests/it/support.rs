@@ -1,6 +1,7 @@
 //! Wakers that count, futures polled by hand, and the flavours every promise is checked on.
 
 use std::{
+    cmp::Reverse,
     future::Future,
     pin::Pin,
     sync::{
@@ -8,6 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 
 use outbound_queue::Queue;
@@ -63,17 +65,58 @@ impl<F: Future> Spawned<F> {
     }
 }
 
-/// Every flavour with room for `capacity`, by its name. Ranks, where there are any, are the tens of the item, and the
-/// hundreds are beyond the classes that have a FIFO of their own.
+/// Something to put into a queue of any flavour. Ranks, where there are any, are its tens.
+pub(crate) trait Item: 'static {
+    fn tens(&self) -> u32;
+}
+
+impl Item for u32 {
+    fn tens(&self) -> u32 {
+        self / 10
+    }
+}
+
+impl Item for Counted {
+    fn tens(&self) -> u32 {
+        0
+    }
+}
+
+/// Every flavour with room for `capacity`, by its name, but for that [with keys](keyed).
 pub(crate) fn flavours(capacity: usize) -> Vec<(&'static str, Queue<u32>)> {
+    flavours_of(capacity)
+}
+
+pub(crate) fn flavours_of<T: Item>(capacity: usize) -> Vec<(&'static str, Queue<T>)> {
     vec![
         ("fifo", Queue::bounded(capacity)),
         ("lifo", Queue::lifo(capacity)),
-        ("priority", Queue::priority(capacity, |item| item / 10)),
+        ("priority", Queue::priority(capacity, T::tens)),
         ("priority, all equal", Queue::priority(capacity, |_| 7)),
-        ("priority, heap", Queue::priority(capacity, |item| 100 + item / 10)),
+        // Beyond the classes that have a FIFO of their own.
+        ("priority, heap", Queue::priority(capacity, |item| 100 + item.tens())),
+        // Far enough from each other that no test takes so long.
+        ("aging", Queue::aging(capacity, |item| Duration::from_secs(3600) * item.tens())),
     ]
 }
+
+/// Another flavour, of another type.
+pub(crate) fn keyed<T: Item>(capacity: usize) -> [(&'static str, Queue<T, Reverse<i64>>); 1] {
+    [("by key", Queue::by_key(capacity, |item| Reverse(-i64::from(item.tens()))))]
+}
+
+/// Does the same with every flavour, that with keys included, of numbers or of what it says.
+macro_rules! on_every_flavour {
+    ($capacity:expr, |$name:ident, $queue:ident| $body:block) => {
+        $crate::support::on_every_flavour!($capacity, u32, |$name, $queue| $body)
+    };
+    ($capacity:expr, $item:ty, |$name:ident, $queue:ident| $body:block) => {
+        for ($name, $queue) in $crate::support::flavours_of::<$item>($capacity) $body
+        for ($name, $queue) in $crate::support::keyed::<$item>($capacity) $body
+    };
+}
+
+pub(crate) use on_every_flavour;
 
 /// An item that counts how many of its kind are alive.
 #[derive(Debug)]

@@ -161,3 +161,53 @@ fn a_lease_put_back_reaches_who_waits_and_a_join_ends() {
         assert_eq!(queue.unfinished(), 0);
     });
 }
+
+#[test]
+fn a_place_that_a_woken_pop_has_freed_is_taken_back_when_it_goes_away() {
+    model(|| {
+        let queue = Queue::bounded(1);
+        let mut quitter = Box::pin(queue.pop());
+        assert!(quitter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let producer = {
+            let queue = queue.clone();
+            // The second may go in while the quitter is on its way, and waits for a place otherwise.
+            thread::spawn(move || (1..=2).for_each(|item| block_on(queue.push(item)).unwrap()))
+        };
+        let consumer = {
+            let queue = queue.clone();
+            thread::spawn(move || [block_on(queue.pop()), block_on(queue.pop())])
+        };
+        drop(quitter);
+        producer.join().unwrap();
+        assert_eq!(consumer.join().unwrap(), [Some(1), Some(2)]);
+        assert_has_room_for_one(&queue);
+    });
+}
+
+#[test]
+fn a_woken_lease_frees_no_place_before_it_is_done() {
+    model(|| {
+        let queue: Queue<i32> = Queue::bounded(1);
+        let leaser = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    let lease = block_on(queue.lease()).unwrap();
+                    assert_eq!(queue.unfinished(), 1);
+                    lease.done();
+                }
+            })
+        };
+        block_on(queue.push(1)).unwrap();
+        block_on(queue.push(2)).unwrap();
+        leaser.join().unwrap();
+        assert_has_room_for_one(&queue);
+    });
+}
+
+/// Nothing is left of those who waited.
+fn assert_has_room_for_one(queue: &Queue<i32>) {
+    assert_eq!(queue.unfinished(), 0);
+    queue.try_push(0).unwrap();
+    assert!(queue.try_push(0).is_err());
+}

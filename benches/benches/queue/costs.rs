@@ -5,7 +5,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use outbound_queue::Queue;
 use tokio::{runtime, sync::mpsc};
 
@@ -238,7 +238,8 @@ fn transfers<C: Channel>(c: &mut Criterion) {
     }
 }
 
-fn queues(c: &mut Criterion) {
+pub(super) fn measure() {
+    let c = &mut Criterion::default().configure_from_args();
     ready::<Fifo>(c);
     ready::<Priority>(c);
     ready::<Leased>(c);
@@ -252,7 +253,5 @@ fn queues(c: &mut Criterion) {
     transfers::<Flume>(c);
     transfers::<AsyncChannel>(c);
     transfers::<Mpsc>(c);
+    c.final_summary();
 }
-
-criterion_group!(benches, queues);
-criterion_main!(benches);

@@ -6,7 +6,7 @@
 //!
 //! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use futures::{
     StreamExt,
@@ -23,6 +23,7 @@ async fn main() -> Result {
     agent_tasks().await?;
     leases().await?;
     priorities().await?;
+    aging().await?;
     pipeline().await?;
     worker_pool().await
 }
@@ -139,12 +140,36 @@ async fn priorities() -> Result {
     println!("{}", served.join(", "));
     assert_eq!(served, ["chat", "voice", "e-mail", "search", "nightly report"]);
 
+    // By a key of any type that has an order, here the score and the other way round.
+    let queue = Queue::by_key(16, |page: &(&str, u32)| Reverse(page.1));
+    for page in [("about", 2), ("index", 9), ("blog", 5)] {
+        queue.push(page).await?;
+    }
+    assert_eq!(queue.take_all(), [("index", 9), ("blog", 5), ("about", 2)]);
+
     // The newest first, where old news is no news.
     let newest = Queue::lifo(16);
     for price in [101, 104, 99] {
         newest.push(price).await?;
     }
     assert_eq!(newest.pop().await, Some(99));
+    Ok(())
+}
+
+async fn aging() -> Result {
+    heading("Aging: the urgent go ahead, and nobody waits for ever");
+    let handicap = |name: &&str| Duration::from_secs(if *name == "nightly report" { 60 } else { 0 });
+    let queue = Queue::aging(16, handicap);
+    let begun = Instant::now();
+    queue.push("nightly report").await?;
+    // There is a chat to be served at any time, one more every ten seconds: by priority it would always be next.
+    queue.push("chat").await?;
+    while queue.pop().await == Some("chat") {
+        sleep(Duration::from_secs(10)).await;
+        queue.push("chat").await?;
+    }
+    println!("the nightly report's turn came after {:?}", begun.elapsed());
+    assert_eq!(begun.elapsed(), Duration::from_secs(60));
     Ok(())
 }
 

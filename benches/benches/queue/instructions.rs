@@ -21,10 +21,10 @@ const BACKLOG: u64 = 10_000;
 
 // A pair is awaited in a task, whose cooperative budget is renewed now and then.
 const CASES: &[Case] = &[
-    ("pair", Some((190.0, 180.0)), |rounds| pairs(rounds, &Queue::bounded(CAPACITY))),
+    ("pair", Some((180.0, 180.0)), |rounds| pairs(rounds, &Queue::bounded(CAPACITY))),
     ("pair, lifo", None, |rounds| pairs(rounds, &Queue::lifo(CAPACITY))),
-    ("pair, priority", Some((310.0, 300.0)), |rounds| pairs(rounds, &Queue::priority(CAPACITY, class))),
-    ("pair, priority, 10,000 waiting", Some((310.0, 300.0)), |rounds| {
+    ("pair, priority", Some((300.0, 300.0)), |rounds| pairs(rounds, &Queue::priority(CAPACITY, class))),
+    ("pair, priority, 10,000 waiting", Some((300.0, 300.0)), |rounds| {
         pairs(rounds, &filled(Queue::priority(usize::MAX, class)));
     }),
     ("pair, by key", None, |rounds| pairs(rounds, &Queue::by_key(CAPACITY, class))),

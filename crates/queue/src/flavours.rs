@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{
-    queue::Queue,
-    rank::{BY_KEY, Order, Rank},
-    store::Store,
-};
+use crate::{queue::Queue, rank::Order, store::Store};
 
 impl<T> Queue<T> {
     /// A first-in, first-out queue for at most `capacity` items, those on a lease included.
@@ -19,7 +15,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn bounded(capacity: usize) -> Self {
-        Self::new(Store::fifo(), capacity, Rank::Same(0).into())
+        Self::new(Store::fifo(), capacity, Order::Arrival)
     }
 
     /// A first-in, first-out queue that is never full: pushing never waits, and nothing holds back a producer that is
@@ -34,7 +30,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn lifo(capacity: usize) -> Self {
-        Self::new(Store::lifo(), capacity, Rank::Same(0).into())
+        Self::new(Store::lifo(), capacity, Order::Arrival)
     }
 
     /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
@@ -62,7 +58,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn priority(capacity: usize, rank: fn(&T) -> u32) -> Self {
-        Self::new(Store::priority(), capacity, Rank::Of(rank).into())
+        Self::new(Store::priority(), capacity, Order::Rank(rank))
     }
 
     /// A queue that gives out first what came first, where an item of handicap `h` counts as having come `h` later than
@@ -93,7 +89,7 @@ impl<T> Queue<T> {
     ///
     /// If `capacity` is 0.
     pub fn aging(capacity: usize, handicap: fn(&T) -> Duration) -> Self {
-        Self::new(Store::priority(), capacity, Rank::Aging { handicap, since: Instant::now() }.into())
+        Self::new(Store::priority(), capacity, Order::Aging { handicap, since: Instant::now() })
     }
 }
 
@@ -123,6 +119,6 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// If `capacity` is 0.
     pub fn by_key(capacity: usize, key: fn(&T) -> K) -> Self {
-        Self::new(Store::priority(), capacity, Order { rank: Rank::Same(BY_KEY), key: Some(key) })
+        Self::new(Store::priority(), capacity, Order::Key(key))
     }
 }

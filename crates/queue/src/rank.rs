@@ -20,21 +20,18 @@ pub(crate) struct Place<K> {
     key: Option<K>,
 }
 
-/// Where the places of a queue's items come from.
-pub(crate) struct Order<T, K> {
-    pub(crate) rank: Rank<T>,
-    pub(crate) key: Option<fn(&T) -> K>,
-}
-
+/// What the places of a queue's items are made of.
 // A tag of its own is read in one step, a niche in an `Instant` in several.
 #[repr(u8)]
-pub(crate) enum Rank<T> {
-    /// All have this one.
-    Same(u32),
-    /// Read off the item.
-    Of(fn(&T) -> u32),
+pub(crate) enum Order<T, K> {
+    /// Nothing: all have the same.
+    Arrival,
+    /// The rank read off the item.
+    Rank(fn(&T) -> u32),
     /// When the item came plus its handicap, counted from when the queue was made.
     Aging { handicap: fn(&T) -> Duration, since: Instant },
+    /// The key read off the item.
+    Key(fn(&T) -> K),
 }
 
 impl<K> Place<K> {
@@ -48,35 +45,23 @@ impl<K> Place<K> {
 }
 
 impl<T, K> Order<T, K> {
-    /// The place of an item that comes now. Runs the user's code.
+    /// The place of an item that comes now. Runs the user's code, unless the order is that of arrival.
     #[inline]
     pub(crate) fn place_of(&self, item: &T) -> Place<K> {
-        let rank = match &self.rank {
-            Rank::Same(rank) => *rank,
-            Rank::Of(rank) => rank(item),
-            Rank::Aging { handicap, since } => ticks(since.elapsed().saturating_add(handicap(item))),
-        };
-        Place { key: self.key.map(|key| key(item)), ..Place::ranked(rank) }
-    }
-}
-
-impl<T, K> From<Rank<T>> for Order<T, K> {
-    fn from(rank: Rank<T>) -> Self {
-        Self { rank, key: None }
+        match self {
+            Self::Arrival => Place::ranked(0),
+            Self::Rank(rank) => Place::ranked(rank(item)),
+            Self::Aging { handicap, since } => {
+                Place::ranked(ticks(since.elapsed().saturating_add(handicap(item))))
+            }
+            Self::Key(key) => Place { key: Some(key(item)), ..Place::ranked(BY_KEY) },
+        }
     }
 }
 
 fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_millis() * TICKS / 1000).unwrap_or(u32::MAX)
 }
-
-impl<T> Clone for Rank<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Rank<T> {}
 
 impl<T, K> Clone for Order<T, K> {
     fn clone(&self) -> Self {

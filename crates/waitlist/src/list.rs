@@ -90,6 +90,13 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
         Held { shared: &self.shared, guard }
     }
 
+    /// [`hold`](Self::hold), unless somebody else has the lock.
+    #[inline]
+    pub fn try_hold(&self) -> Option<Held<'_, S, N, LINES>> {
+        let guard = self.shared.inner.try_lock()?;
+        Some(Held { shared: &self.shared, guard })
+    }
+
     /// Takes the lock. A panic of its holder releases it: the links are never left half-written.
     #[inline]
     pub fn lock(&self) -> Locked<'_, S, N, LINES> {
@@ -102,6 +109,12 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
 }
 
 impl<'a, S, N, const LINES: usize> Held<'a, S, N, LINES> {
+    /// Whether nobody is in any of the lines.
+    #[inline]
+    pub fn nobody_waits(&self) -> bool {
+        self.guard.nobody_waits()
+    }
+
     /// The same hold, with what may be done to the lines.
     #[inline]
     pub fn locked(self) -> Locked<'a, S, N, LINES> {
@@ -124,7 +137,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     /// Whether nobody is in any of the lines.
     #[inline]
     pub fn nobody_waits(&self) -> bool {
-        self.guard.lines.iter().all(|line| line.len() == 0)
+        self.guard.nobody_waits()
     }
 
     /// Whether nobody is in the line.
@@ -262,6 +275,11 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
 }
 
 impl<S, N, const LINES: usize> Inner<S, N, LINES> {
+    #[inline]
+    fn nobody_waits(&self) -> bool {
+        self.lines.iter().all(|line| line.len() == 0)
+    }
+
     fn waiting(&self) -> usize {
         self.lines.iter().map(Queue::len).sum()
     }

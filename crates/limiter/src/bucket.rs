@@ -1,91 +1,126 @@
 //! A token bucket in exact integers.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
+
+use crate::elapsed::{nanos, nanos_at_once, nanos_between};
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// A bucket that fills at `amount` units per `period` up to `capacity`, and may be in debt.
 ///
-/// The level is counted in parts of a unit, `1 / period` each with the period in nanoseconds, of which exactly `amount`
-/// come in per nanosecond. So nothing is ever rounded while it fills, whatever the rate: it is neither fast nor slow.
-/// The largest level is 2^64 units of 2^55 parts, the rest of an `i128` is room for debt; beyond that it saturates.
+/// What it holds is counted in whole units and parts of the next one, `1 / period` each with the period in nanoseconds,
+/// of which exactly `amount` come in per nanosecond. So nothing is ever rounded while it fills, whatever the rate: it is
+/// neither fast nor slow. And since no cost has parts, taking and giving back are plain sums of units.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     amount: u64,
-    period: u64,
+    /// In nanoseconds.
+    period: NonZeroU64,
     capacity: u64,
-    level: i128,
-    /// When `level` was true. Later than now while the bucket is drained, or if the clock goes back: it then waits.
+    /// At most `capacity`.
+    units: u64,
+    /// The parts beyond the whole units: fewer than `period`, and none while it is full.
+    parts: u64,
+    /// Units that were taken and have not come in yet. 0 while there are any `units`.
+    debt: u128,
+    /// When all that was true. Later than now while the bucket is drained, or if the clock goes back: it then waits.
     at: Instant,
 }
 
 impl Bucket {
     /// A full bucket.
     pub(crate) fn full(amount: u64, period: Duration, capacity: u64, now: Instant) -> Self {
-        let period = nanos(period).max(1);
-        Self { amount, period, capacity, level: parts(capacity, period), at: now }
+        Self { amount, period: period_of(period), capacity, units: capacity, parts: 0, debt: 0, at: now }
     }
 
-    /// Brings the level up to date.
+    /// Brings it up to date.
     #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
-        // Subtracting instants costs more than all the rest: not if no time has passed.
-        if now > self.at {
-            self.pour(now, nanos(now.duration_since(self.at)));
+        if !self.refill_at_once(now) {
+            self.refill_slowly(now);
         }
     }
 
-    /// [`refill`](Self::refill), where it is known that `elapsed` nanoseconds have passed since `from`, if that is when
-    /// it was last up to date.
+    /// Brings it up to date if that is plain: `false` where there is debt, or where the numbers are large.
     #[inline]
-    pub(crate) fn refill_since(&mut self, now: Instant, from: Instant, elapsed: u64) {
-        if self.at == from { self.pour(now, elapsed) } else { self.refill(now) }
-    }
-
-    #[inline]
-    fn pour(&mut self, now: Instant, elapsed: u64) {
-        let come_in = (u128::from(elapsed) * u128::from(self.amount)).min(i128::MAX.cast_unsigned());
-        self.level = self.level.saturating_add(come_in.cast_signed()).min(self.brim());
+    pub(crate) fn refill_at_once(&mut self, now: Instant) -> bool {
+        let Some(elapsed) = nanos_at_once(self.at, now) else { return false };
+        if elapsed <= 0 {
+            return true;
+        }
+        let come_in = elapsed.cast_unsigned().checked_mul(self.amount);
+        let Some(parts) = come_in.and_then(|parts| parts.checked_add(self.parts)) else { return false };
+        if self.debt > 0 {
+            return false;
+        }
+        let room = (self.capacity - self.units).checked_mul(self.period.get());
+        if room.is_some_and(|room| parts >= room) {
+            // So it is for most most of the time, and it saves a division.
+            (self.units, self.parts) = (self.capacity, 0);
+        } else {
+            self.units += parts / self.period;
+            self.parts = parts % self.period;
+        }
         self.at = now;
+        true
     }
 
-    /// Takes `cost` if it is not larger than the bucket and the level covers it, as of the last refill: what is left
-    /// to do for most, once it is up to date.
-    #[inline]
-    pub(crate) fn take_if_covered(&mut self, cost: u64) -> bool {
-        let covered = self.has(cost);
-        if covered {
-            self.take_covered(cost);
+    #[cold]
+    #[inline(never)]
+    fn refill_slowly(&mut self, now: Instant) {
+        let elapsed = u128::from(nanos_between(self.at, now));
+        let parts = elapsed * u128::from(self.amount) + u128::from(self.parts);
+        self.at = self.at.max(now);
+        let period = u128::from(self.period.get());
+        if self.debt == 0 && parts >= u128::from(self.capacity - self.units) * period {
+            (self.units, self.parts) = (self.capacity, 0);
+            return;
         }
-        covered
+        let come_in = parts / period;
+        self.parts = (parts - come_in * period) as u64;
+        let left = come_in.saturating_sub(self.debt);
+        self.debt = self.debt.saturating_sub(come_in);
+        if self.debt == 0 {
+            self.add(u64::try_from(left).unwrap_or(u64::MAX));
+        }
     }
 
-    /// Takes what it [`has`](Self::has).
+    /// Adds to what is not in debt. What does not fit is lost.
     #[inline]
-    pub(crate) fn take_covered(&mut self, cost: u64) {
-        self.level -= parts(cost, self.period);
+    fn add(&mut self, units: u64) {
+        if units >= self.capacity - self.units {
+            (self.units, self.parts) = (self.capacity, 0);
+        } else {
+            self.units += units;
+        }
     }
 
-    /// Whether `cost` is not larger than the bucket and the level covers it, as of the last refill.
+    /// Takes `cost` if it holds as much, as of the last refill. Then it is no larger than the bucket.
     #[inline]
-    pub(crate) fn has(&self, cost: u64) -> bool {
-        cost <= self.capacity && self.level >= parts(cost, self.period)
+    pub(crate) fn take_if_there(&mut self, cost: u64) -> bool {
+        let there = cost <= self.units;
+        if there {
+            self.units -= cost;
+        }
+        there
     }
 
-    /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: the level covers it, or it is
+    /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: it holds as much, or `cost` is
     /// larger than the bucket and the bucket is full.
     #[inline]
     pub(crate) fn covers(&self, cost: u64, ahead: u128) -> bool {
-        self.level >= self.needed(cost, ahead)
+        self.debt == 0 && u128::from(self.units) >= self.needed(cost, ahead)
     }
 
     /// Takes units, as of the last refill: at a full bucket that is not up to date, what should have been lost would pay
     /// for it.
     #[inline]
     pub(crate) fn take(&mut self, cost: u64) {
-        self.level = self.level.saturating_sub(parts(cost, self.period));
+        let owed = cost.saturating_sub(self.units);
+        self.units = self.units.saturating_sub(cost);
+        self.debt = self.debt.saturating_add(u128::from(owed));
     }
 
     /// Puts units back. What does not fit is lost.
@@ -94,21 +129,31 @@ impl Bucket {
     /// capacity after each, with the same result.
     #[inline]
     pub(crate) fn put(&mut self, units: u64) {
-        // The level is never above the brim, so this sum is far from overflowing.
-        self.level = (self.level + parts(units, self.period)).min(self.brim());
+        // While it holds anything there is no debt.
+        if self.units > 0 { self.add(units) } else { self.put_in_debt(units) }
+    }
+
+    #[cold]
+    fn put_in_debt(&mut self, units: u64) {
+        let left = u128::from(units).saturating_sub(self.debt);
+        self.debt = self.debt.saturating_sub(u128::from(units));
+        if self.debt == 0 {
+            self.add(left as u64);
+        }
     }
 
     /// When [`covers`](Self::covers) will be true if nothing else happens. `None`: never, or beyond all clocks.
     pub(crate) fn covers_at(&self, cost: u64, ahead: u128) -> Option<Instant> {
-        let missing = self.needed(cost, ahead).saturating_sub(self.level);
-        let Ok(missing) = u128::try_from(missing) else { return Some(self.at) };
+        let needed = self.needed(cost, ahead).saturating_add(self.debt);
+        let missing = needed.saturating_sub(u128::from(self.units));
         if missing == 0 {
             return Some(self.at);
         }
         if self.amount == 0 {
             return None;
         }
-        let wait = missing.div_ceil(u128::from(self.amount));
+        let parts = missing.checked_mul(u128::from(self.period.get()))? - u128::from(self.parts);
+        let wait = parts.div_ceil(u128::from(self.amount));
         let seconds = u64::try_from(wait / NANOS_PER_SECOND).ok()?;
         let nanos = u32::try_from(wait % NANOS_PER_SECOND).ok()?;
         self.at.checked_add(Duration::new(seconds, nanos))
@@ -116,29 +161,28 @@ impl Bucket {
 
     /// The whole units it holds, as of the last refill; negative in debt.
     pub(crate) fn units(&self) -> i128 {
-        self.level.div_euclid(i128::from(self.period))
+        i128::from(self.units).saturating_sub_unsigned(self.debt)
     }
 
     /// Whether it holds all it can, as of the last refill.
     pub(crate) fn is_full(&self) -> bool {
-        self.level >= self.brim()
+        self.debt == 0 && self.units >= self.capacity
     }
 
     /// Changes the rate and the size, keeping what is in it, as of the last refill.
     pub(crate) fn reshape(&mut self, amount: u64, period: Duration, capacity: u64) {
-        let (old, new) = (i128::from(self.period), i128::from(nanos(period).max(1)));
-        // Whole units and the rest apart, so that the product stays small. The rest is rounded down: never faster.
-        let units = self.level.div_euclid(old).saturating_mul(new);
-        let rest = self.level.rem_euclid(old) * new / old;
-        self.amount = amount;
-        self.period = nanos(period).max(1);
-        self.capacity = capacity;
-        self.level = units.saturating_add(rest).min(parts(capacity, self.period));
+        let (old, period) = (u128::from(self.period.get()), period_of(period));
+        // Rounded down: never faster.
+        self.parts = (u128::from(self.parts) * u128::from(period.get()) / old) as u64;
+        (self.amount, self.period, self.capacity) = (amount, period, capacity);
+        self.cut_off();
     }
 
     /// Empties it, and lets nothing come in before `until`. Debt stays.
     pub(crate) fn drain_until(&mut self, until: Instant) {
-        self.level = self.level.min(0);
+        if self.debt == 0 {
+            (self.units, self.parts) = (0, 0);
+        }
         self.at = self.at.max(until);
     }
 
@@ -155,8 +199,8 @@ impl Bucket {
     /// Whether `cost` and all of `ahead` will have come in by `then`, as of the last refill and were it bottomless.
     pub(crate) fn covers_by(&self, then: Instant, cost: u64, ahead: u128) -> bool {
         let come_in = self.parts_in(then.saturating_duration_since(self.at));
-        let ahead = i128::try_from(ahead).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
-        self.level.saturating_add(come_in) >= parts(cost, self.period).saturating_add(ahead)
+        let wanted = ahead.saturating_add(u128::from(cost));
+        self.level().saturating_add(come_in) >= self.in_parts(i128::try_from(wanted).unwrap_or(i128::MAX))
     }
 
     /// The parts that come in in a time.
@@ -166,45 +210,50 @@ impl Bucket {
 
     /// So many units in parts, to the nearest; 0 if there is no such number.
     pub(crate) fn parts_of(&self, units: f64) -> i128 {
-        (units * self.period as f64) as i128
+        (units * self.period.get() as f64) as i128
     }
 
-    /// The parts by which the level is below that of a bucket which had `units`, lost `gone` and filled for `time`.
+    /// The parts by which it holds less than one which had `units`, lost `gone` and filled for `time`.
     pub(crate) fn missing_to(&self, units: u64, gone: u128, time: Duration) -> i128 {
-        let gone = i128::try_from(gone).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
-        parts(units, self.period)
+        self.in_parts(i128::from(units).saturating_sub_unsigned(gone))
             .saturating_add(self.parts_in(time))
-            .saturating_sub(gone)
-            .saturating_sub(self.level)
+            .saturating_sub(self.level())
     }
 
-    /// Moves the level by so many parts, up to full.
+    /// Adds so many parts, up to full, or takes them.
     pub(crate) fn shift(&mut self, by: i128) {
-        self.level = self.level.saturating_add(by).min(self.brim());
+        let (level, period) = (self.level().saturating_add(by), i128::from(self.period.get()));
+        let units = level.div_euclid(period);
+        self.parts = level.rem_euclid(period) as u64;
+        self.debt = units.min(0).unsigned_abs();
+        self.units = u64::try_from(units.max(0)).unwrap_or(u64::MAX);
+        self.cut_off();
+    }
+
+    /// What does not fit is lost.
+    fn cut_off(&mut self) {
+        if self.debt == 0 && self.units >= self.capacity {
+            (self.units, self.parts) = (self.capacity, 0);
+        }
+    }
+
+    /// All it holds, in parts: units of at most 2^64, of 2^55 parts at most (366 days). Debt saturates.
+    fn level(&self) -> i128 {
+        self.in_parts(self.units()).saturating_add(i128::from(self.parts))
+    }
+
+    fn in_parts(&self, units: i128) -> i128 {
+        units.saturating_mul(i128::from(self.period.get()))
     }
 
     #[inline]
-    fn brim(&self) -> i128 {
-        parts(self.capacity, self.period)
-    }
-
-    #[inline]
-    fn needed(&self, cost: u64, ahead: u128) -> i128 {
-        let ahead = i128::try_from(ahead).unwrap_or(i128::MAX).saturating_mul(i128::from(self.period));
-        parts(cost.min(self.capacity), self.period).saturating_add(ahead)
+    fn needed(&self, cost: u64, ahead: u128) -> u128 {
+        ahead.saturating_add(u128::from(cost.min(self.capacity)))
     }
 }
 
-/// Less than 2^64 * 2^55: periods are at most 366 days.
-#[inline]
-fn parts(units: u64, period: u64) -> i128 {
-    (u128::from(units) * u128::from(period)).cast_signed()
-}
-
-/// In nanoseconds, at most 584 years.
-#[inline]
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+fn period_of(time: Duration) -> NonZeroU64 {
+    NonZeroU64::new(nanos(time)).unwrap_or(NonZeroU64::MIN)
 }
 
 #[cfg(test)]

@@ -50,17 +50,27 @@
 //!
 //! | known elsewhere as | here |
 //! |---|---|
-//! | `asyncio.Semaphore`, `tokio::sync::Semaphore`, tower `ConcurrencyLimit` | [`ConcurrencyLimiter`]; unlike those it can shrink below what is in use |
-//! | `async with semaphore:` | [`ConcurrencyLimiter::run`], or a [`Permit`] |
-//! | `aiolimiter.AsyncLimiter(rate, period)`, `governor::RateLimiter`, Go `rate.NewLimiter(r, b)`, tower `RateLimit` | [`RateLimiter`] of a [`Rate`] |
-//! | aiolimiter `max_rate`, governor `Quota::allow_burst`, the `b` of Go | [`Rate::burst`] |
+//! | **permits** | |
+//! | `asyncio.Semaphore(n)`, `tokio::sync::Semaphore`, tower `ConcurrencyLimit` | [`ConcurrencyLimiter::new`]; unlike those it can shrink below what is in use |
+//! | `async with semaphore:` | [`ConcurrencyLimiter::run`], or hold a [`Permit`] |
+//! | `acquire()`, `release()` | [`acquire`](ConcurrencyLimiter::acquire), and dropping the permit: so the mistake that `asyncio.BoundedSemaphore` reports cannot be made |
+//! | `locked()` | [`try_acquire`](ConcurrencyLimiter::try_acquire), [`available`](ConcurrencyLimiter::available) |
+//! | **rates** | |
+//! | `aiolimiter.AsyncLimiter(rate, period)`, `governor::RateLimiter::direct`, Go `rate.NewLimiter(r, b)`, tower `RateLimit` | [`RateLimiter::new`] of a [`Rate`] |
+//! | governor `Quota::with_period`, Go `rate.Every` | [`Rate::per`] |
+//! | aiolimiter `max_rate`, governor `allow_burst`, the `b` of Go | [`Rate::burst`] |
 //! | a sliding window log | [`Rate::strict`] |
-//! | aiolimiter `acquire(n)`, governor `until_n_ready`, Go `WaitN` | [`RateLimiter::acquire`]; more than the burst at once is possible |
-//! | aiolimiter `has_capacity`, governor `check_n`, Go `AllowN(now, n)` | [`RateLimiter::try_acquire_at`] |
+//! | `async with limiter:`, `acquire(n)`; governor `until_ready`, `until_n_ready`; Go `Wait`, `WaitN` | [`RateLimiter::acquire`]; more than the burst at once is possible |
+//! | aiolimiter `has_capacity`; governor `check`, `check_n`; Go `Allow`, `AllowN` | [`RateLimiter::try_acquire_at`] |
+//! | governor `NotUntil::wait_time_from`, Go `Reservation.Delay` | [`RateError::MustWait`] |
 //! | Go `WaitN` with a context's deadline | [`AcquireRate::before`], [`Reserve::before`] |
 //! | Go `ReserveN` and `Cancel` | dropping the future: units are taken when the turn comes, not before |
 //! | Go `SetLimitAt`, `SetBurstAt` | [`RateLimiter::set_rate_at`], which also times those anew who wait |
-//! | `governor::RateLimiter::keyed` and `retain_recent` | [`Keyed`], with quotas that differ by key |
+//! | governor `StateSnapshot`, Go `Tokens` | [`RateLimiter::available`] |
+//! | governor `until_ready_with_jitter` | nothing: those who wait have an order, and come one by one |
+//! | governor `FakeRelativeClock` | tokio's paused clock, or the `_at` methods |
+//! | **both** | |
+//! | `governor::RateLimiter::keyed`, `check_key`, `retain_recent` | [`Keyed`], with quotas that differ by key |
 //! | several of these in a row | [`QuotaLimiter`]: all or nothing, and settled afterwards |
 //! | Netflix `AIMDLimit`, promptfoo's scheduler | [`Aimd`] |
 //!
@@ -71,11 +81,20 @@
 //!   when nothing is in use, or the bucket is full. What a quota could never admit is refused at once.
 //! - **Dropping is cancelling.** A future that is dropped gives up its place, and what it was given goes to the next; a
 //!   dropped guard gives back what its type says.
-//! - **Exact.** Buckets count in integers without rounding: never faster than asked, nor slower.
+//! - **Exact.** Buckets count in integers without rounding: never faster than asked, nor slower, in all of `u64`.
 //! - **Quiet.** A waiter is polled when it comes and when it is let through. The whole line has one timer, which wakes the
 //!   line and not a waiter, so a future that nobody polls holds up nobody else. It lives on the tokio runtime of the task
 //!   that set it last; if that runtime is shut down, another takes over.
 //! - Time is tokio's, so a paused clock is obeyed. The `_at` methods take the time from the caller.
+//!
+//! # Against a server that counts in another way
+//!
+//! A [`QuotaLimiter`] takes the server for a bucket until its resets say that it counts in fixed windows. One that counts
+//! in a sliding log, and so gives back in lumps what was taken in lumps a minute before, is not told apart: a rule that
+//! tries to has to be right within a minute, and where it is wrong it costs more than it gains. Instead every reading of
+//! what is left moves the level, which holds against such a server, too. In the simulation of `cargo bench --bench limiter
+//! -- simulation`, ten minutes of backlog, it gets 99.9 % of what an omniscient client does, with 3.7 refusals per 1,000;
+//! on buckets and fixed windows it is 99.4 % and 0.3 or better.
 //!
 //! # Not offered
 //!
@@ -83,7 +102,7 @@
 //! - Priorities: whoever may pass makes others wait, and ageing has to make up for it. Several limiters, or a priority
 //!   queue in front of one, say plainly who comes first.
 //! - A rate without a burst of its own, and blocking calls.
-//! - Dimensions beyond [`Dimension`]: a [`RateLimiter`] beside the quota counts anything else.
+//! - More than four dimensions with a name: each costs a number in every [`Cost`], whether it is used or not.
 //! - A share for each key under a common limit.
 //! - Limits shared between processes. A [`QuotaLimiter`] that hears what the server says leaves to others what they take.
 #![forbid(unsafe_code)]
@@ -93,6 +112,7 @@ mod bucket;
 mod budget;
 mod closed;
 mod concurrency;
+mod elapsed;
 mod keyed;
 mod line;
 mod log;
@@ -106,7 +126,7 @@ pub use crate::{
     concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run, TryAcquireError},
     keyed::{Keyed, KeyedLimiter},
     quota::{
-        Bottleneck, BuildError, Charge, Cost, Dimension, DimensionSnapshot, QuotaBuilder, QuotaError,
+        Bottleneck, BuildError, Charge, Cost, Dimension, DimensionSnapshot, Named, QuotaBuilder, QuotaError,
         QuotaLimiter, Reading, Reservation, Reserve, Signals, Snapshot,
     },
     rate::{AcquireRate, Rate, RateError, RateLimiter},

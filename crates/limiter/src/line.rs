@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use outbound_waitlist::{Left, Locked, Scan, WaitList, Waiter, Wakers};
+use outbound_waitlist::{Held, Left, Locked, Scan, WaitList, Waiter, Wakers};
 use tokio::time::Instant;
 
 mod alarm;
@@ -47,7 +47,7 @@ struct Entry<D: Desk> {
     answer: Option<Answer<D>>,
 }
 
-type Held<'a, D> = Locked<'a, State<D>, Entry<D>>;
+type Queue<'a, D> = Locked<'a, State<D>, Entry<D>>;
 type Place<D> = Waiter<State<D>, Entry<D>>;
 
 /// Who asks for a round, which decides whether it may touch the timer.
@@ -66,35 +66,27 @@ impl<D: Desk> Line<D> {
     }
 
     /// Lets one through now if nobody waits.
-    #[inline]
+    // Always: an answer is a large type, which would go through memory for the few instructions that all this is.
+    #[inline(always)]
     pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
-        if self.admit_at_once(ask, now) { Ok(()) } else { self.try_slowly(ask, now) }
+        let Some(mut line) = self.list.try_hold() else { return self.try_later(ask, now) };
+        if !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now) {
+            return Ok(());
+        }
+        try_slowly(line, ask, now)
     }
 
-    #[inline]
-    fn admit_at_once(&self, ask: &D::Ask, now: Instant) -> bool {
-        let mut line = self.list.lock();
-        !line.closed && line.is_empty() && line.desk.admit_at_once(ask, now)
-    }
-
-    /// Everything but the plain case of [`try_at`](Self::try_at).
+    /// [`try_at`](Self::try_at), once others have let go of the lock.
     #[cold]
     #[inline(never)]
-    fn try_slowly(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
-        let mut line = self.list.lock();
-        refuse(&line, ask)?;
-        if line.is_empty() {
-            line.desk.begin(now);
-            if line.desk.consider(ask) == Verdict::Admit {
-                return Ok(());
-            }
-        }
-        Err(late(&mut line, ask, now))
+    fn try_later(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
+        try_slowly(self.list.hold(), ask, now)
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
+    #[inline]
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut D) -> R) -> R {
-        look(&mut self.list.lock().desk)
+        look(&mut self.list.hold().desk)
     }
 
     /// Changes the desk, and lets through whoever may go now.
@@ -112,13 +104,19 @@ impl<D: Desk> Line<D> {
     /// Gives something back to the desk. The clock is read only if somebody waits for it.
     #[inline]
     pub(crate) fn give(self: &Arc<Self>, give: impl FnOnce(&mut D)) {
-        let mut line = self.list.lock();
+        let mut line = self.list.hold();
         give(&mut line.desk);
-        let nobody = line.is_empty();
+        let nobody = line.nobody_waits();
         drop(line);
         if !nobody {
-            self.serve(Instant::now(), Caller::Anybody);
+            self.serve_now();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn serve_now(self: &Arc<Self>) {
+        self.serve(Instant::now(), Caller::Anybody);
     }
 
     pub(crate) fn close(&self) {
@@ -235,7 +233,7 @@ impl<D: Desk> Line<D> {
     }
 
     /// Registers the next wake-up. Ready if it is due already.
-    fn see_to_alarm(self: &Arc<Self>, line: &mut Held<'_, D>) -> Poll<()> {
+    fn see_to_alarm(self: &Arc<Self>, line: &mut Queue<'_, D>) -> Poll<()> {
         let Some(at) = next_alarm(line) else {
             line.alarm.clear();
             return Poll::Pending;
@@ -258,25 +256,40 @@ impl<D: Desk> Wake for Line<D> {
     }
 }
 
-fn refuse<D: Desk>(line: &Held<'_, D>, ask: &D::Ask) -> Answer<D> {
+/// Everything but the plain case of [`Line::try_at`].
+#[cold]
+#[inline(never)]
+fn try_slowly<D: Desk>(line: Held<'_, State<D>, Entry<D>>, ask: &D::Ask, now: Instant) -> Answer<D> {
+    let mut line = line.locked();
+    refuse(&line, ask)?;
+    if line.is_empty() {
+        line.desk.begin(now);
+        if line.desk.consider(ask) == Verdict::Admit {
+            return Ok(());
+        }
+    }
+    Err(late(&mut line, ask, now))
+}
+
+fn refuse<D: Desk>(line: &Queue<'_, D>, ask: &D::Ask) -> Answer<D> {
     if line.closed {
         return Err(Refusal::Closed);
     }
     line.desk.never(ask).map_or(Ok(()), |never| Err(Refusal::Never(never)))
 }
 
-fn late<D: Desk>(line: &mut Held<'_, D>, ask: &D::Ask, now: Instant) -> Refusal<D::Never, D::Reason> {
+fn late<D: Desk>(line: &mut Queue<'_, D>, ask: &D::Ask, now: Instant) -> Refusal<D::Never, D::Reason> {
     let (until, reason) = line.desk.estimate(ask, now);
     Refusal::Late { now, until: until.filter(|&until| until > now), reason }
 }
 
 /// When the line must be looked at again, if nothing happens before.
-fn next_alarm<D: Desk>(line: &Held<'_, D>) -> Option<Instant> {
+fn next_alarm<D: Desk>(line: &Queue<'_, D>) -> Option<Instant> {
     if line.is_empty() { None } else { earliest(line.desk.next_round(), line.first_deadline) }
 }
 
 /// Whether it came to the end of those whose turn it is, rather than to the end of the room for wakers.
-fn round<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
+fn round<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
     line.desk.begin(now);
     line.scan(wakers, |state, entry| match state.desk.consider(&entry.ask) {
         Verdict::Admit => {
@@ -291,7 +304,7 @@ fn round<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> 
 
 /// Refuses those whose deadline has passed or will pass before anybody is let through again. `false`: another round
 /// is needed, since the line has changed or the wakers are full.
-fn expire<D: Desk>(line: &mut Held<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
+fn expire<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
     let closed_until = line.desk.closed_until().filter(|&until| until > now);
     let is_late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
     if !line.first_deadline.is_some_and(is_late) {

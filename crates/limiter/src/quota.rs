@@ -3,11 +3,14 @@
 mod builder;
 mod cost;
 mod desk;
+mod dimension;
 mod error;
 mod fixed;
 mod gate;
 mod limiter;
+mod limits;
 mod meter;
+mod observe;
 mod others;
 mod reservation;
 mod reserve;
@@ -17,7 +20,8 @@ mod snapshot;
 
 pub use self::{
     builder::{BuildError, QuotaBuilder},
-    cost::{Cost, Dimension},
+    cost::Cost,
+    dimension::{Dimension, Named},
     error::{Bottleneck, QuotaError},
     limiter::QuotaLimiter,
     reservation::{Charge, Reservation},

@@ -12,6 +12,9 @@ mod limiter;
 
 pub use self::{acquire::AcquireRate, limiter::RateLimiter};
 
+/// 366 days, in nanoseconds.
+const LONGEST: u128 = 366 * 24 * 60 * 60 * 1_000_000_000;
+
 /// So many units per period, and how many of them may come at once.
 ///
 /// Plain data. By default:
@@ -25,8 +28,8 @@ pub use self::{acquire::AcquireRate, limiter::RateLimiter};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     amount: u64,
-    /// In seconds.
-    period: u32,
+    /// Not 0.
+    period: Duration,
     burst: u64,
     strict: bool,
 }
@@ -34,22 +37,33 @@ pub struct Rate {
 impl Rate {
     /// `amount` units per second.
     pub const fn per_second(amount: u64) -> Self {
-        Self::new(amount, 1)
+        Self::per(amount, Duration::from_secs(1))
     }
 
     /// `amount` units per 60 seconds.
     pub const fn per_minute(amount: u64) -> Self {
-        Self::new(amount, 60)
+        Self::per(amount, Duration::from_secs(60))
     }
 
     /// `amount` units per 3,600 seconds.
     pub const fn per_hour(amount: u64) -> Self {
-        Self::new(amount, 60 * 60)
+        Self::per(amount, Duration::from_secs(60 * 60))
     }
 
     /// `amount` units per 86,400 seconds.
     pub const fn per_day(amount: u64) -> Self {
-        Self::new(amount, 24 * 60 * 60)
+        Self::per(amount, Duration::from_secs(24 * 60 * 60))
+    }
+
+    /// `amount` units per period of any other length; no time at all counts as a nanosecond, more than 366 days as those.
+    pub const fn per(amount: u64, period: Duration) -> Self {
+        let nanos = period.as_nanos();
+        let nanos = if nanos == 0 { 1 } else { nanos };
+        let nanos = if nanos > LONGEST { LONGEST } else { nanos };
+        let second = amount as u128 * 1_000_000_000 / nanos;
+        let burst = if second > u64::MAX as u128 { u64::MAX } else { second as u64 };
+        let burst = if burst == 0 { 1 } else { burst };
+        Self { amount, period: Duration::from_nanos(nanos as u64), burst, strict: false }
     }
 
     /// How many units may be saved up, and then come at once, while nothing is asked for.
@@ -74,11 +88,6 @@ impl Rate {
         self
     }
 
-    const fn new(amount: u64, period: u32) -> Self {
-        let second = amount / period as u64;
-        Self { amount, period, burst: if second == 0 { 1 } else { second }, strict: false }
-    }
-
     pub(crate) const fn is_strict(self) -> bool {
         self.strict
     }
@@ -88,7 +97,7 @@ impl Rate {
     }
 
     pub(crate) const fn period(self) -> Duration {
-        Duration::from_secs(self.period as u64)
+        self.period
     }
 
     pub(crate) const fn capacity(self) -> u64 {

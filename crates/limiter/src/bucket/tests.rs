@@ -149,4 +149,51 @@ proptest! {
             }
         }
     }
+
+    /// The same as one level counted in parts, of which nothing is ever rounded.
+    #[test]
+    fn equals_a_single_level(
+        amount in 0_u64..=2_000_000_000,
+        period in 1_u64..=90_000,
+        capacity in 0_u64..=3_000,
+        steps in prop::collection::vec((0_u8..6, 0_u64..=4_000, 0_u64..=3_000_000_000), 1..60),
+    ) {
+        let start = Instant::now() + Duration::from_secs(7_200);
+        let nanos = period * 1_000_000;
+        let mut bucket = Bucket::full(amount, Duration::from_nanos(nanos), capacity, start);
+        let parts = |units: u64| i128::from(units) * i128::from(nanos);
+        let (mut level, mut seen, mut now) = (parts(capacity), start, start);
+        for (step, units, elapsed) in steps {
+            let needed = parts(units.min(capacity));
+            match step {
+                0 | 1 => {
+                    now += Duration::from_nanos(elapsed);
+                    if now > seen {
+                        let passed = i128::try_from((now - seen).as_nanos()).unwrap();
+                        level = (level + passed * i128::from(amount)).min(parts(capacity));
+                        seen = now;
+                    }
+                    bucket.refill(now);
+                }
+                // The clock goes back, by up to an hour: nothing comes in until it is where it was.
+                2 => now -= Duration::from_micros(elapsed / 1_000),
+                3 => {
+                    prop_assert_eq!(bucket.covers(units, 0), level >= needed);
+                    bucket.take(units);
+                    level -= parts(units);
+                }
+                4 => {
+                    let there = level >= 0 && level / parts(1) >= i128::from(units);
+                    prop_assert!(level < 0 || bucket.clone().take_if_there(units) == there);
+                }
+                _ => {
+                    bucket.put(units);
+                    level = (level + parts(units)).min(parts(capacity));
+                }
+            }
+            prop_assert_eq!(bucket.level(), level);
+            prop_assert_eq!(bucket.units(), level.div_euclid(parts(1)));
+            prop_assert_eq!(bucket.is_full(), level == parts(capacity));
+        }
+    }
 }

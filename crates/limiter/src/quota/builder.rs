@@ -5,9 +5,10 @@ use std::{error::Error, fmt, ops::RangeInclusive, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    cost::Dimension,
-    desk::{QuotaDesk, Window},
+    desk::QuotaDesk,
+    dimension::Dimension,
     limiter::QuotaLimiter,
+    limits::{Limits, Window},
     meter::{Burst, Meter},
 };
 use crate::log::Log;
@@ -15,7 +16,7 @@ use crate::log::Log;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many limits one limiter can have.
-const MAX_LIMITS: usize = 8;
+pub(super) const MAX_LIMITS: usize = 16;
 
 /// Windows up to this long are buckets, longer ones are logs: see [`QuotaBuilder::limit`].
 const LONGEST_BUCKET: Duration = MINUTE;
@@ -58,8 +59,10 @@ pub enum BuildError {
     ZeroConcurrency,
     /// The window of a limit is shorter than a millisecond or longer than 366 days.
     Window(Duration),
-    /// There are more than 8 limits.
+    /// There are more than 16 limits.
     TooManyLimits,
+    /// Two named dimensions share a place.
+    SamePlace(Dimension, Dimension),
 }
 
 impl QuotaBuilder {
@@ -69,7 +72,7 @@ impl QuotaBuilder {
 
     /// Sets a limit of so many units per window, which takes the place of one for the same dimension and window.
     ///
-    /// A dimension may have several, such as per second, per minute and per day, up to 8 in all. All of them hold.
+    /// A dimension may have several, such as per second, per minute and per day, up to 16 in all. All of them hold.
     ///
     /// - Windows up to a minute are buckets: the [`burst`](Self::burst) may come at once, then what the rate brings.
     ///   [`observe`](QuotaLimiter::observe) keeps them in step with what the server says of the same window.
@@ -80,9 +83,7 @@ impl QuotaBuilder {
         while slot < MAX_LIMITS {
             let is_free = match self.limits[slot] {
                 None => true,
-                Some(set) => {
-                    set.dimension as u8 == dimension as u8 && set.window.as_nanos() == window.as_nanos()
-                }
+                Some(set) => set.dimension.is(dimension) && set.window.as_nanos() == window.as_nanos(),
             };
             if is_free {
                 self.limits[slot] = Some(Limit { dimension, window, limit });
@@ -134,7 +135,7 @@ impl QuotaBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a limit is 0 or its window out of range, or if there are too many.
+    /// [`BuildError`] if a limit is 0 or its window out of range, if there are too many, or if two names share a place.
     pub fn build(self) -> Result<QuotaLimiter, BuildError> {
         let now = Instant::now();
         let burst = self.burst.map_or(Burst::Learned, Burst::Fixed);
@@ -149,16 +150,20 @@ impl QuotaBuilder {
             if window <= LONGEST_BUCKET {
                 meters.push(Meter::told(dimension, window, limit, burst, now));
             } else {
-                windows.push(Window { dimension, log: Log::new(limit, window, now) });
+                windows.push(Window::new(dimension, Log::new(limit, window, now)));
             }
         }
         if self.too_many {
             return Err(BuildError::TooManyLimits);
         }
+        let limits = Limits::new(meters, windows, now);
+        if let Some((one, other)) = limits.clash() {
+            return Err(BuildError::SamePlace(one, other));
+        }
         if self.max_concurrent == Some(0) {
             return Err(BuildError::ZeroConcurrency);
         }
-        Ok(QuotaLimiter::new(QuotaDesk::new(meters, windows, burst, self.max_concurrent, now)))
+        Ok(QuotaLimiter::new(QuotaDesk::new(limits, burst, self.max_concurrent, now)))
     }
 }
 
@@ -170,6 +175,7 @@ impl fmt::Display for BuildError {
                 write!(f, "a window of {window:?} is not between a millisecond and 366 days")
             }
             Self::TooManyLimits => write!(f, "there are more than {MAX_LIMITS} limits"),
+            Self::SamePlace(one, other) => write!(f, "{one} and {other} are counted at the same place"),
             Self::ZeroConcurrency => f.write_str("a limit of 0 requests at once lets nothing through"),
         }
     }

@@ -5,19 +5,7 @@ use std::{
     ops::{AddAssign, Sub, SubAssign},
 };
 
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Dimension {
-    /// Requests, whatever their size.
-    Requests,
-    /// Tokens of input and output together.
-    Tokens,
-    /// Tokens of input.
-    InputTokens,
-    /// Tokens of output.
-    OutputTokens,
-}
+use super::dimension::{Dimension, FIRST_NAMED, INPUT_TOKENS, OUTPUT_TOKENS, PLACES, REQUESTS, TOKENS};
 
 /// What a request costs: an estimate when it is reserved, the truth when it is settled.
 ///
@@ -26,123 +14,173 @@ pub enum Dimension {
 /// ```
 /// use outbound_limiter::{Cost, Dimension};
 ///
-/// let cost = Cost::request().input_tokens(800).output_tokens(400);
+/// const IMAGES: Dimension = Dimension::named(0, "images");
+///
+/// let cost = Cost::request().input_tokens(800).output_tokens(400).with(IMAGES, 3);
 /// assert_eq!(cost.units(Dimension::Requests), 1);
 /// assert_eq!(cost.units(Dimension::Tokens), 1_200);
+/// assert_eq!(cost.units(IMAGES), 3);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// By dimension, in the order of [`Dimension`]. The tokens are the sum of the last two.
-    units: [u64; 4],
+    /// By the dimension's place. The tokens are the sum of the two after them.
+    units: [u64; PLACES],
 }
 
 impl Cost {
-    /// One request without any tokens.
+    /// One request without anything else.
     pub const fn request() -> Self {
-        Self { units: [1, 0, 0, 0] }
+        Self { units: [0; PLACES] }.requests(1)
     }
 
     /// Sets the number of requests.
     pub const fn requests(mut self, requests: u64) -> Self {
-        self.units[Dimension::Requests as usize] = requests;
+        self.units[REQUESTS] = requests;
         self
     }
 
     /// Sets the tokens of input.
     pub const fn input_tokens(self, tokens: u64) -> Self {
-        self.tokens(tokens, self.units(Dimension::OutputTokens))
+        self.tokens(tokens, self.units[OUTPUT_TOKENS])
     }
 
     /// Sets the tokens of output.
     pub const fn output_tokens(self, tokens: u64) -> Self {
-        self.tokens(self.units(Dimension::InputTokens), tokens)
+        self.tokens(self.units[INPUT_TOKENS], tokens)
     }
 
-    const fn tokens(self, input: u64, output: u64) -> Self {
-        Self { units: [self.units[0], input.saturating_add(output), input, output] }
+    const fn tokens(mut self, input: u64, output: u64) -> Self {
+        self.units[TOKENS] = input.saturating_add(output);
+        self.units[INPUT_TOKENS] = input;
+        self.units[OUTPUT_TOKENS] = output;
+        self
     }
 
-    /// Whether it is more than another, in some dimension.
-    #[inline]
-    pub(super) const fn exceeds(&self, other: &Self) -> bool {
-        // The tokens are, only if one of their two kinds is.
-        self.units[0] > other.units[0] || self.units[2] > other.units[2] || self.units[3] > other.units[3]
+    /// Sets how much of a dimension it is: the way to those with a name. Tokens that are neither of input nor of output
+    /// count as input.
+    pub const fn with(mut self, dimension: Dimension, units: u64) -> Self {
+        match dimension {
+            Dimension::Tokens => self.tokens(units, 0),
+            Dimension::InputTokens => self.input_tokens(units),
+            Dimension::OutputTokens => self.output_tokens(units),
+            Dimension::Requests | Dimension::Named(_) => {
+                self.units[dimension.place()] = units;
+                self
+            }
+        }
     }
 
     /// How much of a dimension this is, at most `u64::MAX`.
     #[inline]
     pub const fn units(&self, dimension: Dimension) -> u64 {
-        self.units[dimension as usize]
+        self.units[dimension.place()]
+    }
+
+    /// How much of the dimension at a place.
+    #[inline]
+    pub(super) const fn at(&self, place: usize) -> u64 {
+        self.units[place % PLACES]
+    }
+
+    /// Whether it is more than another, in some dimension.
+    #[inline]
+    pub(super) fn exceeds(&self, other: &Self) -> bool {
+        let is_more = |place: usize| self.units[place] > other.units[place];
+        // The tokens are, only if one of their two kinds is.
+        is_more(REQUESTS)
+            || is_more(INPUT_TOKENS)
+            || is_more(OUTPUT_TOKENS)
+            || (self.has_named() && (FIRST_NAMED..PLACES).any(is_more))
+    }
+
+    /// Whether it counts anything with a name: most do not, and go a shorter way.
+    #[inline]
+    fn has_named(&self) -> bool {
+        self.units[FIRST_NAMED..].iter().fold(0, |all, units| all | units) != 0
     }
 }
 
 impl fmt::Debug for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [requests, _, input_tokens, output_tokens] = self.units;
-        f.debug_struct("Cost")
-            .field("requests", &requests)
-            .field("input_tokens", &input_tokens)
-            .field("output_tokens", &output_tokens)
-            .finish()
+        let mut debug = f.debug_struct("Cost");
+        debug
+            .field("requests", &self.units[REQUESTS])
+            .field("input_tokens", &self.units[INPUT_TOKENS])
+            .field("output_tokens", &self.units[OUTPUT_TOKENS]);
+        if self.has_named() {
+            debug.field("named", &&self.units[FIRST_NAMED..]);
+        }
+        debug.finish()
     }
 }
 
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-            Self::InputTokens => "input tokens",
-            Self::OutputTokens => "output tokens",
-        })
+/// What costs come to, modulo 2^64: for counts that only ever grow, of which the differences matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Count {
+    units: [u64; PLACES],
+}
+
+impl Count {
+    #[inline]
+    pub(super) fn units(&self, dimension: Dimension) -> u64 {
+        self.units[dimension.place()]
+    }
+}
+
+/// How much a count has grown from one reading to another; 0 if they come in the wrong order.
+pub(super) fn growth(from: u64, to: u64) -> u64 {
+    u64::try_from(to.wrapping_sub(from).cast_signed()).unwrap_or(0)
+}
+
+impl AddAssign<&Cost> for Count {
+    #[inline]
+    fn add_assign(&mut self, cost: &Cost) {
+        for (count, units) in self.units.iter_mut().zip(cost.units) {
+            *count = count.wrapping_add(units);
+        }
+    }
+}
+
+impl SubAssign<&Cost> for Count {
+    fn sub_assign(&mut self, cost: &Cost) {
+        for (count, units) in self.units.iter_mut().zip(cost.units) {
+            *count = count.wrapping_sub(units);
+        }
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { units: std::array::from_fn(|place| self.units[place].wrapping_sub(other.units[place])) }
     }
 }
 
 /// A sum of costs. It is large enough for 2^64 of the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Total {
-    requests: u128,
-    input_tokens: u128,
-    output_tokens: u128,
+    units: [u128; PLACES],
 }
 
 impl Total {
     pub(super) fn units(&self, dimension: Dimension) -> u128 {
-        match dimension {
-            Dimension::Requests => self.requests,
-            Dimension::Tokens => self.input_tokens.saturating_add(self.output_tokens),
-            Dimension::InputTokens => self.input_tokens,
-            Dimension::OutputTokens => self.output_tokens,
-        }
+        self.units[dimension.place()]
     }
 }
 
 impl AddAssign<&Cost> for Total {
-    #[inline]
     fn add_assign(&mut self, cost: &Cost) {
-        self.requests += u128::from(cost.units[0]);
-        self.input_tokens += u128::from(cost.units[2]);
-        self.output_tokens += u128::from(cost.units[3]);
+        for (sum, units) in self.units.iter_mut().zip(cost.units) {
+            *sum += u128::from(units);
+        }
     }
 }
 
 impl SubAssign<&Cost> for Total {
-    #[inline]
     fn sub_assign(&mut self, cost: &Cost) {
-        self.requests -= u128::from(cost.units[0]);
-        self.input_tokens -= u128::from(cost.units[2]);
-        self.output_tokens -= u128::from(cost.units[3]);
-    }
-}
-
-impl Sub for Total {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self {
-            requests: self.requests - other.requests,
-            input_tokens: self.input_tokens - other.input_tokens,
-            output_tokens: self.output_tokens - other.output_tokens,
+        for (sum, units) in self.units.iter_mut().zip(cost.units) {
+            *sum -= u128::from(units);
         }
     }
 }

@@ -1,52 +1,33 @@
 //! Who is let through by a quota: all dimensions or nothing.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::{
-    builder::WINDOWS,
-    cost::{Cost, Dimension, Total},
+    cost::{Cost, Count, Total},
     error::{Bottleneck, TooLarge},
-    gate::{Gate, after},
-    meter::{Burst, Counted, Meter},
+    gate::Gate,
+    limits::Limits,
+    meter::Burst,
     sends::Sends,
-    signals::{MAX_READINGS, Reading, Refusal, Signals},
-    snapshot::{DimensionSnapshot, Snapshot},
+    snapshot::Snapshot,
 };
-use crate::{
-    bucket::nanos,
-    line::{Desk, Verdict},
-    log::Log,
-};
+use crate::line::{Desk, Verdict};
 
 /// How far down the line a round looks for one that may pass those ahead of it.
 const LOOK_AHEAD: usize = 32;
 
-/// Replies can overtake each other by about this much.
-const REORDERING: Duration = Duration::from_millis(100);
-
-/// A server counts what is left within this time of a request's sending, or may as well not have said it.
-const ARRIVAL: Duration = Duration::from_millis(250);
-
-/// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`].
-const RAMP_MEMORY: Duration = Duration::from_secs(10);
-
-/// The meters, the slots, the gate, and the sums of what is on its way.
+/// The limits, the slots, the gate, and the sums of what is on its way.
 #[derive(Debug)]
 pub(super) struct QuotaDesk {
-    meters: Vec<Meter>,
-    /// Limits of long windows that the user told. They hold strictly, whatever the server says.
-    windows: Vec<Window>,
-    /// When all meters were filled last.
-    filled_at: Instant,
-    burst: Burst,
-    max_concurrent: Option<usize>,
+    pub(super) limits: Limits,
+    pub(super) burst: Burst,
+    /// `usize::MAX` for any number.
+    max_concurrent: usize,
     in_flight: usize,
-    gate: Gate,
-    sends: Sends,
-    /// Let through, and neither sent nor given back.
-    reserved: Total,
+    pub(super) gate: Gate,
+    pub(super) sends: Sends,
+    /// All that was ever let through and not given back unsent.
+    admitted: Count,
     queued: Total,
     waiting: usize,
     round: Round,
@@ -65,31 +46,16 @@ struct Round {
     next: Option<Instant>,
 }
 
-/// So much in any stretch of time of this length.
-#[derive(Debug)]
-pub(super) struct Window {
-    pub(super) dimension: Dimension,
-    pub(super) log: Log,
-}
-
 impl QuotaDesk {
-    pub(super) fn new(
-        meters: Vec<Meter>,
-        windows: Vec<Window>,
-        burst: Burst,
-        max_concurrent: Option<usize>,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(limits: Limits, burst: Burst, max_concurrent: Option<usize>, now: Instant) -> Self {
         Self {
-            meters,
-            windows,
-            filled_at: now,
+            limits,
             burst,
-            max_concurrent,
+            max_concurrent: max_concurrent.unwrap_or(usize::MAX),
             in_flight: 0,
             gate: Gate::new(),
             sends: Sends::default(),
-            reserved: Total::default(),
+            admitted: Count::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
@@ -97,123 +63,51 @@ impl QuotaDesk {
     }
 
     /// A reservation's request goes out.
+    #[inline]
     pub(super) fn sent(&mut self, cost: &Cost, now: Instant) {
-        self.reserved -= cost;
         self.sends.record(cost, now);
+    }
+
+    /// Let through, and neither sent nor given back.
+    pub(super) fn reserved(&self) -> Count {
+        self.admitted - self.sends.total()
+    }
+
+    /// A charge ends, having cost what was estimated.
+    #[inline]
+    pub(super) fn end(&mut self) {
+        self.in_flight -= 1;
     }
 
     /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
     #[inline]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
-        self.in_flight -= 1;
-        for meter in &mut self.meters {
-            meter.bucket.put(estimate.units(meter.dimension) - actual.units(meter.dimension));
-        }
-        for window in &mut self.windows {
-            window.log.put(estimate.units(window.dimension) - actual.units(window.dimension));
-        }
+        self.end();
+        self.limits.put_back(estimate, actual);
     }
 
     /// A charge ends that did cost more than was estimated, in some dimension at least.
     #[cold]
     pub(super) fn overdraw(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
-        self.in_flight -= 1;
-        self.refill(now);
-        for meter in &mut self.meters {
-            let (estimate, actual) = (estimate.units(meter.dimension), actual.units(meter.dimension));
-            meter.bucket.put(estimate.saturating_sub(actual));
-            meter.bucket.take(actual.saturating_sub(estimate));
-        }
-        for Window { dimension, log } in &mut self.windows {
-            let (estimate, actual) = (estimate.units(*dimension), actual.units(*dimension));
-            log.put(estimate.saturating_sub(actual));
-            log.take(actual.saturating_sub(estimate));
-        }
+        self.end();
+        self.limits.refill(now);
+        self.limits.correct(estimate, actual);
     }
 
     pub(super) fn set_max_concurrent(&mut self, max: Option<usize>) {
-        self.max_concurrent = max;
+        self.max_concurrent = max.unwrap_or(usize::MAX);
     }
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         self.gate.close(now, until);
     }
 
-    pub(super) fn observe(&mut self, signals: &Signals, now: Instant) {
-        self.refill(now);
-        self.adopt(signals, now);
-        let counted = self.counted(signals.sent_at, now);
-        for meter in &mut self.meters {
-            if let Some(reading) = said_of(meter, signals) {
-                meter.read(reading, counted.as_ref(), &self.reserved);
-            }
-        }
-        let Some(refusal) = signals.refusal else {
-            self.meters.iter_mut().for_each(Meter::let_through);
-            return;
-        };
-        self.refused(signals, refusal, now);
-    }
-
-    /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
-    fn counted(&self, sent_at: Instant, now: Instant) -> Option<Counted> {
-        let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
-        let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
-        Some(Counted {
-            now,
-            sent_at,
-            sent_before: self.sends.before(sent_at)?,
-            since_first: (now.saturating_duration_since(sent_at), self.sends.since(first)?),
-            // What was sent just now has not arrived.
-            since_last: (
-                now.saturating_duration_since(last),
-                if last == now { Total::default() } else { self.sends.since(last)? },
-            ),
-        })
-    }
-
-    fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
-        let news = self.gate.is_news(signals.sent_at);
-        // A hint of zero is none: the request was refused.
-        let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));
-        let until = match hint {
-            Some(wait) => after(now, wait),
-            None if news => self.gate.back_off(now),
-            None => return,
-        };
-        self.gate.close(now, until);
-        if !news {
-            return;
-        }
-        if refusal.ramp {
-            let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
-            self.gate.ramp(lately.map_or(0, |sent| sent.units(Dimension::Requests)));
-        }
-        let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
-        for meter in &mut self.meters {
-            let remaining = said_of(meter, signals).and_then(|reading| reading.remaining);
-            meter.refused(until, remaining, explained);
-        }
-    }
-
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
-        self.refill(now);
-        let dimensions = self.meters.iter().map(|meter| DimensionSnapshot {
-            dimension: meter.dimension,
-            window: meter.window,
-            limit: meter.limit(),
-            available: u64::try_from(meter.bucket.units().max(0)).unwrap_or(u64::MAX),
-        });
-        let windows = self.windows.iter().map(|Window { dimension, log }| DimensionSnapshot {
-            dimension: *dimension,
-            window: log.window(),
-            limit: log.limit(),
-            available: log.available(),
-        });
+        self.limits.refill(now);
         Snapshot {
-            dimensions: dimensions.chain(windows).collect(),
+            dimensions: self.limits.snapshot(),
             in_flight: self.in_flight,
-            max_concurrent: self.max_concurrent,
+            max_concurrent: Some(self.max_concurrent).filter(|&max| max != usize::MAX),
             waiting: self.waiting,
             gate_closed_until: self.gate.closed_until(now),
             bottleneck: (self.waiting > 0).then_some(self.round.reason),
@@ -223,95 +117,33 @@ impl QuotaDesk {
 
     /// Whether one that is made anew would let through the same.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        self.in_flight == 0
-            && self.waiting == 0
-            && !self.gate.is_opening()
-            && self.gate.blocks(now).is_none()
-            && self.meters.iter().all(|meter| meter.bucket.is_full())
-            && self.windows.iter().all(|window| window.log.available() == window.log.limit())
+        self.limits.refill(now);
+        self.in_flight == 0 && self.waiting == 0 && !self.gate.is_opening() && self.limits.are_full()
     }
 
-    /// Limits that only the server has told.
-    fn adopt(&mut self, signals: &Signals, now: Instant) {
-        for (dimension, reading) in signals.readings.iter().flatten() {
-            let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
-            let key = (*dimension, reading.window);
-            let known = self.meters.iter().any(|meter| (meter.dimension, meter.window) == key);
-            if !known && self.meters.len() < MAX_READINGS {
-                self.meters.push(Meter::heard(*dimension, reading.window, limit, self.burst, now));
-            }
-        }
-    }
-
-    #[inline]
-    fn refill(&mut self, now: Instant) {
-        if now > self.filled_at {
-            self.pour(now);
-        }
-    }
-
-    fn pour(&mut self, now: Instant) {
-        // The time that has passed is the same for nearly all, and costs more to know than to use.
-        let from = std::mem::replace(&mut self.filled_at, now);
-        let elapsed = nanos(now.duration_since(from));
-        for meter in &mut self.meters {
-            meter.bucket.refill_since(now, from, elapsed);
-        }
-        self.windows.iter_mut().for_each(|window| window.log.refill(now));
-    }
-
-    fn take(&mut self, cost: &Cost, now: Instant) {
-        for meter in &mut self.meters {
-            meter.bucket.take(cost.units(meter.dimension));
-        }
-        self.took(cost, now);
-    }
-
-    #[inline]
-    fn took(&mut self, cost: &Cost, now: Instant) {
-        for window in &mut self.windows {
-            window.log.take(cost.units(window.dimension));
-        }
-        self.reserved += cost;
-        self.in_flight += 1;
+    /// Lets one through, who may have debts.
+    fn admit(&mut self, cost: &Cost, now: Instant) {
+        self.limits.take(cost);
+        self.took(cost);
         self.gate.pass(now);
     }
 
-    fn covers(&self, cost: &Cost) -> bool {
-        self.meters.iter().all(|meter| {
-            let units = cost.units(meter.dimension);
-            // Who uses nothing of a dimension need not wait until others have paid its debt.
-            units == 0 || meter.bucket.covers(units, 0)
-        }) && self.windows_cover(cost)
-    }
-
     #[inline]
-    fn windows_cover(&self, cost: &Cost) -> bool {
-        self.windows.iter().all(|window| {
-            let units = cost.units(window.dimension);
-            units == 0 || window.log.has(units)
-        })
-    }
-
-    /// When a cost can be covered behind others, and the dimension that is last to be ready.
-    fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Dimension>) {
-        let meters = self.meters.iter().map(|meter| {
-            let (units, ahead) = (cost.units(meter.dimension), ahead.units(meter.dimension));
-            (units, meter.dimension, if units == 0 { None } else { meter.bucket.covers_at(units, ahead) })
-        });
-        let windows = self.windows.iter().map(|Window { dimension, log }| {
-            let (units, ahead) = (cost.units(*dimension), ahead.units(*dimension));
-            (units, *dimension, if units == 0 { None } else { log.covers_at(units, ahead) })
-        });
-        let used = meters.chain(windows).filter(|&(units, ..)| units > 0);
-        let times = used.map(|(_, dimension, at)| (at, Some(dimension)));
-        // Never is later than any instant.
-        times.max_by_key(|(at, _)| (at.is_none(), *at)).unwrap_or((Some(self.round.now), None))
+    fn took(&mut self, cost: &Cost) {
+        self.admitted += cost;
+        self.in_flight += 1;
     }
 
     fn free_slots(&self) -> usize {
-        self.max_concurrent.map_or(usize::MAX, |max| max.saturating_sub(self.in_flight))
+        self.max_concurrent.saturating_sub(self.in_flight)
+    }
+
+    /// When a cost can be covered behind others, and what it waits for until then.
+    fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Bottleneck>) {
+        match self.limits.cover_at(cost, ahead) {
+            Some((at, dimension)) => (at, Some(Bottleneck::Dimension(dimension))),
+            None => (Some(self.round.now), None),
+        }
     }
 
     /// Whether one can go ahead of `kept` others who want `ahead`, of which the first can go at `head_at`: there is
@@ -319,17 +151,8 @@ impl QuotaDesk {
     /// that suffices for all at that time delays none of them later.
     fn delays_nobody(&self, cost: &Cost, ahead: &Total, kept: usize, head_at: Option<Instant>) -> bool {
         self.free_slots() > kept
-            && self.covers(cost)
-            && self.meters.iter().all(|meter| {
-                let units = cost.units(meter.dimension);
-                let by = head_at.unwrap_or(self.round.now);
-                units == 0 || meter.bucket.covers_by(by, units, ahead.units(meter.dimension))
-            })
-            && self.windows.iter().all(|Window { dimension, log }| {
-                let units = cost.units(*dimension);
-                let by = head_at.unwrap_or(self.round.now);
-                units == 0 || log.covers_by(by, units, ahead.units(*dimension))
-            })
+            && self.limits.cover(cost)
+            && self.limits.cover_by(head_at.unwrap_or(self.round.now), cost, ahead)
     }
 
     fn consider_head(&mut self, cost: &Cost) -> Verdict {
@@ -343,12 +166,12 @@ impl QuotaDesk {
             self.round.reason = Bottleneck::Concurrency;
             return Verdict::Stop;
         }
-        if self.covers(cost) {
-            self.take(cost, now);
+        if self.limits.cover(cost) {
+            self.admit(cost, now);
             return Verdict::Admit;
         }
-        let (at, dimension) = self.covers_at(cost, &Total::default());
-        self.round.reason = dimension.map_or(Bottleneck::Gate, Bottleneck::Dimension);
+        let (at, reason) = self.covers_at(cost, &Total::default());
+        self.round.reason = reason.unwrap_or(Bottleneck::Gate);
         (self.round.next, self.round.head_at) = (at, at);
         self.keep(cost)
     }
@@ -359,7 +182,7 @@ impl QuotaDesk {
         }
         let Round { now, ahead, kept, head_at, .. } = self.round;
         if self.delays_nobody(cost, &ahead, kept, head_at) {
-            self.take(cost, now);
+            self.admit(cost, now);
             return Verdict::Admit;
         }
         let (at, _) = self.covers_at(cost, &Total::default());
@@ -389,33 +212,24 @@ impl Desk for QuotaDesk {
     type Reason = Bottleneck;
 
     fn never(&self, cost: &Cost) -> Option<TooLarge> {
-        let windows = self.windows.iter().map(|window| (window.dimension, window.log.limit()));
-        let limits = self.meters.iter().map(|meter| (meter.dimension, meter.limit())).chain(windows);
-        let mut asked = limits.map(|(dimension, limit)| (dimension, cost.units(dimension), limit));
-        let too_large = asked.find(|(_, asked, limit)| asked > limit);
-        too_large.map(|(dimension, asked, limit)| TooLarge { dimension, asked, limit })
+        self.limits.too_small_for(cost)
     }
 
     #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || self.gate.blocks(now).is_some() || self.free_slots() == 0 {
+        if self.gate.is_opening() || self.in_flight >= self.max_concurrent {
             return false;
         }
-        // No cost that a bucket has is larger than the limit.
-        self.refill(now);
-        let covered = self.meters.iter().all(|meter| meter.bucket.has(cost.units(meter.dimension)));
-        if covered && self.windows_cover(cost) {
-            for meter in &mut self.meters {
-                meter.bucket.take_covered(cost.units(meter.dimension));
-            }
-            self.took(cost, now);
-            return true;
+        self.limits.refill(now);
+        let admitted = self.limits.take_if_there(cost);
+        if admitted {
+            self.took(cost);
         }
-        false
+        admitted
     }
 
     fn begin(&mut self, now: Instant) {
-        self.refill(now);
+        self.limits.refill(now);
         self.round = Round::new(now);
     }
 
@@ -428,29 +242,26 @@ impl Desk for QuotaDesk {
     }
 
     fn pass(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
-        self.refill(now);
-        if self.gate.is_opening() || self.gate.blocks(now).is_some() {
+        self.limits.refill(now);
+        if self.gate.is_opening() {
             return false;
         }
         let (head_at, _) = self.covers_at(head, &Total::default());
         let passes = self.delays_nobody(cost, &self.queued, self.waiting, head_at);
         if passes {
-            self.take(cost, now);
+            self.admit(cost, now);
         }
         passes
     }
 
     fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
-        self.refill(now);
-        let (at, dimension) = self.covers_at(cost, &self.queued);
+        self.limits.refill(now);
+        let (at, reason) = self.covers_at(cost, &self.queued);
         if let Some(gate) = self.gate.blocks(now) {
             return (at.map(|at| at.max(gate)), Bottleneck::Gate);
         }
-        let reason = match dimension {
-            Some(dimension) if at.is_none_or(|at| at > now) => Bottleneck::Dimension(dimension),
-            _ => Bottleneck::Concurrency,
-        };
-        (at, reason)
+        let waits = reason.filter(|_| at.is_none_or(|at| at > now));
+        (at, waits.unwrap_or(Bottleneck::Concurrency))
     }
 
     fn reason(&self) -> Bottleneck {
@@ -472,20 +283,7 @@ impl Desk for QuotaDesk {
     }
 
     fn give_back(&mut self, cost: &Cost) {
-        self.reserved -= cost;
+        self.admitted -= cost;
         self.settle(cost, &Cost::default());
     }
-}
-
-/// What a reply said about a meter.
-fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
-    let mut said = signals.readings.iter().flatten();
-    said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.window))
-        .map(|(_, reading)| reading)
-}
-
-/// The longest reset of what a refusal says is used up.
-fn reset_of_exhausted(signals: &Signals) -> Option<Duration> {
-    let exhausted = signals.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
-    exhausted.filter_map(|(_, reading)| reading.reset).filter(|reset| !reset.is_zero()).max()
 }

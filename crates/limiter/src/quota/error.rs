@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::cost::Dimension;
+use super::dimension::Dimension;
 use crate::line::Refusal;
 
 /// Why a [`QuotaLimiter`](super::QuotaLimiter) let a request not through.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cost::growth;
+
 /// Moments closer together than this are the same: resets are often told in whole seconds.
 const SAME: Duration = Duration::from_millis(1_500);
 /// So much has to be sent, in time of the rate, before a moment that stays where it is means anything.
@@ -16,21 +18,21 @@ const STILL: f64 = 0.2;
 #[derive(Debug, Default)]
 pub(super) struct FixedWindow {
     /// A moment that was told, and what had been sent then.
-    anchor: Option<(Instant, u128)>,
+    anchor: Option<(Instant, u64)>,
     /// The end of the window, while it is taken for one.
     ends: Option<Instant>,
 }
 
 impl FixedWindow {
     /// Takes note of the moment that was told, after so much was sent at a rate of so many per second.
-    pub(super) fn note(&mut self, now: Instant, ends: Instant, sent: u128, per_second: f64) {
+    pub(super) fn note(&mut self, now: Instant, ends: Instant, sent: u64, per_second: f64) {
         match (self.ends, self.anchor) {
             (Some(known), _) if apart(known, ends) <= SAME => {}
             (Some(known), _) if now >= known => self.ends = Some(ends),
             (Some(_), _) => (self.ends, self.anchor) = (None, Some((ends, sent))),
             (None, None) => self.anchor = Some((ends, sent)),
             (None, Some((first, sent_first))) => {
-                let moves = sent.saturating_sub(sent_first) as f64 / per_second.max(f64::MIN_POSITIVE);
+                let moves = growth(sent_first, sent) as f64 / per_second.max(f64::MIN_POSITIVE);
                 let still = SAME.max(Duration::from_secs_f64(STILL * moves.min(1e6)));
                 if apart(first, ends) > still {
                     self.anchor = Some((ends, sent));

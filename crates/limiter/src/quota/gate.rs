@@ -22,7 +22,7 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// most 4 s. After a ramp refusal the gaps shrink such that the rate doubles in ten seconds.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// Nobody is let through before this, if set.
+    /// Nobody is let through before this, if set: only while it is being opened, so while there is a `gap`.
     next: Option<Instant>,
     /// When it was to open, the last time it was closed.
     until: Option<Instant>,
@@ -68,7 +68,7 @@ impl Gate {
     }
 
     /// Lets the rate grow only slowly, from half of what it was: so many requests in the last ten seconds.
-    pub(super) fn ramp(&mut self, requests: u128) {
+    pub(super) fn ramp(&mut self, requests: u64) {
         let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
         let gap = (2 * RAMP_DOUBLING / requests).clamp(MIN_GAP, MAX_GAP);
         self.gap = self.gap.max(Some(gap));

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot, desk::QuotaDesk};
 use crate::{keyed::sealed::Idle, line::Line};
 
-/// Lets requests through as the quotas of a provider allow: requests and tokens per second, minute or day, and so many at
-/// once.
+/// Lets requests through as the quotas of a provider allow: requests, tokens and [whatever else](super::Dimension::named)
+/// it counts, per second, minute or day, and so many at once.
 ///
 /// Cloning gives another handle to the same limiter: one for each account, model or whatever else a provider counts by.
 ///
@@ -60,6 +60,7 @@ impl QuotaLimiter {
     /// # Errors
     ///
     /// As [`reserve`](Self::reserve), with [`QuotaError::MustWait`] if it would have to wait.
+    #[inline(always)]
     pub fn try_reserve_at(&self, cost: Cost, now: Instant) -> Result<Reservation, QuotaError> {
         self.line.try_at(&cost, now)?;
         Ok(Reservation::new(Arc::clone(&self.line), cost))

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    cost::{Dimension, Total},
+    cost::Count,
+    dimension::Dimension,
     fixed::FixedWindow,
     others::{Others, Seen},
     signals::Reading,
@@ -26,6 +27,8 @@ const FULL_TRUST: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) dimension: Dimension,
+    /// Where in a cost it is.
+    pub(super) place: usize,
     pub(super) window: Duration,
     pub(super) bucket: Bucket,
     /// The lower of what the user told and of what was heard from the server.
@@ -45,11 +48,11 @@ pub(super) struct Meter {
 pub(super) struct Counted {
     pub(super) now: Instant,
     pub(super) sent_at: Instant,
-    pub(super) sent_before: Total,
+    pub(super) sent_before: Count,
     /// How long ago it was at the most, and what was sent since.
-    pub(super) since_first: (Duration, Total),
+    pub(super) since_first: (Duration, Count),
     /// The same at the least.
-    pub(super) since_last: (Duration, Total),
+    pub(super) since_last: (Duration, Count),
 }
 
 /// How much may come at once.
@@ -85,6 +88,7 @@ impl Meter {
         let told = Some(limit);
         Self {
             dimension,
+            place: dimension.place(),
             window,
             bucket,
             limit,
@@ -140,7 +144,7 @@ impl Meter {
     /// it has gained what the rate brings, and lost what others take and what was sent. The level moves only as far as
     /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
     /// still to come off.
-    pub(super) fn read(&mut self, reading: &Reading, counted: Option<&Counted>, reserved: &Total) {
+    pub(super) fn read(&mut self, reading: &Reading, counted: Option<&Counted>, reserved: &Count) {
         if let Some(limit) = reading.limit {
             self.heard = Some(limit);
             self.limit = self.told.map_or(limit, |told| told.min(limit));
@@ -155,8 +159,8 @@ impl Meter {
         }
         let fixed = self.fixed.ends().is_some();
         let reserved = reserved.units(self.dimension);
-        let missing = |(age, sent): &(Duration, Total)| {
-            let gone = reserved.saturating_add(sent.units(self.dimension));
+        let missing = |(age, sent): &(Duration, Count)| {
+            let gone = u128::from(reserved) + u128::from(sent.units(self.dimension));
             self.bucket.missing_to(remaining, gone, if fixed { Duration::ZERO } else { *age })
         };
         let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());

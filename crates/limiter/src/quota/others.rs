@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cost::growth;
+
 /// Two readings closer together than this say little: what is on its way blurs them.
 const STEP: Duration = Duration::from_secs(1);
 /// So must two between which fewer units than this come in: one that is cut off, or on its way, would be a large part.
@@ -28,7 +30,7 @@ pub(super) struct Others {
 pub(super) struct Seen {
     pub(super) at: Instant,
     pub(super) remaining: u64,
-    pub(super) sent_before: u128,
+    pub(super) sent_before: u64,
     /// The server's bucket was as good as full, so what came in may have been lost.
     pub(super) full: bool,
     /// It refills all the time, and not only at the end of a window.
@@ -51,7 +53,7 @@ impl Others {
         if seen.full || last.full {
             return;
         }
-        let sent = seen.sent_before.saturating_sub(last.sent_before) as f64;
+        let sent = growth(last.sent_before, seen.sent_before) as f64;
         let refill = if seen.refills { come_in } else { 0.0 };
         let missing = last.remaining as f64 + refill - sent - seen.remaining as f64;
         let part = (missing / come_in).clamp(-1.0, 1.0);

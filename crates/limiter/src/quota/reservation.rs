@@ -1,11 +1,11 @@
 //! What a request may use: reserved, then sent, then settled.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem::forget, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{Cost, desk::QuotaDesk};
-use crate::line::Line;
+use crate::line::{Desk, Line};
 
 /// The right to send one request. Dropping it gives everything back.
 #[must_use = "a reservation is given back when it is dropped"]
@@ -15,17 +15,16 @@ pub struct Reservation {
     cost: Cost,
 }
 
-/// A request that was sent. Dropping it frees its slot and keeps the estimate as its cost, since the server has most
-/// likely counted it.
+/// A request that was sent. Dropping it is [`keep_estimate`](Self::keep_estimate).
 #[must_use = "a charge frees its slot when it is dropped"]
 pub struct Charge {
-    line: Arc<Line<QuotaDesk>>,
+    // `None` once it was settled.
+    line: Option<Arc<Line<QuotaDesk>>>,
     estimate: Cost,
-    /// What it is settled with when it is dropped.
-    actual: Cost,
 }
 
 impl Reservation {
+    #[inline]
     pub(super) fn new(line: Arc<Line<QuotaDesk>>, cost: Cost) -> Self {
         Self { line: Some(line), cost }
     }
@@ -41,12 +40,16 @@ impl Reservation {
     }
 
     /// [`sent`](Self::sent) at an instant, which spares reading the clock.
-    #[inline]
+    #[inline(always)]
     pub fn sent_at(mut self, now: Instant) -> Charge {
-        let cost = self.cost;
-        let Some(line) = self.line.take() else { unreachable!("taken only here, which consumes it") };
-        line.look(|desk| desk.sent(&cost, now));
-        Charge { line, estimate: cost, actual: cost }
+        let line = self.line.take();
+        if let Some(line) = &line {
+            line.look(|desk| desk.sent(&self.cost, now));
+        }
+        let charge = Charge { line, estimate: self.cost };
+        // It has nothing left to give back.
+        forget(self);
+        charge
     }
 }
 
@@ -60,10 +63,22 @@ impl Charge {
     /// debt, and the slot is free.
     ///
     /// The clock is read only if it matters: where more was used than was estimated, or somebody waits.
-    #[inline]
+    #[inline(always)]
     pub fn settle(mut self, actual: Cost) {
-        self.actual = actual;
+        if let Some(line) = self.line.take() {
+            if actual.exceeds(&self.estimate) {
+                overdraw(&line, &self.estimate, &actual);
+            } else {
+                line.give(|desk| desk.settle(&self.estimate, &actual));
+            }
+        }
+        // It is settled.
+        forget(self);
     }
+
+    /// The request has ended and what it cost is not known: the slot is free, and the estimate stays taken, since the
+    /// server has most likely counted the request.
+    pub fn keep_estimate(self) {}
 
     /// The request provably never left, so it cost nothing: everything goes back.
     pub fn refund(self) {
@@ -71,11 +86,17 @@ impl Charge {
     }
 }
 
+#[cold]
+fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
+    let now = Instant::now();
+    line.give(|desk| desk.overdraw(estimate, actual, now));
+}
+
 impl Drop for Reservation {
     #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            line.give(|desk| crate::line::Desk::give_back(desk, &self.cost));
+            line.give(|desk| desk.give_back(&self.cost));
         }
     }
 }
@@ -83,11 +104,8 @@ impl Drop for Reservation {
 impl Drop for Charge {
     #[inline]
     fn drop(&mut self) {
-        if self.actual.exceeds(&self.estimate) {
-            let now = Instant::now();
-            self.line.give(|desk| desk.overdraw(&self.estimate, &self.actual, now));
-        } else {
-            self.line.give(|desk| desk.settle(&self.estimate, &self.actual));
+        if let Some(line) = &self.line {
+            line.give(QuotaDesk::end);
         }
     }
 }

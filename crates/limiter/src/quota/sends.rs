@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::cost::{Cost, Total};
+use super::cost::{Cost, Count};
 
 /// Sends closer together than this are one entry.
 const GRAIN: Duration = Duration::from_millis(10);
@@ -14,8 +14,8 @@ const MAX_ENTRIES: usize = 1_024;
 /// A log of sums: an entry holds what had been sent before it, so that any stretch up to now is one subtraction.
 #[derive(Debug, Default)]
 pub(super) struct Sends {
-    entries: VecDeque<(Instant, Total)>,
-    total: Total,
+    entries: VecDeque<(Instant, Count)>,
+    total: Count,
     /// When the next entry begins: a grain after the last.
     next_entry: Option<Instant>,
     /// Entries have been dropped, so what lies before the first is not known.
@@ -23,30 +23,39 @@ pub(super) struct Sends {
 }
 
 impl Sends {
+    #[inline]
     pub(super) fn record(&mut self, cost: &Cost, now: Instant) {
-        if self.next_entry.is_none_or(|next| now >= next) {
-            self.open_entry(now);
-        }
         self.total += cost;
+        if self.next_entry.is_none_or(|next| now >= next) {
+            self.open_entry(cost, now);
+        }
     }
 
     #[cold]
-    fn open_entry(&mut self, now: Instant) {
+    #[inline(never)]
+    fn open_entry(&mut self, first: &Cost, now: Instant) {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.trimmed = true;
         }
-        self.entries.push_back((now, self.total));
+        let mut before = self.total;
+        before -= first;
+        self.entries.push_back((now, before));
         self.next_entry = Some(now + GRAIN);
     }
 
+    /// All that was ever sent.
+    pub(super) fn total(&self) -> Count {
+        self.total
+    }
+
     /// What was sent before `until`, or a little less. `None`: too long ago to know.
-    pub(super) fn before(&self, until: Instant) -> Option<Total> {
+    pub(super) fn before(&self, until: Instant) -> Option<Count> {
         self.since(until).map(|since| self.total - since)
     }
 
     /// What was sent at `from` or after, or a little before. `None`: too long ago to know.
-    pub(super) fn since(&self, from: Instant) -> Option<Total> {
+    pub(super) fn since(&self, from: Instant) -> Option<Count> {
         let later = self.entries.partition_point(|&(at, _)| at <= from);
         match later.checked_sub(1) {
             Some(entry) => Some(self.total - self.entries[entry].1),

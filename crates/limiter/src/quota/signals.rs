@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cost::Dimension;
+use super::dimension::Dimension;
 
 /// How many readings one reply can bring. More are ignored.
 pub(super) const MAX_READINGS: usize = 8;

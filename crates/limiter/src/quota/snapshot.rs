@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{cost::Dimension, error::Bottleneck};
+use super::{dimension::Dimension, error::Bottleneck};
 
 /// Where a quota stands at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]

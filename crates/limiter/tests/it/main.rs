@@ -5,6 +5,7 @@ mod concurrency;
 mod keyed;
 mod quota;
 mod quota_gate;
+mod quota_named;
 mod quota_order;
 mod quota_server;
 mod quota_signals;

@@ -73,8 +73,8 @@ fn what_cannot_be_kept_is_refused() {
     assert_eq!(window(s(0)), Some(BuildError::Window(s(0))));
     assert_eq!(window(s(367 * 86_400)), Some(BuildError::Window(s(367 * 86_400))));
     let with = |count: u64| (1..=count).fold(builder(), |b, n| b.limit(Dimension::Tokens, s(n), n)).build();
-    assert!(with(8).is_ok());
-    assert_eq!(with(9).err(), Some(BuildError::TooManyLimits));
+    assert!(with(16).is_ok());
+    assert_eq!(with(17).err(), Some(BuildError::TooManyLimits));
     // The later word counts.
     let quota = builder().requests_per_minute(0).requests_per_minute(7).build().unwrap();
     assert_eq!(quota.snapshot().dimensions.len(), 1);

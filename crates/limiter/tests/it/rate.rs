@@ -27,6 +27,10 @@ fn the_default_burst_is_one_second_and_at_least_one() {
         (Rate::per_day(1), 1),
         (Rate::per_second(0), 1),
         (Rate::per_minute(500).burst(10), 10),
+        (Rate::per(70, ms(350)), 200),
+        (Rate::per(1, ms(350)), 2),
+        (Rate::per(u64::MAX, ms(0)), u64::MAX),
+        (Rate::per(1, Duration::MAX), 1),
     ] {
         let limiter = RateLimiter::new(rate);
         assert_eq!(limiter.available(), burst, "{rate:?}");
@@ -45,6 +49,18 @@ async fn the_burst_comes_at_once_and_the_rest_at_the_rate() {
         times.push(at(start));
     }
     assert_eq!(times, [0, 0, 0, 100, 200, 300]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_period_may_be_of_any_length() {
+    let limiter = RateLimiter::new(Rate::per(1, ms(350)).burst(1));
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        limiter.acquire(1).await.unwrap();
+        times.push(at(start));
+    }
+    assert_eq!(times, [0, 350, 700, 1_050]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -171,7 +171,7 @@ impl Flight<'_> {
                 charge.settle(Cost::request().input_tokens(usage.input).output_tokens(usage.output));
             }
             // Nobody said what it took: the estimate stands.
-            None => drop(charge),
+            None => charge.keep_estimate(),
         }
         self.scope.succeeded();
         answer.reply
@@ -258,7 +258,7 @@ fn settle(failure: &Failure, charge: Charge) {
         // An error status: the call counts, tokens were not made.
         (_, true) => charge.settle(Cost::request()),
         // It may have been processed: the estimate stands.
-        (_, false) => drop(charge),
+        (_, false) => charge.keep_estimate(),
     }
 }
 

@@ -1,0 +1,130 @@
+//! What is counted.
+
+use std::fmt;
+
+/// What is counted.
+///
+/// A provider may count anything: what is not among the first four gets a name.
+///
+/// ```
+/// use std::time::Duration;
+/// use outbound_limiter::{Cost, Dimension, QuotaLimiter};
+///
+/// const IMAGES: Dimension = Dimension::named(0, "images");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let quota = QuotaLimiter::builder()
+///     .requests_per_minute(500)
+///     .limit(IMAGES, Duration::from_secs(60), 50)
+///     .build()?;
+/// let charge = quota.reserve(Cost::request().with(IMAGES, 3)).await?.sent();
+/// charge.settle(Cost::request().with(IMAGES, 2));
+/// let error = quota.reserve(Cost::request().with(IMAGES, 51)).await.unwrap_err();
+/// assert_eq!(error.to_string(), "the request is for 51 images, and the limit is 50");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Dimension {
+    /// Requests, whatever their size.
+    Requests,
+    /// Tokens of input and output together.
+    Tokens,
+    /// Tokens of input.
+    InputTokens,
+    /// Tokens of output.
+    OutputTokens,
+    /// Anything else: see [`Dimension::named`].
+    Named(Named),
+}
+
+/// The name of a [`Dimension`], and its place in a [`Cost`](super::Cost).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Named {
+    place: usize,
+    name: &'static str,
+}
+
+/// The places in a cost of those that are always there.
+pub(super) const REQUESTS: usize = 0;
+pub(super) const TOKENS: usize = 1;
+pub(super) const INPUT_TOKENS: usize = 2;
+pub(super) const OUTPUT_TOKENS: usize = 3;
+pub(super) const FIRST_NAMED: usize = 4;
+
+/// A power of two, so that a place can be cut to a valid one without a comparison.
+pub(super) const PLACES: usize = FIRST_NAMED + Dimension::MAX_NAMED;
+
+impl Dimension {
+    /// How many dimensions with a name one limiter can count.
+    pub const MAX_NAMED: usize = 4;
+
+    /// A dimension of your own. It is shown by its name, and counted at its place: 0, 1, 2 or 3.
+    ///
+    /// So nothing has to be looked up by name. In one limiter each name needs a place of its own: a builder refuses two
+    /// that share one, and what a server says about one whose place is taken is passed over.
+    ///
+    /// # Panics
+    ///
+    /// If the place is not below [`MAX_NAMED`](Self::MAX_NAMED): when it compiles, in a `const`.
+    pub const fn named(place: usize, name: &'static str) -> Self {
+        assert!(place < Self::MAX_NAMED, "a named dimension has a place below 4");
+        Self::Named(Named { place, name })
+    }
+
+    /// Where in a cost it is counted.
+    #[inline]
+    pub(super) const fn place(self) -> usize {
+        match self {
+            Self::Requests => REQUESTS,
+            Self::Tokens => TOKENS,
+            Self::InputTokens => INPUT_TOKENS,
+            Self::OutputTokens => OUTPUT_TOKENS,
+            Self::Named(named) => FIRST_NAMED + named.place,
+        }
+    }
+
+    /// Whether it is another in the same place.
+    pub(super) fn clashes_with(self, other: Self) -> bool {
+        self.place() == other.place() && !self.is(other)
+    }
+
+    /// `==`, for a `const`.
+    pub(super) const fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Named(one), Self::Named(other)) => {
+                one.place == other.place && are_same(one.name.as_bytes(), other.name.as_bytes())
+            }
+            _ => self.place() == other.place(),
+        }
+    }
+}
+
+impl Named {
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+const fn are_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input tokens",
+            Self::OutputTokens => "output tokens",
+            Self::Named(named) => named.name,
+        })
+    }
+}

@@ -52,6 +52,18 @@ pub(super) fn measure() {
         }));
     }
     println!("{TASKS} tasks, {PERMITS} permits, 2 workers, {RUNS} runs of each by turns");
+    // Neighbours in time had the same neighbours on the machine.
+    let ratio = |of: fn(&Run) -> f64| {
+        let mut ratios: Vec<_> = ours.iter().zip(&tokio).map(|(ours, tokio)| of(ours) / of(tokio)).collect();
+        ratios.sort_by(f64::total_cmp);
+        let [low, median, high] = [1, 2, 3].map(|quarter| ratios[quarter * (RUNS - 1) / 4]);
+        format!("{median:.2} ({low:.2} to {high:.2})")
+    };
+    println!(
+        "ours / tokio, median (quartiles) of neighbouring runs: time {}, p99 wait {}",
+        ratio(|run| run.per_turn),
+        ratio(|run| run.p99)
+    );
     println!("           ns/turn: best   median    wait in us, median: p50      p99");
     for (name, mut runs) in [("ours", ours), ("tokio", tokio)] {
         let per_turn = median(&mut runs, |run| run.per_turn);

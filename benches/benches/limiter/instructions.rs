@@ -4,13 +4,17 @@ use std::{
     future::Future,
     hint::black_box,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use outbound_instructions::callgrind::{self, ROUNDS};
 use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter};
-use tokio::time::Instant;
+use tokio::{
+    task::{JoinHandle, LocalSet, yield_now},
+    time::Instant,
+};
 
 /// A case; how many instructions it may take, and how many it should (what it may take is what it takes today, where that
 /// is more); and what it does. None of those with a limit may allocate.
@@ -42,6 +46,28 @@ const CASES: &[Case] = &[
         block_on(async move {
             for _ in 0..rounds {
                 drop(black_box(limiter.acquire().await));
+            }
+        });
+    }),
+    ("permit, fought for by 64 tasks", None, |rounds| {
+        let limiter = ConcurrencyLimiter::new(8);
+        fought_for(rounds, move || {
+            let limiter = limiter.clone();
+            async move {
+                let permit = limiter.acquire().await;
+                yield_now().await;
+                drop(permit);
+            }
+        });
+    }),
+    ("permit of tokio's, fought for by 64 tasks", None, |rounds| {
+        let limiter = Arc::new(tokio::sync::Semaphore::new(8));
+        fought_for(rounds, move || {
+            let limiter = Arc::clone(&limiter);
+            async move {
+                let permit = limiter.acquire().await;
+                yield_now().await;
+                drop(permit);
             }
         });
     }),
@@ -140,6 +166,24 @@ fn allocations(run: fn(u64), rounds: u64) -> u64 {
 
 fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future);
+}
+
+/// Turns of 64 tasks on one thread, so that the count is the same each time.
+fn fought_for<F: Future<Output = ()> + 'static>(rounds: u64, turn: impl Fn() -> F + Clone + 'static) {
+    block_on(async move {
+        let tasks = (0..64).map(|_| {
+            let turn = turn.clone();
+            async move {
+                for _ in 0..rounds / 64 {
+                    turn().await;
+                }
+            }
+        });
+        let local = LocalSet::new();
+        let tasks: Vec<_> = tasks.map(|task| local.spawn_local(task)).collect();
+        local.await;
+        assert!(tasks.iter().all(JoinHandle::is_finished));
+    });
 }
 
 #[inline(always)]

@@ -4,10 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
-use outbound_waitlist::{Left, Scan, WaitList, Waiter, Wakers};
+use outbound_waitlist::{Left, Locked, Scan, WaitList, Waiter, Wakers};
 
 use crate::{closed::Closed, keyed::sealed::Idle, sync::Arc};
 
@@ -257,19 +257,27 @@ impl Shared {
     #[cold]
     fn serve(&self) {
         loop {
-            let mut wakers = Wakers::new();
             let mut line = self.line.lock();
-            let done = line.scan(&mut wakers, |limit, request| {
-                request.granted = self.word.take_locked(request.count, *limit);
-                if request.granted { Scan::Wake } else { Scan::Stop }
-            });
+            // Mostly one permit came back and lets one in, and the next has to wait: a batch of two is enough to see.
+            let first = self.let_in(&mut line);
+            let second = if first.is_some() { self.let_in(&mut line) } else { None };
             if line.is_empty() {
                 self.word.clear_waiters();
             }
+            drop(line);
+            let done = second.is_none();
+            first.into_iter().chain(second).for_each(Waker::wake);
             if done {
                 return;
             }
         }
+    }
+
+    /// Gives the head of the line its permits, if there are enough.
+    fn let_in(&self, line: &mut Locked<'_, usize, Request>) -> Option<Waker> {
+        let (limit, request) = line.front()?;
+        request.granted = self.word.take_locked(request.count, *limit);
+        if request.granted { line.pop_front() } else { None }
     }
 }
 

@@ -29,3 +29,6 @@ pub use self::{
     signals::{Reading, Signals},
     snapshot::{DimensionSnapshot, Snapshot},
 };
+
+#[cfg(test)]
+mod tests;

@@ -3,18 +3,18 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-use outbound_limiter::{Cost, QuotaLimiter, Rate, RateLimiter, Signals};
+use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter, Signals};
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, unconstrained},
     time::{Instant, timeout},
 };
 
-use crate::support::{ms, s};
+use crate::support::{counted, ms, s};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rate_under_contention_with_some_giving_up() {
@@ -77,6 +77,30 @@ async fn a_quota_under_contention_with_refusals_and_all_ways_out() {
     timeout(s(30), all).await.expect("nobody is forgotten");
     let snapshot = quota.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0));
+}
+
+/// Whoever is woken has a permit: nobody is polled more than twice for one, when it asks and when it has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wake_without_a_permit() {
+    const TURNS: usize = 200;
+    let (limiter, polls) = (ConcurrencyLimiter::new(3), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..32 {
+        let (limiter, polls) = (limiter.clone(), Arc::clone(&polls));
+        tasks.spawn(async move {
+            for _ in 0..TURNS {
+                let mine = Arc::new(AtomicUsize::new(0));
+                // Apart from a task whose cooperative budget is spent, which is woken by itself.
+                let permit = unconstrained(counted(Arc::clone(&mine), limiter.acquire())).await.unwrap();
+                polls.fetch_max(mine.load(SeqCst), SeqCst);
+                tokio::task::yield_now().await;
+                drop(permit);
+            }
+        });
+    }
+    let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
+    timeout(s(30), all).await.expect("nobody is forgotten");
+    assert_eq!(polls.load(SeqCst), 2);
 }
 
 /// Slots that end while the number of slots changes and the limiter closes: none is lost, none counted twice.

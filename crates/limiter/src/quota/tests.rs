@@ -1,0 +1,2 @@
+#[cfg(outbound_loom)]
+mod loom;

@@ -1,4 +1,4 @@
-//! Limits: so many at once, so many per minute, and quotas that count several things together.
+//! Limits: so many at once, so many per minute, and quotas that count several things together, whatever they are.
 //!
 //! ```sh
 //! cargo run --example limits
@@ -12,7 +12,8 @@ use std::{cell::Cell, time::Duration};
 use futures::future::{join, try_join, try_join_all};
 use outbound::{
     limiter::{
-        ConcurrencyLimiter, Cost, Dimension, QuotaError, QuotaLimiter, Rate, RateError, RateLimiter, Signals,
+        Aimd, Bottleneck, Closed, ConcurrencyLimiter, Cost, Dimension, Keyed, QuotaError, QuotaLimiter, Rate,
+        RateError, RateLimiter, Reading, Signals,
     },
     retry::{Retry, Wait},
 };
@@ -25,10 +26,16 @@ async fn main() -> Result {
     semaphore().await?;
     weighted().await?;
     resize_while_running().await?;
+    close().await?;
     rate().await?;
+    strict_window().await?;
     not_before_or_not_at_all().await?;
     quota().await?;
+    anything_else_that_is_counted().await?;
+    what_the_server_says().await?;
     quota_and_the_server().await?;
+    give_way_to_overload().await?;
+    one_for_each_key().await?;
     with_retries().await
 }
 
@@ -103,6 +110,16 @@ async fn resize_while_running() -> Result {
     Ok(())
 }
 
+async fn close() -> Result {
+    heading("Close: those inside finish, those who wait are told");
+    let limiter = ConcurrencyLimiter::new(1);
+    let permit = limiter.acquire_owned().await?;
+    let (answer, ()) = join(limiter.acquire(), async { limiter.close() }).await;
+    println!("the one who waited: {}", answer.as_ref().err().ok_or("it was let in")?);
+    assert_eq!((answer.err(), permit.count()), (Some(Closed), 1));
+    Ok(())
+}
+
 async fn rate() -> Result {
     heading("Rate: 120 per minute, five of them at once");
     let limiter = RateLimiter::new(Rate::per_minute(120).burst(5));
@@ -121,6 +138,21 @@ async fn rate() -> Result {
     limiter.acquire(1).await?;
     println!("20 units at 10 per second, then another: after {:?}", begun.elapsed());
     assert_eq!(begun.elapsed().as_millis(), 2000 + 2100);
+    Ok(())
+}
+
+async fn strict_window() -> Result {
+    heading("Strict: never more than three in any second, as a server has it that keeps a sliding log");
+    let limiter = RateLimiter::new(Rate::per(3, Duration::from_secs(1)).strict());
+    let begun = Instant::now();
+    let mut starts = Vec::new();
+    for pause in [0, 300, 300, 0, 0] {
+        sleep(Duration::from_millis(pause)).await;
+        limiter.acquire(1).await?;
+        starts.push(begun.elapsed().as_millis());
+    }
+    println!("starts, in ms: {starts:?}");
+    assert_eq!(starts, [0, 300, 600, 1000, 1300]);
     Ok(())
 }
 
@@ -167,8 +199,8 @@ async fn quota() -> Result {
     let calls = (0..20).map(async |_| -> Result {
         let charge = quota.reserve(Cost::request().input_tokens(1_000)).await?.sent();
         sleep(Duration::from_millis(100)).await;
-        // Not settled, it costs what was estimated.
-        drop(charge);
+        // Nobody knows what it did cost: what was estimated. Dropping it says the same.
+        charge.keep_estimate();
         Ok(())
     });
     try_join_all(calls).await?;
@@ -186,6 +218,56 @@ fn left(quota: &QuotaLimiter) -> String {
     left.join(", ")
 }
 
+async fn anything_else_that_is_counted() -> Result {
+    heading("Anything else that is counted: images, per second and per hour");
+    const IMAGES: Dimension = Dimension::named(0, "images");
+    let quota = QuotaLimiter::builder()
+        .requests_per_minute(600)
+        .limit(IMAGES, Duration::from_secs(1), 4)
+        .limit(IMAGES, Duration::from_secs(3600), 10)
+        .build()?;
+    let begun = Instant::now();
+    println!("to be had at once: {}", left(&quota));
+    for _ in 0..2 {
+        let charge = quota.reserve(Cost::request().with(IMAGES, 4)).await?.sent();
+        println!("four images sent after {:?}", begun.elapsed());
+        // One of them was not made.
+        charge.settle(Cost::request().with(IMAGES, 3));
+    }
+    assert_eq!(begun.elapsed().as_millis(), 750);
+    // More than a second has are never to be had at once. Asking takes nothing of any limit.
+    let refused = quota.try_reserve_at(Cost::request().with(IMAGES, 5), Instant::now());
+    println!("five at once:      {}", refused.err().ok_or("a second has four")?);
+    sleep(Duration::from_secs(1)).await;
+    quota.reserve(Cost::request().with(IMAGES, 4)).await?.sent().keep_estimate();
+    sleep(Duration::from_secs(1)).await;
+    let error = quota.try_reserve_at(Cost::request().with(IMAGES, 1), Instant::now());
+    let error = error.err().ok_or("the hour is used up")?;
+    println!("one more:          {error}");
+    let bottleneck = Bottleneck::Dimension(IMAGES);
+    assert!(matches!(error, QuotaError::MustWait { wait: Some(wait), bottleneck: b, .. }
+        if b == bottleneck && wait > Duration::from_secs(3500)));
+    // What needs no images does not wait for them.
+    drop(quota.try_reserve_at(Cost::request(), Instant::now())?);
+    Ok(())
+}
+
+async fn what_the_server_says() -> Result {
+    heading("What the server says of its limits is taken over");
+    let quota = QuotaLimiter::builder().build()?;
+    let charge = quota.reserve(Cost::request()).await?.sent();
+    println!("told nothing:      {:?}", left(&quota));
+    // The reply's headers: 600 a minute, of which 20 are left.
+    let reading = Reading::per_minute().limit(600).remaining(20).reset(Duration::from_secs(58));
+    let signals = Signals::new(Instant::now()).reading(Dimension::Requests, reading);
+    quota.observe(Instant::now(), &signals);
+    charge.settle(Cost::request());
+    println!("told by the reply: {:?}", left(&quota));
+    // Less the request itself, which may not have been counted yet, and less what 0.15 s bring, for others on the key.
+    assert_eq!(left(&quota), "17 requests");
+    Ok(())
+}
+
 async fn quota_and_the_server() -> Result {
     heading("A refusal: one is told, all wait");
     let quota = QuotaLimiter::builder().requests_per_minute(600).build()?;
@@ -201,6 +283,50 @@ async fn quota_and_the_server() -> Result {
     let starts = try_join_all(others).await?;
     println!("the others go after {starts:.2?}: not all at once");
     assert!(starts[0] >= Duration::from_secs(20) && starts.windows(2).all(|pair| pair[0] < pair[1]));
+    Ok(())
+}
+
+async fn give_way_to_overload() -> Result {
+    heading("Overload: half as many at once, and back one by one");
+    let (limiter, mut aimd) = (ConcurrencyLimiter::new(16), Aimd::new(16));
+    let sent_at = Instant::now();
+    sleep(Duration::from_millis(1)).await;
+    // Three of one batch meet a 503: that is one overload, and not three.
+    for _ in 0..3 {
+        aimd.overloaded(sent_at, Instant::now());
+    }
+    limiter.resize(aimd.limit());
+    print!("after an overload: {}", limiter.limit());
+    for _ in 0..8 {
+        aimd.succeeded(8);
+    }
+    limiter.resize(aimd.limit());
+    println!(", after eight successes: {}", limiter.limit());
+    assert_eq!(limiter.limit(), 9);
+    Ok(())
+}
+
+async fn one_for_each_key() -> Result {
+    heading("One for each key: every host has a rate of its own");
+    let hosts = Keyed::new(|host: &String| {
+        RateLimiter::new(Rate::per_second(if host == "slow.example" { 1 } else { 10 }).burst(1))
+    });
+    let begun = Instant::now();
+    let calls = |host: &'static str| {
+        let limiter = hosts.get(host);
+        async move {
+            for _ in 0..4 {
+                limiter.acquire(1).await?;
+            }
+            Ok::<_, RateError>(begun.elapsed().as_millis())
+        }
+    };
+    let (slow, fast) = try_join(calls("slow.example"), calls("fast.example")).await?;
+    println!("four calls each: the slow host's after {slow} ms, the fast one's after {fast} ms");
+    assert_eq!((slow, fast), (3000, 300));
+    // Those at rest are forgotten; what is owed is not.
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!((hosts.forget_idle(), hosts.len()), (1, 1));
     Ok(())
 }
 

@@ -18,7 +18,9 @@ const PER_SECOND: i64 = 1_000_000_000;
 #[inline]
 pub(crate) fn nanos_at_once(from: Instant, to: Instant) -> Option<i64> {
     let ((from_s, from_ns), (to_s, to_ns)) = (read(from)?, read(to)?);
-    to_s.checked_sub(from_s)?.checked_mul(PER_SECOND)?.checked_add(to_ns - from_ns)
+    let nanos = to_s.checked_sub(from_s)?.checked_mul(PER_SECOND)?.checked_add(to_ns - from_ns)?;
+    debug_assert_eq!(nanos.max(0).cast_unsigned(), self::nanos(to.saturating_duration_since(from)));
+    Some(nanos)
 }
 
 /// The nanoseconds from one instant to another: 0 if that is earlier, at most 292 years.

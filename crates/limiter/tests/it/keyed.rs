@@ -8,7 +8,7 @@ use std::sync::{
 use outbound_limiter::{ConcurrencyLimiter, Cost, Keyed, QuotaLimiter, Rate, RateLimiter};
 use tokio::time::advance;
 
-use crate::support::{ms, poll_once, s};
+use crate::support::{at, ms, poll_once, s, settle};
 
 #[tokio::test(start_paused = true)]
 async fn each_key_has_its_own_quota() {
@@ -83,6 +83,33 @@ async fn quotas_are_forgotten_at_rest_only() {
     let now = tokio::time::Instant::now();
     keyed.get(&7).close_gate_until(now, now + s(9));
     assert_eq!(keyed.forget_idle(), 0, "the gate is closed");
+}
+
+/// A common limit behind those of the keys is served in the order of arrival: of a busy key only what was there before
+/// goes ahead of a quiet one.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_key_under_a_common_limit_waits_for_those_ahead_of_it_only() {
+    let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(4));
+    let common = ConcurrencyLimiter::new(2);
+    let start = tokio::time::Instant::now();
+    let call = |key: u32| {
+        let (own, common) = (keyed.get(&key), common.clone());
+        async move {
+            let _own = own.acquire_owned().await.unwrap();
+            let _permit = common.acquire_owned().await.unwrap();
+            tokio::time::sleep(s(1)).await;
+            at(start)
+        }
+    };
+    let busy: Vec<_> = (0..20).map(|_| tokio::spawn(call(1))).collect();
+    settle().await;
+    assert_eq!(common.waiting(), 2, "a key brings no more than its own limit");
+    // Two are inside and two are ahead of it; the other sixteen are not.
+    assert_eq!(tokio::spawn(call(2)).await.unwrap(), 3_000);
+    for task in busy {
+        task.await.unwrap();
+    }
+    assert_eq!(at(start), 11_000);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod aimd;
 mod concurrency;
 mod keyed;
+mod pitfalls;
 mod quota;
 mod quota_gate;
 mod quota_named;

@@ -8,7 +8,7 @@ use std::{
 
 use outbound_limiter::{Rate, RateLimiter};
 use proptest::prelude::*;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 #[derive(Debug, Clone, Copy)]
 struct Ask {
@@ -26,7 +26,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 /// What should happen: for each, the millisecond at which it is let through, or `None`. Time in steps of 1 ms, as the
 /// timer has it; within one, a grant comes before giving up.
-fn model(per_second: u64, burst: u64, asks: &[Ask]) -> Vec<Option<u64>> {
+fn model(per_second: u64, burst: u64, asks: &[Ask], rates: &[(u64, u64)]) -> Vec<Option<u64>> {
     let unit = 1_000_i64;
     let full = burst.cast_signed() * unit;
     let mut level = full;
@@ -61,16 +61,25 @@ fn model(per_second: u64, burst: u64, asks: &[Ask]) -> Vec<Option<u64>> {
         if next == asks.len() && waiting.is_empty() {
             return granted;
         }
-        level = full.min(level + per_second.cast_signed());
+        // A new rate holds from its millisecond on: nothing that came in before is judged anew.
+        let rate = rates.iter().rfind(|(from, _)| *from <= now).map_or(per_second, |(_, rate)| *rate);
+        level = full.min(level + rate.cast_signed());
     }
     unreachable!("the loop has no end");
 }
 
-async fn real(per_second: u64, burst: u64, asks: &[Ask]) -> Vec<Option<u64>> {
+async fn real(per_second: u64, burst: u64, asks: &[Ask], rates: &[(u64, u64)]) -> Vec<Option<u64>> {
     let limiter = RateLimiter::new(Rate::per_second(per_second).burst(burst));
     let granted = Arc::new(Mutex::new(vec![None; asks.len()]));
     let start = Instant::now();
     let mut tasks = Vec::new();
+    for &(at, rate) in rates {
+        let limiter = limiter.clone();
+        tasks.push(tokio::spawn(async move {
+            sleep_until(start + Duration::from_millis(at)).await;
+            limiter.set_rate(Rate::per_second(rate).burst(burst));
+        }));
+    }
     for (id, &ask) in asks.iter().enumerate() {
         sleep(Duration::from_millis(ask.after)).await;
         let (limiter, granted) = (limiter.clone(), Arc::clone(&granted));
@@ -111,7 +120,23 @@ proptest! {
     ) {
         let asks: Vec<_> = asks.into_iter().map(|ask| Ask { patience: None, ..ask }).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks)), model(per_second, burst, &asks));
+        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks, &[])), model(per_second, burst, &asks, &[]));
+    }
+
+    /// The rate is changed while they wait: as if the rest of the schedule were worked out anew each time.
+    #[test]
+    fn re_rating_equals_the_schedule_worked_out_anew(
+        per_second in 1_u64..300,
+        burst in 0_u64..40,
+        asks in prop::collection::vec(ask(), 1..25),
+        changes in prop::collection::vec((1_u64..2_000, 1_u64..300), 1..6),
+    ) {
+        let asks: Vec<_> = asks.into_iter().map(|ask| Ask { patience: None, ..ask }).collect();
+        let mut at = 0;
+        let rates: Vec<_> = changes.into_iter().map(|(after, rate)| { at += after; (at, rate) }).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let real = runtime.block_on(real(per_second, burst, &asks, &rates));
+        prop_assert_eq!(real, model(per_second, burst, &asks, &rates));
     }
 
     /// Some give up: the others are served as if those had never asked, from then on.
@@ -133,6 +158,6 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks)), model(per_second, burst, &asks));
+        prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks, &[])), model(per_second, burst, &asks, &[]));
     }
 }

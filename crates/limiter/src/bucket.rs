@@ -4,8 +4,6 @@ use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::elapsed::{nanos, nanos_at_once, nanos_between};
-
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// A bucket that fills at `amount` units per `period` up to `capacity`, and may be in debt.
@@ -46,11 +44,13 @@ impl Bucket {
     /// Brings it up to date if that is plain: `false` where there is debt, or where the numbers are large.
     #[inline]
     pub(crate) fn refill_at_once(&mut self, now: Instant) -> bool {
-        let Some(elapsed) = nanos_at_once(self.at, now) else { return false };
-        if elapsed <= 0 {
+        // Asked first, which costs less than to subtract.
+        if now == self.at {
             return true;
         }
-        let come_in = elapsed.cast_unsigned().checked_mul(self.amount);
+        // Where the clock has gone back nothing comes in.
+        let Some(elapsed) = now.checked_duration_since(self.at) else { return true };
+        let come_in = nanos(elapsed).checked_mul(self.amount);
         let Some(parts) = come_in.and_then(|parts| parts.checked_add(self.parts)) else { return false };
         if self.debt > 0 {
             return false;
@@ -70,7 +70,7 @@ impl Bucket {
     #[cold]
     #[inline(never)]
     fn refill_slowly(&mut self, now: Instant) {
-        let elapsed = u128::from(nanos_between(self.at, now));
+        let elapsed = u128::from(nanos(now.saturating_duration_since(self.at)));
         let parts = elapsed * u128::from(self.amount) + u128::from(self.parts);
         self.at = self.at.max(now);
         let period = u128::from(self.period.get());
@@ -254,6 +254,12 @@ impl Bucket {
 
 fn period_of(time: Duration) -> NonZeroU64 {
     NonZeroU64::new(nanos(time)).unwrap_or(NonZeroU64::MIN)
+}
+
+/// In nanoseconds, at most 584 years.
+#[inline]
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]

@@ -112,7 +112,6 @@ mod bucket;
 mod budget;
 mod closed;
 mod concurrency;
-mod elapsed;
 mod keyed;
 mod line;
 mod log;

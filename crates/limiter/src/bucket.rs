@@ -50,7 +50,23 @@ impl Bucket {
         }
         // Where the clock has gone back nothing comes in.
         let Some(elapsed) = now.checked_duration_since(self.at) else { return true };
-        let come_in = nanos(elapsed).checked_mul(self.amount);
+        self.fill(nanos(elapsed), now)
+    }
+
+    /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
+    /// which are worked out once for all.
+    #[inline]
+    pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
+        if self.at != since {
+            self.refill(now);
+        } else if !self.fill(elapsed, now) {
+            self.refill_slowly(now);
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, elapsed: u64, now: Instant) -> bool {
+        let come_in = elapsed.checked_mul(self.amount);
         let Some(parts) = come_in.and_then(|parts| parts.checked_add(self.parts)) else { return false };
         if self.debt > 0 {
             return false;
@@ -258,7 +274,7 @@ fn period_of(time: Duration) -> NonZeroU64 {
 
 /// In nanoseconds, at most 584 years.
 #[inline]
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 

@@ -1,5 +1,7 @@
 //! All limits of a quota at once: buckets that the server's word corrects, and windows that hold strictly.
 
+use std::mem;
+
 use tokio::time::Instant;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     meter::Meter,
     snapshot::DimensionSnapshot,
 };
-use crate::log::Log;
+use crate::{bucket::nanos, log::Log};
 
 /// The limits, each in its dimension. What a cost has none of, it need not wait for: not even until others have paid
 /// their debt.
@@ -46,8 +48,15 @@ impl Limits {
 
     #[inline(never)]
     fn pour(&mut self, now: Instant) {
-        self.filled_at = now;
-        self.meters.iter_mut().for_each(|meter| meter.bucket.refill(now));
+        let since = mem::replace(&mut self.filled_at, now);
+        match now.checked_duration_since(since).map(nanos) {
+            Some(elapsed) => {
+                let buckets = self.meters.iter_mut().map(|meter| &mut meter.bucket);
+                buckets.for_each(|bucket| bucket.refill_with_others(since, elapsed, now));
+            }
+            // The clock has gone back.
+            None => self.meters.iter_mut().for_each(|meter| meter.bucket.refill(now)),
+        }
         self.windows.iter_mut().for_each(|window| window.log.refill(now));
     }
 

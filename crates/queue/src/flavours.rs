@@ -101,7 +101,8 @@ impl<T, K: Ord> Queue<T, K> {
     /// round. Where a `u32` will do, [`priority`](Self::priority) is faster.
     ///
     /// `key` reads the key off an item. It is called outside the queue's lock, more than once for an item, and must say
-    /// the same each time. Keys are compared under the lock, so comparing them must not use the queue.
+    /// the same each time. Keys are compared and dropped under the lock, and when a lease is dropped: neither may use the
+    /// queue, nor panic, or items are lost.
     ///
     /// ```
     /// use std::cmp::Reverse;

@@ -16,8 +16,8 @@ use crate::{
 ///
 /// It derefs to the item, keeps its place in the capacity, and counts as unfinished. Dropped without `done` (by a
 /// return, a panic, an aborted task) the item goes back to the front, with what was changed in it: before all that
-/// was never leased, in the order in which it was first leased; in a queue ordered by rank or key, among its equals of when it was pushed. That holds in
-/// a closed queue as well.
+/// was never leased, in the order in which it was first leased. In a queue ordered by rank or key it goes ahead of its
+/// equals only, with the rank or key that it was pushed with. All that holds in a closed queue as well.
 #[must_use = "a lease that is dropped puts its item back"]
 pub struct Lease<T, K: Ord = Infallible> {
     queue: Queue<T, K>,
@@ -25,7 +25,7 @@ pub struct Lease<T, K: Ord = Infallible> {
     item: Option<T>,
     ticket: u64,
     deliveries: u32,
-    /// Where it was pushed to: what `Drop` does must not depend on the user's code.
+    /// Where it was pushed to, which is not worked out again: `Drop` reads nothing off the item.
     place: Place<K>,
 }
 

@@ -34,8 +34,9 @@ use crate::{
 /// # Capacity
 ///
 /// Items on a lease keep their place. An item for which a waiting [`pop`](Self::pop) has been woken does not: its place
-/// is free at once, so that a producer need not wait for its consumer to run. If that pop is dropped the item stays, and
-/// until it is taken there is one more than `capacity`.
+/// is free at once, so that a producer need not wait for its consumer to run. If such pops are dropped instead of polled,
+/// their items stay, and until those are taken there are so many more than `capacity`: one for each, and of pops that all
+/// wait at once no more than about log2 of the capacity are woken before any of them runs.
 ///
 /// # Fairness
 ///

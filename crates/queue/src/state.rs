@@ -31,7 +31,7 @@ pub(crate) type Spot<T, K> = Waiter<State<T, K>, Place<K>, LINES>;
 pub(crate) struct State<T, K> {
     store: Store<T, K>,
     /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`, but for
-    /// those `leaving`, and what a pool had to deliver.
+    /// those that a woken pop is on its way for, and what a pool had to deliver.
     unfinished: usize,
     /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
     /// lines. Worked out by [`finish`], and may be lower than it could be, never higher.
@@ -46,9 +46,8 @@ pub(crate) struct State<T, K> {
     closed: bool,
     pushing: Turns,
     popping: Turns,
-    /// Of those woken to take an item, how many pop it. The places of as many items are free already: a producer goes on
-    /// while its consumer is on the way, which with a capacity of 1 halves the switches between them.
-    leaving: usize,
+    /// Of the waiters that were woken to take an item, how many pop it. See [`places`](Self::places).
+    woken_pops: usize,
     /// The next ticket of a first lease.
     next_ticket: u64,
     /// Leases that were acknowledged.
@@ -98,7 +97,7 @@ impl<T, K: Ord> State<T, K> {
             closed: false,
             pushing: Turns::default(),
             popping: Turns::default(),
-            leaving: 0,
+            woken_pops: 0,
             next_ticket: 0,
             acknowledged: 0,
         }
@@ -185,10 +184,11 @@ impl<T, K: Ord> State<T, K> {
         self.places().saturating_sub(self.unfinished)
     }
 
-    /// How many items there can be: `capacity`, and those whose places are free already.
+    /// How many items there can be: `capacity`, and those that a woken pop is on its way for. Their places are free
+    /// already: a producer goes on while its consumer comes, which with a capacity of 1 halves the switches between them.
     #[inline]
     fn places(&self) -> usize {
-        self.capacity.saturating_add(self.leaving)
+        self.capacity.saturating_add(self.woken_pops.min(self.ready()))
     }
 
     #[inline]
@@ -309,7 +309,9 @@ impl<T, K: Ord> State<T, K> {
             self.ceiling = self.ceiling.min(out + self.popping.next_wake() - 1);
         }
         if pushers_asleep > 0 {
-            self.floor = self.floor.max(self.places().saturating_sub(self.pushing.next_wake() - 1));
+            // More items may come, and with them places.
+            let places = self.capacity.saturating_add(self.woken_pops);
+            self.floor = self.floor.max(places.saturating_sub(self.pushing.next_wake() - 1));
         }
         if joiners {
             self.floor = self.floor.max(1);

@@ -74,7 +74,8 @@ impl<T, K: Ord> Store<T, K> {
     /// Pushes if that is no more than to write it into the FIFO's memory.
     #[inline(always)]
     pub(crate) fn push_plainly(&mut self, item: T) -> Result<(), T> {
-        if self.fifo.len() == self.fifo.capacity() {
+        // Items without a size need no memory, so that there is always some.
+        if self.fifo.len() == self.fifo.capacity() || size_of::<T>() == 0 {
             return Err(item);
         }
         self.fifo.push_back(item);

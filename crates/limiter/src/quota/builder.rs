@@ -29,7 +29,7 @@ pub(super) const WINDOWS: RangeInclusive<Duration> =
 ///
 /// | option | default |
 /// |---|---|
-/// | `limit`, `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | none: what the server tells, else unlimited |
+/// | `limit` and the forms of it, `requests_per_minute` and the like | none: what the server tells, else unlimited |
 /// | `max_concurrent` | unlimited |
 /// | `burst` | what comes in one second, at least 1; more once the server has shown that it allows it |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,8 @@ impl QuotaBuilder {
     /// - Windows up to a minute are buckets: the [`burst`](Self::burst) may come at once, then what the rate brings.
     ///   [`observe`](QuotaLimiter::observe) keeps them in step with what the server says of the same window.
     /// - Longer ones hold strictly: all of the limit may come at once, and in no stretch of time as long as the window is
-    ///   more let through; what was used up counts for as long, and up to a thousandth longer. They are ours alone: what the server says of such a window is kept beside them.
+    ///   more let through; what was used up counts for as long, and up to a thousandth longer. They are ours alone: what
+    ///   the server says of such a window is kept beside them.
     pub const fn limit(mut self, dimension: Dimension, window: Duration, limit: u64) -> Self {
         let mut slot = 0;
         while slot < MAX_LIMITS {

@@ -56,8 +56,9 @@ impl Cost {
         self
     }
 
-    /// Sets how much of a dimension it is: the way to those with a name. Tokens that are neither of input nor of output
-    /// count as input.
+    /// Sets how much of a dimension it is: the way to those with a name. Of two names at one place the last one set
+    /// counts; a quota with both is refused when it is built. [`Dimension::Tokens`] sets both kinds of tokens: all of
+    /// them count as input.
     pub const fn with(mut self, dimension: Dimension, units: u64) -> Self {
         match dimension {
             Dimension::Tokens => self.tokens(units, 0),

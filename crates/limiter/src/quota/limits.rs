@@ -108,7 +108,10 @@ impl Limits {
 
     #[inline(never)]
     fn put_back_in_windows(&mut self, estimate: &Cost, actual: &Cost) {
+        // What left a window in the meantime must not be taken for what comes back.
+        let now = Instant::now();
         for Window { place, log, .. } in &mut self.windows {
+            log.refill(now);
             log.put(estimate.at(*place) - actual.at(*place));
         }
     }

@@ -71,7 +71,10 @@ fn every_pitfall_has_its_test() {
             let fn_name = format!("fn {test}(");
             let at = source.find(&fn_name).unwrap_or_else(|| panic!("{pitfall}: {test} is gone"));
             let attributes = source[..at].rsplit("\n\n").next().unwrap_or_default();
-            assert!(attributes.contains("test"), "{pitfall}: {test} is not run");
+            let is_test = attributes.contains("#[test]") || attributes.contains("#[tokio::test");
+            let in_a_macro = attributes.contains("proptest!") || source[..at].contains("proptest! {");
+            assert!(is_test || in_a_macro, "{pitfall}: {test} is not a test");
+            assert!(!attributes.contains("#[ignore"), "{pitfall}: {test} is not run");
         }
     }
     assert!(THREADS.contains("fn no_wake_without_a_permit("));

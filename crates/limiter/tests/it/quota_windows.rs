@@ -110,3 +110,16 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refund_into_a_long_window_goes_back_in_full() {
+    let quota = QuotaLimiter::builder().limit(Dimension::Requests, s(86_400), 10).build().unwrap();
+    let five = Cost::request().requests(5);
+    quota.try_reserve_at(five, Instant::now()).unwrap().sent().keep_estimate();
+    advance(s(43_200)).await;
+    let charge = quota.try_reserve_at(five, Instant::now()).unwrap().sent();
+    // The first five have left the window by the time that the others come back.
+    advance(s(50_000)).await;
+    charge.refund();
+    assert_eq!(quota.snapshot().dimensions[0].available, 10);
+}

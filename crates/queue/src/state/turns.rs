@@ -57,7 +57,7 @@ pub(crate) fn pusher_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>) {
 #[inline]
 pub(crate) fn popper_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, taking: Taking) {
     list.popping.woken -= 1;
-    list.leaving -= usize::from(taking == Taking::Pop);
+    list.woken_pops -= usize::from(taking == Taking::Pop);
 }
 
 /// One who waited for an item goes, with one or without. What comes back is to be dropped after the lock.
@@ -116,7 +116,7 @@ fn finish_and_release<T, K: Ord>(mut list: Guard<'_, T, K>, mut released: Vec<Wa
     if list.is_over() {
         release(&mut list, POPPERS, &mut released);
         list.popping = Turns::default();
-        list.leaving = 0;
+        list.woken_pops = 0;
     }
     set_bounds(&mut list);
     drop(list);
@@ -136,7 +136,7 @@ fn next_popper<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Waker> {
     let (waker, place) = line.nudge_next()?;
     let pops = usize::from(Taking::of(place) == Taking::Pop);
     list.popping.woken += 1;
-    list.leaving += pops;
+    list.woken_pops += pops;
     Some(waker)
 }
 

@@ -173,3 +173,13 @@ async fn a_delay_beyond_all_bounds_never_ends() {
     assert!(timeout(SECOND * 1_000_000, queue.pop()).await.is_err());
     assert_eq!(queue.take_all(), [1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pop_that_was_woken_to_keep_watch_frees_no_place() {
+    let queue: Queue<u32> = Queue::bounded(1);
+    queue.push_after(1, Duration::from_secs(60)).await.expect("it is open");
+    let (first, second) = (Spawned::parked(queue.pop()), Spawned::parked(queue.pop()));
+    drop(first);
+    assert_eq!(second.wakes(), 1);
+    assert_eq!(queue.try_push(2), Err(TryPushError::Full(2)), "nothing is ready, so nothing is leaving");
+}

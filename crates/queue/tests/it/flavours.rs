@@ -1,8 +1,8 @@
 //! What sets the flavours apart: the order.
 
-use std::{cmp::Reverse, task::Poll};
+use std::{cmp::Reverse, convert::Infallible, task::Poll, time::Duration};
 
-use outbound_queue::Queue;
+use outbound_queue::{Queue, TryPushError};
 
 use crate::support::{Spawned, flavours};
 
@@ -38,6 +38,26 @@ fn ranks_with_a_class_of_their_own_and_beyond_are_one_order() {
     }
     // The two highest are one rank, in which first come is first served.
     assert_eq!(drain(&queue), [0, 1, 63, 64, 65, u32::MAX, u32::MAX - 1]);
+}
+
+#[test]
+fn items_without_a_size_are_items_too() {
+    fn passes<K: Ord>(queue: &Queue<(), K>) {
+        for _ in 0..3 {
+            queue.try_push(()).expect("there is room");
+        }
+        assert_eq!((queue.len(), queue.try_push(())), (3, Err(TryPushError::Full(()))));
+        queue.try_lease().expect("there is an item").done();
+        assert_eq!(queue.try_pop(), Ok(()));
+        assert_eq!(Spawned::new(queue.pop()).poll(), Poll::Ready(Some(())));
+        assert!(Spawned::new(queue.join()).poll().is_ready());
+    }
+    passes::<Infallible>(&Queue::bounded(3));
+    passes::<Infallible>(&Queue::lifo(3));
+    passes::<Infallible>(&Queue::priority(3, |()| 1));
+    passes::<Infallible>(&Queue::priority(3, |()| 100));
+    passes::<Infallible>(&Queue::aging(3, |()| Duration::ZERO));
+    passes(&Queue::by_key(3, |()| "key"));
 }
 
 #[test]

@@ -92,6 +92,18 @@ fn a_panic_puts_the_item_back_with_what_was_changed_in_it() {
 }
 
 #[test]
+fn a_rank_that_panics_when_it_is_pushed_loses_that_item_only() {
+    let queue: Queue<u32> =
+        Queue::priority(4, |item| if *item == 9 { panic::resume_unwind(Box::new(())) } else { *item });
+    queue.try_push(2).expect("there is room");
+    let pushed = |item| panic::catch_unwind(panic::AssertUnwindSafe(|| queue.try_push(item)));
+    assert!(pushed(9).is_err());
+    assert!(panic::catch_unwind(panic::AssertUnwindSafe(|| Spawned::new(queue.push(9)).poll())).is_err());
+    assert!(pushed(1).is_ok());
+    assert_eq!((queue.unfinished(), queue.take_all()), (2, vec![1, 2]));
+}
+
+#[test]
 fn a_lease_goes_back_to_the_place_it_was_pushed_to_whatever_became_of_the_item() {
     let queue: Queue<u32> =
         Queue::priority(4, |item| if *item == 9 { panic::resume_unwind(Box::new(())) } else { *item });

@@ -5,7 +5,7 @@ use std::task::Poll;
 use outbound_queue::{Lease, Pop, Push, Queue};
 use proptest::prelude::*;
 
-use crate::support::{Spawned, flavours};
+use crate::support::{Spawned, on_every_flavour};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -54,7 +54,7 @@ struct Entry {
 
 impl Model {
     fn key(&self, entry: &Entry) -> (u32, i64, i64) {
-        let is_ranked = matches!(self.flavour, "priority" | "priority, heap" | "aging");
+        let is_ranked = matches!(self.flavour, "priority" | "priority, heap" | "aging" | "by key");
         let rank = if is_ranked { entry.item / 10 } else { 0 };
         let arrival = if self.flavour == "lifo" { -entry.arrival } else { entry.arrival };
         entry.ticket.map_or((rank, i64::MAX, arrival), |ticket| (rank, ticket, 0))
@@ -80,11 +80,14 @@ impl Model {
     }
 }
 
+/// The item, how many of its wakes were answered, and the push.
+type Pushing<'a, K> = (u32, usize, Spawned<Push<'a, u32, K>>);
+
 /// Polls whoever was woken until nobody is, and checks what comes out against the model.
-fn run_woken(
+fn run_woken<K: Ord>(
     model: &mut Model,
-    pushes: &mut Vec<(u32, usize, Spawned<Push<'_, u32>>)>,
-    pops: &mut Vec<(usize, Spawned<Pop<'_, u32>>)>,
+    pushes: &mut Vec<Pushing<'_, K>>,
+    pops: &mut Vec<(usize, Spawned<Pop<'_, u32, K>>)>,
 ) {
     loop {
         if let Some(i) = pushes.iter().position(|(_, seen, push)| push.wakes() > *seen) {
@@ -106,11 +109,11 @@ fn run_woken(
     }
 }
 
-fn check(flavour: &'static str, queue: &Queue<u32>, steps: &[Step]) {
+fn check<K: Ord>(flavour: &'static str, queue: &Queue<u32, K>, steps: &[Step]) {
     let mut model = Model { flavour, items: Vec::new(), arrivals: 0, leases: 0 };
-    let mut leases: Vec<(Entry, u32, Lease<u32>)> = Vec::new();
-    let mut pushes: Vec<(u32, usize, Spawned<Push<'_, u32>>)> = Vec::new();
-    let mut pops: Vec<(usize, Spawned<Pop<'_, u32>>)> = Vec::new();
+    let mut leases: Vec<(Entry, u32, Lease<u32, K>)> = Vec::new();
+    let mut pushes: Vec<Pushing<'_, K>> = Vec::new();
+    let mut pops: Vec<(usize, Spawned<Pop<'_, u32, K>>)> = Vec::new();
     for step in steps {
         match *step {
             Step::TryPush(item) => {
@@ -178,8 +181,6 @@ proptest! {
 
     #[test]
     fn behaves_like_a_sorted_list(capacity in 1..6usize, steps in prop::collection::vec(step(), 0..80)) {
-        for (name, queue) in flavours(capacity) {
-            check(name, &queue, &steps);
-        }
+        on_every_flavour!(capacity, |name, queue| { check(name, &queue, &steps); });
     }
 }

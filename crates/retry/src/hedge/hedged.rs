@@ -15,8 +15,9 @@ pin_project! {
     /// An operation that is made a second time where it is slow; made by [`Hedge::call_idempotent`].
     ///
     /// The output is the operation's own, of the attempt that succeeds first. While the other one runs, a failure is not
-    /// the last word. Where both fail, the error is that of the original attempt, as it would be without a hedge. A
-    /// failure before the hedge is due is returned at once, for a retry to see to.
+    /// the last word. Where both fail, the error is that of the original attempt, as it would be without a hedge, unless
+    /// [`when`](Hedge::when) calls that of the hedge final. A failure before the hedge is due is returned at once, for a
+    /// retry to see to.
     ///
     /// By the time the output is returned both attempts have been dropped. Where both are ready, the original counts.
     /// Nothing here allocates. A call that is ready at once reads no clock and takes no lock.
@@ -132,6 +133,8 @@ where
                 let succeeded = result.is_ok();
                 return self.finish(result, succeeded);
             }
+            // From here on it tells nothing more of the original.
+            measure(this.waits.take(), this.latencies, false);
             this.original.set(None);
             *this.failure = Some(result);
         }

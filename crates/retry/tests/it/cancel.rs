@@ -7,7 +7,7 @@ use std::{
 use outbound_retry::{Budget, Retry, Wait};
 use tokio::time::Instant;
 
-use crate::ms;
+use crate::{idle_in_real_time, ms};
 
 const SLOW: Retry = Retry::attempts(5).wait(Wait::fixed(ms(1_000)));
 
@@ -18,18 +18,6 @@ async fn poll_pending(future: std::pin::Pin<&mut impl Future>) {
         Poll::Ready(())
     })
     .await;
-}
-
-/// Real time goes by with the runtime idle, as it is while another thread works: the paused clock moves to whatever
-/// wake-up there is.
-async fn idle_in_real_time() {
-    let (done, waiting) = tokio::sync::oneshot::channel();
-    let worker = std::thread::spawn(move || {
-        std::thread::park_timeout(Duration::from_millis(20));
-        done.send(())
-    });
-    waiting.await.expect("the worker answers");
-    worker.join().expect("the worker ends").expect("the answer is awaited");
 }
 
 #[tokio::test(start_paused = true)]

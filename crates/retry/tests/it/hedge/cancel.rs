@@ -8,7 +8,7 @@ use outbound_retry::Attempt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{DELAY, HEDGE, Server, budget, call, took};
-use crate::ms;
+use crate::{idle_in_real_time, ms};
 
 #[tokio::test(start_paused = true)]
 async fn dropped_in_any_state_it_drops_both_and_owes_nothing() {
@@ -24,7 +24,7 @@ async fn dropped_in_any_state_it_drops_both_and_owes_nothing() {
         assert_eq!(server.under_way.get(), 0);
         assert_eq!((budget.available(), server.begun().len() as u32), (5 - paid, attempts));
         let dropped = Instant::now();
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        idle_in_real_time().await;
         assert_eq!(Instant::now(), dropped, "no wake-up is left");
     }
     // With the original's failure in hand.

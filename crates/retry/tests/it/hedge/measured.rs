@@ -3,7 +3,7 @@ use std::{future::ready, task::Poll};
 use outbound_retry::{Budget, Latencies};
 use tokio::time::{sleep, timeout};
 
-use super::{DELAY, HEDGE, Output, Server, budget, poll_once};
+use super::{DELAY, HEDGE, Output, Server, budget, poll_once, took};
 use crate::ms;
 
 #[tokio::test(start_paused = true)]
@@ -63,4 +63,16 @@ async fn calls_cut_by_their_callers_are_still_known_to_be_slow() {
         let _ = timeout(ms(200), call).await;
     }
     assert_eq!(latencies.percentile(95), Some(ms(200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_original_that_failed_is_measured_to_its_failure_and_not_to_the_hedge_s_end() {
+    let (latencies, budget) = (took(DELAY), budget(40));
+    for _ in 0..40 {
+        let server = Server::new((110, Err("original")), (60_000, Ok("hedge")));
+        let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
+        // Once 110 ms are known to be usual, there is no hedge before the failure.
+        let _ = call.await;
+    }
+    assert!(latencies.percentile(95) <= Some(ms(110)), "{latencies:?}");
 }

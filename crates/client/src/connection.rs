@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,9 +11,13 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use outbound_timer::Timer;
+use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::body::Body;
+use crate::{
+    body::Body,
+    pool::{KeepAlive, Stream},
+};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
@@ -24,18 +27,36 @@ pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 /// for its future nor for its limits.
 pub(crate) struct Connection {
     sender: Sender,
-    sent: ReusableBoxFuture<'static, Sent>,
+    spare: Spare,
     timer: Option<Pin<Box<Timer>>>,
-    /// How long the server said it keeps an idle connection.
-    pub(crate) keep_alive: Option<Duration>,
-    /// Whether a request went over it before.
+    /// What the server said about keeping it.
+    pub(crate) keep_alive: KeepAlive,
+    /// Whether it was idle or in use before this request, so that it may be closed without being to blame.
     pub(crate) reused: bool,
+    pub(crate) opened: Instant,
+    /// How many requests went over it.
+    pub(crate) requests: u32,
+    /// How often its pool had been drained when it was dialled.
+    pub(crate) generation: u32,
+    /// When it was taken for this request, and for how long it had been idle.
+    pub(crate) idle: Option<(Instant, Duration)>,
+}
+
+/// What a finished request over HTTP/2 leaves for the next.
+pub(crate) struct Spare {
+    sent: ReusableBoxFuture<'static, Sent>,
+    buffer: Vec<u8>,
+}
+
+impl Default for Spare {
+    fn default() -> Self {
+        Self { sent: ReusableBoxFuture::new(std::future::pending()), buffer: Vec::new() }
+    }
 }
 
 enum Sender {
     Http1(http1::SendRequest<Body>),
-    // The token is only held: how many hold one tells whether the connection is in use.
-    Http2 { sender: http2::SendRequest<Body>, _token: Arc<()> },
+    Http2 { sender: http2::SendRequest<Body>, stream: Stream },
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -47,21 +68,47 @@ pub(crate) struct Address {
 
 impl Connection {
     pub(crate) fn http1(sender: http1::SendRequest<Body>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Sender::Http1(sender), Some(timer), false)
+        Self::new(Sender::Http1(sender), Spare::default(), Some(timer), Instant::now())
     }
 
-    /// One of any number of connections over one HTTP/2 connection.
-    pub(crate) fn http2(sender: http2::SendRequest<Body>, token: Arc<()>, reused: bool) -> Self {
-        Self::new(Sender::Http2 { sender, _token: token }, None, reused)
+    /// One request's share of an HTTP/2 connection.
+    pub(crate) fn http2(
+        sender: http2::SendRequest<Body>,
+        stream: Stream,
+        spare: Spare,
+        opened: Instant,
+    ) -> Self {
+        Self::new(Sender::Http2 { sender, stream }, spare, None, opened)
     }
 
-    fn new(sender: Sender, timer: Option<Pin<Box<Timer>>>, reused: bool) -> Self {
-        let sent = ReusableBoxFuture::new(std::future::pending());
-        Self { sender, sent, timer, keep_alive: None, reused }
+    fn new(sender: Sender, spare: Spare, timer: Option<Pin<Box<Timer>>>, opened: Instant) -> Self {
+        Self {
+            sender,
+            spare,
+            timer,
+            keep_alive: KeepAlive::default(),
+            reused: false,
+            opened,
+            requests: 0,
+            generation: 0,
+            idle: None,
+        }
+    }
+
+    /// Ends a request over HTTP/2 of which nothing is to come any more.
+    pub(crate) fn finish(self) {
+        if let Sender::Http2 { stream, .. } = self.sender {
+            stream.finish(self.spare);
+        }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.sender, Sender::Http2 { .. })
+    }
+
+    /// Whether others had their replies over the connection, of HTTP/2, that this request is on.
+    pub(crate) fn serves_others(&self) -> bool {
+        matches!(&self.sender, Sender::Http2 { stream, .. } if stream.has_replied())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -86,12 +133,22 @@ impl Connection {
         self.timer = timer;
     }
 
+    /// A buffer for a copy of the request.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare.buffer)
+    }
+
+    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        self.spare.buffer = buffer;
+    }
+
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer.
     pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) {
         match &mut self.sender {
             Sender::Http1(sender) => {
+                self.requests = self.requests.saturating_add(1);
                 request.headers_mut().insert(header::HOST, address.host.clone());
-                self.sent.set(sender.try_send_request(request));
+                self.spare.sent.set(sender.try_send_request(request));
             }
             Sender::Http2 { sender, .. } => {
                 // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
@@ -101,13 +158,17 @@ impl Connection {
                 parts.authority = Some(address.authority.clone());
                 // A URI with all of its three parts is always one.
                 *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-                self.sent.set(sender.try_send_request(request));
+                self.spare.sent.set(sender.try_send_request(request));
             }
         }
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
-        self.sent.poll(cx)
+        let sent = self.spare.sent.poll(cx);
+        if let (Poll::Ready(Ok(_)), Sender::Http2 { stream, .. }) = (&sent, &self.sender) {
+            stream.replied();
+        }
+        sent
     }
 }
 

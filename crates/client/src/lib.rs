@@ -94,10 +94,12 @@ mod events;
 mod failure;
 mod io;
 mod limits;
+mod manage;
 mod multipart;
 mod origin;
 mod pool;
 mod read;
+mod replica;
 mod reply;
 mod reply_body;
 mod request;
@@ -116,8 +118,10 @@ pub use crate::{
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
+    manage::Drained,
     multipart::{Multipart, Part},
     origin::Origin,
+    pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply::Reply,
     request::RequestBuilder,

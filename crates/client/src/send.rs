@@ -3,6 +3,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::Request;
@@ -17,6 +18,7 @@ use crate::{
     failure::failure,
     limits::{Limit, Limits},
     pool::{Checkout, Pool, Ticket},
+    replica::Replica,
     reply::Reply,
 };
 
@@ -42,14 +44,11 @@ struct Call {
     pool: Arc<Pool>,
     clock: Clock,
     upload: Option<Arc<Upload>>,
-    // There if the request may be sent again although the server may have seen it.
+    // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
+    // not give back a request that it proves unseen.
     replica: Option<Replica>,
+    replayable: bool,
     attempts: u32,
-}
-
-struct Replica {
-    head: http::request::Parts,
-    body: Body,
 }
 
 enum State {
@@ -67,14 +66,15 @@ enum State {
 
 impl ReplyFuture {
     pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
-        let replica = if replayable { Replica::of(&request) } else { None };
+        let replica = if replayable { Replica::of(&request, Vec::new()) } else { None };
         if replayable && replica.is_none() {
             let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
             return Self::invalid(Error::invalid(Kind::Request, why).at(&pool.origin));
         }
         let upload = request.body().upload();
         let state = State::Start(request);
-        Self(Inner::Call(Call { state, pool, clock: Clock::new(limits), upload, replica, attempts: 0 }))
+        let clock = Clock::new(limits);
+        Self(Inner::Call(Call { state, pool, clock, upload, replica, replayable, attempts: 0 }))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
@@ -137,6 +137,9 @@ impl Call {
                             Some(upload) => upload.start(now),
                             None => self.clock.start_step(Limit::FirstByte, now),
                         }
+                        if connection.is_http2() && self.replica.is_none() {
+                            self.replica = Replica::of(&request, connection.take_buffer());
+                        }
                         connection.send(request, &self.pool.address);
                         self.state = State::Sent(connection);
                     }
@@ -147,6 +150,9 @@ impl Call {
                 },
                 State::Sent(mut connection) => match connection.poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
+                        if let Some(replica) = self.replica.take() {
+                            connection.keep_buffer(replica.into_buffer());
+                        }
                         let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
                         let upload = self.upload.take();
                         return Poll::Ready(Ok(Reply::new(
@@ -182,6 +188,7 @@ impl Call {
         error: hyper::Error,
     ) -> Result<(), Error> {
         self.clock.stop_exchange();
+        self.lost(connection);
         if !connection.reused || self.attempts >= Self::MAX_ATTEMPTS {
             let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).source_from(error);
             return Err(error.at(&self.pool.origin));
@@ -204,16 +211,35 @@ impl Call {
             return Err(error.at(&self.pool.origin).source_from(source));
         }
         let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
-        let lost =
-            error.delivery() == Delivery::NotSent || (connection.reused && error.kind() == Kind::Closed);
+        let closed = error.kind() == Kind::Closed;
+        if closed {
+            self.lost(connection);
+        }
+        let again = error.delivery() == Delivery::NotSent || (self.replayable && connection.reused && closed);
         match self.replica.as_ref().and_then(Replica::request) {
-            Some(request) if lost && self.attempts < Self::MAX_ATTEMPTS => {
+            Some(request) if again && self.attempts < Self::MAX_ATTEMPTS => {
                 self.upload = request.body().upload();
                 self.clock.stop_exchange();
                 self.state = State::Start(request);
                 Ok(())
             }
             _ => Err(error),
+        }
+    }
+
+    /// The connection ended before a reply came.
+    fn lost(&mut self, connection: &Connection) {
+        // A server that ends each connection after a few replies may do so any number of times.
+        if connection.serves_others() {
+            self.attempts -= 1;
+        }
+        // The answer to a request that crossed the server's FIN comes within a round trip.
+        const ROUND_TRIP: Duration = Duration::from_secs(1);
+        let now = Instant::now();
+        if let Some((taken, age)) =
+            connection.idle.filter(|(taken, _)| now.duration_since(*taken) < ROUND_TRIP)
+        {
+            self.pool.died_of_age(age, taken);
         }
     }
 
@@ -252,21 +278,6 @@ impl Call {
                 Poll::Pending
             }
         }
-    }
-}
-
-impl Replica {
-    fn of(request: &Request<Body>) -> Option<Self> {
-        let body = request.body().replica()?;
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = request.method().clone();
-        head.uri = request.uri().clone();
-        head.headers = request.headers().clone();
-        Some(Self { head, body })
-    }
-
-    fn request(&self) -> Option<Request<Body>> {
-        Some(Request::from_parts(self.head.clone(), self.body.replica()?))
     }
 }
 

@@ -1,10 +1,14 @@
 //! The client against servers that behave and servers that do not.
 
+mod allocations;
 mod builder;
+mod caps;
 mod delivery;
 mod events;
 mod http2;
+mod lifetimes;
 mod limits;
+mod manage;
 mod pool;
 mod requests;
 mod support;

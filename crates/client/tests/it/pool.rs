@@ -117,77 +117,6 @@ async fn the_connection_used_last_is_used_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_connections_are_closed_in_time_and_above_their_number() {
-    let open = Arc::new(AtomicUsize::new(0));
-    let counted = open.clone();
-    let (builder, _) = in_memory(move |number, mut pipe, _| {
-        let open = counted.clone();
-        async move {
-            open.fetch_add(1, Ordering::SeqCst);
-            while read_request(&mut pipe, number).await.is_some() {
-                write(&mut pipe, OK).await;
-            }
-            open.fetch_sub(1, Ordering::SeqCst);
-        }
-    });
-    let client = builder.max_idle_per_origin(4).idle_timeout(secs(30)).build().unwrap();
-    join_all((0..10).map(|_| get(&client))).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 4);
-    sleep(secs(29)).await;
-    assert_eq!(open.load(Ordering::SeqCst), 4);
-    get(&client).await;
-    sleep(secs(2)).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 1);
-    sleep(secs(29)).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_servers_keep_alive_time_is_obeyed() {
-    let (builder, seen) = answering(|_| {
-        b"HTTP/1.1 200 OK\r\nkeep-alive: max=5, timeout=5\r\ncontent-length: 2\r\n\r\nok".to_vec()
-    });
-    let client = builder.build().unwrap();
-    get(&client).await;
-    sleep(Duration::from_millis(3900)).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 1);
-    sleep(Duration::from_millis(4100)).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 2);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_closed_is_not_used() {
-    let server = on_socket(|number, mut stream, seen| async move {
-        let request = read_request(&mut stream, number).await;
-        seen.requests.lock().unwrap().extend(request);
-        write(&mut stream, OK).await;
-    })
-    .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
-    for _ in 0..20 {
-        assert_eq!(get(&client).await, "ok");
-        sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(server.seen.requests().len(), 20);
-    assert_eq!(server.seen.connections(), 20);
-}
-
-#[tokio::test(start_paused = true)]
-async fn connection_close_is_obeyed() {
-    let (builder, seen) =
-        answering(|_| b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok".to_vec());
-    let client = builder.build().unwrap();
-    get(&client).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 2);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_reply_dropped_early_closes_its_connection_unless_its_end_has_come() {
     let (builder, seen) = answering(|request| match request.line().contains("/long") {
         true => b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\npart".to_vec(),
@@ -404,22 +333,6 @@ async fn everything_ends_with_the_client() {
     drop(client);
     settle().await;
     assert_eq!(open.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_keep_alive_header_that_makes_no_sense_changes_nothing() {
-    for header in
-        ["", "timeout", "timeout=", "timeout=-1", "timeout=99999999999", "max=3", "=,=,;", "timeout=x"]
-    {
-        let (builder, seen) = answering(move |_| {
-            format!("HTTP/1.1 200 OK\r\nkeep-alive: {header}\r\ncontent-length: 2\r\n\r\nok").into_bytes()
-        });
-        let client = builder.build().unwrap();
-        get(&client).await;
-        sleep(secs(80)).await;
-        get(&client).await;
-        assert_eq!(seen.connections(), 1, "{header}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use crate::{
     body::Body,
     pool::{KeepAlive, Stream},
+    sender::Sender,
 };
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
@@ -26,7 +27,7 @@ pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 /// The boxes travel with the connection and are used again, so that a request on an open connection allocates neither
 /// for its future nor for its limits.
 pub(crate) struct Connection {
-    sender: Sender,
+    version: Version,
     spare: Spare,
     timer: Option<Pin<Box<Timer>>>,
     /// What the server said about keeping it.
@@ -54,9 +55,9 @@ impl Default for Spare {
     }
 }
 
-enum Sender {
-    Http1(http1::SendRequest<Body>),
-    Http2 { sender: http2::SendRequest<Body>, stream: Stream },
+enum Version {
+    Http1(Sender<http1::SendRequest<Body>>),
+    Http2 { sender: Sender<http2::SendRequest<Body>>, stream: Stream },
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -67,23 +68,23 @@ pub(crate) struct Address {
 }
 
 impl Connection {
-    pub(crate) fn http1(sender: http1::SendRequest<Body>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Sender::Http1(sender), Spare::default(), Some(timer), Instant::now())
+    pub(crate) fn http1(sender: Sender<http1::SendRequest<Body>>, timer: Pin<Box<Timer>>) -> Self {
+        Self::new(Version::Http1(sender), Spare::default(), Some(timer), Instant::now())
     }
 
     /// One request's share of an HTTP/2 connection.
     pub(crate) fn http2(
-        sender: http2::SendRequest<Body>,
+        sender: Sender<http2::SendRequest<Body>>,
         stream: Stream,
         spare: Spare,
         opened: Instant,
     ) -> Self {
-        Self::new(Sender::Http2 { sender, stream }, spare, None, opened)
+        Self::new(Version::Http2 { sender, stream }, spare, None, opened)
     }
 
-    fn new(sender: Sender, spare: Spare, timer: Option<Pin<Box<Timer>>>, opened: Instant) -> Self {
+    fn new(version: Version, spare: Spare, timer: Option<Pin<Box<Timer>>>, opened: Instant) -> Self {
         Self {
-            sender,
+            version,
             spare,
             timer,
             keep_alive: KeepAlive::default(),
@@ -97,32 +98,35 @@ impl Connection {
 
     /// Ends a request over HTTP/2 of which nothing is to come any more.
     pub(crate) fn finish(self) {
-        if let Sender::Http2 { stream, .. } = self.sender {
+        if let Version::Http2 { stream, .. } = self.version {
             stream.finish(self.spare);
         }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2 { .. })
+        matches!(self.version, Version::Http2 { .. })
     }
 
     /// Whether others had their replies over the connection, of HTTP/2, that this request is on.
     pub(crate) fn serves_others(&self) -> bool {
-        matches!(&self.sender, Sender::Http2 { stream, .. } if stream.has_replied())
+        matches!(&self.version, Version::Http2 { stream, .. } if stream.has_replied())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.sender {
-            Sender::Http1(sender) => sender.is_closed(),
-            Sender::Http2 { sender, .. } => sender.is_closed(),
+        match &self.version {
+            Version::Http1(sender) => sender.with(|sender| sender.is_closed()),
+            Version::Http2 { sender, .. } => sender.with(|sender| sender.is_closed()),
         }
+        .unwrap_or(true)
     }
 
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.poll_ready(cx),
-            Sender::Http2 { sender, .. } => sender.poll_ready(cx),
+    /// Ready with whether it takes a request; it has ended if not.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &self.version {
+            Version::Http1(sender) => sender.with(|sender| sender.poll_ready(cx)),
+            Version::Http2 { sender, .. } => sender.with(|sender| sender.poll_ready(cx)),
         }
+        .map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
     pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
@@ -142,34 +146,50 @@ impl Connection {
         self.spare.buffer = buffer;
     }
 
-    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer.
-    pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) {
-        match &mut self.sender {
-            Sender::Http1(sender) => {
+    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. Gives it back if the
+    /// connection has ended.
+    pub(crate) fn send(&mut self, request: Request<Body>, address: &Address) -> Result<(), Request<Body>> {
+        let mut request = Some(request);
+        match &self.version {
+            Version::Http1(sender) => {
                 self.requests = self.requests.saturating_add(1);
-                request.headers_mut().insert(header::HOST, address.host.clone());
-                self.spare.sent.set(sender.try_send_request(request));
+                sender.with(|sender| {
+                    let mut request = request.take()?;
+                    request.headers_mut().insert(header::HOST, address.host.clone());
+                    self.spare.sent.set(sender.try_send_request(request));
+                    Some(())
+                });
             }
-            Sender::Http2 { sender, .. } => {
-                // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-                request.headers_mut().remove(header::HOST);
-                let mut parts = std::mem::take(request.uri_mut()).into_parts();
-                parts.scheme = Some(address.scheme.clone());
-                parts.authority = Some(address.authority.clone());
-                // A URI with all of its three parts is always one.
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-                self.spare.sent.set(sender.try_send_request(request));
+            Version::Http2 { sender, .. } => {
+                sender.with(|sender| {
+                    let mut request = request.take()?;
+                    absolute_form(&mut request, address);
+                    self.spare.sent.set(sender.try_send_request(request));
+                    Some(())
+                });
             }
         }
+        request.map_or(Ok(()), Err)
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
         let sent = self.spare.sent.poll(cx);
-        if let (Poll::Ready(Ok(_)), Sender::Http2 { stream, .. }) = (&sent, &self.sender) {
+        if let (Poll::Ready(Ok(_)), Version::Http2 { stream, .. }) = (&sent, &self.version) {
             stream.replied();
         }
         sent
     }
+}
+
+/// Adds scheme and authority, as HTTP/2 wants them.
+fn absolute_form(request: &mut Request<Body>, address: &Address) {
+    // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+    request.headers_mut().remove(header::HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(address.scheme.clone());
+    parts.authority = Some(address.authority.clone());
+    // A URI with all of its three parts is always one.
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
 /// Takes scheme and authority away from a request that a connection gave back.

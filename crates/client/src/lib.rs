@@ -105,6 +105,7 @@ mod reply_body;
 mod request;
 mod secret;
 mod send;
+mod sender;
 mod sse;
 mod target;
 mod tls;

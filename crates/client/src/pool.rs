@@ -331,7 +331,8 @@ impl Pool {
         let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
         let report = Report { pool: self.this.clone(), generation };
         let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
-        Dial { report, place: Some(place), dialer, origin, alive, limit }
+        let streams = state.streams_each;
+        Dial { report, place: Some(place), dialer, origin, alive, limit, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {

@@ -48,7 +48,9 @@ struct Call {
     // not give back a request that it proves unseen.
     replica: Option<Replica>,
     replayable: bool,
+    // Those that count, and the connections of HTTP/2 whose end did not.
     attempts: u32,
+    excused: u32,
 }
 
 enum State {
@@ -74,7 +76,7 @@ impl ReplyFuture {
         let upload = request.body().upload();
         let state = State::Start(request);
         let clock = Clock::new(limits);
-        Self(Inner::Call(Call { state, pool, clock, upload, replica, replayable, attempts: 0 }))
+        Self(Inner::Call(Call { state, pool, clock, upload, replica, replayable, attempts: 0, excused: 0 }))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
@@ -99,15 +101,15 @@ impl Future for ReplyFuture {
 impl Call {
     // An idle connection that turns out to be dead, another one, and then one that was never idle.
     const MAX_ATTEMPTS: u32 = 3;
+    // Many requests share the end of an HTTP/2 connection, and most of them any number of those that follow.
+    const MAX_EXCUSED: u32 = 16;
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start(request) => {
                     let now = Instant::now();
-                    if self.attempts == 0 {
-                        self.clock.start_total(now);
-                    }
+                    self.clock.start_total(now);
                     self.attempts += 1;
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
                     match self.pool.checkout(now, fresh, self.clock.limits.connect) {
@@ -131,7 +133,7 @@ impl Call {
                     }
                 },
                 State::Held(request, mut connection) => match connection.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {
+                    Poll::Ready(true) => {
                         let now = Instant::now();
                         match &self.upload {
                             Some(upload) => upload.start(now),
@@ -140,10 +142,12 @@ impl Call {
                         if connection.is_http2() && self.replica.is_none() {
                             self.replica = Replica::of(&request, connection.take_buffer());
                         }
-                        connection.send(request, &self.pool.address);
-                        self.state = State::Sent(connection);
+                        match connection.send(request, &self.pool.address) {
+                            Ok(()) => self.state = State::Sent(connection),
+                            Err(request) => self.again(request, &connection, None)?,
+                        }
                     }
-                    Poll::Ready(Err(error)) => self.again(request, &connection, error)?,
+                    Poll::Ready(false) => self.again(request, &connection, None)?,
                     Poll::Pending => {
                         return self.wait(cx, State::Held(request, connection), Phase::Connect, None);
                     }
@@ -185,13 +189,17 @@ impl Call {
         &mut self,
         request: Request<Body>,
         connection: &Connection,
-        error: hyper::Error,
+        source: Option<hyper::Error>,
     ) -> Result<(), Error> {
         self.clock.stop_exchange();
         self.lost(connection);
-        if !connection.reused || self.attempts >= Self::MAX_ATTEMPTS {
-            let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).source_from(error);
-            return Err(error.at(&self.pool.origin));
+        self.excuse(connection);
+        if !(connection.reused || connection.is_http2()) || self.attempts >= Self::MAX_ATTEMPTS {
+            let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).at(&self.pool.origin);
+            return Err(match source {
+                Some(source) => error.source_from(source),
+                None => error,
+            });
         }
         self.state = State::Start(request);
         Ok(())
@@ -204,7 +212,7 @@ impl Call {
     ) -> Result<(), Error> {
         if let Some(mut request) = error.take_message() {
             origin_form(&mut request);
-            return self.again(request, connection, error.into_error());
+            return self.again(request, connection, Some(error.into_error()));
         }
         if let Some(source) = self.upload.as_ref().and_then(|upload| upload.take_error()) {
             let error = Error::new(Kind::RequestBody, Phase::Upload, Delivery::MaybeSent);
@@ -214,6 +222,9 @@ impl Call {
         let closed = error.kind() == Kind::Closed;
         if closed {
             self.lost(connection);
+        }
+        if closed && error.delivery() == Delivery::NotSent {
+            self.excuse(connection);
         }
         let again = error.delivery() == Delivery::NotSent || (self.replayable && connection.reused && closed);
         match self.replica.as_ref().and_then(Replica::request) {
@@ -229,10 +240,6 @@ impl Call {
 
     /// The connection ended before a reply came.
     fn lost(&mut self, connection: &Connection) {
-        // A server that ends each connection after a few replies may do so any number of times.
-        if connection.serves_others() {
-            self.attempts -= 1;
-        }
         // The answer to a request that crossed the server's FIN comes within a round trip.
         const ROUND_TRIP: Duration = Duration::from_secs(1);
         let now = Instant::now();
@@ -240,6 +247,17 @@ impl Call {
             connection.idle.filter(|(taken, _)| now.duration_since(*taken) < ROUND_TRIP)
         {
             self.pool.died_of_age(age, taken);
+        }
+    }
+
+    /// What was not sent because an HTTP/2 connection ended counts for less.
+    fn excuse(&mut self, connection: &Connection) {
+        // A server that ends each connection after a few replies may do so any number of times: one of those that wait
+        // is served each time.
+        let serves = connection.serves_others();
+        if connection.is_http2() && (serves || self.excused < Self::MAX_EXCUSED) {
+            self.attempts -= 1;
+            self.excused += u32::from(!serves);
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Dialed, Place, Pool, Protocol,
-    drive::{Driver, Frames, drive, drive_http2},
+    drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
 };
 use crate::{
     connect::Connect,
@@ -24,6 +24,7 @@ use crate::{
     io::{Io, Stream},
     limits::Limit,
     origin::Origin,
+    sender::Sender,
     tls::Tls,
 };
 
@@ -83,6 +84,8 @@ pub(super) struct Dial {
     pub(super) origin: Origin,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limit: Option<Duration>,
+    /// How many streams the server will allow, until it says so.
+    pub(super) streams: usize,
 }
 
 /// Whatever ends a dial, also a panic in a connector or a runtime that shuts down: who waits for it is told.
@@ -150,17 +153,19 @@ impl Dial {
             let frames = Frames::default();
             let (sender, connection) = http2::Builder::new(frames.clone())
                 .timer(TokioTimer::new())
+                .initial_max_send_streams(self.streams)
                 .keep_alive_interval(Dialer::PING_EVERY)
                 .keep_alive_timeout(Dialer::PING_TIMEOUT)
                 .handshake(io)
                 .await
                 .map_err(protocol)?;
             let pool = self.report.pool.clone();
-            let (opened, driver) = drive_http2(sender, connection, &frames, pool);
-            Ok((Dialed::Http2(opened), driver))
+            let (opened, driver) = Http2Driver::new(sender, connection, &frames, pool);
+            Ok((Dialed::Http2(opened), Box::pin(driver)))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
+            let (sender, end) = Sender::new(sender);
+            let driver = Box::pin(Http1Driver { connection, _end: end });
             Ok((Dialed::Http1(Connection::http1(sender, requests_timer())), driver))
         }
     }

@@ -5,16 +5,23 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
-use hyper::{client::conn::http2, rt};
+use hyper::{
+    client::conn::{http1, http2},
+    rt,
+};
 use hyper_util::rt::TokioIo;
 use outbound_timer::Timer;
 use tokio::time::Instant;
 
 use super::{Opened, Pool};
-use crate::{body::Body, io::Io};
+use crate::{
+    body::Body,
+    io::Io,
+    sender::{End, Sender},
+};
 
 /// What reads and writes a connection until it is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -82,43 +89,83 @@ where
     }
 }
 
+/// Runs an HTTP/1.1 connection.
+pub(super) struct Http1Driver {
+    pub(super) connection: http1::Connection<TokioIo<Io>, Body>,
+    // Dropped after the connection.
+    pub(super) _end: End<http1::SendRequest<Body>>,
+}
+
+impl Future for Http1Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.connection).poll(cx).map(drop)
+    }
+}
+
+/// Runs an HTTP/2 connection: what opens streams, and what reads and writes frames.
+pub(super) struct Http2Driver {
+    // Taken when it takes no more requests, as after a GOAWAY; the streams that there are go on.
+    requests: Option<Http2>,
+    // Dropped after it.
+    end: Option<End<http2::SendRequest<Body>>>,
+    frames: Option<Driver>,
+    pool: Weak<Pool>,
+    id: u64,
+    // How many streams the server allows.
+    limit: usize,
+}
+
 type Http2 = http2::Connection<TokioIo<Io>, Body, Frames>;
 
-pub(super) fn drive_http2(
-    sender: http2::SendRequest<Body>,
-    connection: Http2,
-    frames: &Frames,
-    pool: Weak<Pool>,
-) -> (Opened, Driver) {
-    // Tells connections of an origin apart.
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let mut limit = connection.current_max_send_streams();
-    let opened = Opened { id, sender, limit };
-    let mut frames = frames.take();
-    let mut connection = Some(connection);
-    let driver = poll_fn(move |cx| {
-        loop {
-            if connection.as_mut().is_some_and(|requests| Pin::new(requests).poll(cx).is_ready()) {
-                connection = None;
+impl Http2Driver {
+    pub(super) fn new(
+        sender: http2::SendRequest<Body>,
+        requests: Http2,
+        frames: &Frames,
+        pool: Weak<Pool>,
+    ) -> (Opened, Self) {
+        // Tells connections of an origin apart.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let limit = requests.current_max_send_streams();
+        let (sender, end) = Sender::new(sender);
+        let opened = Opened { id, sender, limit };
+        (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), pool, id, limit })
+    }
+
+    /// Tells the pool when the server allows another number of streams.
+    fn look_at_limit(&mut self) {
+        let Some(requests) = &self.requests else { return };
+        let limit = requests.current_max_send_streams();
+        if limit != self.limit {
+            self.limit = limit;
+            if let Some(pool) = self.pool.upgrade() {
+                pool.limit_streams(self.id, limit);
             }
-            let Some(reader) = &mut frames else { return Poll::Ready(()) };
-            if reader.as_mut().poll(cx).is_pending() {
+        }
+    }
+}
+
+impl Future for Http2Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if this.requests.as_mut().is_some_and(|requests| Pin::new(requests).poll(cx).is_ready()) {
+                this.requests = None;
+                this.end = None;
+            }
+            let Some(frames) = &mut this.frames else { return Poll::Ready(()) };
+            if frames.as_mut().poll(cx).is_pending() {
                 break;
             }
             // That it is gone tells the other one.
-            frames = None;
+            this.frames = None;
         }
-        if let Some(requests) = &connection {
-            let allowed = requests.current_max_send_streams();
-            if allowed != limit {
-                limit = allowed;
-                if let Some(pool) = pool.upgrade() {
-                    pool.limit_streams(id, limit);
-                }
-            }
-        }
+        this.look_at_limit();
         Poll::Pending
-    });
-    (opened, Box::pin(driver))
+    }
 }

@@ -13,12 +13,13 @@ use super::{Pool, Rules};
 use crate::{
     body::Body,
     connection::{Connection, Spare},
+    sender::Sender,
 };
 
 /// An HTTP/2 connection, which any number of requests share up to the server's limit.
 pub(super) struct Multiplexed {
     pub(super) id: u64,
-    sender: http2::SendRequest<Body>,
+    sender: Sender<http2::SendRequest<Body>>,
     /// How many streams the server allows at a time (`SETTINGS_MAX_CONCURRENT_STREAMS`).
     pub(super) limit: usize,
     /// Requests over it now.
@@ -37,7 +38,7 @@ pub(super) struct Multiplexed {
 /// An HTTP/2 connection as a dial brings it.
 pub(crate) struct Opened {
     pub(crate) id: u64,
-    pub(crate) sender: http2::SendRequest<Body>,
+    pub(crate) sender: Sender<http2::SendRequest<Body>>,
     pub(crate) limit: usize,
 }
 
@@ -71,7 +72,7 @@ impl Multiplexed {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.with(|sender| sender.is_closed()).unwrap_or(true)
     }
 
     /// Whether it takes no more requests, because of its age or their number.

@@ -182,7 +182,7 @@ async fn places_survive_any_order_of_requests_and_departures() {
     for seed in 0..20_u64 {
         let (builder, seen) = servers(Duration::from_millis(3));
         let client = builder.max_connections(4).max_connections_per_origin(3).build().unwrap();
-        let mut random = fastrand(seed);
+        let mut random = draws(seed);
         let mut held = Vec::new();
         for _ in 0..500 {
             let client = client.clone();
@@ -208,8 +208,8 @@ async fn places_survive_any_order_of_requests_and_departures() {
     }
 }
 
-/// Draws below a bound (SplitMix64).
-fn fastrand(mut state: u64) -> impl FnMut(u64) -> u64 {
+/// Draws below a bound, by `SplitMix64`.
+fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
     move |below| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -5,6 +5,7 @@ mod builder;
 mod caps;
 mod delivery;
 mod events;
+mod goaway;
 mod http2;
 mod lifetimes;
 mod limits;

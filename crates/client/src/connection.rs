@@ -146,9 +146,9 @@ impl Connection {
         self.spare.buffer = buffer;
     }
 
-    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. Gives it back if the
+    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
     /// connection has ended.
-    pub(crate) fn send(&mut self, request: Request<Body>, address: &Address) -> Result<(), Request<Body>> {
+    pub(crate) fn send(&mut self, request: Request<Body>, address: &Address) -> Option<Request<Body>> {
         let mut request = Some(request);
         match &self.version {
             Version::Http1(sender) => {
@@ -169,7 +169,7 @@ impl Connection {
                 });
             }
         }
-        request.map_or(Ok(()), Err)
+        request
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {

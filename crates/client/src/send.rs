@@ -143,8 +143,8 @@ impl Call {
                             self.replica = Replica::of(&request, connection.take_buffer());
                         }
                         match connection.send(request, &self.pool.address) {
-                            Ok(()) => self.state = State::Sent(connection),
-                            Err(request) => self.again(request, &connection, None)?,
+                            None => self.state = State::Sent(connection),
+                            Some(request) => self.again(request, &connection, None)?,
                         }
                     }
                     Poll::Ready(false) => self.again(request, &connection, None)?,

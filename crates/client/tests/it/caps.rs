@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, read_request, settle, write};
+use crate::support::{OK, draws, read_request, settle, write};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -205,15 +205,5 @@ async fn places_survive_any_order_of_requests_and_departures() {
         let started = Instant::now();
         join_all(["w", "x", "y", "z"].map(|host| get(&client, host))).await;
         assert_eq!(started.elapsed(), Duration::from_millis(3), "seed {seed}");
-    }
-}
-
-/// Draws below a bound, by `SplitMix64`.
-fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
-    move |below| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
     }
 }

@@ -2,8 +2,10 @@
 
 mod allocations;
 mod builder;
+mod cancel;
 mod caps;
 mod delivery;
+mod dials;
 mod events;
 mod goaway;
 mod http2;

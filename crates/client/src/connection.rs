@@ -1,8 +1,8 @@
 use std::{
     fmt,
+    ops::{Deref, DerefMut},
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderValue, Request, Response, Uri, header, uri};
@@ -24,40 +24,34 @@ pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// The requester's half of an open connection, with all that a request on it needs.
 ///
-/// The boxes travel with the connection and are used again, so that a request on an open connection allocates neither
-/// for its future nor for its limits.
-pub(crate) struct Connection {
+/// It goes from hand to hand, in a box. The boxes in it travel with it and are used again, so that a request on an open
+/// connection allocates neither for its future nor for its limits.
+pub(crate) struct Connection(Box<Parts>);
+
+pub(crate) struct Parts {
     version: Version,
-    spare: Spare,
+    sent: ReusableBoxFuture<'static, Sent>,
+    // For a copy of the request.
+    buffer: Vec<u8>,
     timer: Option<Pin<Box<Timer>>>,
     /// What the server said about keeping it.
     pub(crate) keep_alive: KeepAlive,
     /// Whether it was idle or in use before this request, so that it may be closed without being to blame.
     pub(crate) reused: bool,
-    pub(crate) opened: Instant,
+    /// When it will be too old to be used.
+    pub(crate) ends: Option<Instant>,
     /// How many requests went over it.
     pub(crate) requests: u32,
     /// How often its pool had been drained when it was dialled.
     pub(crate) generation: u32,
-    /// When it was taken for this request, and for how long it had been idle.
-    pub(crate) idle: Option<(Instant, Duration)>,
-}
-
-/// What a finished request over HTTP/2 leaves for the next.
-pub(crate) struct Spare {
-    sent: ReusableBoxFuture<'static, Sent>,
-    buffer: Vec<u8>,
-}
-
-impl Default for Spare {
-    fn default() -> Self {
-        Self { sent: ReusableBoxFuture::new(std::future::pending()), buffer: Vec::new() }
-    }
+    /// Since when it had been idle when it was taken for this request, and when that was.
+    pub(crate) idle: Option<(Instant, Instant)>,
 }
 
 enum Version {
     Http1(Sender<http1::SendRequest<Body>>),
-    Http2 { sender: Sender<http2::SendRequest<Body>>, stream: Stream },
+    // With a stream while it is in use.
+    Http2(Sender<http2::SendRequest<Body>>, Option<Stream>),
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -69,64 +63,70 @@ pub(crate) struct Address {
 
 impl Connection {
     pub(crate) fn http1(sender: Sender<http1::SendRequest<Body>>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Version::Http1(sender), Spare::default(), Some(timer), Instant::now())
+        Self::new(Version::Http1(sender), Some(timer))
     }
 
-    /// One request's share of an HTTP/2 connection.
-    pub(crate) fn http2(
-        sender: Sender<http2::SendRequest<Body>>,
-        stream: Stream,
-        spare: Spare,
-        opened: Instant,
-    ) -> Self {
-        Self::new(Version::Http2 { sender, stream }, spare, None, opened)
+    /// What one request at a time needs of an HTTP/2 connection.
+    pub(crate) fn http2(sender: Sender<http2::SendRequest<Body>>) -> Self {
+        Self::new(Version::Http2(sender, None), None)
     }
 
-    fn new(version: Version, spare: Spare, timer: Option<Pin<Box<Timer>>>, opened: Instant) -> Self {
-        Self {
+    fn new(version: Version, timer: Option<Pin<Box<Timer>>>) -> Self {
+        Self(Box::new(Parts {
             version,
-            spare,
+            sent: ReusableBoxFuture::new(std::future::pending()),
+            buffer: Vec::new(),
             timer,
             keep_alive: KeepAlive::default(),
             reused: false,
-            opened,
+            ends: None,
             requests: 0,
             generation: 0,
             idle: None,
+        }))
+    }
+
+    /// Begins a request over HTTP/2.
+    pub(crate) fn begin(&mut self, of: Stream) {
+        if let Version::Http2(_, stream) = &mut self.version {
+            *stream = Some(of);
         }
     }
 
     /// Ends a request over HTTP/2 of which nothing is to come any more.
-    pub(crate) fn finish(self) {
-        if let Version::Http2 { stream, .. } = self.version {
-            stream.finish(self.spare);
+    pub(crate) fn finish(mut self) {
+        // It may be of another runtime than the next request.
+        self.timer = None;
+        if let Version::Http2(_, stream) = &mut self.version
+            && let Some(stream) = stream.take()
+        {
+            stream.finish(self);
         }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.version, Version::Http2 { .. })
+        matches!(self.version, Version::Http2(..))
     }
 
     /// Whether others had their replies over the connection, of HTTP/2, that this request is on.
     pub(crate) fn serves_others(&self) -> bool {
-        matches!(&self.version, Version::Http2 { stream, .. } if stream.has_replied())
+        matches!(&self.version, Version::Http2(_, Some(stream)) if stream.has_replied())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         match &self.version {
-            Version::Http1(sender) => sender.with(|sender| sender.is_closed()),
-            Version::Http2 { sender, .. } => sender.with(|sender| sender.is_closed()),
+            Version::Http1(sender) => sender.lock().as_ref().is_none_or(http1::SendRequest::is_closed),
+            Version::Http2(sender, _) => sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed),
         }
-        .unwrap_or(true)
     }
 
     /// Ready with whether it takes a request; it has ended if not.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        match &self.version {
-            Version::Http1(sender) => sender.with(|sender| sender.poll_ready(cx)),
-            Version::Http2 { sender, .. } => sender.with(|sender| sender.poll_ready(cx)),
-        }
-        .map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
+        let ready = match &self.version {
+            Version::Http1(sender) => sender.lock().as_mut().map(|sender| sender.poll_ready(cx)),
+            Version::Http2(sender, _) => sender.lock().as_mut().map(|sender| sender.poll_ready(cx)),
+        };
+        ready.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
     pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
@@ -139,42 +139,38 @@ impl Connection {
 
     /// A buffer for a copy of the request.
     pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.spare.buffer)
+        std::mem::take(&mut self.buffer)
     }
 
     pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        self.spare.buffer = buffer;
+        self.buffer = buffer;
     }
 
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
     /// connection has ended.
-    pub(crate) fn send(&mut self, request: Request<Body>, address: &Address) -> Option<Request<Body>> {
-        let mut request = Some(request);
-        match &self.version {
+    pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) -> Option<Request<Body>> {
+        let Parts { version, sent, requests, .. } = &mut *self.0;
+        match version {
             Version::Http1(sender) => {
-                self.requests = self.requests.saturating_add(1);
-                sender.with(|sender| {
-                    let mut request = request.take()?;
-                    request.headers_mut().insert(header::HOST, address.host.clone());
-                    self.spare.sent.set(sender.try_send_request(request));
-                    Some(())
-                });
+                let mut sender = sender.lock();
+                let Some(sender) = &mut *sender else { return Some(request) };
+                *requests = requests.saturating_add(1);
+                request.headers_mut().insert(header::HOST, address.host.clone());
+                sent.set(sender.try_send_request(request));
             }
-            Version::Http2 { sender, .. } => {
-                sender.with(|sender| {
-                    let mut request = request.take()?;
-                    absolute_form(&mut request, address);
-                    self.spare.sent.set(sender.try_send_request(request));
-                    Some(())
-                });
+            Version::Http2(sender, _) => {
+                let mut sender = sender.lock();
+                let Some(sender) = &mut *sender else { return Some(request) };
+                absolute_form(&mut request, address);
+                sent.set(sender.try_send_request(request));
             }
         }
-        request
+        None
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
-        let sent = self.spare.sent.poll(cx);
-        if let (Poll::Ready(Ok(_)), Version::Http2 { stream, .. }) = (&sent, &self.version) {
+        let sent = self.sent.poll(cx);
+        if let (Poll::Ready(Ok(_)), Version::Http2(_, Some(stream))) = (&sent, &self.version) {
             stream.replied();
         }
         sent
@@ -196,6 +192,20 @@ fn absolute_form(request: &mut Request<Body>, address: &Address) {
 pub(crate) fn origin_form(request: &mut Request<Body>) {
     let parts = std::mem::take(request.uri_mut()).into_parts();
     *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+}
+
+impl Deref for Connection {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
 }
 
 impl fmt::Debug for Connection {

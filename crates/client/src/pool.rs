@@ -58,9 +58,14 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// When a connection opened now will be too old.
+    fn ends(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.max_lifetime?)
+    }
+
     /// Whether a connection is to take no more requests.
-    fn is_spent(&self, opened: Instant, requests: u32, now: Instant) -> bool {
-        self.max_lifetime.is_some_and(|max| now.duration_since(opened) >= max)
+    fn is_spent(&self, ends: Option<Instant>, requests: u32, now: Instant) -> bool {
+        ends.is_some_and(|ends| now >= ends)
             || self.max_requests_per_connection.is_some_and(|max| requests >= max)
     }
 }
@@ -188,6 +193,7 @@ impl Pool {
                 Ok(Dialed::Http1(mut connection)) => {
                     state.protocol = Some(Protocol::Http1);
                     connection.generation = generation;
+                    connection.ends = self.rules.ends(now);
                     match state.next_waiter() {
                         Some(waiter) => later.wake.extend(waiter.serve(Ok(connection))),
                         None => self.offer(state, connection, now, later),
@@ -196,7 +202,7 @@ impl Pool {
                 Ok(Dialed::Http2(opened)) => {
                     let id = opened.id;
                     state.protocol = Some(Protocol::Http2);
-                    state.add_multiplexed(opened, now);
+                    state.add_multiplexed(opened, now, &self.rules);
                     state.serve_streams(&self.this, now, &self.rules, later);
                     if drained {
                         later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
@@ -254,7 +260,7 @@ impl Pool {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
-            || self.rules.is_spent(connection.opened, connection.requests, now);
+            || self.rules.is_spent(connection.ends, connection.requests, now);
         let yields = match state.waiters.front() {
             Some(waiter) => self.places.are_wanted_since_before(waiter.since),
             None => self.places.are_wanted(),

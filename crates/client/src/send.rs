@@ -243,10 +243,9 @@ impl Call {
         // The answer to a request that crossed the server's FIN comes within a round trip.
         const ROUND_TRIP: Duration = Duration::from_secs(1);
         let now = Instant::now();
-        if let Some((taken, age)) =
-            connection.idle.filter(|(taken, _)| now.duration_since(*taken) < ROUND_TRIP)
-        {
-            self.pool.died_of_age(age, taken);
+        let recent = connection.idle.filter(|(_, taken)| now.duration_since(*taken) < ROUND_TRIP);
+        if let Some((since, taken)) = recent {
+            self.pool.died_of_age(taken.duration_since(since), taken);
         }
     }
 

@@ -14,9 +14,9 @@ impl<S> Sender<S> {
         (Self(shared), end)
     }
 
-    /// None if the connection has ended.
-    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut S) -> T) -> Option<T> {
-        lock(&self.0).as_mut().map(f)
+    /// The sender, or none if the connection has ended.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<S>> {
+        lock(&self.0)
     }
 }
 

@@ -25,7 +25,16 @@ impl Later {
         self.multiplexed.extend(connections.extract_if(.., |connection| which(connection)));
     }
 
+    #[inline]
     pub(super) fn run(self, places: &Places) {
+        // Mostly there is nothing to do.
+        let lists = self.dials.len() + self.wake.len() + self.close.len() + self.multiplexed.len();
+        if lists + self.make_room > 0 {
+            self.run_all(places);
+        }
+    }
+
+    fn run_all(self, places: &Places) {
         self.dials.into_iter().for_each(Dial::spawn);
         self.wake.into_iter().for_each(Waker::wake);
         drop((self.close, self.multiplexed));

@@ -10,11 +10,7 @@ use hyper::client::conn::http2;
 use tokio::time::Instant;
 
 use super::{Pool, Rules};
-use crate::{
-    body::Body,
-    connection::{Connection, Spare},
-    sender::Sender,
-};
+use crate::{body::Body, connection::Connection, sender::Sender};
 
 /// An HTTP/2 connection, which any number of requests share up to the server's limit.
 pub(super) struct Multiplexed {
@@ -26,13 +22,14 @@ pub(super) struct Multiplexed {
     pub(super) streams: usize,
     /// Requests over it so far.
     requests: u32,
-    opened: Instant,
+    /// When it will be too old.
+    pub(super) ends: Option<Instant>,
     /// Since when it has been without a request, if it is.
     pub(super) idle_since: Instant,
     /// Whether a reply came over it.
     replied: Arc<AtomicBool>,
     /// What finished requests left for the next ones; never more than there were streams at a time.
-    spare: Vec<Spare>,
+    spare: Vec<Connection>,
 }
 
 /// An HTTP/2 connection as a dial brings it.
@@ -47,11 +44,11 @@ pub(crate) struct Stream {
     pool: Weak<Pool>,
     id: u64,
     replied: Arc<AtomicBool>,
-    spare: Option<Spare>,
+    spare: Option<Connection>,
 }
 
 impl Multiplexed {
-    pub(super) fn new(opened: Opened, now: Instant) -> Self {
+    pub(super) fn new(opened: Opened, now: Instant, ends: Option<Instant>) -> Self {
         let Opened { id, sender, limit } = opened;
         Self {
             id,
@@ -59,7 +56,7 @@ impl Multiplexed {
             limit,
             streams: 0,
             requests: 0,
-            opened: now,
+            ends,
             idle_since: now,
             replied: Arc::default(),
             spare: Vec::new(),
@@ -72,35 +69,29 @@ impl Multiplexed {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.with(|sender| sender.is_closed()).unwrap_or(true)
+        self.sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed)
     }
 
     /// Whether it takes no more requests, because of its age or their number.
     pub(super) fn is_spent(&self, now: Instant, rules: &Rules) -> bool {
-        rules.is_spent(self.opened, self.requests, now)
-    }
-
-    /// When it will be too old.
-    pub(super) fn ends(&self, rules: &Rules) -> Option<Instant> {
-        self.opened.checked_add(rules.max_lifetime?)
+        rules.is_spent(self.ends, self.requests, now)
     }
 
     /// A share of it for one request.
     pub(super) fn connection(&mut self, pool: &Weak<Pool>, now: Instant) -> Connection {
         let stream = Stream { pool: pool.clone(), id: self.id, replied: self.replied.clone(), spare: None };
-        let spare = self.spare.pop().unwrap_or_default();
-        let mut connection = Connection::http2(self.sender.clone(), stream, spare, self.opened);
+        let spare = self.spare.pop();
+        let mut connection = spare.unwrap_or_else(|| Connection::http2(self.sender.clone()));
+        connection.begin(stream);
         connection.requests = self.requests;
         connection.reused = self.requests > 0;
-        if self.streams == 0 && connection.reused {
-            connection.idle = Some((now, now.duration_since(self.idle_since)));
-        }
+        connection.idle = (self.streams == 0 && connection.reused).then_some((self.idle_since, now));
         self.streams += 1;
         self.requests = self.requests.saturating_add(1);
         connection
     }
 
-    fn end(&mut self, spare: Option<Spare>, now: Instant) {
+    fn end(&mut self, spare: Option<Connection>, now: Instant) {
         self.streams -= 1;
         if self.streams == 0 {
             self.idle_since = now;
@@ -120,7 +111,7 @@ impl Stream {
     }
 
     /// The request is done, and what it needed can serve another.
-    pub(crate) fn finish(mut self, spare: Spare) {
+    pub(crate) fn finish(mut self, spare: Connection) {
         self.spare = Some(spare);
     }
 }
@@ -134,7 +125,7 @@ impl Drop for Stream {
 }
 
 impl Pool {
-    fn stream_ended(&self, id: u64, spare: Option<Spare>) {
+    fn stream_ended(&self, id: u64, spare: Option<Connection>) {
         let now = Instant::now();
         self.change(now, |state, later| {
             // It is not there any more once it is to be closed: it ends by itself with its last stream.

@@ -94,18 +94,17 @@ impl State {
             return Some(connection);
         }
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
-            let age = now.duration_since(idle.since);
             if idle.connection.is_closed() {
-                self.ages.closed(age, now);
+                self.ages.closed(now.duration_since(idle.since), now);
                 later.close.push(idle.connection);
             } else if idle.is_expired(now) {
                 later.close.push(idle.connection);
-            } else if self.ages.limit().is_some_and(|limit| age >= limit) {
+            } else if self.ages.limit().is_some_and(|limit| now.duration_since(idle.since) >= limit) {
                 // None of the others is younger. It stays, so that it is seen when the server closes it.
                 self.idle.push_back(idle);
                 return None;
             } else {
-                idle.connection.idle = Some((now, age));
+                idle.connection.idle = Some((idle.since, now));
                 return Some(idle.connection);
             }
         }
@@ -150,9 +149,9 @@ impl State {
         }
     }
 
-    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant) {
+    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant, rules: &Rules) {
         self.streams_each = opened.limit.max(1);
-        self.multiplexed.push(Multiplexed::new(opened, now));
+        self.multiplexed.push(Multiplexed::new(opened, now, rules.ends(now)));
     }
 
     pub(super) fn add_idle(
@@ -165,8 +164,7 @@ impl State {
         // From now on it may be closed before anyone uses it, as any connection that was used before.
         connection.reused = true;
         let stay = rules.idle_timeout.into_iter().chain(connection.keep_alive.timeout).min();
-        let ends = rules.max_lifetime.and_then(|max| connection.opened.checked_add(max));
-        let expires = stay.and_then(|stay| now.checked_add(stay)).into_iter().chain(ends).min();
+        let expires = stay.and_then(|stay| now.checked_add(stay)).into_iter().chain(connection.ends).min();
         self.idle.push_back(Idle { connection, since: now, expires });
         // Of those too old to be used, the oldest is enough to see what the server does.
         let limit = self.ages.limit();
@@ -226,7 +224,7 @@ impl State {
         let idle = self.idle.iter().filter_map(|idle| idle.expires);
         let unused = self.multiplexed.iter().filter(|connection| connection.streams == 0);
         let unused = unused.filter_map(|connection| connection.idle_since.checked_add(rules.idle_timeout?));
-        let ends = self.multiplexed.iter().filter_map(|connection| connection.ends(rules));
+        let ends = self.multiplexed.iter().filter_map(|connection| connection.ends);
         idle.chain(unused).chain(ends).min()
     }
 

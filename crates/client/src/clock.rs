@@ -24,8 +24,9 @@ impl Clock {
         Self { limits, timer: None, total: None, exchange: None, step: None }
     }
 
+    /// Only the first start counts.
     pub(crate) fn start_total(&mut self, now: Instant) {
-        self.total = after(now, self.limits.total);
+        self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
     /// A connection is held, and with it the timer that comes with a used one.

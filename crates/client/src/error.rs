@@ -49,6 +49,8 @@ pub enum Kind {
     Timeout,
     /// The connection ended too early.
     Closed,
+    /// [`Client::close`](crate::Client::close) was called before the request had a connection.
+    ClientClosed,
     /// The server's bytes are not the protocol.
     Protocol,
     /// The server ended this request's HTTP/2 stream alone.
@@ -243,6 +245,7 @@ impl fmt::Display for Error {
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
             (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
             (Detail::None, Kind::Closed) => write!(f, "the connection ended while {during}")?,
+            (Detail::None, Kind::ClientClosed) => f.write_str("the client is closed")?,
             (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
             (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
             (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,

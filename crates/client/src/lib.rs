@@ -45,30 +45,42 @@
 //! | read the reply: whole, in pieces, as server-sent events | [`Reply`], [`Events`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
+//! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
 //! # Whether it was delivered
 //!
 //! Every [`Error`] has a [`Delivery`]. [`NotSent`](Delivery::NotSent) is a proof: no connection was made, or it gave
-//! the request back before it wrote a byte of it, or an HTTP/2 server refused the stream.
+//! the request back before it wrote a byte of it, or an HTTP/2 server refused the stream, or said GOAWAY and that it
+//! processed no stream as late as this one (RFC 9113, section 8.7).
 //! [`Replied`](Delivery::Replied) means that the head of a reply came. All else is
 //! [`MaybeSent`](Delivery::MaybeSent).
 //!
-//! The client sends again by itself in one case: a connection that had been used before turned out to be closed, and
-//! gave the request back. It tries three connections at most, and the last of them is a new one. What may have been
-//! sent it never sends again, unless the request says that it is [`replayable`](RequestBuilder::replayable).
+//! What was not sent because a connection ended is sent again by itself, and so is a refused stream. With HTTP/1.1 that
+//! is after a connection that had been used before; three are tried at most, and the last of them is a new one. With
+//! HTTP/2 a stream is refused three times at most, and the end of connections that gave nobody a reply is borne
+//! sixteen times more. (A body that is a stream cannot be read twice: where the connection has begun to read it, the
+//! error is the caller's.) What may have been sent is never sent again, unless the request says that it is
+//! [`replayable`](RequestBuilder::replayable).
 //!
 //! # The pool
 //!
 //! A request takes the connection that was used last, or waits for the first of two: one that comes back, one that is
 //! dialled for it. There is no maximum unless one is set, so the concurrency of the caller is the concurrency on the
-//! wire; with one, requests queue in order of arrival. An HTTP/2 origin has one connection that all requests share,
-//! and a burst of requests to an origin that has not said yet what it speaks makes one dial.
+//! wire; with one, over all origins or for each, requests queue in order of arrival. A burst of requests to an origin
+//! that has not said yet what it speaks makes one dial. The requests to an HTTP/2 origin share a connection up to the
+//! server's limit of streams, and the next one is dialled for those beyond it.
+//!
+//! A connection is closed when the server closes it, when it has been idle or open for too long, or when it has served
+//! its number of requests, but never under one. How long it may be idle is the least of what the client says
+//! ([`idle_timeout`](ClientBuilder::idle_timeout)), what the server says (`Keep-Alive`), and what the server was seen to
+//! do: a request that crosses the server's FIN may have been sent, so none is sent on a connection nearly as old as those
+//! that it closed. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
 //!
 //! Each connection has one task, which dials, shakes hands, drives the connection until it is closed and closes idle
-//! ones in passing. It is on the runtime of the request that needed the dial, and it ends with the client: it is all
-//! that this crate spawns (HTTP/2 adds one task a stream, from hyper). Nothing is spawned and nothing is built for
-//! connecting when there is an idle connection.
+//! ones in passing. It is on the runtime of the request that needed the dial (or of the connection that made room for
+//! it), and it ends with the client: it is all that this crate spawns (HTTP/2 adds one task a stream, from hyper).
+//! Nothing is spawned and nothing is built for connecting when there is an idle connection.
 //!
 //! # Dropping
 //!
@@ -79,9 +91,10 @@
 //! # What it does not do
 //!
 //! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
-//! knowledge of providers: `outbound` puts these together. One HTTP/2 connection an origin: at the server's limit of
-//! streams requests wait inside it, and that wait counts as waiting for the head. A GOAWAY of HTTP/2 does not prove
-//! which requests were not processed, so they may have been sent. Addresses of a name are tried one after the other.
+//! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
+//! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
+//! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known. Addresses of a name are
+//! tried one after the other.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -94,15 +107,18 @@ mod events;
 mod failure;
 mod io;
 mod limits;
+mod manage;
 mod multipart;
 mod origin;
 mod pool;
 mod read;
+mod replica;
 mod reply;
 mod reply_body;
 mod request;
 mod secret;
 mod send;
+mod sender;
 mod sse;
 mod target;
 mod tls;
@@ -116,8 +132,10 @@ pub use crate::{
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
+    manage::Drained,
     multipart::{Multipart, Part},
     origin::Origin,
+    pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply::Reply,
     request::RequestBuilder,

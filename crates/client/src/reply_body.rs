@@ -3,11 +3,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode, response};
+use http::{StatusCode, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
@@ -44,7 +43,7 @@ impl ReplyBody {
         upload: Option<Arc<Upload>>,
     ) -> Self {
         clock.stop_step();
-        connection.keep_alive = keep_alive(&head.headers).or(connection.keep_alive);
+        connection.keep_alive.update(&head.headers);
         // After a switch of protocols the connection speaks something else.
         let connection = (head.status != StatusCode::SWITCHING_PROTOCOLS).then_some(connection);
         let mut body = Self { incoming, connection, pool, clock, upload, ended: false };
@@ -155,20 +154,6 @@ impl Drop for ReplyBody {
             }
         }
     }
-}
-
-/// How long to keep a connection whose server named a time (RFC 9112 leaves the field to RFC 2068, section 19.7.1):
-/// a second less than it, or half of it, so that both sides never act at the same moment.
-fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    let parameters = headers.get(KEEP_ALIVE)?.to_str().ok()?;
-    let timeout = parameters.split(',').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let named = name.trim().eq_ignore_ascii_case("timeout");
-        named.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
-    })?;
-    let timeout = Duration::from_secs(timeout.into());
-    Some(timeout - (timeout / 2).min(Duration::from_secs(1)))
 }
 
 impl fmt::Debug for ReplyBody {

@@ -3,6 +3,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::Request;
@@ -17,6 +18,7 @@ use crate::{
     failure::failure,
     limits::{Limit, Limits},
     pool::{Checkout, Pool, Ticket},
+    replica::Replica,
     reply::Reply,
 };
 
@@ -42,14 +44,13 @@ struct Call {
     pool: Arc<Pool>,
     clock: Clock,
     upload: Option<Arc<Upload>>,
-    // There if the request may be sent again although the server may have seen it.
+    // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
+    // not give back a request that it proves unseen.
     replica: Option<Replica>,
+    replayable: bool,
+    // Those that count, and the connections of HTTP/2 whose end did not.
     attempts: u32,
-}
-
-struct Replica {
-    head: http::request::Parts,
-    body: Body,
+    excused: u32,
 }
 
 enum State {
@@ -67,14 +68,15 @@ enum State {
 
 impl ReplyFuture {
     pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
-        let replica = if replayable { Replica::of(&request) } else { None };
+        let replica = if replayable { Replica::of(&request, Vec::new()) } else { None };
         if replayable && replica.is_none() {
             let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
             return Self::invalid(Error::invalid(Kind::Request, why).at(&pool.origin));
         }
         let upload = request.body().upload();
         let state = State::Start(request);
-        Self(Inner::Call(Call { state, pool, clock: Clock::new(limits), upload, replica, attempts: 0 }))
+        let clock = Clock::new(limits);
+        Self(Inner::Call(Call { state, pool, clock, upload, replica, replayable, attempts: 0, excused: 0 }))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
@@ -99,15 +101,15 @@ impl Future for ReplyFuture {
 impl Call {
     // An idle connection that turns out to be dead, another one, and then one that was never idle.
     const MAX_ATTEMPTS: u32 = 3;
+    // Many requests share the end of an HTTP/2 connection, and most of them any number of those that follow.
+    const MAX_EXCUSED: u32 = 16;
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start(request) => {
                     let now = Instant::now();
-                    if self.attempts == 0 {
-                        self.clock.start_total(now);
-                    }
+                    self.clock.start_total(now);
                     self.attempts += 1;
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
                     match self.pool.checkout(now, fresh, self.clock.limits.connect) {
@@ -131,22 +133,30 @@ impl Call {
                     }
                 },
                 State::Held(request, mut connection) => match connection.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {
+                    Poll::Ready(true) => {
                         let now = Instant::now();
                         match &self.upload {
                             Some(upload) => upload.start(now),
                             None => self.clock.start_step(Limit::FirstByte, now),
                         }
-                        connection.send(request, &self.pool.address);
-                        self.state = State::Sent(connection);
+                        if connection.is_http2() && self.replica.is_none() {
+                            self.replica = Replica::of(&request, connection.take_buffer());
+                        }
+                        match connection.send(request, &self.pool.address) {
+                            None => self.state = State::Sent(connection),
+                            Some(request) => self.again(request, &connection, None)?,
+                        }
                     }
-                    Poll::Ready(Err(error)) => self.again(request, &connection, error)?,
+                    Poll::Ready(false) => self.again(request, &connection, None)?,
                     Poll::Pending => {
                         return self.wait(cx, State::Held(request, connection), Phase::Connect, None);
                     }
                 },
                 State::Sent(mut connection) => match connection.poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
+                        if let Some(replica) = self.replica.take() {
+                            connection.keep_buffer(replica.into_buffer());
+                        }
                         let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
                         let upload = self.upload.take();
                         return Poll::Ready(Ok(Reply::new(
@@ -179,12 +189,17 @@ impl Call {
         &mut self,
         request: Request<Body>,
         connection: &Connection,
-        error: hyper::Error,
+        source: Option<hyper::Error>,
     ) -> Result<(), Error> {
         self.clock.stop_exchange();
-        if !connection.reused || self.attempts >= Self::MAX_ATTEMPTS {
-            let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).source_from(error);
-            return Err(error.at(&self.pool.origin));
+        self.lost(connection);
+        self.excuse(connection);
+        if !(connection.reused || connection.is_http2()) || self.attempts >= Self::MAX_ATTEMPTS {
+            let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).at(&self.pool.origin);
+            return Err(match source {
+                Some(source) => error.source_from(source),
+                None => error,
+            });
         }
         self.state = State::Start(request);
         Ok(())
@@ -197,23 +212,51 @@ impl Call {
     ) -> Result<(), Error> {
         if let Some(mut request) = error.take_message() {
             origin_form(&mut request);
-            return self.again(request, connection, error.into_error());
+            return self.again(request, connection, Some(error.into_error()));
         }
         if let Some(source) = self.upload.as_ref().and_then(|upload| upload.take_error()) {
             let error = Error::new(Kind::RequestBody, Phase::Upload, Delivery::MaybeSent);
             return Err(error.at(&self.pool.origin).source_from(source));
         }
         let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
-        let lost =
-            error.delivery() == Delivery::NotSent || (connection.reused && error.kind() == Kind::Closed);
+        let closed = error.kind() == Kind::Closed;
+        if closed {
+            self.lost(connection);
+        }
+        if closed && error.delivery() == Delivery::NotSent {
+            self.excuse(connection);
+        }
+        let again = error.delivery() == Delivery::NotSent || (self.replayable && connection.reused && closed);
         match self.replica.as_ref().and_then(Replica::request) {
-            Some(request) if lost && self.attempts < Self::MAX_ATTEMPTS => {
+            Some(request) if again && self.attempts < Self::MAX_ATTEMPTS => {
                 self.upload = request.body().upload();
                 self.clock.stop_exchange();
                 self.state = State::Start(request);
                 Ok(())
             }
             _ => Err(error),
+        }
+    }
+
+    /// The connection ended before a reply came.
+    fn lost(&mut self, connection: &Connection) {
+        // The answer to a request that crossed the server's FIN comes within a round trip.
+        const ROUND_TRIP: Duration = Duration::from_secs(1);
+        let now = Instant::now();
+        let recent = connection.idle.filter(|(_, taken)| now.duration_since(*taken) < ROUND_TRIP);
+        if let Some((since, taken)) = recent {
+            self.pool.died_of_age(taken.duration_since(since), taken);
+        }
+    }
+
+    /// What was not sent because an HTTP/2 connection ended counts for less.
+    fn excuse(&mut self, connection: &Connection) {
+        // A server that ends each connection after a few replies may do so any number of times: one of those that wait
+        // is served each time.
+        let serves = connection.serves_others();
+        if connection.is_http2() && (serves || self.excused < Self::MAX_EXCUSED) {
+            self.attempts -= 1;
+            self.excused += u32::from(!serves);
         }
     }
 
@@ -252,21 +295,6 @@ impl Call {
                 Poll::Pending
             }
         }
-    }
-}
-
-impl Replica {
-    fn of(request: &Request<Body>) -> Option<Self> {
-        let body = request.body().replica()?;
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = request.method().clone();
-        head.uri = request.uri().clone();
-        head.headers = request.headers().clone();
-        Some(Self { head, body })
-    }
-
-    fn request(&self) -> Option<Request<Body>> {
-        Some(Request::from_parts(self.head.clone(), self.body.replica()?))
     }
 }
 

@@ -1,19 +1,22 @@
 use std::{
     error::Error as StdError,
-    future::{pending, poll_fn},
+    future::pending,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::Context,
     time::Duration,
 };
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use outbound_timer::Timer;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Dialed, Pool, Protocol};
+use super::{
+    Dialed, Place, Pool, Protocol,
+    drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
+};
 use crate::{
     connect::Connect,
     connection::Connection,
@@ -21,6 +24,7 @@ use crate::{
     io::{Io, Stream},
     limits::Limit,
     origin::Origin,
+    sender::Sender,
     tls::Tls,
 };
 
@@ -48,20 +52,10 @@ impl Dialer {
     }
 }
 
-/// One of the open transports that the pool counts, from the start of its dial until it is closed.
-pub(crate) struct Place(pub(super) Weak<Pool>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.closed();
-        }
-    }
-}
-
 /// Why a dial failed. Shared by all who waited for it.
 #[derive(Clone)]
 pub(crate) enum DialError {
+    ClientClosed,
     Timeout(Duration),
     Connect(Arc<dyn StdError + Send + Sync>),
     Tls(Arc<dyn StdError + Send + Sync>),
@@ -71,6 +65,7 @@ impl DialError {
     pub(crate) fn into_error(self, origin: &Origin) -> Error {
         let error = |kind| Error::new(kind, Phase::Connect, Delivery::NotSent);
         match self {
+            Self::ClientClosed => Error::new(Kind::ClientClosed, Phase::PoolWait, Delivery::NotSent),
             Self::Timeout(limit) => Error::timeout(Limit::Connect, limit, Phase::Connect),
             Self::Connect(source) => error(Kind::Connect).shared_source(source),
             Self::Tls(source) => error(Kind::Tls).shared_source(source),
@@ -83,34 +78,37 @@ impl DialError {
 pub(super) struct Dial {
     // Before the place: first the answer to the one who asked, then room for the next.
     pub(super) report: Report,
-    pub(super) place: Place,
+    // Taken by the transport once there is one.
+    pub(super) place: Option<Place>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limit: Option<Duration>,
+    /// How many streams the server will allow, until it says so.
+    pub(super) streams: usize,
 }
 
 /// Whatever ends a dial, also a panic in a connector or a runtime that shuts down: who waits for it is told.
-pub(super) struct Report(pub(super) Weak<Pool>);
+pub(super) struct Report {
+    pub(super) pool: Weak<Pool>,
+    pub(super) generation: u32,
+}
 
 impl Report {
     fn send(&mut self, result: Result<Dialed, DialError>) {
-        if let Some(pool) = std::mem::take(&mut self.0).upgrade() {
-            pool.dialed(result);
+        if let Some(pool) = std::mem::take(&mut self.pool).upgrade() {
+            pool.dialed(result, self.generation);
         }
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.dialed(Err(DialError::Connect(Arc::new(io::Error::other("the dial was given up")))));
-        }
+        self.send(Err(DialError::Connect(Arc::new(io::Error::other("the dial was given up")))));
     }
 }
 
 type Handshake = (Dialed, Driver);
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Dial {
     pub(super) fn spawn(self) {
@@ -118,12 +116,12 @@ impl Dial {
     }
 
     async fn run(mut self) {
-        let pool = self.report.0.clone();
+        let pool = self.report.pool.clone();
         let mut alive = self.alive.clone();
         let limit = self.limit;
         let dialed = tokio::select! {
             biased;
-            // An error means that the pool is gone.
+            // A message means that the pool is closed, an error that it is gone.
             _ = alive.changed() => return,
             dialed = self.open() => dialed,
             () = sleep(limit) => Err(DialError::Timeout(limit.unwrap_or_default())),
@@ -149,22 +147,25 @@ impl Dial {
         } else {
             (Stream::Plain(transport), false)
         };
-        let place = std::mem::replace(&mut self.place, Place(Weak::new()));
-        let io = TokioIo::new(Io::new(stream, place));
+        let io = TokioIo::new(Io::new(stream, self.place.take()));
         let protocol = |error: hyper::Error| DialError::Connect(Arc::new(error));
         if http2 || self.dialer.http2_prior_knowledge {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            let frames = Frames::default();
+            let (sender, connection) = http2::Builder::new(frames.clone())
                 .timer(TokioTimer::new())
+                .initial_max_send_streams(self.streams)
                 .keep_alive_interval(Dialer::PING_EVERY)
                 .keep_alive_timeout(Dialer::PING_TIMEOUT)
                 .handshake(io)
                 .await
                 .map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
-            Ok((Dialed::Http2(sender), driver))
+            let pool = self.report.pool.clone();
+            let (opened, driver) = Http2Driver::new(sender, connection, &frames, pool);
+            Ok((Dialed::Http2(opened), Box::pin(driver)))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
+            let (sender, end) = Sender::new(sender);
+            let driver = Box::pin(Http1Driver { connection, _end: end });
             Ok((Dialed::Http1(Connection::http1(sender, requests_timer())), driver))
         }
     }
@@ -177,28 +178,6 @@ fn requests_timer() -> Pin<Box<Timer>> {
     timer.as_mut().set(Instant::now() + Duration::from_secs(3600));
     let _ = timer.as_mut().poll_elapsed(&mut Context::from_waker(std::task::Waker::noop()));
     timer
-}
-
-/// Runs a connection to its end, and closes idle ones in passing.
-async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
-    let mut timer = pin!(Timer::new());
-    let sweep = || pool.upgrade()?.sweep(Instant::now());
-    if let Some(next) = sweep() {
-        timer.as_mut().set(next);
-    }
-    poll_fn(|cx| {
-        if driver.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        while timer.as_mut().poll_elapsed(cx).is_ready() {
-            match sweep() {
-                Some(next) => timer.as_mut().set(next),
-                None => timer.as_mut().clear(),
-            }
-        }
-        Poll::Pending
-    })
-    .await;
 }
 
 async fn sleep(limit: Option<Duration>) {

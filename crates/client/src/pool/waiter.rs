@@ -16,6 +16,7 @@ use crate::connection::Connection;
 pub(super) struct Waiter {
     /// The limit for a dial made for it.
     pub(super) connect: Option<Duration>,
+    pub(super) since: Instant,
     state: Mutex<State>,
 }
 
@@ -37,8 +38,9 @@ enum Turn {
 }
 
 impl Waiter {
-    pub(super) fn new(connect: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { connect, state: Mutex::new(State { turn: Turn::Queued, waker: None }) })
+    pub(super) fn new(connect: Option<Duration>, now: Instant) -> Arc<Self> {
+        let state = Mutex::new(State { turn: Turn::Queued, waker: None });
+        Arc::new(Self { connect, since: now, state })
     }
 
     pub(super) fn serve(&self, result: Result<Connection, DialError>) -> Option<Waker> {
@@ -106,17 +108,16 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
-        let mut state = pool.lock();
-        let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
-        match turn {
-            Turn::Left => {}
-            Turn::Queued | Turn::Connecting(_) => state.remove(&self.waiter),
-            Turn::Served(result) => {
-                drop(state);
-                if let Ok(connection) = result {
-                    pool.check_in(connection);
-                }
+        let mut served = None;
+        pool.change(Instant::now(), |state, _| {
+            match std::mem::replace(&mut self.waiter.lock().turn, Turn::Left) {
+                Turn::Left => {}
+                Turn::Queued | Turn::Connecting(_) => state.remove(&self.waiter),
+                Turn::Served(result) => served = result.ok(),
             }
+        });
+        if let Some(connection) = served {
+            pool.check_in(connection);
         }
     }
 }

@@ -21,7 +21,9 @@ fn limits_have_the_documented_defaults() {
 #[test]
 fn the_builder_has_the_documented_defaults() {
     let shown = format!("{:?}", Client::builder());
-    assert!(shown.contains("max_connections: None, max_idle: 256, idle_timeout: Some(90s)"), "{shown}");
+    let rules = "max_connections: None, max_connections_per_origin: None, max_idle_per_origin: 256, \
+        idle_timeout: Some(90s), max_lifetime: Some(3600s), max_requests_per_connection: None";
+    assert!(shown.contains(rules), "{shown}");
     assert!(shown.contains("http2_prior_knowledge: false"), "{shown}");
     let client = Client::builder().build().unwrap();
     assert_eq!(client.limits(), Limits::new());
@@ -56,6 +58,8 @@ fn what_does_not_fit_is_said_when_building() {
     assert_eq!(kind(Client::builder().base_url("http://a").bearer_auth("a\nb")), Kind::Config);
     assert_eq!(kind(Client::builder().base_url("http://a").auth("a b", "k")), Kind::Config);
     assert_eq!(kind(Client::builder().max_connections_per_origin(0)), Kind::Config);
+    assert_eq!(kind(Client::builder().max_connections(0)), Kind::Config);
+    assert_eq!(kind(Client::builder().max_requests_per_connection(0)), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("a", "b\r\nc: d")), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("host", "b")), Kind::Config);
 }
@@ -199,12 +203,15 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Limits>();
     all::<Secret>();
     all::<outbound_client::Origin>();
+    all::<outbound_client::PoolSnapshot>();
+    all::<outbound_client::Drained>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
     send::<outbound_client::ClientBuilder>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();
     send::<outbound_client::Part>();
     send::<outbound_client::ReplyFuture>();
+    send::<outbound_client::WarmUp>();
     send::<outbound_client::Reply>();
     send::<outbound_client::Events>();
     send::<outbound_client::NextEvent<'static>>();

@@ -1,10 +1,17 @@
 //! The client against servers that behave and servers that do not.
 
+mod allocations;
 mod builder;
+mod cancel;
+mod caps;
 mod delivery;
+mod dials;
 mod events;
+mod goaway;
 mod http2;
+mod lifetimes;
 mod limits;
+mod manage;
 mod pool;
 mod requests;
 mod support;

@@ -1,17 +1,14 @@
 //! Instructions for one operation, as callgrind counts them, and its allocations, against the gates.
-//!
-//! Each case runs twice under valgrind, with two numbers of rounds; the difference, over the rounds, is free of
-//! start-up. Counts do not depend on the machine's load, so they can gate where times cannot.
 
 use std::{
     future::Future,
     hint::black_box,
     pin::pin,
-    process::Command,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use outbound_instructions::callgrind::{self, ROUNDS};
 use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter};
 use tokio::time::Instant;
 
@@ -107,14 +104,14 @@ fn quota() -> QuotaLimiter {
 }
 
 pub(super) fn gates() -> bool {
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    if !callgrind::is_installed() {
         println!("valgrind is not installed: instruction gates skipped");
         return true;
     }
     let mut held = true;
     println!("instructions  allocations  limit    aim  operation");
     for (name, limit, run) in CASES {
-        let instructions = cost(name);
+        let instructions = callgrind::per_round(name, ROUNDS);
         // The first of all rounds may make room that is then kept.
         run(5_000);
         let allocations = allocations(*run, 60_000) - allocations(*run, 30_000);
@@ -135,26 +132,6 @@ pub(super) fn gates() -> bool {
 pub(super) fn run(wanted: &str, rounds: u64) {
     let (.., run) = CASES.iter().find(|(name, ..)| *name == wanted).expect("a case");
     run(rounds);
-}
-
-/// Instructions for one round of a case.
-fn cost(case: &str) -> f64 {
-    const ROUNDS: [u64; 2] = [2_000, 12_000];
-    let [few, many] = ROUNDS.map(|rounds| instructions(case, rounds));
-    (many - few) as f64 / (ROUNDS[1] - ROUNDS[0]) as f64
-}
-
-fn instructions(case: &str, rounds: u64) -> u64 {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().expect("this program"))
-        .args(["--run", case, &rounds.to_string()])
-        .output()
-        .expect("valgrind runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    collected.and_then(|(_, count)| count.trim().parse().ok()).expect("a count")
 }
 
 fn allocations(run: fn(u64), rounds: u64) -> u64 {

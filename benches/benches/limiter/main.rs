@@ -7,6 +7,8 @@
 
 use std::process::ExitCode;
 
+use outbound_instructions::callgrind;
+
 mod contended;
 mod costs;
 mod instructions;
@@ -14,13 +16,13 @@ mod server;
 mod simulation;
 
 fn main() -> ExitCode {
+    if let Some((case, rounds)) = callgrind::asked() {
+        instructions::run(&case, rounds);
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let held = match arguments[..] {
-        ["--run", case, rounds] => {
-            instructions::run(case, rounds.parse().expect("a number of rounds"));
-            true
-        }
         ["instructions"] => instructions::gates(),
         ["simulation"] => simulation::gates(),
         ["contended"] => {

@@ -1,19 +1,18 @@
 //! Instructions for one operation, as callgrind counts them, against the gates.
 //!
-//! Each case runs twice under valgrind, with two numbers of rounds; the difference, over the rounds, is free of
-//! start-up. Counts do not depend on the machine's load, so they can gate where times cannot. Without valgrind it says so
-//! and passes.
+//! Without valgrind it says so and passes.
 
 use std::{
     future::{Future, ready},
     hint::black_box,
     pin::{Pin, pin},
-    process::{Command, ExitCode},
+    process::ExitCode,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use backon::{ConstantBuilder, Retryable};
+use outbound_instructions::callgrind::{self, ROUNDS};
 use outbound_retry::{Budget, Retry, Wait};
 use outbound_timeout::{StreamLimits, StreamTimeoutExt, TimeoutExt, timeout};
 
@@ -169,19 +168,16 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().collect();
-    if let [_, run, case, rounds] = &arguments[..]
-        && run == "--run"
-    {
-        run_case(case, rounds.parse().expect("a number of rounds"));
+    if let Some((case, rounds)) = callgrind::asked() {
+        run_case(&case, rounds);
         return ExitCode::SUCCESS;
     }
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    if !callgrind::is_installed() {
         println!("valgrind is not installed: instruction gates skipped");
         return ExitCode::SUCCESS;
     }
 
-    let costs: Vec<_> = CASES.iter().map(|(name, _)| (*name, cost(name))).collect();
+    let costs: Vec<_> = CASES.iter().map(|(name, _)| (*name, callgrind::per_round(name, ROUNDS))).collect();
     for (name, cost) in &costs {
         println!("{cost:>8.1}  {name}");
     }
@@ -201,26 +197,6 @@ fn main() -> ExitCode {
         kept(aim, "MISSED aim");
     }
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Instructions for one round of a case.
-fn cost(case: &str) -> f64 {
-    const ROUNDS: [u64; 2] = [2_000, 12_000];
-    let [few, many] = ROUNDS.map(|rounds| instructions(case, rounds));
-    (many as f64 - few as f64) / (ROUNDS[1] - ROUNDS[0]) as f64
-}
-
-fn instructions(case: &str, rounds: u64) -> u64 {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().expect("this program"))
-        .args(["--run", case, &rounds.to_string()])
-        .output()
-        .expect("valgrind runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    collected.and_then(|(_, count)| count.trim().parse().ok()).expect("a count")
 }
 
 fn run_case(wanted: &str, rounds: u64) {

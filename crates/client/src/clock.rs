@@ -1,19 +1,20 @@
 use std::{
     fmt,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use outbound_timer::Timer;
 use tokio::time::Instant;
 
-use crate::limits::{Limit, Limits};
+use crate::{
+    alarm::Alarm,
+    limits::{Limit, Limits},
+};
 
 /// The limits in time of one request, on one timer that is armed for whichever ends first.
 pub(crate) struct Clock {
     pub(crate) limits: Limits,
-    timer: Option<Pin<Box<Timer>>>,
+    timer: Option<Alarm>,
     total: Option<Instant>,
     exchange: Option<Instant>,
     step: Option<(Limit, Instant)>,
@@ -29,7 +30,7 @@ impl Clock {
     }
 
     /// A connection is held, and with it the timer that comes with a used one.
-    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Pin<Box<Timer>>>) {
+    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
         self.exchange = after(now, self.limits.exchange);
         if timer.is_some() {
             self.timer = timer;
@@ -42,7 +43,7 @@ impl Clock {
         self.step = None;
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
+    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
         self.timer.take()
     }
 
@@ -61,8 +62,14 @@ impl Clock {
 
     /// Ready when a limit has passed: which, and how long it is.
     ///
-    /// `look` wakes the task without any limit passing, for one whose start nobody tells it of.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, look: Option<Instant>) -> Poll<(Limit, Duration)> {
+    /// `look` wakes the task without any limit passing, for one whose start nobody tells it of. `now` has been read in
+    /// this poll.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        look: Option<Instant>,
+    ) -> Poll<(Limit, Duration)> {
         let limits = [
             self.step,
             self.exchange.map(|ends| (Limit::Exchange, ends)),
@@ -72,9 +79,7 @@ impl Clock {
         let Some(wake) = first.map(|(_, ends)| ends).into_iter().chain(look).min() else {
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(Timer::new()));
-        timer.as_mut().set(wake);
-        ready!(timer.as_mut().poll_elapsed(cx));
+        ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
         match first {
             Some((limit, ends)) if ends <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))

@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -11,10 +10,10 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use outbound_timer::Timer;
+use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::body::Body;
+use crate::{alarm::Alarm, body::Body};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
@@ -25,17 +24,31 @@ pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 pub(crate) struct Connection {
     sender: Sender,
     sent: ReusableBoxFuture<'static, Sent>,
-    timer: Option<Pin<Box<Timer>>>,
+    timer: Option<Alarm>,
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
     /// Whether a request went over it before.
     pub(crate) reused: bool,
 }
 
+/// The boxes that travel with a connection.
+pub(crate) struct Boxes {
+    sent: ReusableBoxFuture<'static, Sent>,
+    alarm: Alarm,
+}
+
+impl Boxes {
+    /// New ones, of the runtime that drives the connection: it is in whose context this is called. They belong to it,
+    /// however many others send requests over the connection, and end with it.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { sent: ReusableBoxFuture::new(std::future::pending()), alarm: Alarm::new(now) }
+    }
+}
+
 enum Sender {
     Http1(http1::SendRequest<Body>),
     // The token is only held: how many hold one tells whether the connection is in use.
-    Http2 { sender: http2::SendRequest<Body>, _token: Arc<()> },
+    Http2 { sender: http2::SendRequest<Body>, token: Arc<()> },
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -46,18 +59,32 @@ pub(crate) struct Address {
 }
 
 impl Connection {
-    pub(crate) fn http1(sender: http1::SendRequest<Body>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Sender::Http1(sender), Some(timer), false)
+    pub(crate) fn http1(sender: http1::SendRequest<Body>, boxes: Boxes) -> Self {
+        Self::new(Sender::Http1(sender), boxes, false)
     }
 
     /// One of any number of connections over one HTTP/2 connection.
-    pub(crate) fn http2(sender: http2::SendRequest<Body>, token: Arc<()>, reused: bool) -> Self {
-        Self::new(Sender::Http2 { sender, _token: token }, None, reused)
+    pub(crate) fn http2(
+        sender: http2::SendRequest<Body>,
+        token: Arc<()>,
+        boxes: Boxes,
+        reused: bool,
+    ) -> Self {
+        Self::new(Sender::Http2 { sender, token }, boxes, reused)
     }
 
-    fn new(sender: Sender, timer: Option<Pin<Box<Timer>>>, reused: bool) -> Self {
-        let sent = ReusableBoxFuture::new(std::future::pending());
-        Self { sender, sent, timer, keep_alive: None, reused }
+    fn new(sender: Sender, Boxes { sent, alarm }: Boxes, reused: bool) -> Self {
+        Self { sender, sent, timer: Some(alarm), keep_alive: None, reused }
+    }
+
+    /// What another one over the same HTTP/2 connection can use, if that is the one of this token.
+    pub(crate) fn into_boxes(self, of: &Arc<()>) -> Option<Boxes> {
+        match &self.sender {
+            Sender::Http2 { token, .. } if Arc::ptr_eq(token, of) => {
+                Some(Boxes { sent: self.sent, alarm: self.timer? })
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
@@ -78,11 +105,11 @@ impl Connection {
         }
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
+    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
         self.timer.take()
     }
 
-    pub(crate) fn keep_timer(&mut self, timer: Option<Pin<Box<Timer>>>) {
+    pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
         self.timer = timer;
     }
 

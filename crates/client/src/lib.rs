@@ -84,6 +84,7 @@
 //! which requests were not processed, so they may have been sent. Addresses of a name are tried one after the other.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod body;
 mod client;
 mod clock;
@@ -93,6 +94,7 @@ mod error;
 mod events;
 mod failure;
 mod io;
+mod json;
 mod limits;
 mod multipart;
 mod origin;
@@ -120,7 +122,7 @@ pub use crate::{
     origin::Origin,
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply::Reply,
-    request::RequestBuilder,
+    request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,
     send::ReplyFuture,
 };

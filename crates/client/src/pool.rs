@@ -16,11 +16,11 @@ use std::{
 };
 
 use hyper::client::conn::http2;
-use tokio::{sync::watch, time::Instant};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
     body::Body,
-    connection::{Address, Connection},
+    connection::{Address, Boxes, Connection},
     error::Error,
     origin::Origin,
 };
@@ -79,6 +79,10 @@ struct Idle {
 struct Shared {
     sender: http2::SendRequest<Body>,
     token: Arc<()>,
+    // Of requests that are done, for those to come; never more than `Rules::max_idle`.
+    boxes: Vec<Boxes>,
+    // The one that drives the connection.
+    runtime: Handle,
     // When a sweep first saw it without a request.
     unused_since: Option<Instant>,
 }
@@ -167,7 +171,15 @@ impl Pool {
 
     /// Takes a connection back after a whole reply: to the one who waits longest, else to the idle ones.
     pub(crate) fn check_in(&self, mut connection: Connection) {
-        if connection.is_http2() || connection.is_closed() {
+        if connection.is_closed() {
+            return;
+        }
+        if connection.is_http2() {
+            if let Some(shared) = &mut self.lock().shared
+                && shared.boxes.len() < self.rules.max_idle
+            {
+                shared.boxes.extend(connection.into_boxes(&shared.token));
+            }
             return;
         }
         connection.reused = true;
@@ -192,10 +204,13 @@ impl Pool {
             }
             Ok(Dialed::Http2(sender)) => {
                 state.protocol = Some(Protocol::Http2);
-                let shared = Shared { sender, token: Arc::new(()), unused_since: None };
+                // Called by the driver, which is where a connection comes from.
+                let runtime = Handle::current();
+                let token = Arc::new(());
+                let mut shared = Shared { sender, token, boxes: Vec::new(), runtime, unused_since: None };
                 let mut reused = false;
                 while let Some(waiter) = state.next_waiter() {
-                    later.wake.extend(waiter.serve(Ok(shared.connection(reused))));
+                    later.wake.extend(waiter.serve(Ok(shared.connection(reused, now))));
                     reused = true;
                 }
                 state.shared = Some(shared);
@@ -296,7 +311,7 @@ impl State {
         if let Some(shared) = &mut self.shared {
             if !shared.sender.is_closed() {
                 shared.unused_since = None;
-                return Some(shared.connection(true));
+                return Some(shared.connection(true, now));
             }
             self.shared = None;
         }
@@ -364,8 +379,12 @@ impl Idle {
 }
 
 impl Shared {
-    fn connection(&self, reused: bool) -> Connection {
-        Connection::http2(self.sender.clone(), self.token.clone(), reused)
+    fn connection(&mut self, reused: bool, now: Instant) -> Connection {
+        let boxes = self.boxes.pop().unwrap_or_else(|| {
+            let _context = self.runtime.enter();
+            Boxes::new(now)
+        });
+        Connection::http2(self.sender.clone(), self.token.clone(), boxes, reused)
     }
 }
 

@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,14 +11,11 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    body::Upload,
-    clock::Clock,
-    connection::Connection,
     error::{Error, ErrorReply, Kind},
     events::Events,
-    pool::Pool,
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply_body::ReplyBody,
+    send::Call,
 };
 
 /// A reply: its head, and its body still to be read.
@@ -50,15 +46,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(
-        response: Response<Incoming>,
-        connection: Connection,
-        pool: Arc<Pool>,
-        clock: Clock,
-        upload: Option<Arc<Upload>>,
-    ) -> Self {
+    pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
-        let body = ReplyBody::new(&head, incoming, connection, pool, clock, upload);
+        let body = ReplyBody::new(&head, incoming, call);
         Self { status: head.status, version: head.version, headers: head.headers, body }
     }
 

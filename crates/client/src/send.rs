@@ -2,11 +2,11 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use http::Request;
-use hyper::client::conn::TrySendError;
+use http::{Request, Response};
+use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
 use crate::{
@@ -26,22 +26,19 @@ use crate::{
 /// whoever comes next. After that an HTTP/1.1 connection is closed, an HTTP/2 stream is reset and its connection goes
 /// on; the server may have seen the request.
 #[must_use = "futures do nothing unless polled"]
-#[derive(Debug)]
-pub struct ReplyFuture(Inner);
+pub struct ReplyFuture(Result<Box<Call>, Option<Error>>);
 
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every request that is sent")]
-enum Inner {
-    /// Could not be built; the error is for the first poll.
-    Invalid(Option<Error>),
-    /// On its way.
-    Call(Call),
-}
-
-struct Call {
+/// One request and its reply, from the first word of the builder to the last byte of the body.
+///
+/// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
+pub(crate) struct Call {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) clock: Clock,
+    // With the connection while that has it; an empty one is in its place.
+    pub(crate) request: Request<Body>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) upload: Option<Arc<Upload>>,
     state: State,
-    pool: Arc<Pool>,
-    clock: Clock,
-    upload: Option<Arc<Upload>>,
     // There if the request may be sent again although the server may have seen it.
     replica: Option<Replica>,
     attempts: u32,
@@ -54,31 +51,28 @@ struct Replica {
 
 enum State {
     /// Needs a connection.
-    Start(Request<Body>),
+    Start,
     /// In the pool's queue.
-    Waiting(Request<Body>, Ticket),
+    Waiting(Ticket),
     /// A connection is held, which may still have to finish with its last reply.
-    Held(Request<Body>, Connection),
+    Held,
     /// The connection has the request.
-    Sent(Connection),
+    Sent,
     /// Nothing more to come.
     Done,
 }
 
 impl ReplyFuture {
-    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
-        let replica = if replayable { Replica::of(&request) } else { None };
-        if replayable && replica.is_none() {
-            let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
-            return Self::invalid(Error::invalid(Kind::Request, why).at(&pool.origin));
+    pub(crate) fn new(mut call: Box<Call>, replayable: bool) -> Self {
+        if replayable {
+            call.replica = Replica::of(&call.request);
         }
-        let upload = request.body().upload();
-        let state = State::Start(request);
-        Self(Inner::Call(Call { state, pool, clock: Clock::new(limits), upload, replica, attempts: 0 }))
+        call.upload = call.request.body().upload();
+        Self(Ok(call))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
-        Self(Inner::Invalid(Some(error)))
+        Self(Err(Some(error)))
     }
 }
 
@@ -86,13 +80,16 @@ impl Future for ReplyFuture {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Inner::Call(call) => call.poll(cx),
-            Inner::Invalid(error) => match error.take() {
-                Some(error) => Poll::Ready(Err(error)),
-                None => panic!("polled after it was ready"),
-            },
-        }
+        let answer = match &mut self.0 {
+            Ok(call) => ready!(call.poll(cx)),
+            Err(error) => Err(error.take().expect("polled after it was ready")),
+        };
+        let call = std::mem::replace(&mut self.0, Err(None));
+        Poll::Ready(match (answer, call) {
+            (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
+            (Err(error), _) => Err(error),
+            (Ok(_), Err(_)) => unreachable!("only a call has an answer"),
+        })
     }
 }
 
@@ -100,26 +97,41 @@ impl Call {
     // An idle connection that turns out to be dead, another one, and then one that was never idle.
     const MAX_ATTEMPTS: u32 = 3;
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
+    pub(crate) fn new(pool: Arc<Pool>, limits: Limits) -> Box<Self> {
+        Box::new(Self {
+            pool,
+            clock: Clock::new(limits),
+            request: Request::new(Body::EMPTY),
+            connection: None,
+            upload: None,
+            state: State::Start,
+            replica: None,
+            attempts: 0,
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
+        // The clock is read once in a poll, if at all.
+        let mut read = None;
+        let mut now = || *read.get_or_insert_with(Instant::now);
         loop {
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Start(request) => {
-                    let now = Instant::now();
+            match &mut self.state {
+                State::Start => {
                     if self.attempts == 0 {
-                        self.clock.start_total(now);
+                        self.clock.start_total(now());
                     }
                     self.attempts += 1;
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
-                    match self.pool.checkout(now, fresh, self.clock.limits.connect) {
-                        Checkout::Ready(connection) => self.hold(request, connection, now),
+                    match self.pool.checkout(now(), fresh, self.clock.limits.connect) {
+                        Checkout::Ready(connection) => self.hold(connection, now()),
                         Checkout::Wait(ticket) => {
-                            self.clock.start_step(Limit::PoolWait, now);
-                            self.state = State::Waiting(request, ticket);
+                            self.clock.start_step(Limit::PoolWait, now());
+                            self.state = State::Waiting(ticket);
                         }
                     }
                 }
-                State::Waiting(request, mut ticket) => match ticket.poll(cx) {
-                    Poll::Ready(Ok(connection)) => self.hold(request, connection, Instant::now()),
+                State::Waiting(ticket) => match ticket.poll(cx) {
+                    Poll::Ready(Ok(connection)) => self.hold(connection, now()),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into_error(&self.pool.origin))),
                     Poll::Pending => {
                         let mut phase = Phase::PoolWait;
@@ -127,90 +139,76 @@ impl Call {
                             phase = Phase::Connect;
                             self.clock.start_step(Limit::Connect, since);
                         }
-                        return self.wait(cx, State::Waiting(request, ticket), phase, None);
+                        return self.wait(cx, now(), phase, None);
                     }
                 },
-                State::Held(request, mut connection) => match connection.poll_ready(cx) {
+                State::Held => match held(&mut self.connection).poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let now = Instant::now();
                         match &self.upload {
-                            Some(upload) => upload.start(now),
-                            None => self.clock.start_step(Limit::FirstByte, now),
+                            Some(upload) => upload.start(now()),
+                            None => self.clock.start_step(Limit::FirstByte, now()),
                         }
-                        connection.send(request, &self.pool.address);
-                        self.state = State::Sent(connection);
+                        let request = std::mem::replace(&mut self.request, Request::new(Body::EMPTY));
+                        held(&mut self.connection).send(request, &self.pool.address);
+                        self.state = State::Sent;
                     }
-                    Poll::Ready(Err(error)) => self.again(request, &connection, error)?,
-                    Poll::Pending => {
-                        return self.wait(cx, State::Held(request, connection), Phase::Connect, None);
-                    }
+                    Poll::Ready(Err(error)) => self.again(error)?,
+                    Poll::Pending => return self.wait(cx, now(), Phase::Connect, None),
                 },
-                State::Sent(mut connection) => match connection.poll_sent(cx) {
+                State::Sent => match held(&mut self.connection).poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
-                        let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
-                        let upload = self.upload.take();
-                        return Poll::Ready(Ok(Reply::new(
-                            response,
-                            connection,
-                            self.pool.clone(),
-                            clock,
-                            upload,
-                        )));
+                        self.state = State::Done;
+                        self.replica = None;
+                        return Poll::Ready(Ok(response));
                     }
-                    Poll::Ready(Err(error)) => self.failed(&connection, error)?,
+                    Poll::Ready(Err(error)) => self.failed(error)?,
                     Poll::Pending => {
-                        let (phase, look) = self.await_answer();
-                        return self.wait(cx, State::Sent(connection), phase, look);
+                        let (phase, look) = self.await_answer(now());
+                        return self.wait(cx, now(), phase, look);
                     }
                 },
                 State::Done => panic!("polled after it was ready"),
             }
         }
     }
-
-    fn hold(&mut self, request: Request<Body>, mut connection: Connection, now: Instant) {
+    fn hold(&mut self, mut connection: Connection, now: Instant) {
         self.clock.start_exchange(now, connection.take_timer());
         self.clock.start_step(Limit::Connect, now);
-        self.state = State::Held(request, connection);
+        self.connection = Some(connection);
+        self.state = State::Held;
     }
 
-    /// The connection gave the request back: the server has not seen it.
-    fn again(
-        &mut self,
-        request: Request<Body>,
-        connection: &Connection,
-        error: hyper::Error,
-    ) -> Result<(), Error> {
+    /// The server has not seen the request, which is here again.
+    fn again(&mut self, error: hyper::Error) -> Result<(), Error> {
         self.clock.stop_exchange();
-        if !connection.reused || self.attempts >= Self::MAX_ATTEMPTS {
+        let reused = self.connection.take().is_some_and(|connection| connection.reused);
+        if !reused || self.attempts >= Self::MAX_ATTEMPTS {
             let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).source_from(error);
             return Err(error.at(&self.pool.origin));
         }
-        self.state = State::Start(request);
+        self.state = State::Start;
         Ok(())
     }
 
-    fn failed(
-        &mut self,
-        connection: &Connection,
-        mut error: TrySendError<Request<Body>>,
-    ) -> Result<(), Error> {
-        if let Some(mut request) = error.take_message() {
-            origin_form(&mut request);
-            return self.again(request, connection, error.into_error());
+    fn failed(&mut self, mut error: TrySendError<Request<Body>>) -> Result<(), Error> {
+        if let Some(request) = error.take_message() {
+            self.request = request;
+            origin_form(&mut self.request);
+            return self.again(error.into_error());
         }
         if let Some(source) = self.upload.as_ref().and_then(|upload| upload.take_error()) {
             let error = Error::new(Kind::RequestBody, Phase::Upload, Delivery::MaybeSent);
             return Err(error.at(&self.pool.origin).source_from(source));
         }
+        let reused = self.connection.take().is_some_and(|connection| connection.reused);
         let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
-        let lost =
-            error.delivery() == Delivery::NotSent || (connection.reused && error.kind() == Kind::Closed);
+        let lost = error.delivery() == Delivery::NotSent || (reused && error.kind() == Kind::Closed);
         match self.replica.as_ref().and_then(Replica::request) {
             Some(request) if lost && self.attempts < Self::MAX_ATTEMPTS => {
                 self.upload = request.body().upload();
+                self.request = request;
                 self.clock.stop_exchange();
-                self.state = State::Start(request);
+                self.state = State::Start;
                 Ok(())
             }
             _ => Err(error),
@@ -218,7 +216,7 @@ impl Call {
     }
 
     /// Arms the limit of what the connection does now: takes the request's body, or has it and owes an answer.
-    fn await_answer(&mut self) -> (Phase, Option<Instant>) {
+    fn await_answer(&mut self, now: Instant) -> (Phase, Option<Instant>) {
         let Some(upload) = &self.upload else { return (Phase::Head, None) };
         match upload.stage() {
             Stage::Done(at) => {
@@ -232,27 +230,24 @@ impl Call {
         // time is enough for none of them to be noticed late.
         let limits = self.clock.limits;
         let shortest = limits.first_byte.into_iter().chain(limits.idle).min();
-        (Phase::Upload, shortest.and_then(|limit| Instant::now().checked_add(limit)))
+        (Phase::Upload, shortest.and_then(|limit| now.checked_add(limit)))
     }
 
-    /// Pending in `state`, unless a limit has passed.
-    fn wait(
+    /// Pending, unless a limit has passed.
+    fn wait<T>(
         &mut self,
         cx: &mut Context<'_>,
-        state: State,
+        now: Instant,
         phase: Phase,
         look: Option<Instant>,
-    ) -> Poll<Result<Reply, Error>> {
-        match self.clock.poll(cx, look) {
-            Poll::Ready((limit, duration)) => {
-                Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
-            }
-            Poll::Pending => {
-                self.state = state;
-                Poll::Pending
-            }
-        }
+    ) -> Poll<Result<T, Error>> {
+        let (limit, duration) = ready!(self.clock.poll(cx, now, look));
+        Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
     }
+}
+
+fn held(connection: &mut Option<Connection>) -> &mut Connection {
+    connection.as_mut().expect("a connection is held from `Held` on")
 }
 
 impl Replica {
@@ -270,17 +265,17 @@ impl Replica {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for ReplyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Call(call) = self else { return f.write_str("Invalid") };
+        let Ok(call) = &self.0 else { return f.write_str("ReplyFuture(Invalid)") };
         let state = match &call.state {
-            State::Start(_) => "new",
-            State::Waiting(..) => "waiting for a connection",
-            State::Held(..) => "connected",
-            State::Sent(_) => "sent",
+            State::Start => "new",
+            State::Waiting(_) => "waiting for a connection",
+            State::Held => "connected",
+            State::Sent => "sent",
             State::Done => "done",
         };
-        f.debug_struct("Call")
+        f.debug_struct("ReplyFuture")
             .field("origin", &call.pool.origin)
             .field("state", &state)
             .field("attempts", &call.attempts)

@@ -2,21 +2,21 @@ use std::{
     error::Error as StdError,
     future::{pending, poll_fn},
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use outbound_timer::Timer;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Dialed, Pool, Protocol};
 use crate::{
+    alarm::Alarm,
     connect::Connect,
-    connection::Connection,
+    connection::{Boxes, Connection},
     error::{Delivery, Error, Kind, Phase},
     io::{Io, Stream},
     limits::Limit,
@@ -165,36 +165,24 @@ impl Dial {
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
             let driver = Box::pin(async move { drop(connection.await) });
-            Ok((Dialed::Http1(Connection::http1(sender, requests_timer())), driver))
+            Ok((Dialed::Http1(Connection::http1(sender, Boxes::new(Instant::now()))), driver))
         }
     }
-}
-
-/// The timer for requests on a connection, registered here and now: it belongs to the runtime that drives the
-/// connection, however many others send requests over it, and ends with it.
-fn requests_timer() -> Pin<Box<Timer>> {
-    let mut timer = Box::pin(Timer::new());
-    timer.as_mut().set(Instant::now() + Duration::from_secs(3600));
-    let _ = timer.as_mut().poll_elapsed(&mut Context::from_waker(std::task::Waker::noop()));
-    timer
 }
 
 /// Runs a connection to its end, and closes idle ones in passing.
 async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
-    let mut timer = pin!(Timer::new());
     let sweep = || pool.upgrade()?.sweep(Instant::now());
-    if let Some(next) = sweep() {
-        timer.as_mut().set(next);
-    }
+    let mut next = sweep();
+    let mut alarm = Alarm::new(Instant::now());
     poll_fn(|cx| {
         if driver.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        while timer.as_mut().poll_elapsed(cx).is_ready() {
-            match sweep() {
-                Some(next) => timer.as_mut().set(next),
-                None => timer.as_mut().clear(),
-            }
+        while let Some(at) = next
+            && alarm.poll(cx, at, Instant::now()).is_ready()
+        {
+            next = sweep();
         }
         Poll::Pending
     })

@@ -1,6 +1,10 @@
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use outbound_timer::Timer;
@@ -38,5 +42,35 @@ impl Alarm {
         let elapsed = self.timer.as_mut().poll_elapsed_at(cx, now);
         self.waker.clone_from(cx.waker());
         elapsed
+    }
+}
+
+/// A task's waker that remembers having been called: for one of several things that wake a task often, and itself does so
+/// seldom.
+pub(crate) struct Flag {
+    raised: AtomicBool,
+    task: Waker,
+}
+
+impl Flag {
+    /// One that is raised from the start.
+    pub(crate) fn raised(task: &Waker) -> Arc<Self> {
+        Arc::new(Self { raised: AtomicBool::new(true), task: task.clone() })
+    }
+
+    /// Whether it was raised since it was last asked.
+    pub(crate) fn take(&self) -> bool {
+        self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.raised.store(true, Ordering::Release);
+        self.task.wake_by_ref();
     }
 }

@@ -70,17 +70,12 @@ impl Clock {
         now: Instant,
         look: Option<Instant>,
     ) -> Poll<(Limit, Duration)> {
-        let limits = [
-            self.step,
-            self.exchange.map(|ends| (Limit::Exchange, ends)),
-            self.total.map(|ends| (Limit::Total, ends)),
-        ];
-        let first = limits.into_iter().flatten().min_by_key(|(_, ends)| *ends);
-        let Some(wake) = first.map(|(_, ends)| ends).into_iter().chain(look).min() else {
+        let step = self.step.map(|(_, ends)| ends);
+        let Some(wake) = earliest(earliest(step, look), earliest(self.exchange, self.total)) else {
             return Poll::Pending;
         };
         ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
-        match first {
+        match self.first() {
             Some((limit, ends)) if ends <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))
             }
@@ -93,10 +88,17 @@ impl Clock {
 
     /// Which of the limits that span phases has passed, without waiting for any.
     pub(crate) fn passed(&self) -> Option<(Limit, Duration)> {
-        let spans = [(Limit::Exchange, self.exchange), (Limit::Total, self.total)];
-        let (limit, ends) =
-            spans.into_iter().filter_map(|(limit, ends)| Some((limit, ends?))).min_by_key(|s| s.1)?;
-        (Instant::now() >= ends).then(|| (limit, self.duration(limit).unwrap_or_default()))
+        earliest(self.exchange, self.total).filter(|ends| Instant::now() >= *ends)?;
+        let spans = Self { step: None, timer: None, ..*self };
+        let (limit, _) = spans.first()?;
+        Some((limit, self.duration(limit).unwrap_or_default()))
+    }
+
+    /// The limit that ends first.
+    fn first(&self) -> Option<(Limit, Instant)> {
+        let exchange = self.exchange.map(|ends| (Limit::Exchange, ends));
+        let total = self.total.map(|ends| (Limit::Total, ends));
+        [self.step, exchange, total].into_iter().flatten().min_by_key(|(_, ends)| *ends)
     }
 
     fn duration(&self, limit: Limit) -> Option<Duration> {
@@ -108,6 +110,13 @@ impl Clock {
             Limit::Exchange => self.limits.exchange,
             Limit::Total => self.limits.total,
         }
+    }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON to bytes and back, with errors that say where.
 
-use std::cell::Cell;
+use std::{cell::Cell, error::Error, fmt};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -24,3 +24,31 @@ pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<B
     SCRATCH.set(scratch);
     Ok(json)
 }
+
+/// What stands around the place of an error, cut at characters.
+pub(crate) fn excerpt(text: &[u8], error: &serde_json::Error) -> Box<str> {
+    const AROUND: usize = 40;
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let line: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let place = (line + error.column()).min(text.len());
+    let piece = &text[place.saturating_sub(AROUND)..(place + AROUND).min(text.len())];
+    // What the cuts left of a character at either end, and what was none, is not shown.
+    piece.utf8_chunks().map(|chunk| chunk.valid()).collect::<String>().into()
+}
+
+/// Why a text is not the expected JSON. Its message may quote a string of any length.
+pub(crate) struct Mismatch(pub(crate) serde_json::Error);
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.128}", self.0.to_string())
+    }
+}
+
+impl fmt::Debug for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for Mismatch {}

@@ -86,6 +86,7 @@
 
 mod alarm;
 mod body;
+mod charset;
 mod client;
 mod clock;
 mod connect;
@@ -96,6 +97,7 @@ mod failure;
 mod io;
 mod json;
 mod limits;
+mod lines;
 mod multipart;
 mod origin;
 mod pool;
@@ -118,6 +120,7 @@ pub use crate::{
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
+    lines::{Lines, Ndjson, NextLine, NextValue},
     multipart::{Multipart, Part},
     origin::Origin,
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},

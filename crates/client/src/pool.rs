@@ -116,9 +116,9 @@ struct Later {
 }
 
 impl Later {
-    fn run(self) {
-        self.dials.into_iter().for_each(Dial::spawn);
-        self.wake.into_iter().for_each(Waker::wake);
+    fn run(mut self) {
+        self.dials.drain(..).for_each(Dial::spawn);
+        self.wake.drain(..).for_each(Waker::wake);
     }
 }
 

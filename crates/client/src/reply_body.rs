@@ -61,11 +61,16 @@ impl ReplyBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        let coop = ready!(coop::poll_proceed(cx));
+        if !coop::has_budget_remaining() {
+            // Pending, and woken at once.
+            let _ = ready!(coop::poll_proceed(cx));
+        }
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    coop.made_progress();
+                    if let Poll::Ready(coop) = coop::poll_proceed(cx) {
+                        coop.made_progress();
+                    }
                     self.call.clock.stop_step();
                     // A body that never stops coming has a limit too.
                     if let Some((limit, duration)) = self.call.clock.passed() {

@@ -2,7 +2,7 @@ use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
 use crate::{
@@ -56,10 +56,10 @@ impl RequestBuilder {
     ) -> Self {
         let (call, target, error) = match target {
             Ok((pool, target)) => {
-                let mut call = Call::new(pool, limits);
-                *call.request.method_mut() = method;
-                *call.request.headers_mut() = headers;
-                (Some(call), target, None)
+                let mut request = Request::new(Body::EMPTY);
+                *request.method_mut() = method;
+                *request.headers_mut() = headers;
+                (Some(Call::new(pool, request, limits)), target, None)
             }
             Err(error) => (None, String::new(), Some(error)),
         };
@@ -104,8 +104,8 @@ impl RequestBuilder {
     /// A body of several parts, each with its headers.
     pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
         let (content_type, body) = multipart.into_body();
-        if let Some(call) = &mut self.call {
-            call.request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        if let Some(request) = self.request_mut() {
+            request.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }
         self.streamed(body)
     }
@@ -140,7 +140,7 @@ impl RequestBuilder {
 
     /// The body's bytes, empty where there is none.
     pub fn bytes(&self) -> &[u8] {
-        self.call.as_ref().and_then(|call| call.request.body().as_bytes()).unwrap_or_default()
+        self.request().and_then(|request| request.body().as_bytes()).unwrap_or_default()
     }
 
     fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
@@ -153,15 +153,17 @@ impl RequestBuilder {
     }
 
     fn set_body(&mut self, body: Body) {
-        if let Some(call) = &mut self.call {
-            *call.request.body_mut() = body;
+        if let Some(request) = self.request_mut() {
+            *request.body_mut() = body;
         }
     }
 
     fn typed(mut self, content_type: &'static str) -> Self {
-        if let Some(call) = &mut self.call {
-            let headers = call.request.headers_mut();
-            headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+        if let Some(request) = self.request_mut() {
+            request
+                .headers_mut()
+                .entry(header::CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(content_type));
         }
         self
     }
@@ -182,8 +184,8 @@ impl<B> RequestBuilder<B> {
                 self.reject("a header of the message's framing cannot be set");
             }
             (Ok(name), Ok(value)) => {
-                if let Some(call) = &mut self.call {
-                    call.request.headers_mut().insert(name, value);
+                if let Some(request) = self.request_mut() {
+                    request.headers_mut().insert(name, value);
                 }
             }
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
@@ -217,7 +219,7 @@ impl<B> RequestBuilder<B> {
 
     /// The method; `None` where the request has no valid URL.
     pub fn method(&self) -> Option<&Method> {
-        self.call.as_ref().map(|call| call.request.method())
+        self.request().map(Request::method)
     }
 
     /// Where it goes; `None` where that is not valid.
@@ -232,7 +234,7 @@ impl<B> RequestBuilder<B> {
 
     /// The headers so far, with the client's; those of the message's framing come when it is sent.
     pub fn headers(&self) -> Option<&HeaderMap> {
-        self.call.as_ref().map(|call| call.request.headers())
+        self.request().map(Request::headers)
     }
 
     /// Sends the request. The future is ready with the reply's head.
@@ -241,7 +243,10 @@ impl<B> RequestBuilder<B> {
         let error = match (call, error) {
             (Some(mut call), None) => match target::finish(target) {
                 Ok(target) => {
-                    *call.request.uri_mut() = Uri::from(target);
+                    if let Some(request) = &mut call.request {
+                        *request.uri_mut() = Uri::from(target);
+                        announce_nothing(request);
+                    }
                     return ReplyFuture::new(call, replayable);
                 }
                 Err(error) => error.at(&call.pool.origin),
@@ -250,6 +255,14 @@ impl<B> RequestBuilder<B> {
             (None, error) => error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")),
         };
         ReplyFuture::invalid(error)
+    }
+
+    fn request(&self) -> Option<&Request<Body>> {
+        self.call.as_ref()?.request.as_ref()
+    }
+
+    fn request_mut(&mut self) -> Option<&mut Request<Body>> {
+        self.call.as_mut()?.request.as_mut()
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -265,8 +278,17 @@ impl<B> fmt::Debug for RequestBuilder<B> {
             .field("origin", &self.origin())
             .field("path", &self.target.split('?').next().unwrap_or_default())
             .field("headers", &self.headers().map(|headers| headers.keys().collect::<Vec<_>>()))
-            .field("body", &self.call.as_ref().map(|call| call.request.body()))
+            .field("body", &self.request().map(Request::body))
             .finish_non_exhaustive()
+    }
+}
+
+/// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
+fn announce_nothing(request: &mut Request<Body>) {
+    if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
+        && http_body::Body::size_hint(request.body()).exact() == Some(0)
+    {
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 

@@ -34,13 +34,13 @@ pub struct ReplyFuture(Result<Box<Call>, Option<Error>>);
 pub(crate) struct Call {
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
-    // With the connection while that has it; an empty one is in its place.
-    pub(crate) request: Request<Body>,
+    // With the connection while that has it.
+    pub(crate) request: Option<Request<Body>>,
     pub(crate) connection: Option<Connection>,
     pub(crate) upload: Option<Arc<Upload>>,
     state: State,
     // There if the request may be sent again although the server may have seen it.
-    replica: Option<Replica>,
+    replica: Option<Box<Replica>>,
     attempts: u32,
 }
 
@@ -64,10 +64,12 @@ enum State {
 
 impl ReplyFuture {
     pub(crate) fn new(mut call: Box<Call>, replayable: bool) -> Self {
-        if replayable {
-            call.replica = Replica::of(&call.request);
+        if let Some(request) = &call.request {
+            call.upload = request.body().upload();
+            if replayable {
+                call.replica = Replica::of(request).map(Box::new);
+            }
         }
-        call.upload = call.request.body().upload();
         Self(Ok(call))
     }
 
@@ -97,11 +99,11 @@ impl Call {
     // An idle connection that turns out to be dead, another one, and then one that was never idle.
     const MAX_ATTEMPTS: u32 = 3;
 
-    pub(crate) fn new(pool: Arc<Pool>, limits: Limits) -> Box<Self> {
+    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits) -> Box<Self> {
         Box::new(Self {
             pool,
             clock: Clock::new(limits),
-            request: Request::new(Body::EMPTY),
+            request: Some(request),
             connection: None,
             upload: None,
             state: State::Start,
@@ -148,7 +150,7 @@ impl Call {
                             Some(upload) => upload.start(now()),
                             None => self.clock.start_step(Limit::FirstByte, now()),
                         }
-                        let request = std::mem::replace(&mut self.request, Request::new(Body::EMPTY));
+                        let request = self.request.take().expect("a request that was not sent is here");
                         held(&mut self.connection).send(request, &self.pool.address);
                         self.state = State::Sent;
                     }
@@ -191,9 +193,9 @@ impl Call {
     }
 
     fn failed(&mut self, mut error: TrySendError<Request<Body>>) -> Result<(), Error> {
-        if let Some(request) = error.take_message() {
-            self.request = request;
-            origin_form(&mut self.request);
+        if let Some(mut request) = error.take_message() {
+            origin_form(&mut request);
+            self.request = Some(request);
             return self.again(error.into_error());
         }
         if let Some(source) = self.upload.as_ref().and_then(|upload| upload.take_error()) {
@@ -203,10 +205,10 @@ impl Call {
         let reused = self.connection.take().is_some_and(|connection| connection.reused);
         let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
         let lost = error.delivery() == Delivery::NotSent || (reused && error.kind() == Kind::Closed);
-        match self.replica.as_ref().and_then(Replica::request) {
+        match self.replica.as_deref().and_then(Replica::request) {
             Some(request) if lost && self.attempts < Self::MAX_ATTEMPTS => {
                 self.upload = request.body().upload();
-                self.request = request;
+                self.request = Some(request);
                 self.clock.stop_exchange();
                 self.state = State::Start;
                 Ok(())

@@ -2,19 +2,20 @@ use std::{
     error::Error as StdError,
     future::{pending, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak},
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use outbound_timer::Timer;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Dialed, Pool, Protocol};
 use crate::{
-    alarm::Alarm,
+    alarm::Flag,
     connect::Connect,
     connection::{Boxes, Connection},
     error::{Delivery, Error, Kind, Phase},
@@ -172,17 +173,28 @@ impl Dial {
 
 /// Runs a connection to its end, and closes idle ones in passing.
 async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
+    let mut timer = pin!(Timer::new());
     let sweep = || pool.upgrade()?.sweep(Instant::now());
-    let mut next = sweep();
-    let mut alarm = Alarm::new(Instant::now());
+    if let Some(next) = sweep() {
+        timer.as_mut().set(next);
+    }
+    // The connection wakes this task several times in a request, the timer hardly ever. This is a task's own future, so
+    // its waker is one and the same.
+    let mut flag = None;
     poll_fn(|cx| {
         if driver.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        while let Some(at) = next
-            && alarm.poll(cx, at, Instant::now()).is_ready()
-        {
-            next = sweep();
+        let flag = flag.get_or_insert_with(|| Flag::raised(cx.waker()));
+        if flag.take() {
+            let waker = Waker::from(flag.clone());
+            let mut cx = Context::from_waker(&waker);
+            while timer.as_mut().poll_elapsed(&mut cx).is_ready() {
+                match sweep() {
+                    Some(next) => timer.as_mut().set(next),
+                    None => timer.as_mut().clear(),
+                }
+            }
         }
         Poll::Pending
     })

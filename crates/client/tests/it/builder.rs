@@ -15,6 +15,7 @@ fn limits_have_the_documented_defaults() {
     assert_eq!(limits.exchange, None);
     assert_eq!(limits.total, None);
     assert_eq!(limits.max_body, 64 << 20);
+    assert_eq!(limits.max_line, 8 << 20);
     assert_eq!(limits.max_event, 8 << 20);
 }
 
@@ -205,6 +206,11 @@ fn public_types_are_send_sync_and_unpin() {
     send::<outbound_client::Part>();
     send::<outbound_client::ReplyFuture>();
     send::<outbound_client::Reply>();
+    send::<outbound_client::RequestBuilder<outbound_client::Streamed>>();
+    send::<outbound_client::Lines>();
+    send::<outbound_client::Ndjson<*const u8>>();
+    send::<outbound_client::NextLine<'static>>();
+    send::<outbound_client::NextValue<'static, *const u8>>();
     send::<outbound_client::Events>();
     send::<outbound_client::NextEvent<'static>>();
     send::<outbound_client::NextChunk<'static>>();

@@ -33,11 +33,17 @@ impl Alarm {
     }
 
     /// Ready once `at` has passed. `now` has been read in this poll: a wake-up from before it may be spent.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
         let ahead = self.timer.registered().is_some_and(|wakes| now < wakes && wakes <= at);
         if ahead && self.waker.will_wake(cx.waker()) {
             return Poll::Pending;
         }
+        self.poll_timer(cx, at, now)
+    }
+
+    #[inline(never)]
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
         self.timer.as_mut().set(at);
         let elapsed = self.timer.as_mut().poll_elapsed_at(cx, now);
         self.waker.clone_from(cx.waker());

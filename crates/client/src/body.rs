@@ -104,6 +104,10 @@ impl Body {
     }
 
     pub(crate) fn segments(segments: VecDeque<Segment>, len: Option<u64>) -> Self {
+        if len == Some(0) {
+            // No connection asks for any of it.
+            return Self::EMPTY;
+        }
         Self::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() }))
     }
 

@@ -64,6 +64,7 @@ impl Clock {
     ///
     /// `look` wakes the task without any limit passing, for one whose start nobody tells it of. `now` has been read in
     /// this poll.
+    #[inline]
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -75,6 +76,11 @@ impl Clock {
             return Poll::Pending;
         };
         ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
+        self.woken(cx, wake)
+    }
+
+    #[cold]
+    fn woken(&self, cx: &mut Context<'_>, wake: Instant) -> Poll<(Limit, Duration)> {
         match self.first() {
             Some((limit, ends)) if ends <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))
@@ -87,8 +93,16 @@ impl Clock {
     }
 
     /// Which of the limits that span phases has passed, without waiting for any.
+    #[inline]
     pub(crate) fn passed(&self) -> Option<(Limit, Duration)> {
-        earliest(self.exchange, self.total).filter(|ends| Instant::now() >= *ends)?;
+        match earliest(self.exchange, self.total) {
+            Some(ends) if Instant::now() >= ends => self.first_span(),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn first_span(&self) -> Option<(Limit, Duration)> {
         let spans = Self { step: None, timer: None, ..*self };
         let (limit, _) = spans.first()?;
         Some((limit, self.duration(limit).unwrap_or_default()))
@@ -113,6 +127,7 @@ impl Clock {
     }
 }
 
+#[inline]
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

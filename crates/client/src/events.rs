@@ -133,19 +133,21 @@ impl Events {
             return self.poll_end(cx);
         }
         while !self.ended {
-            let max = self.body.limits().max_event;
-            match self.parser.next(max) {
-                Ok(Some(event)) => {
-                    if self.is_last.as_mut().is_some_and(|is_last| is_last(&event)) {
-                        self.last = Some(event);
-                        return self.poll_end(cx);
+            if self.parser.has_more() {
+                let max = self.body.limits().max_event;
+                match self.parser.next(max) {
+                    Ok(Some(event)) => {
+                        if self.is_last.as_mut().is_some_and(|is_last| is_last(&event)) {
+                            self.last = Some(event);
+                            return self.poll_end(cx);
+                        }
+                        return Poll::Ready(Some(Ok(event)));
                     }
-                    return Poll::Ready(Some(Ok(event)));
-                }
-                Ok(None) => {}
-                Err(TooLarge) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(self.body.fail(Error::too_large("max_event", max)))));
+                    Ok(None) => {}
+                    Err(TooLarge) => {
+                        self.ended = true;
+                        return Poll::Ready(Some(Err(self.body.fail(Error::too_large("max_event", max)))));
+                    }
                 }
             }
             match ready!(self.body.poll_chunk(cx)) {

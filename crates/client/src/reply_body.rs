@@ -44,8 +44,8 @@ impl ReplyBody {
         body
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        self.call.clock.limits
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.call.clock.limits
     }
 
     pub(crate) fn origin(&self) -> &Origin {

@@ -30,8 +30,8 @@ use crate::{
 /// | replayable | no |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder<B = Buffered> {
-    // None if there is an error about where it goes.
-    call: Option<Box<Call>>,
+    // Without a place to go it is a request alone, and there is an error.
+    call: Result<Box<Call>, Box<Request<Body>>>,
     target: String,
     replayable: bool,
     // The first thing that was wrong.
@@ -54,17 +54,15 @@ impl RequestBuilder {
         headers: HeaderMap,
         limits: Limits,
     ) -> Self {
+        let mut request = Request::new(Body::EMPTY);
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
         let (call, target, error) = match target {
-            Ok((pool, target)) => {
-                let mut request = Request::new(Body::EMPTY);
-                *request.method_mut() = method;
-                *request.headers_mut() = headers;
-                (Some(Call::new(pool, request, limits)), target, None)
-            }
-            Err(error) => (None, String::new(), Some(error)),
+            Ok((pool, target)) => (Ok(Call::new(pool, request, limits)), target, None),
+            Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
         };
         let mut this = Self { call, target, replayable: false, error, body: PhantomData };
-        if this.method() == Some(&Method::CONNECT) {
+        if this.method() == Method::CONNECT {
             this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
         }
         this
@@ -104,14 +102,12 @@ impl RequestBuilder {
     /// A body of several parts, each with its headers.
     pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
         let (content_type, body) = multipart.into_body();
-        if let Some(request) = self.request_mut() {
-            request.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        }
+        self.request_mut().headers_mut().insert(header::CONTENT_TYPE, content_type);
         self.streamed(body)
     }
 
     /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
-    /// it is sent in chunks. What the stream fails with is the source of an error of [`Kind::RequestBody`].
+    /// it is sent in chunks. One of length 0 is not read. What the stream fails with is the source of an error of [`Kind::RequestBody`].
     pub fn stream<S, E>(self, stream: S, length: Option<u64>) -> RequestBuilder<Streamed>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -140,7 +136,7 @@ impl RequestBuilder {
 
     /// The body's bytes, empty where there is none.
     pub fn bytes(&self) -> &[u8] {
-        self.request().and_then(|request| request.body().as_bytes()).unwrap_or_default()
+        self.request().body().as_bytes().unwrap_or_default()
     }
 
     fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
@@ -153,18 +149,12 @@ impl RequestBuilder {
     }
 
     fn set_body(&mut self, body: Body) {
-        if let Some(request) = self.request_mut() {
-            *request.body_mut() = body;
-        }
+        *self.request_mut().body_mut() = body;
     }
 
     fn typed(mut self, content_type: &'static str) -> Self {
-        if let Some(request) = self.request_mut() {
-            request
-                .headers_mut()
-                .entry(header::CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(content_type));
-        }
+        let content_type = HeaderValue::from_static(content_type);
+        self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
         self
     }
 }
@@ -183,11 +173,7 @@ impl<B> RequestBuilder<B> {
             (Ok(name), Ok(_)) if is_framing(&name) => {
                 self.reject("a header of the message's framing cannot be set");
             }
-            (Ok(name), Ok(value)) => {
-                if let Some(request) = self.request_mut() {
-                    request.headers_mut().insert(name, value);
-                }
-            }
+            (Ok(name), Ok(value)) => drop(self.request_mut().headers_mut().insert(name, value)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
             (_, Err(_)) => self.reject("a header's value has characters that it cannot have"),
         }
@@ -205,7 +191,7 @@ impl<B> RequestBuilder<B> {
 
     /// Other limits than the client's, all of them.
     pub fn limits(mut self, limits: Limits) -> Self {
-        if let Some(call) = &mut self.call {
+        if let Ok(call) = &mut self.call {
             call.clock.limits = limits;
         }
         self
@@ -217,14 +203,14 @@ impl<B> RequestBuilder<B> {
         self.header("idempotency-key", key)
     }
 
-    /// The method; `None` where the request has no valid URL.
-    pub fn method(&self) -> Option<&Method> {
-        self.request().map(Request::method)
+    /// The method.
+    pub fn method(&self) -> &Method {
+        self.request().method()
     }
 
     /// Where it goes; `None` where that is not valid.
     pub fn origin(&self) -> Option<&Origin> {
-        self.call.as_ref().map(|call| &call.pool.origin)
+        self.call.as_ref().ok().map(|call| &call.pool.origin)
     }
 
     /// Path and query as they will be sent. A query may carry what is not for a log.
@@ -233,15 +219,15 @@ impl<B> RequestBuilder<B> {
     }
 
     /// The headers so far, with the client's; those of the message's framing come when it is sent.
-    pub fn headers(&self) -> Option<&HeaderMap> {
-        self.request().map(Request::headers)
+    pub fn headers(&self) -> &HeaderMap {
+        self.request().headers()
     }
 
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
         let Self { call, target, replayable, error, .. } = self;
         let error = match (call, error) {
-            (Some(mut call), None) => match target::finish(target) {
+            (Ok(mut call), None) => match target::finish(target) {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
@@ -251,18 +237,26 @@ impl<B> RequestBuilder<B> {
                 }
                 Err(error) => error.at(&call.pool.origin),
             },
-            (Some(call), Some(error)) => error.at(&call.pool.origin),
-            (None, error) => error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")),
+            (Ok(call), Some(error)) => error.at(&call.pool.origin),
+            (Err(_), error) => {
+                error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL"))
+            }
         };
         ReplyFuture::invalid(error)
     }
 
-    fn request(&self) -> Option<&Request<Body>> {
-        self.call.as_ref()?.request.as_ref()
+    fn request(&self) -> &Request<Body> {
+        match &self.call {
+            Ok(call) => call.request.as_ref().expect(UNSENT),
+            Err(request) => request,
+        }
     }
 
-    fn request_mut(&mut self) -> Option<&mut Request<Body>> {
-        self.call.as_mut()?.request.as_mut()
+    fn request_mut(&mut self) -> &mut Request<Body> {
+        match &mut self.call {
+            Ok(call) => call.request.as_mut().expect(UNSENT),
+            Err(request) => request,
+        }
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -274,14 +268,16 @@ impl<B> fmt::Debug for RequestBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the query nor the headers' values: both carry keys.
         f.debug_struct("RequestBuilder")
-            .field("method", &self.method())
+            .field("method", self.method())
             .field("origin", &self.origin())
             .field("path", &self.target.split('?').next().unwrap_or_default())
-            .field("headers", &self.headers().map(|headers| headers.keys().collect::<Vec<_>>()))
-            .field("body", &self.request().map(Request::body))
+            .field("headers", &self.headers().keys().collect::<Vec<_>>())
+            .field("body", self.request().body())
             .finish_non_exhaustive()
     }
 }
+
+const UNSENT: &str = "a request that is being put together has not been sent";
 
 /// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
 fn announce_nothing(request: &mut Request<Body>) {

@@ -35,7 +35,7 @@ enum Data {
     #[default]
     None,
     /// One, which is a part of the chunk it came in.
-    One(Bytes),
+    One(ByteString),
     /// Several, in `joined`, with a line feed between two.
     Many,
 }
@@ -52,8 +52,43 @@ impl Parser {
         self.read = 0;
     }
 
+    /// Whether there is something of the chunk that [`next`](Self::next) has not read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.read < self.chunk.len()
+    }
+
     /// The next event in the chunk.
     pub(crate) fn next(&mut self, max: usize) -> Result<Option<Event>, TooLarge> {
+        match self.one_line(max) {
+            Some(event) => Ok(Some(event)),
+            None => self.next_of_any_shape(max),
+        }
+    }
+
+    /// The event that begins here if it has the shape of most: a line of data and nothing else, whole in the chunk. The
+    /// rules below give the same, in twice the time.
+    fn one_line(&mut self, max: usize) -> Option<Event> {
+        let clean = self.begun
+            && !self.after_return
+            && self.line.is_empty()
+            && self.event.is_empty()
+            && matches!(self.data, Data::None);
+        let rest = self.chunk[self.read..].strip_prefix(b"data:").filter(|_| clean)?;
+        let length = memchr2(b'\n', b'\r', rest)?;
+        if !rest[length..].starts_with(b"\n\n") || self.id.len() + 5 + length > max {
+            return None;
+        }
+        let space = usize::from(rest[0] == b' ');
+        let start = self.read + 5;
+        self.read = start + length + 2;
+        let data = text(&self.chunk, start + space..start + length);
+        if !self.has_more() {
+            self.release();
+        }
+        Some(Event { event: ByteString::from_static("message"), data, id: self.id.clone() })
+    }
+
+    fn next_of_any_shape(&mut self, max: usize) -> Result<Option<Event>, TooLarge> {
         while let Some(&first) = self.chunk.get(self.read) {
             if std::mem::take(&mut self.after_return) && first == b'\n' {
                 self.read += 1;
@@ -78,14 +113,24 @@ impl Parser {
             if length > 0 || !self.line.is_empty() {
                 self.take_line(line);
             } else if let Some(event) = self.dispatch() {
+                if !self.has_more() {
+                    self.release();
+                }
                 return Ok(Some(event));
             }
         }
-        // A line that goes on in the next chunk, if there is anything of it.
-        self.line.extend_from_slice(&self.chunk[self.read..]);
-        self.chunk.clear();
-        self.read = 0;
+        if self.has_more() {
+            // A line that goes on in the next chunk.
+            self.line.extend_from_slice(&self.chunk[self.read..]);
+        }
+        self.release();
         if self.size() > max { Err(TooLarge) } else { Ok(None) }
+    }
+
+    /// Lets go of a chunk that has been read: the connection can use its memory again.
+    fn release(&mut self) {
+        self.chunk = Bytes::new();
+        self.read = 0;
     }
 
     /// Whether an event was begun and not ended. Such an event is not dispatched.
@@ -128,8 +173,8 @@ impl Parser {
         };
         match name {
             b"data" => self.push_data(bytes, value),
-            b"event" => self.event = text(bytes.slice(value)),
-            b"id" if memchr(0, &bytes[value.clone()]).is_none() => self.id = text(bytes.slice(value)),
+            b"event" => self.event = text(bytes, value),
+            b"id" if memchr(0, &bytes[value.clone()]).is_none() => self.id = text(bytes, value),
             b"retry" => {
                 let digits = &bytes[value];
                 if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
@@ -142,16 +187,13 @@ impl Parser {
     }
 
     fn push_data(&mut self, bytes: &Bytes, value: Range<usize>) {
-        match std::mem::replace(&mut self.data, Data::Many) {
-            Data::None => {
-                self.data = Data::One(bytes.slice(value));
-                return;
-            }
-            Data::One(first) => {
-                self.joined.reserve(first.len() + 1 + value.len());
-                self.joined.extend_from_slice(&first);
-            }
-            Data::Many => {}
+        if let Data::None = &self.data {
+            self.data = Data::One(text(bytes, value));
+            return;
+        }
+        if let Data::One(first) = std::mem::replace(&mut self.data, Data::Many) {
+            self.joined.reserve(first.len() + 1 + value.len());
+            self.joined.extend_from_slice(first.as_bytes());
         }
         self.joined.extend_from_slice(b"\n");
         self.joined.extend_from_slice(&bytes[value]);
@@ -162,10 +204,13 @@ impl Parser {
         let data = match std::mem::take(&mut self.data) {
             Data::None => return None,
             Data::One(data) => data,
-            Data::Many => self.joined.split().freeze(),
+            Data::Many => {
+                let joined = self.joined.split().freeze();
+                text(&joined, 0..joined.len())
+            }
         };
         let event = if event.is_empty() { ByteString::from_static("message") } else { event };
-        Some(Event { event, data: text(data), id: self.id.clone() })
+        Some(Event { event, data, id: self.id.clone() })
     }
 
     /// The bytes kept for the event that is coming, and for the line.
@@ -179,13 +224,11 @@ impl Parser {
     }
 }
 
-/// UTF-8, what is not with replacement characters. A line end is never inside a character, so lines decode alone.
-fn text(bytes: Bytes) -> ByteString {
-    if bytes.is_ascii() {
-        return ByteString::try_from(bytes).unwrap_or_default();
-    }
-    match ByteString::try_from(bytes.clone()) {
+/// Part of `bytes` as UTF-8, what is not with replacement characters. A line end is never inside a character, so lines
+/// decode alone.
+fn text(bytes: &Bytes, range: Range<usize>) -> ByteString {
+    match ByteString::try_from(bytes.slice(range.clone())) {
         Ok(text) => text,
-        Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        Err(_) => String::from_utf8_lossy(&bytes[range]).into_owned().into(),
     }
 }

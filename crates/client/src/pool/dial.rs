@@ -111,7 +111,8 @@ impl Drop for Report {
 }
 
 type Handshake = (Dialed, Driver);
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+// What ends a connection is told to the requests on it.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 impl Dial {
     pub(super) fn spawn(self) {
@@ -161,11 +162,11 @@ impl Dial {
                 .handshake(io)
                 .await
                 .map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
+            let driver = Box::pin(connection);
             Ok((Dialed::Http2(sender), driver))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
+            let driver = Box::pin(connection);
             Ok((Dialed::Http1(Connection::http1(sender, Boxes::new(Instant::now()))), driver))
         }
     }

@@ -94,14 +94,14 @@ async fn a_request_tells_what_it_is_made_of() {
     let (builder, _) = answering(|_| OK.to_vec());
     let client = builder.default_header("a", "b").build().unwrap();
     let request = client.post("/x y").query(&[("q", "1")]).body("body");
-    assert_eq!(request.method().unwrap().as_str(), "POST");
+    assert_eq!(request.method().as_str(), "POST");
     assert_eq!(request.origin().unwrap().to_string(), "http://api.test");
     assert_eq!(request.target(), "/v1/x%20y?q=1");
-    assert_eq!(request.headers().unwrap()["a"], "b");
+    assert_eq!(request.headers()["a"], "b");
     assert_eq!(request.bytes(), b"body");
     let wrong = client.post("//x").body("body");
-    assert!(wrong.method().is_none() && wrong.origin().is_none() && wrong.headers().is_none());
-    assert!(wrong.target().is_empty() && wrong.bytes().is_empty());
+    assert_eq!((wrong.method().as_str(), wrong.bytes()), ("POST", &b"body"[..]));
+    assert!(wrong.origin().is_none() && wrong.target().is_empty());
 }
 
 /// Answers 413 once the head is there, and never reads another byte.
@@ -167,5 +167,18 @@ async fn an_answer_that_comes_early_but_not_before_the_upload_is_done_keeps_the_
         let reply = client.post("/x").body(vec![0; 200_000]).send().await.unwrap();
         assert_eq!(reply.text().await.unwrap(), "ok");
     }
+    assert_eq!(seen.connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_announces_nothing_and_has_nothing_is_an_empty_body() {
+    let (builder, seen) = answering(|_| OK.to_vec());
+    let client = builder.build().unwrap();
+    for _ in 0..2 {
+        let nothing = stream::empty::<Result<_, io::Error>>();
+        let reply = client.post("/x").stream(nothing, Some(0)).send().await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), "ok");
+    }
+    assert_eq!(seen.requests()[0].header("content-length"), Some("0"));
     assert_eq!(seen.connections(), 1);
 }

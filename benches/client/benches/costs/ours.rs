@@ -46,8 +46,8 @@ async fn read(request: RequestBuilder) -> usize {
 }
 
 /// How many events a stream has.
-pub(super) async fn events(client: &Client) -> usize {
-    let mut events = client.get("/events").send().await.expect("a reply").events().expect("events");
+pub(super) async fn events(client: &Client, path: &str) -> usize {
+    let mut events = client.get(path).send().await.expect("a reply").events().expect("events");
     let mut count = 0;
     while let Some(event) = events.next().await {
         assert!(!event.expect("an event").data.is_empty());

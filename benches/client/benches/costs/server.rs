@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 pub(super) const SERVE: &str = "--serve";
 
-/// Events in the reply to `/events`, each in a chunk of its own, ten in a write.
+/// Events in the reply to `/events` and `/events-of-two-lines`, each in a chunk of its own, ten in a write.
 pub(super) const EVENTS: usize = 100;
 
 /// The running server; it ends with this value.
@@ -69,7 +69,8 @@ pub(super) fn serve() {
 /// Answers the requests of one connection until it is closed.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let events = events();
+    let one_line = events("data: {\"choices\":[{\"delta\":{\"content\":\"token\"}}]}\n\n");
+    let two_lines = events("event: delta\ndata: {\"choices\":\ndata: [{\"content\":\"token\"}]}\n\n");
     let mut received = Vec::new();
     loop {
         let Some(length) = request(&received) else {
@@ -83,7 +84,8 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
         let line = String::from_utf8_lossy(&received[..received.len().min(64)]).into_owned();
         received.drain(..length);
         match line.split(' ').nth(1).unwrap_or_default() {
-            "/events" => {
+            path @ ("/events" | "/events-of-two-lines") => {
+                let events = if path == "/events" { &one_line } else { &two_lines };
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
                 for ten in events.chunks(10) {
                     stream.write_all(ten.concat().as_bytes())?;
@@ -123,13 +125,9 @@ fn request(received: &[u8]) -> Option<usize> {
     (received.len() >= head + length).then_some(head + length)
 }
 
-/// Events of the usual size of a token's, as chunks.
-fn events() -> Vec<String> {
-    let chunk = |n| {
-        let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"tok{n:03}\"}}}}]}}\n\n");
-        format!("{:x}\r\n{event}\r\n", event.len())
-    };
-    (0..EVENTS).map(chunk).collect()
+/// An event many times over, as chunks.
+fn events(event: &str) -> Vec<String> {
+    vec![format!("{:x}\r\n{event}\r\n", event.len()); EVENTS]
 }
 
 fn serve_http2(listener: TcpListener) {

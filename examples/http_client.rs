@@ -16,7 +16,7 @@ use futures::{
 };
 use outbound::{
     Client,
-    client::{Delivery, Error, Kind, Multipart, Part, StatusCode, Version},
+    client::{Delivery, Error, Kind, Multipart, Part, Reply, RequestBuilder, StatusCode, Version},
 };
 use outbound_examples::{EchoServer, Result, heading};
 use outbound_simulator::{Refusal, Simulator};
@@ -39,6 +39,7 @@ async fn main() -> Result {
     upload(&client).await?;
     stream_a_body(&client).await?;
     events(&client).await?;
+    around_send(&server).await?;
     errors(&client).await?;
     several_at_once(&client, &server).await?;
     http2(&server).await?;
@@ -112,6 +113,10 @@ async fn stream_a_body(client: &Client) -> Result {
         lines += 1;
     }
     assert_eq!(lines, 5);
+
+    // Or by lines, however they were cut on the way.
+    let lines: Vec<_> = client.get("/chunks").send().await?.lines().try_collect().await?;
+    assert_eq!((lines.len(), &lines[4][..]), (5, "line 5"));
     Ok(())
 }
 
@@ -130,6 +135,46 @@ async fn events(client: &Client) -> Result {
     // Or with the adapters of any stream.
     let events: Vec<_> = client.get("/events").send().await?.events()?.try_collect().await?;
     assert_eq!(events.len(), 5);
+    Ok(())
+}
+
+async fn around_send(server: &EchoServer) -> Result {
+    heading("Middleware: functions and types around `send`");
+    // A function that signs what it is given and tells how it went.
+    async fn signed<B>(request: RequestBuilder<B>) -> Result<Reply, Error> {
+        let begun = Instant::now();
+        let name = format!("{} {}", request.method(), request.target());
+        // A real one would be a MAC of method, target and body.
+        let signature = format!("signed {}", request.target());
+        let answer = request.header("x-signature", signature).send().await;
+        match &answer {
+            Ok(reply) => println!("{name}: {} after {:?}", reply.status(), begun.elapsed()),
+            Err(error) => println!("{name}: {error}; delivery: {:?}", error.delivery()),
+        }
+        answer
+    }
+
+    // A type that knows several addresses of one service, and asks the next where the one before cannot have seen it.
+    struct Mirrors(Vec<Client>);
+    impl Mirrors {
+        async fn send<B>(&self, request: impl Fn(&Client) -> RequestBuilder<B>) -> Result<Reply, Error> {
+            let (last, others) = self.0.split_last().expect("one address at least");
+            for client in others {
+                match signed(request(client)).await {
+                    Err(error) if error.delivery() == Delivery::NotSent => {}
+                    answer => return answer,
+                }
+            }
+            signed(request(last)).await
+        }
+    }
+
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let client = |url: String| Client::builder().base_url(url).build();
+    let mirrors = Mirrors(vec![client(format!("http://{nobody}"))?, client(server.url().to_string())?]);
+    let seen: Value = mirrors.send(|client| client.post("/echo").text("hello")).await?.json().await?;
+    assert_eq!(seen["body"], "hello");
+    assert_eq!(seen["headers"]["x-signature"], "signed /echo");
     Ok(())
 }
 

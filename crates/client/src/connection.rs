@@ -1,7 +1,6 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -10,11 +9,11 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use outbound_timer::Timer;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::{
+    alarm::Alarm,
     body::Body,
     pool::{KeepAlive, Stream},
     sender::Sender,
@@ -33,7 +32,7 @@ pub(crate) struct Parts {
     sent: ReusableBoxFuture<'static, Sent>,
     // For a copy of the request.
     buffer: Vec<u8>,
-    timer: Option<Pin<Box<Timer>>>,
+    timer: Option<Alarm>,
     /// What the server said about keeping it.
     pub(crate) keep_alive: KeepAlive,
     /// Whether it was idle or in use before this request, so that it may be closed without being to blame.
@@ -62,21 +61,22 @@ pub(crate) struct Address {
 }
 
 impl Connection {
-    pub(crate) fn http1(sender: Sender<http1::SendRequest<Body>>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Version::Http1(sender), Some(timer))
+    /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
+    pub(crate) fn http1(sender: Sender<http1::SendRequest<Body>>, alarm: Alarm) -> Self {
+        Self::new(Version::Http1(sender), alarm)
     }
 
     /// What one request at a time needs of an HTTP/2 connection.
-    pub(crate) fn http2(sender: Sender<http2::SendRequest<Body>>) -> Self {
-        Self::new(Version::Http2(sender, None), None)
+    pub(crate) fn http2(sender: Sender<http2::SendRequest<Body>>, alarm: Alarm) -> Self {
+        Self::new(Version::Http2(sender, None), alarm)
     }
 
-    fn new(version: Version, timer: Option<Pin<Box<Timer>>>) -> Self {
+    fn new(version: Version, alarm: Alarm) -> Self {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
             buffer: Vec::new(),
-            timer,
+            timer: Some(alarm),
             keep_alive: KeepAlive::default(),
             reused: false,
             ends: None,
@@ -95,8 +95,6 @@ impl Connection {
 
     /// Ends a request over HTTP/2 of which nothing is to come any more.
     pub(crate) fn finish(mut self) {
-        // It may be of another runtime than the next request.
-        self.timer = None;
         if let Version::Http2(_, stream) = &mut self.version
             && let Some(stream) = stream.take()
         {
@@ -129,11 +127,11 @@ impl Connection {
         ready.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
+    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
         self.timer.take()
     }
 
-    pub(crate) fn keep_timer(&mut self, timer: Option<Pin<Box<Timer>>>) {
+    pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
         self.timer = timer;
     }
 

@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{limits::Limit, origin::Origin};
+use crate::{json, limits::Limit, origin::Origin};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -29,7 +29,8 @@ enum Detail {
     Text(&'static str),
     Limit(Limit, Duration),
     Bound(&'static str, usize),
-    Position { line: usize, column: usize },
+    Position { line: u64, column: usize, excerpt: Box<str> },
+    Line(u64),
     Status(ErrorReply),
 }
 
@@ -66,6 +67,8 @@ pub enum Kind {
     ContentType,
     /// The reply's body is not the text or the JSON that was asked for.
     Decode,
+    /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
+    Incomplete,
 }
 
 /// When it happened.
@@ -155,6 +158,18 @@ impl Error {
         }
     }
 
+    /// The text around the place where a body stopped being the expected JSON, at most 80 bytes of it.
+    ///
+    /// It is the server's and may be anybody's secret, so neither `Display` nor `Debug` shows it: who logs it decides
+    /// to. The [`source`](StdError::source) says what was found in place of what, with values from the body, and is
+    /// cut at 128 characters.
+    pub fn excerpt(&self) -> Option<&str> {
+        match &self.0.detail {
+            Detail::Position { excerpt, .. } => Some(excerpt),
+            _ => None,
+        }
+    }
+
     pub(crate) fn new(kind: Kind, phase: Phase, delivery: Delivery) -> Self {
         Self(Box::new(Inner { kind, phase, delivery, detail: Detail::None, origin: None, source: None }))
     }
@@ -181,10 +196,17 @@ impl Error {
         Self::body(Kind::TooLarge).detail(Detail::Bound(bound, bytes))
     }
 
-    pub(crate) fn json(error: serde_json::Error) -> Self {
+    /// `text` is not the expected JSON; it begins on this line of the body.
+    pub(crate) fn json(error: serde_json::Error, text: &[u8], first_line: u64) -> Self {
+        let line = first_line + (error.line() as u64).saturating_sub(1);
+        let excerpt = json::excerpt(text, &error);
         Self::body(Kind::Decode)
-            .detail(Detail::Position { line: error.line(), column: error.column() })
-            .source_from(error)
+            .detail(Detail::Position { line, column: error.column(), excerpt })
+            .source_from(json::Mismatch(error))
+    }
+
+    pub(crate) fn not_utf8(line: u64) -> Self {
+        Self::body(Kind::Decode).detail(Detail::Line(line))
     }
 
     pub(crate) fn status(reply: ErrorReply) -> Self {
@@ -237,9 +259,10 @@ impl fmt::Display for Error {
             (Detail::Bound(bound, bytes), _) => {
                 write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?;
             }
-            (Detail::Position { line, column }, _) => {
+            (Detail::Position { line, column, .. }, _) => {
                 write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
             }
+            (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
@@ -268,7 +291,8 @@ impl fmt::Debug for Error {
             Detail::Text(text) => f.field("detail", text),
             Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
             Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
-            Detail::Position { line, column } => f.field("line", line).field("column", column),
+            Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
+            Detail::Line(line) => f.field("line", line),
             Detail::Status(reply) => f.field("reply", reply),
         };
         f.field("origin", origin).field("source", source).finish()

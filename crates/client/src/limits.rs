@@ -16,6 +16,7 @@ use std::{fmt, time::Duration};
 /// | `exchange` | a connection is held | the last byte of the reply's body | none |
 /// | `total` | the first poll of the future of `send` | the last byte of the reply's body | none |
 /// | `max_body` | | the most bytes that a whole-body read (`bytes`, `text`, `json`) takes | 64 MiB |
+/// | `max_line` | | the most bytes that one line takes (`lines`, `ndjson`) | 8 MiB |
 /// | `max_event` | | the most bytes that one server-sent event takes | 8 MiB |
 ///
 /// `first_byte` is long because a completion that is not streamed says nothing until it is whole. Heads of replies
@@ -45,6 +46,8 @@ pub struct Limits {
     pub total: Option<Duration>,
     /// The most bytes of a whole-body read.
     pub max_body: usize,
+    /// The most bytes of one line.
+    pub max_line: usize,
     /// The most bytes of one server-sent event.
     pub max_event: usize,
 }
@@ -60,6 +63,7 @@ impl Limits {
             exchange: None,
             total: None,
             max_body: 64 << 20,
+            max_line: 8 << 20,
             max_event: 8 << 20,
         }
     }
@@ -103,6 +107,12 @@ impl Limits {
     /// Bounds whole-body reads, in bytes.
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
+        self
+    }
+
+    /// Bounds one line, in bytes.
+    pub const fn max_line(mut self, bytes: usize) -> Self {
+        self.max_line = bytes;
         self
     }
 

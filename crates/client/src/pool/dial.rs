@@ -2,15 +2,12 @@ use std::{
     error::Error as StdError,
     future::pending,
     io,
-    pin::Pin,
     sync::{Arc, Weak},
-    task::Context,
     time::Duration,
 };
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use outbound_timer::Timer;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -18,6 +15,7 @@ use super::{
     drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
 };
 use crate::{
+    alarm::Alarm,
     connect::Connect,
     connection::Connection,
     error::{Delivery, Error, Kind, Phase},
@@ -166,18 +164,9 @@ impl Dial {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
             let (sender, end) = Sender::new(sender);
             let driver = Box::pin(Http1Driver { connection, _end: end });
-            Ok((Dialed::Http1(Connection::http1(sender, requests_timer())), driver))
+            Ok((Dialed::Http1(Connection::http1(sender, Alarm::new(Instant::now()))), driver))
         }
     }
-}
-
-/// The timer for requests on a connection, registered here and now: it belongs to the runtime that drives the
-/// connection, however many others send requests over it, and ends with it.
-fn requests_timer() -> Pin<Box<Timer>> {
-    let mut timer = Box::pin(Timer::new());
-    timer.as_mut().set(Instant::now() + Duration::from_secs(3600));
-    let _ = timer.as_mut().poll_elapsed(&mut Context::from_waker(std::task::Waker::noop()));
-    timer
 }
 
 async fn sleep(limit: Option<Duration>) {

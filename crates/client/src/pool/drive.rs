@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use hyper::{
@@ -14,10 +14,11 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use outbound_timer::Timer;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{Opened, Pool};
 use crate::{
+    alarm::Flag,
     body::Body,
     io::Io,
     sender::{End, Sender},
@@ -33,14 +34,22 @@ pub(super) async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
     if let Some(next) = sweep() {
         timer.as_mut().set(next);
     }
+    // The connection wakes this task several times in a request, the timer hardly ever. This is a task's own future, so
+    // its waker is one and the same.
+    let mut flag = None;
     poll_fn(|cx| {
         if driver.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        while timer.as_mut().poll_elapsed(cx).is_ready() {
-            match sweep() {
-                Some(next) => timer.as_mut().set(next),
-                None => timer.as_mut().clear(),
+        let flag = flag.get_or_insert_with(|| Flag::raised(cx.waker()));
+        if flag.take() {
+            let waker = Waker::from(flag.clone());
+            let mut cx = Context::from_waker(&waker);
+            while timer.as_mut().poll_elapsed(&mut cx).is_ready() {
+                match sweep() {
+                    Some(next) => timer.as_mut().set(next),
+                    None => timer.as_mut().clear(),
+                }
             }
         }
         Poll::Pending
@@ -131,7 +140,7 @@ impl Http2Driver {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
-        let opened = Opened { id, sender, limit };
+        let opened = Opened { id, sender, runtime: Handle::current(), limit };
         (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), pool, id, limit })
     }
 

@@ -7,15 +7,17 @@ use std::{
 };
 
 use hyper::client::conn::http2;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{Pool, Rules};
-use crate::{body::Body, connection::Connection, sender::Sender};
+use crate::{alarm::Alarm, body::Body, connection::Connection, sender::Sender};
 
 /// An HTTP/2 connection, which any number of requests share up to the server's limit.
 pub(super) struct Multiplexed {
     pub(super) id: u64,
     sender: Sender<http2::SendRequest<Body>>,
+    // The one that drives the connection, which the alarms of requests on it belong to.
+    runtime: Handle,
     /// How many streams the server allows at a time (`SETTINGS_MAX_CONCURRENT_STREAMS`).
     pub(super) limit: usize,
     /// Requests over it now.
@@ -36,6 +38,7 @@ pub(super) struct Multiplexed {
 pub(crate) struct Opened {
     pub(crate) id: u64,
     pub(crate) sender: Sender<http2::SendRequest<Body>>,
+    pub(crate) runtime: Handle,
     pub(crate) limit: usize,
 }
 
@@ -49,10 +52,11 @@ pub(crate) struct Stream {
 
 impl Multiplexed {
     pub(super) fn new(opened: Opened, now: Instant, ends: Option<Instant>) -> Self {
-        let Opened { id, sender, limit } = opened;
+        let Opened { id, sender, runtime, limit } = opened;
         Self {
             id,
             sender,
+            runtime,
             limit,
             streams: 0,
             requests: 0,
@@ -80,8 +84,10 @@ impl Multiplexed {
     /// A share of it for one request.
     pub(super) fn connection(&mut self, pool: &Weak<Pool>, now: Instant) -> Connection {
         let stream = Stream { pool: pool.clone(), id: self.id, replied: self.replied.clone(), spare: None };
-        let spare = self.spare.pop();
-        let mut connection = spare.unwrap_or_else(|| Connection::http2(self.sender.clone()));
+        let mut connection = self.spare.pop().unwrap_or_else(|| {
+            let _context = self.runtime.enter();
+            Connection::http2(self.sender.clone(), Alarm::new(now))
+        });
         connection.begin(stream);
         connection.requests = self.requests;
         connection.reused = self.requests > 0;

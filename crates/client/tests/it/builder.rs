@@ -15,6 +15,7 @@ fn limits_have_the_documented_defaults() {
     assert_eq!(limits.exchange, None);
     assert_eq!(limits.total, None);
     assert_eq!(limits.max_body, 64 << 20);
+    assert_eq!(limits.max_line, 8 << 20);
     assert_eq!(limits.max_event, 8 << 20);
 }
 
@@ -87,16 +88,15 @@ async fn what_cannot_be_sent_is_said_when_sending_and_nothing_is_sent() {
         client.get("/x").header("a", "b\r\nc: d"),
         client.get("/x").header("a\r\n", "b"),
         client.request(Method::CONNECT, "/x"),
-        client
-            .post("/x")
-            .stream(futures::stream::empty::<Result<_, std::io::Error>>(), None)
-            .replayable(true),
     ];
     for request in requests {
         let shown = format!("{request:?}");
         let error = request.send().await.unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (Kind::Request, Delivery::NotSent), "{shown}");
     }
+    let nothing = futures::stream::empty::<Result<_, std::io::Error>>();
+    let error = client.post("/x").replayable(true).stream(nothing, None).send().await.unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (Kind::Request, Delivery::NotSent));
     assert_eq!(seen.connections(), 0);
     let error = Client::builder().build().unwrap().get("/x").send().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Request);
@@ -213,6 +213,11 @@ fn public_types_are_send_sync_and_unpin() {
     send::<outbound_client::ReplyFuture>();
     send::<outbound_client::WarmUp>();
     send::<outbound_client::Reply>();
+    send::<outbound_client::RequestBuilder<outbound_client::Streamed>>();
+    send::<outbound_client::Lines>();
+    send::<outbound_client::Ndjson<*const u8>>();
+    send::<outbound_client::NextLine<'static>>();
+    send::<outbound_client::NextValue<'static, *const u8>>();
     send::<outbound_client::Events>();
     send::<outbound_client::NextEvent<'static>>();
     send::<outbound_client::NextChunk<'static>>();

@@ -241,3 +241,25 @@ async fn a_peer_that_went_dark_is_found_by_pings() {
     assert_eq!((error.kind(), error.delivery()), (Kind::Closed, Delivery::MaybeSent));
     assert!(started.elapsed() <= secs(81), "{:?}", started.elapsed());
 }
+
+#[test]
+fn a_connection_serves_requests_of_a_runtime_that_ends_before_it() {
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (builder, seen) = in_memory(|_, pipe, _| serve_http2(pipe, echo));
+    let client = builder.http2_prior_knowledge().build().unwrap();
+    let both = async |client: &Client| {
+        let (one, two) = tokio::join!(post(client, "one"), post(client, "two"));
+        assert_eq!((one.unwrap(), two.unwrap()), ("one".into(), "two".into()));
+    };
+    let home = runtime();
+    home.block_on(async { assert_eq!(post(&client, "first").await.unwrap(), "first") });
+    for _ in 0..3 {
+        // Whatever these requests leave behind for others belongs to the connection's runtime and not to theirs.
+        let other = runtime();
+        other.block_on(both(&client));
+        drop(other);
+        home.block_on(both(&client));
+    }
+    assert_eq!(seen.connections(), 1);
+}

@@ -1,6 +1,7 @@
 //! The client against servers that behave and servers that do not.
 
 mod allocations;
+mod bodies;
 mod builder;
 mod cancel;
 mod caps;
@@ -13,6 +14,8 @@ mod lifetimes;
 mod limits;
 mod manage;
 mod pool;
+mod reading;
 mod requests;
 mod support;
 mod tls;
+mod until;

@@ -95,14 +95,7 @@ impl Clock {
     }
 
     fn duration(&self, limit: Limit) -> Option<Duration> {
-        match limit {
-            Limit::PoolWait => self.limits.pool_wait,
-            Limit::Connect => self.limits.connect,
-            Limit::FirstByte => self.limits.first_byte,
-            Limit::Idle => self.limits.idle,
-            Limit::Exchange => self.limits.exchange,
-            Limit::Total => self.limits.total,
-        }
+        self.limits.get(limit)
     }
 }
 

@@ -1,7 +1,11 @@
 use std::{
     fmt,
+    net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,6 +16,7 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use outbound_timer::Timer;
+use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::body::Body;
@@ -26,6 +31,9 @@ pub(crate) struct Connection {
     sender: Sender,
     sent: ReusableBoxFuture<'static, Sent>,
     timer: Option<Pin<Box<Timer>>>,
+    pub(crate) history: Arc<History>,
+    /// How many requests had gone over the connection with the last one sent.
+    pub(crate) requests: u64,
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
     /// Whether a request went over it before.
@@ -38,6 +46,20 @@ enum Sender {
     Http2 { sender: http2::SendRequest<Body>, _token: Arc<()> },
 }
 
+/// What is known of a connection since it was made.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) opened: Instant,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    requests: AtomicU64,
+}
+
+impl History {
+    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self { opened, remote_addr, requests: AtomicU64::new(0) })
+    }
+}
+
 /// What a URI on a connection is made of, and the `Host` that goes with it.
 pub(crate) struct Address {
     pub(crate) scheme: uri::Scheme,
@@ -46,18 +68,27 @@ pub(crate) struct Address {
 }
 
 impl Connection {
-    pub(crate) fn http1(sender: http1::SendRequest<Body>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Sender::Http1(sender), Some(timer), false)
+    pub(crate) fn http1(
+        sender: http1::SendRequest<Body>,
+        history: Arc<History>,
+        timer: Pin<Box<Timer>>,
+    ) -> Self {
+        Self::new(Sender::Http1(sender), history, Some(timer), false)
     }
 
     /// One of any number of connections over one HTTP/2 connection.
-    pub(crate) fn http2(sender: http2::SendRequest<Body>, token: Arc<()>, reused: bool) -> Self {
-        Self::new(Sender::Http2 { sender, _token: token }, None, reused)
+    pub(crate) fn http2(
+        sender: http2::SendRequest<Body>,
+        history: Arc<History>,
+        token: Arc<()>,
+        reused: bool,
+    ) -> Self {
+        Self::new(Sender::Http2 { sender, _token: token }, history, None, reused)
     }
 
-    fn new(sender: Sender, timer: Option<Pin<Box<Timer>>>, reused: bool) -> Self {
+    fn new(sender: Sender, history: Arc<History>, timer: Option<Pin<Box<Timer>>>, reused: bool) -> Self {
         let sent = ReusableBoxFuture::new(std::future::pending());
-        Self { sender, sent, timer, keep_alive: None, reused }
+        Self { sender, sent, timer, history, requests: 0, keep_alive: None, reused }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
@@ -88,6 +119,7 @@ impl Connection {
 
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer.
     pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) {
+        self.requests = self.history.requests.fetch_add(1, Ordering::Relaxed) + 1;
         match &mut self.sender {
             Sender::Http1(sender) => {
                 request.headers_mut().insert(header::HOST, address.host.clone());

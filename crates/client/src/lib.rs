@@ -45,6 +45,7 @@
 //! | read the reply: whole, in pieces, as server-sent events | [`Reply`], [`Events`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
+//! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
 //! # Whether it was delivered
@@ -70,6 +71,20 @@
 //! that this crate spawns (HTTP/2 adds one task a stream, from hyper). Nothing is spawned and nothing is built for
 //! connecting when there is an idle connection.
 //!
+//! # Connecting
+//!
+//! A dial has up to three stages, each with a limit of its own that its error names: the look-up of the name, TCP, TLS.
+//! A name is looked up once for all dials that want it at the same time; its addresses are kept for 30 s, as the system
+//! does not tell for how long they hold, and dropped when none of them connects. A failed look-up falls back on
+//! addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families take turns; the next is
+//! tried when one has failed, or has not answered in 250 ms, and the first to answer wins (RFC 8305).
+//!
+//! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
+//! goes on for as long as the client's limits and that request's allow, whichever are longer.
+//!
+//! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
+//! machine, and a [`Connect`] to anything that carries bytes.
+//!
 //! # Dropping
 //!
 //! Dropping a future or a reply cancels the request, at any point. On the wire that is nothing before a connection is
@@ -81,7 +96,7 @@
 //! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
 //! knowledge of providers: `outbound` puts these together. One HTTP/2 connection an origin: at the server's limit of
 //! streams requests wait inside it, and that wait counts as waiting for the head. A GOAWAY of HTTP/2 does not prove
-//! which requests were not processed, so they may have been sent. Addresses of a name are tried one after the other.
+//! which requests were not processed, so they may have been sent.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -89,6 +104,7 @@ mod client;
 mod clock;
 mod connect;
 mod connection;
+mod dns;
 mod error;
 mod events;
 mod failure;
@@ -105,6 +121,7 @@ mod secret;
 mod send;
 mod sse;
 mod target;
+mod timings;
 mod tls;
 
 pub use bytestring::ByteString;
@@ -113,6 +130,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use crate::{
     client::{Client, ClientBuilder},
     connect::{Connect, Connecting, Transport},
+    dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
@@ -123,4 +141,5 @@ pub use crate::{
     request::RequestBuilder,
     secret::Secret,
     send::ReplyFuture,
+    timings::{ConnectionInfo, Timings},
 };

@@ -5,6 +5,7 @@
 
 mod dial;
 mod origins;
+mod progress;
 mod waiter;
 
 use std::{
@@ -20,13 +21,15 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     body::Body,
-    connection::{Address, Connection},
+    connection::{Address, Connection, History},
     error::Error,
+    limits::DialLimits,
     origin::Origin,
 };
 
 use self::{
     dial::{Dial, DialError, Report},
+    progress::Progress,
     waiter::Waiter,
 };
 pub(crate) use self::{
@@ -69,6 +72,8 @@ struct State {
     waiters: VecDeque<Arc<Waiter>>,
     /// How many of them, from the front, have been told that a dial runs for them.
     told: usize,
+    /// The dial that began last.
+    latest: Option<Arc<Progress>>,
 }
 
 struct Idle {
@@ -78,6 +83,7 @@ struct Idle {
 
 struct Shared {
     sender: http2::SendRequest<Body>,
+    history: Arc<History>,
     token: Arc<()>,
     // When a sweep first saw it without a request.
     unused_since: Option<Instant>,
@@ -98,7 +104,7 @@ pub(crate) enum Checkout {
 /// What a dial brought.
 pub(crate) enum Dialed {
     Http1(Connection),
-    Http2(http2::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>, Arc<History>),
 }
 
 /// What to do once the lock is released.
@@ -129,6 +135,7 @@ impl Pool {
             dialing: 0,
             waiters: VecDeque::new(),
             told: 0,
+            latest: None,
         };
         Ok(Arc::new_cyclic(|this| Self {
             origin,
@@ -144,7 +151,7 @@ impl Pool {
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
     ///
     /// With `fresh` the idle connections are passed over: they have just proved to be dead.
-    pub(crate) fn checkout(&self, now: Instant, fresh: bool, connect: Option<Duration>) -> Checkout {
+    pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: DialLimits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
         let checkout = match state.find(now, fresh, &mut later) {
@@ -154,7 +161,7 @@ impl Pool {
                     // Room for the new one; it comes when the old one's transport is closed.
                     later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
                 }
-                let waiter = Waiter::new(connect);
+                let waiter = Waiter::new(limits, now);
                 state.waiters.push_back(waiter.clone());
                 self.dial(&mut state, now, &mut later);
                 Checkout::Wait(Ticket::new(self.this.clone(), waiter))
@@ -185,14 +192,18 @@ impl Pool {
         let mut later = Later::default();
         let mut state = self.lock();
         state.dialing -= 1;
+        if state.is_alone() {
+            // All of them waited for this one dial.
+            state.told = 0;
+        }
         match result {
             Ok(Dialed::Http1(connection)) => {
                 state.protocol = Some(Protocol::Http1);
                 self.offer(&mut state, connection, now, &mut later);
             }
-            Ok(Dialed::Http2(sender)) => {
+            Ok(Dialed::Http2(sender, history)) => {
                 state.protocol = Some(Protocol::Http2);
-                let shared = Shared { sender, token: Arc::new(()), unused_since: None };
+                let shared = Shared { sender, history, token: Arc::new(()), unused_since: None };
                 let mut reused = false;
                 while let Some(waiter) = state.next_waiter() {
                     later.wake.extend(waiter.serve(Ok(shared.connection(reused))));
@@ -247,8 +258,9 @@ impl Pool {
     /// Gives a connection to the one who waits longest, else puts it with the idle ones.
     fn offer(&self, state: &mut State, mut connection: Connection, now: Instant, later: &mut Later) {
         if let Some(waiter) = state.next_waiter() {
-            later.wake.extend(waiter.serve(Ok(connection)));
             // The dial that ran for that waiter now runs for another.
+            state.pass_on(waiter.dial(), now, later);
+            later.wake.extend(waiter.serve(Ok(connection)));
             return self.dial(state, now, later);
         }
         let stay = match (self.rules.idle_timeout, connection.keep_alive) {
@@ -269,19 +281,28 @@ impl Pool {
     /// Until it is known that an origin does not speak HTTP/2, one dial at a time: its connection may serve all.
     fn dial(&self, state: &mut State, now: Instant, later: &mut Later) {
         let waiting = state.waiters.len();
-        let alone = state.protocol != Some(Protocol::Http1);
+        let alone = state.is_alone();
         let wanted = if alone { waiting.min(1) } else { waiting };
         let max = self.rules.max_connections.unwrap_or(usize::MAX);
         while state.dialing < wanted && state.open < max {
-            let first = state.waiters.get(state.told).or(state.waiters.front());
-            let limit = first.and_then(|waiter| waiter.connect);
+            // For one who has not been told, else for one whose dial served another.
+            let waiter = state.waiters.get(state.told);
+            let waiter = waiter.or_else(|| state.waiters.iter().find(|waiter| waiter.is_adrift()));
+            let Some(waiter) = waiter.or(state.waiters.front()) else { break };
+            let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
+            later.dials.push(Dial {
+                report: Report { pool: self.this.clone(), progress: progress.clone() },
+                place: Place(self.this.clone()),
+                dialer: self.dialer.clone(),
+                origin: self.origin.clone(),
+                alive: self.alive.subscribe(),
+                limits: self.dialer.limits.longer(waiter.limits),
+            });
+            later.wake.extend(waiter.follow(progress.clone(), now));
+            state.latest = Some(progress);
+            state.told = waiting.min(state.told + 1);
             state.dialing += 1;
             state.open += 1;
-            let place = Place(self.this.clone());
-            let report = Report(self.this.clone());
-            let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
-            later.dials.push(Dial { report, place, dialer, origin, alive, limit });
-            state.tell(state.told + 1, now, later);
         }
         state.tell(if alone && state.dialing > 0 { waiting } else { state.dialing }, now, later);
     }
@@ -313,40 +334,64 @@ impl State {
         None
     }
 
+    /// Whether one dial at a time is enough: its connection may serve all.
+    fn is_alone(&self) -> bool {
+        self.protocol != Some(Protocol::Http1)
+    }
+
     fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
         self.told = self.told.saturating_sub(1);
         self.waiters.pop_front()
     }
 
     /// Takes one who leaves out of the queue. Those who leave are near the front mostly: their limit passed first.
-    fn remove(&mut self, waiter: &Arc<Waiter>) {
+    fn leave(&mut self, waiter: &Arc<Waiter>) {
         if let Some(position) = self.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            self.waiters.remove(position);
-            if position < self.told {
-                self.told -= 1;
-            }
+            self.remove(position);
+        }
+    }
+
+    fn remove(&mut self, position: usize) {
+        self.waiters.remove(position);
+        if position < self.told {
+            self.told -= 1;
         }
     }
 
     /// Tells the first `count` waiters, those who do not know yet, that a dial runs for them.
     fn tell(&mut self, count: usize, now: Instant, later: &mut Later) {
+        let Some(dial) = &self.latest else { return };
         while self.told < count.min(self.waiters.len()) {
-            later.wake.extend(self.waiters[self.told].start_connecting(now));
+            later.wake.extend(self.waiters[self.told].follow(dial.clone(), now));
             self.told += 1;
         }
     }
 
+    /// A dial runs on without the waiter that it ran for: for one whose own dial served another, else for the next.
+    fn pass_on(&mut self, dial: Option<Arc<Progress>>, now: Instant, later: &mut Later) {
+        let Some(dial) = dial.filter(|dial| !dial.is_over()) else { return };
+        match self.waiters.iter().take(self.told).find(|waiter| waiter.is_adrift()) {
+            Some(waiter) => later.wake.extend(waiter.follow(dial, now)),
+            None => self.latest = Some(dial),
+        }
+    }
+
     fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
-        if let DialError::Timeout(_) = error {
+        if let DialError::Timeout(stage, _) = *error {
             // It took too long for those who have waited that long; the others came later, and the next dial is theirs.
-            while let Some(limit) = self.waiters.front().and_then(|waiter| waiter.overdue(now)) {
-                let waiter = self.next_waiter();
-                later.wake.extend(waiter.and_then(|waiter| waiter.serve(Err(DialError::Timeout(limit)))));
+            let mut position = 0;
+            while let Some(waiter) = self.waiters.get(position) {
+                let Some(limit) = waiter.overdue(stage, now) else {
+                    position += 1;
+                    continue;
+                };
+                later.wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
+                self.remove(position);
             }
             return;
         }
         // A refusal is an answer to one, or to all where all wait for this one dial.
-        let alone = self.protocol != Some(Protocol::Http1);
+        let alone = self.is_alone();
         while self.waiters.len() > self.dialing {
             let Some(waiter) = self.next_waiter() else { return };
             later.wake.extend(waiter.serve(Err(error.clone())));
@@ -365,7 +410,7 @@ impl Idle {
 
 impl Shared {
     fn connection(&self, reused: bool) -> Connection {
-        Connection::http2(self.sender.clone(), self.token.clone(), reused)
+        Connection::http2(self.sender.clone(), self.history.clone(), self.token.clone(), reused)
     }
 }
 

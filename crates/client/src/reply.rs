@@ -14,12 +14,13 @@ use serde::de::DeserializeOwned;
 use crate::{
     body::Upload,
     clock::Clock,
-    connection::Connection,
+    connection::{Connection, History},
     error::{Error, ErrorReply, Kind},
     events::Events,
     pool::Pool,
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply_body::ReplyBody,
+    timings::{ConnectionInfo, Timings},
 };
 
 /// A reply: its head, and its body still to be read.
@@ -46,6 +47,9 @@ pub struct Reply {
     status: StatusCode,
     version: Version,
     headers: HeaderMap,
+    history: Arc<History>,
+    requests: u64,
+    timings: Option<Timings>,
     pub(crate) body: ReplyBody,
 }
 
@@ -56,10 +60,13 @@ impl Reply {
         pool: Arc<Pool>,
         clock: Clock,
         upload: Option<Arc<Upload>>,
+        timings: Option<Timings>,
     ) -> Self {
         let (head, incoming) = response.into_parts();
+        let (history, requests) = (connection.history.clone(), connection.requests);
         let body = ReplyBody::new(&head, incoming, connection, pool, clock, upload);
-        Self { status: head.status, version: head.version, headers: head.headers, body }
+        let (status, version, headers) = (head.status, head.version, head.headers);
+        Self { status, version, headers, history, requests, timings, body }
     }
 
     /// The status.
@@ -75,6 +82,22 @@ impl Reply {
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// What it came over.
+    pub fn connection(&self) -> ConnectionInfo {
+        ConnectionInfo {
+            reused: self.requests > 1,
+            requests: self.requests,
+            age: self.history.opened.elapsed(),
+            version: self.version,
+            remote_addr: self.history.remote_addr,
+        }
+    }
+
+    /// How long the phases before its head took, where [`timings`](crate::RequestBuilder::timings) asked for that.
+    pub fn timings(&self) -> Option<Timings> {
+        self.timings
     }
 
     /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.

@@ -26,6 +26,7 @@ use crate::{
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
+/// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder {
     method: Method,
@@ -35,6 +36,7 @@ pub struct RequestBuilder {
     body: Body,
     limits: Limits,
     replayable: bool,
+    timings: bool,
     // The first thing that was wrong.
     error: Option<Error>,
 }
@@ -50,8 +52,17 @@ impl RequestBuilder {
             Ok((pool, target)) => (Some(pool), target, None),
             Err(error) => (None, String::new(), Some(error)),
         };
-        let mut this =
-            Self { method, pool, target, headers, body: Body::EMPTY, limits, replayable: false, error };
+        let mut this = Self {
+            method,
+            pool,
+            target,
+            headers,
+            body: Body::EMPTY,
+            limits,
+            replayable: false,
+            timings: false,
+            error,
+        };
         if this.method == Method::CONNECT {
             this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
         }
@@ -153,16 +164,24 @@ impl RequestBuilder {
         self.header("idempotency-key", key)
     }
 
+    /// Whether to record how long each phase took: for [`Reply::timings`](crate::Reply::timings) and
+    /// [`Error::timings`](crate::Error::timings).
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
+        self
+    }
+
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
+        let (limits, replayable, timings) = (self.limits, self.replayable, self.timings);
         match self.build() {
-            Ok((pool, request, limits, replayable)) => ReplyFuture::new(pool, request, limits, replayable),
+            Ok((pool, request)) => ReplyFuture::new(pool, request, limits, replayable, timings),
             Err(error) => ReplyFuture::invalid(error),
         }
     }
 
-    fn build(self) -> Result<(Arc<Pool>, Request<Body>, Limits, bool), Error> {
-        let Self { method, pool, target, headers, body, limits, replayable, error } = self;
+    fn build(self) -> Result<(Arc<Pool>, Request<Body>), Error> {
+        let Self { method, pool, target, headers, body, error, .. } = self;
         let pool = match (pool, error) {
             (Some(pool), None) => pool,
             (Some(pool), Some(error)) => return Err(error.at(&pool.origin)),
@@ -174,7 +193,7 @@ impl RequestBuilder {
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from(target::finish(target)?);
         *request.headers_mut() = headers;
-        Ok((pool, request, limits, replayable))
+        Ok((pool, request))
     }
 
     fn typed(mut self, content_type: &'static str) -> Self {

@@ -18,6 +18,7 @@ use crate::{
     limits::{Limit, Limits},
     pool::{Checkout, Pool, Ticket},
     reply::Reply,
+    timings::Recorder,
 };
 
 /// The answer to a request, from [`RequestBuilder::send`](crate::RequestBuilder::send): ready with the reply's head.
@@ -45,6 +46,7 @@ struct Call {
     // There if the request may be sent again although the server may have seen it.
     replica: Option<Replica>,
     attempts: u32,
+    timings: Option<Box<Recorder>>,
 }
 
 struct Replica {
@@ -66,7 +68,13 @@ enum State {
 }
 
 impl ReplyFuture {
-    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits, replayable: bool) -> Self {
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        request: Request<Body>,
+        limits: Limits,
+        replayable: bool,
+        timings: bool,
+    ) -> Self {
         let replica = if replayable { Replica::of(&request) } else { None };
         if replayable && replica.is_none() {
             let why = "a request whose body is a stream cannot be sent twice, so it is not replayable";
@@ -74,7 +82,16 @@ impl ReplyFuture {
         }
         let upload = request.body().upload();
         let state = State::Start(request);
-        Self(Inner::Call(Call { state, pool, clock: Clock::new(limits), upload, replica, attempts: 0 }))
+        let timings = timings.then(Recorder::new);
+        Self(Inner::Call(Call {
+            state,
+            pool,
+            clock: Clock::new(limits),
+            upload,
+            replica,
+            attempts: 0,
+            timings,
+        }))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
@@ -87,7 +104,7 @@ impl Future for ReplyFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Inner::Call(call) => call.poll(cx),
+            Inner::Call(call) => call.poll(cx).map_err(|error| call.timed(error)),
             Inner::Invalid(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),
                 None => panic!("polled after it was ready"),
@@ -109,8 +126,9 @@ impl Call {
                         self.clock.start_total(now);
                     }
                     self.attempts += 1;
+                    self.record(|timings| timings.start(now));
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
-                    match self.pool.checkout(now, fresh, self.clock.limits.connect) {
+                    match self.pool.checkout(now, fresh, self.clock.limits.dial()) {
                         Checkout::Ready(connection) => self.hold(request, connection, now),
                         Checkout::Wait(ticket) => {
                             self.clock.start_step(Limit::PoolWait, now);
@@ -118,18 +136,17 @@ impl Call {
                         }
                     }
                 }
-                State::Waiting(request, mut ticket) => match ticket.poll(cx) {
-                    Poll::Ready(Ok(connection)) => self.hold(request, connection, Instant::now()),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into_error(&self.pool.origin))),
-                    Poll::Pending => {
-                        let mut phase = Phase::PoolWait;
-                        if let Some(since) = ticket.connecting_since() {
-                            phase = Phase::Connect;
-                            self.clock.start_step(Limit::Connect, since);
-                        }
-                        return self.wait(cx, State::Waiting(request, ticket), phase, None);
-                    }
-                },
+                State::Waiting(request, mut ticket) => {
+                    let served = ticket.poll(cx);
+                    let Poll::Ready(served) = served else {
+                        let (phase, look) = self.await_connection(&ticket);
+                        return self.wait(cx, State::Waiting(request, ticket), phase, look);
+                    };
+                    let now = Instant::now();
+                    self.record(|timings| timings.waited(ticket.spent(now)));
+                    let connection = served.map_err(|error| error.into_error(&self.pool.origin))?;
+                    self.hold(request, connection, now);
+                }
                 State::Held(request, mut connection) => match connection.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
                         let now = Instant::now();
@@ -148,13 +165,15 @@ impl Call {
                 State::Sent(mut connection) => match connection.poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
                         let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
-                        let upload = self.upload.take();
+                        let timings = self.timings.take();
+                        let timings = timings.map(|mut timings| timings.finish(self.upload.as_deref()));
                         return Poll::Ready(Ok(Reply::new(
                             response,
                             connection,
                             self.pool.clone(),
                             clock,
-                            upload,
+                            self.upload.take(),
+                            timings,
                         )));
                     }
                     Poll::Ready(Err(error)) => self.failed(&connection, error)?,
@@ -169,6 +188,7 @@ impl Call {
     }
 
     fn hold(&mut self, request: Request<Body>, mut connection: Connection, now: Instant) {
+        self.record(|timings| timings.hold(now));
         self.clock.start_exchange(now, connection.take_timer());
         self.clock.start_step(Limit::Connect, now);
         self.state = State::Held(request, connection);
@@ -217,6 +237,21 @@ impl Call {
         }
     }
 
+    /// Arms the limit of what is waited for now: a place in the pool, or a stage of a dial.
+    fn await_connection(&mut self, ticket: &Ticket) -> (Phase, Option<Instant>) {
+        let stage = ticket.stage();
+        if stage == Limit::PoolWait && !ticket.has_dialed() {
+            return (Phase::PoolWait, None);
+        }
+        let now = Instant::now();
+        // What it has cost so far counts, also where another dial went wrong before this one.
+        let since = now.checked_sub(ticket.spent(now)[stage]).unwrap_or(now);
+        self.clock.start_step(stage, since);
+        // Nobody tells this task when the dial moves on. The next stage's limit is not over before the shortest is.
+        let look = self.clock.limits.dial().shortest().and_then(|limit| now.checked_add(limit));
+        (stage.phase(), look)
+    }
+
     /// Arms the limit of what the connection does now: takes the request's body, or has it and owes an answer.
     fn await_answer(&mut self) -> (Phase, Option<Instant>) {
         let Some(upload) = &self.upload else { return (Phase::Head, None) };
@@ -225,14 +260,27 @@ impl Call {
                 self.clock.start_step(Limit::FirstByte, at);
                 return (Phase::Head, None);
             }
-            Stage::Sending(last) => self.clock.start_step(Limit::Idle, last),
+            Stage::Sending(last) => self.clock.start_step(Limit::WriteIdle, last),
             Stage::Producing => self.clock.stop_step(),
         }
         // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
         // time is enough for none of them to be noticed late.
         let limits = self.clock.limits;
-        let shortest = limits.first_byte.into_iter().chain(limits.idle).min();
+        let shortest = limits.first_byte.into_iter().chain(limits.write_idle).min();
         (Phase::Upload, shortest.and_then(|limit| Instant::now().checked_add(limit)))
+    }
+
+    fn record(&mut self, what: impl FnOnce(&mut Recorder)) {
+        if let Some(timings) = &mut self.timings {
+            what(timings);
+        }
+    }
+
+    fn timed(&mut self, error: Error) -> Error {
+        match &mut self.timings {
+            Some(timings) => error.timed(timings.finish(self.upload.as_deref())),
+            None => error,
+        }
     }
 
     /// Pending in `state`, unless a limit has passed.
@@ -245,6 +293,9 @@ impl Call {
     ) -> Poll<Result<Reply, Error>> {
         match self.clock.poll(cx, look) {
             Poll::Ready((limit, duration)) => {
+                if let State::Waiting(_, ticket) = &state {
+                    self.record(|timings| timings.waited(ticket.spent(Instant::now())));
+                }
                 Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
             }
             Poll::Pending => {

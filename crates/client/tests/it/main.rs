@@ -2,6 +2,7 @@
 
 mod builder;
 mod delivery;
+mod dial;
 mod events;
 mod http2;
 mod limits;

@@ -129,7 +129,7 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How long it may take to connect: resolution, TCP and TLS together.
+    /// How long each step of connecting may take: resolution, TCP, TLS.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self

@@ -25,7 +25,7 @@ struct Inner {
     origins: Origins,
     base: Option<Base>,
     headers: HeaderMap,
-    limits: Limits,
+    limits: Arc<Limits>,
     timings: bool,
 }
 
@@ -42,7 +42,7 @@ impl Client {
 
     /// The limits of requests that have none of their own.
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        *self.0.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
@@ -65,7 +65,7 @@ impl Client {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        RequestBuilder::new(method, target, headers, self.0.limits).timings(self.0.timings)
+        RequestBuilder::new(method, target, headers, self.0.limits.clone(), self.0.timings)
     }
 
     /// Starts a GET. See [`request`](Self::request).
@@ -333,7 +333,13 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
-        Ok(Client(Arc::new(Inner { origins, base, headers, limits: self.limits, timings: self.timings })))
+        Ok(Client(Arc::new(Inner {
+            origins,
+            base,
+            headers,
+            limits: Arc::new(self.limits),
+            timings: self.timings,
+        })))
     }
 
     fn reject(&mut self, why: &'static str) {

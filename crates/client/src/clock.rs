@@ -1,6 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -12,7 +13,8 @@ use crate::limits::{Limit, Limits};
 
 /// The limits in time of one request, on one timer that is armed for whichever ends first.
 pub(crate) struct Clock {
-    pub(crate) limits: Limits,
+    // Shared by all requests that have the client's: a request is moved several times on its way.
+    pub(crate) limits: Arc<Limits>,
     timer: Option<Pin<Box<Timer>>>,
     total: Option<Instant>,
     exchange: Option<Instant>,
@@ -20,8 +22,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, timer: None, total: None, exchange: None, step: None }
+    }
+
+    /// This clock as it runs, for the body of the reply; a stopped one stays.
+    pub(crate) fn take(&mut self) -> Self {
+        let stopped = Self::new(self.limits.clone());
+        std::mem::replace(self, stopped)
     }
 
     pub(crate) fn start_total(&mut self, now: Instant) {

@@ -216,9 +216,8 @@ impl Error {
         self.detail(Detail::Text(text))
     }
 
-    pub(crate) fn timed(mut self, timings: Timings) -> Self {
+    pub(crate) fn set_timings(&mut self, timings: Timings) {
         self.0.timings = Some(timings);
-        self
     }
 
     pub(crate) fn at(mut self, origin: &Origin) -> Self {

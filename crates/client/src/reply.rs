@@ -20,7 +20,7 @@ use crate::{
     pool::Pool,
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply_body::ReplyBody,
-    timings::{ConnectionInfo, Timings},
+    timings::{ConnectionInfo, Recorder, Timings},
 };
 
 /// A reply: its head, and its body still to be read.
@@ -49,7 +49,7 @@ pub struct Reply {
     headers: HeaderMap,
     history: Arc<History>,
     requests: u64,
-    timings: Option<Timings>,
+    timings: Option<Box<Recorder>>,
     pub(crate) body: ReplyBody,
 }
 
@@ -60,7 +60,7 @@ impl Reply {
         pool: Arc<Pool>,
         clock: Clock,
         upload: Option<Arc<Upload>>,
-        timings: Option<Timings>,
+        timings: Option<Box<Recorder>>,
     ) -> Self {
         let (head, incoming) = response.into_parts();
         let (history, requests) = (connection.history.clone(), connection.requests);
@@ -97,7 +97,7 @@ impl Reply {
 
     /// How long the phases before its head took, where [`timings`](crate::RequestBuilder::timings) asked for that.
     pub fn timings(&self) -> Option<Timings> {
-        self.timings
+        self.timings.as_ref().map(|recorder| recorder.timings())
     }
 
     /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.

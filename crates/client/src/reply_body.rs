@@ -55,7 +55,7 @@ impl ReplyBody {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        self.clock.limits
+        *self.clock.limits
     }
 
     pub(crate) fn origin(&self) -> &Origin {

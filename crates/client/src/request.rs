@@ -34,7 +34,7 @@ pub struct RequestBuilder {
     target: String,
     headers: HeaderMap,
     body: Body,
-    limits: Limits,
+    limits: Arc<Limits>,
     replayable: bool,
     timings: bool,
     // The first thing that was wrong.
@@ -46,7 +46,8 @@ impl RequestBuilder {
         method: Method,
         target: Result<(Arc<Pool>, String), Error>,
         headers: HeaderMap,
-        limits: Limits,
+        limits: Arc<Limits>,
+        timings: bool,
     ) -> Self {
         let (pool, target, error) = match target {
             Ok((pool, target)) => (Some(pool), target, None),
@@ -60,7 +61,7 @@ impl RequestBuilder {
             body: Body::EMPTY,
             limits,
             replayable: false,
-            timings: false,
+            timings,
             error,
         };
         if this.method == Method::CONNECT {
@@ -145,7 +146,7 @@ impl RequestBuilder {
 
     /// Other limits than the client's, all of them.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = Arc::new(limits);
         self
     }
 
@@ -173,27 +174,24 @@ impl RequestBuilder {
 
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
-        let (limits, replayable, timings) = (self.limits, self.replayable, self.timings);
-        match self.build() {
-            Ok((pool, request)) => ReplyFuture::new(pool, request, limits, replayable, timings),
-            Err(error) => ReplyFuture::invalid(error),
-        }
-    }
-
-    fn build(self) -> Result<(Arc<Pool>, Request<Body>), Error> {
-        let Self { method, pool, target, headers, body, error, .. } = self;
+        let Self { method, pool, target, headers, body, limits, replayable, timings, error } = self;
         let pool = match (pool, error) {
             (Some(pool), None) => pool,
-            (Some(pool), Some(error)) => return Err(error.at(&pool.origin)),
+            (Some(pool), Some(error)) => return ReplyFuture::invalid(error.at(&pool.origin)),
             (None, error) => {
-                return Err(error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")));
+                let no_url = || Error::invalid(Kind::Request, "the request has no URL");
+                return ReplyFuture::invalid(error.unwrap_or_else(no_url));
             }
+        };
+        let path = match target::finish(target) {
+            Ok(path) => path,
+            Err(error) => return ReplyFuture::invalid(error),
         };
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target::finish(target)?);
+        *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
-        Ok((pool, request))
+        ReplyFuture::new(pool, request, limits, replayable, timings)
     }
 
     fn typed(mut self, content_type: &'static str) -> Self {

@@ -71,7 +71,7 @@ impl ReplyFuture {
     pub(crate) fn new(
         pool: Arc<Pool>,
         request: Request<Body>,
-        limits: Limits,
+        limits: Arc<Limits>,
         replayable: bool,
         timings: bool,
     ) -> Self {
@@ -104,7 +104,15 @@ impl Future for ReplyFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Inner::Call(call) => call.poll(cx).map_err(|error| call.timed(error)),
+            Inner::Call(call) => {
+                // In place: to map it would be to copy the reply.
+                let mut polled = call.poll(cx);
+                if let (Poll::Ready(Err(error)), Some(timings)) = (&mut polled, &mut call.timings) {
+                    timings.finish(call.upload.as_deref());
+                    error.set_timings(timings.timings());
+                }
+                polled
+            }
             Inner::Invalid(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),
                 None => panic!("polled after it was ready"),
@@ -164,16 +172,17 @@ impl Call {
                 },
                 State::Sent(mut connection) => match connection.poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
-                        let clock = std::mem::replace(&mut self.clock, Clock::new(Limits::new()));
-                        let timings = self.timings.take();
-                        let timings = timings.map(|mut timings| timings.finish(self.upload.as_deref()));
+                        let clock = self.clock.take();
+                        if let Some(timings) = &mut self.timings {
+                            timings.finish(self.upload.as_deref());
+                        }
                         return Poll::Ready(Ok(Reply::new(
                             response,
                             connection,
                             self.pool.clone(),
                             clock,
                             self.upload.take(),
-                            timings,
+                            self.timings.take(),
                         )));
                     }
                     Poll::Ready(Err(error)) => self.failed(&connection, error)?,
@@ -265,7 +274,7 @@ impl Call {
         }
         // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
         // time is enough for none of them to be noticed late.
-        let limits = self.clock.limits;
+        let limits = &self.clock.limits;
         let shortest = limits.first_byte.into_iter().chain(limits.write_idle).min();
         (Phase::Upload, shortest.and_then(|limit| Instant::now().checked_add(limit)))
     }
@@ -273,13 +282,6 @@ impl Call {
     fn record(&mut self, what: impl FnOnce(&mut Recorder)) {
         if let Some(timings) = &mut self.timings {
             what(timings);
-        }
-    }
-
-    fn timed(&mut self, error: Error) -> Error {
-        match &mut self.timings {
-            Some(timings) => error.timed(timings.finish(self.upload.as_deref())),
-            None => error,
         }
     }
 

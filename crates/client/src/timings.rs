@@ -116,7 +116,7 @@ impl Recorder {
     }
 
     /// The head has come, or an error instead of it.
-    pub(crate) fn finish(&mut self, upload: Option<&Upload>) -> Timings {
+    pub(crate) fn finish(&mut self, upload: Option<&Upload>) {
         let now = Instant::now();
         let since = |from: Option<Instant>| from.map_or(Duration::ZERO, |from| now - from);
         self.timings.total = since(self.started);
@@ -130,6 +130,9 @@ impl Recorder {
             self.timings.first_byte = after_upload;
             self.timings.upload = since(self.held).saturating_sub(after_upload);
         }
+    }
+
+    pub(crate) fn timings(&self) -> Timings {
         self.timings
     }
 }

@@ -123,7 +123,8 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How long a reply may pause between two pieces of its body, comments and pings included.
+    /// How long a reply may pause between two pieces of its body, comments and pings included; and how long a request's
+    /// body may wait for the server to take more of it.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self

@@ -72,8 +72,8 @@ struct State {
     waiters: VecDeque<Arc<Waiter>>,
     /// How many of them, from the front, have been told that a dial runs for them.
     told: usize,
-    /// The dial that began last.
-    latest: Option<Arc<Progress>>,
+    /// Dials that run for none of them, or for all while one dial is enough.
+    spare: Vec<Arc<Progress>>,
 }
 
 struct Idle {
@@ -135,7 +135,7 @@ impl Pool {
             dialing: 0,
             waiters: VecDeque::new(),
             told: 0,
-            latest: None,
+            spare: Vec::new(),
         };
         Ok(Arc::new_cyclic(|this| Self {
             origin,
@@ -258,9 +258,8 @@ impl Pool {
     /// Gives a connection to the one who waits longest, else puts it with the idle ones.
     fn offer(&self, state: &mut State, mut connection: Connection, now: Instant, later: &mut Later) {
         if let Some(waiter) = state.next_waiter() {
-            // The dial that ran for that waiter now runs for another.
-            state.pass_on(waiter.dial(), now, later);
             later.wake.extend(waiter.serve(Ok(connection)));
+            // The dial that ran for that waiter now runs for another.
             return self.dial(state, now, later);
         }
         let stay = match (self.rules.idle_timeout, connection.keep_alive) {
@@ -280,15 +279,12 @@ impl Pool {
     ///
     /// Until it is known that an origin does not speak HTTP/2, one dial at a time: its connection may serve all.
     fn dial(&self, state: &mut State, now: Instant, later: &mut Later) {
+        state.settle(now, later);
         let waiting = state.waiters.len();
-        let alone = state.is_alone();
-        let wanted = if alone { waiting.min(1) } else { waiting };
+        let wanted = if state.is_alone() { waiting.min(1) } else { waiting };
         let max = self.rules.max_connections.unwrap_or(usize::MAX);
         while state.dialing < wanted && state.open < max {
-            // For one who has not been told, else for one whose dial served another.
-            let waiter = state.waiters.get(state.told);
-            let waiter = waiter.or_else(|| state.waiters.iter().find(|waiter| waiter.is_adrift()));
-            let Some(waiter) = waiter.or(state.waiters.front()) else { break };
+            let Some(position) = state.without_dial() else { break };
             let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
             later.dials.push(Dial {
                 report: Report { pool: self.this.clone(), progress: progress.clone() },
@@ -296,15 +292,13 @@ impl Pool {
                 dialer: self.dialer.clone(),
                 origin: self.origin.clone(),
                 alive: self.alive.subscribe(),
-                limits: self.dialer.limits.longer(waiter.limits),
+                limits: self.dialer.limits.longer(state.waiters[position].limits),
             });
-            later.wake.extend(waiter.follow(progress.clone(), now));
-            state.latest = Some(progress);
-            state.told = waiting.min(state.told + 1);
+            state.spare.push(progress);
             state.dialing += 1;
             state.open += 1;
+            state.settle(now, later);
         }
-        state.tell(if alone && state.dialing > 0 { waiting } else { state.dialing }, now, later);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -340,8 +334,7 @@ impl State {
     }
 
     fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
-        self.told = self.told.saturating_sub(1);
-        self.waiters.pop_front()
+        self.remove(0)
     }
 
     /// Takes one who leaves out of the queue. Those who leave are near the front mostly: their limit passed first.
@@ -351,28 +344,35 @@ impl State {
         }
     }
 
-    fn remove(&mut self, position: usize) {
-        self.waiters.remove(position);
+    fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
+        let waiter = self.waiters.remove(position)?;
         if position < self.told {
             self.told -= 1;
         }
+        let dial = waiter.dial().filter(|dial| !self.spare.iter().any(|other| Arc::ptr_eq(dial, other)));
+        self.spare.extend(dial);
+        Some(waiter)
     }
 
-    /// Tells the first `count` waiters, those who do not know yet, that a dial runs for them.
-    fn tell(&mut self, count: usize, now: Instant, later: &mut Later) {
-        let Some(dial) = &self.latest else { return };
-        while self.told < count.min(self.waiters.len()) {
-            later.wake.extend(self.waiters[self.told].follow(dial.clone(), now));
-            self.told += 1;
-        }
+    /// Where the first is for whom no dial runs: one whose own has served another, else one who has not been told of any.
+    fn without_dial(&self) -> Option<usize> {
+        let adrift = !self.is_alone() && self.told + self.spare.len() > self.dialing;
+        let position =
+            adrift.then(|| self.waiters.iter().take(self.told).position(|waiter| waiter.is_adrift()));
+        position.flatten().or_else(|| (self.told < self.waiters.len()).then_some(self.told))
     }
 
-    /// A dial runs on without the waiter that it ran for: for one whose own dial served another, else for the next.
-    fn pass_on(&mut self, dial: Option<Arc<Progress>>, now: Instant, later: &mut Later) {
-        let Some(dial) = dial.filter(|dial| !dial.is_over()) else { return };
-        match self.waiters.iter().take(self.told).find(|waiter| waiter.is_adrift()) {
-            Some(waiter) => later.wake.extend(waiter.follow(dial, now)),
-            None => self.latest = Some(dial),
+    /// Tells those for whom no dial runs of the spare ones.
+    fn settle(&mut self, now: Instant, later: &mut Later) {
+        self.spare.retain(|dial| !dial.is_over());
+        while let (Some(dial), Some(position)) = (self.spare.last(), self.without_dial()) {
+            later.wake.extend(self.waiters[position].follow(dial.clone(), now));
+            if position == self.told {
+                self.told += 1;
+            }
+            if !self.is_alone() {
+                self.spare.pop();
+            }
         }
     }
 

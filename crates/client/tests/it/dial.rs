@@ -10,15 +10,16 @@ use std::{
 
 use futures::future::join_all;
 use outbound_client::{
-    Client, Connecting, Delivery, Kind, Limit, Limits, Origin, Phase, Resolving, Transport,
+    Client, Connecting, Delivery, Kind, Limit, Limits, Origin, Phase, Resolving, Timings, Transport,
 };
+use proptest::prelude::*;
 use tokio::{
     io::DuplexStream,
     net::TcpListener,
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, Server, on_socket, read_request, silence, write};
+use crate::support::{OK, Server, on_socket, read_request, serve_http2, silence, write};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -161,6 +162,23 @@ async fn a_handshake_that_hangs_ends_with_the_tls_limit_whatever_connecting_took
     assert_eq!((error.phase(), error.delivery()), (Phase::Tls, Delivery::NotSent));
     let timings = error.timings().unwrap();
     assert_eq!((timings.connect, timings.tls, timings.total), (secs(9), secs(3), secs(12)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_leaves_in_time_a_stage_that_it_was_not_told_of() {
+    let client = Client::builder()
+        .base_url("https://api.test")
+        .connector(|_: &Origin| async {
+            sleep(secs(5)).await;
+            let (near, far) = tokio::io::duplex(4096);
+            tokio::spawn(silence(far));
+            Ok(near)
+        })
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let error = client.get("/x").limits(client.limits().tls(secs(2))).send().await.unwrap_err();
+    assert_eq!((started.elapsed(), error.limit()), (secs(7), Some((Limit::Tls, secs(2)))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,6 +331,75 @@ async fn a_client_can_ask_for_all_timings_and_a_request_for_none() {
     let reply = client.get("/x").send().await.unwrap();
     assert_eq!(reply.timings().unwrap().total, secs(1));
     assert_eq!(client.get("/x").timings(false).send().await.unwrap().timings(), None);
+}
+
+/// When a request begins and how long it connects at most, in seconds.
+type Plan = (u64, u64);
+
+/// Runs requests over dials of these times, of which some refuse; what came of each: its time, its timings, its limit.
+async fn run(
+    http2: bool,
+    max: Option<usize>,
+    dials: Vec<(u64, bool)>,
+    plans: Vec<Plan>,
+) -> Vec<(Duration, Timings, Option<(Limit, Duration)>)> {
+    let next = AtomicUsize::new(0);
+    let builder = Client::builder().base_url("http://api.test").connector(move |_: &Origin| {
+        let (time, works) = dials[next.fetch_add(1, Ordering::SeqCst) % dials.len()];
+        async move {
+            sleep(secs(time)).await;
+            if !works {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            if !http2 {
+                return Ok(pipe());
+            }
+            let (near, far) = tokio::io::duplex(4096);
+            tokio::spawn(serve_http2(far, |_, mut respond: h2::server::SendResponse<_>| async move {
+                respond.send_response(http::Response::new(()), true).unwrap();
+            }));
+            Ok(near)
+        }
+    });
+    let builder = builder.max_connections_per_origin(max).timings(true);
+    let client = if http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap();
+    join_all(plans.into_iter().map(async |(begins, limit)| {
+        sleep(secs(begins)).await;
+        let started = Instant::now();
+        match client.get("/x").limits(client.limits().connect(secs(limit))).send().await {
+            Ok(reply) => {
+                let (took, timings) = (started.elapsed(), reply.timings().unwrap());
+                reply.bytes().await.unwrap();
+                (took, timings, None)
+            }
+            Err(error) => (started.elapsed(), error.timings().unwrap(), error.limit()),
+        }
+    }))
+    .await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Whoever is served by which dial: the phases add up, connecting ends with the request's own limit and no later,
+    /// and where connections have no maximum nobody waits for a place.
+    #[test]
+    fn every_wait_is_accounted_for(
+        http2: bool,
+        max in prop::option::of(1..4_usize),
+        dials in prop::collection::vec((0..20_u64, prop::bool::weighted(0.8)), 1..6),
+        plans in prop::collection::vec((0..20_u64, 1..15_u64), 1..12),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let outcomes = runtime.block_on(run(http2, max, dials, plans.clone()));
+        for ((took, timings, limit), (_, own)) in outcomes.into_iter().zip(plans) {
+            let parts = timings.pool_wait + timings.connect + timings.upload + timings.first_byte;
+            prop_assert_eq!((parts, timings.total), (took, took), "{:?}", timings);
+            prop_assert!(timings.connect <= secs(own), "{:?} of {}", timings, own);
+            prop_assert!(limit.is_none_or(|limit| limit == (Limit::Connect, timings.connect)), "{:?}", limit);
+            prop_assert!(max.is_some() || timings.pool_wait.is_zero(), "{:?}", timings);
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -53,7 +53,8 @@ where
     }
 }
 
-/// The system's resolver (`getaddrinfo`), on tokio's pool of threads for work that blocks.
+/// The system's resolver (`getaddrinfo`), on tokio's pool of threads for work that blocks. A look-up that is given up
+/// keeps its thread until the system answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 

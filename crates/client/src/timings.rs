@@ -33,7 +33,7 @@ pub struct Timings {
     pub upload: Duration,
     /// From then to the head of the reply. Zero if the head came earlier.
     pub first_byte: Duration,
-    /// From the first poll of `send` to the head of the reply.
+    /// From the first poll of `send` to the head of the reply or the error.
     pub total: Duration,
 }
 

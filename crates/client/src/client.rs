@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
-    connect::{Connect, Tcp},
+    connect::{Connect, Connector, Tcp},
+    dns::{Dns, Resolve, SystemResolver},
     error::{Error, Kind},
     limits::Limits,
     pool::{Dialer, Origins, Pool, Rules},
@@ -24,7 +25,8 @@ struct Inner {
     origins: Origins,
     base: Option<Base>,
     headers: HeaderMap,
-    limits: Limits,
+    limits: Arc<Limits>,
+    timings: bool,
 }
 
 struct Base {
@@ -40,7 +42,7 @@ impl Client {
 
     /// The limits of requests that have none of their own.
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        *self.0.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
@@ -63,7 +65,7 @@ impl Client {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        RequestBuilder::new(method, target, headers, self.0.limits)
+        RequestBuilder::new(method, target, headers, self.0.limits.clone(), self.0.timings)
     }
 
     /// Starts a GET. See [`request`](Self::request).
@@ -132,7 +134,10 @@ impl fmt::Debug for Client {
 /// | [`max_requests_per_connection`](Self::max_requests_per_connection) | none |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
-/// | [`connector`](Self::connector) | resolver of the system, `TCP_NODELAY`, TCP probes after 60 s of silence |
+/// | [`resolver`](Self::resolver) | the system's |
+/// | [`dns_ttl`](Self::dns_ttl) | 30 s |
+/// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
+/// | [`timings`](Self::timings) | no |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,
@@ -142,7 +147,10 @@ pub struct ClientBuilder {
     rules: Rules,
     http2_prior_knowledge: bool,
     tls_config: Option<Arc<rustls::ClientConfig>>,
-    connector: Box<dyn Connect>,
+    resolver: Option<Box<dyn Resolve>>,
+    dns_ttl: Duration,
+    connector: Option<Box<dyn Connect>>,
+    timings: bool,
     // The first thing that was wrong.
     error: Option<Error>,
 }
@@ -169,7 +177,10 @@ impl ClientBuilder {
             },
             http2_prior_knowledge: false,
             tls_config: None,
-            connector: Box::new(Tcp),
+            resolver: None,
+            dns_ttl: Dns::TTL,
+            connector: None,
+            timings: false,
             error: None,
         }
     }
@@ -281,9 +292,39 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens connections in another way.
+    /// Looks names up in another way.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Box::new(resolver));
+        self
+    }
+
+    /// How long the addresses of a name are used before it is looked up again; zero to look it up for every dial.
+    ///
+    /// However many dials want a name at the same time, one look-up runs. Failures are not kept. A look-up that fails
+    /// falls back on addresses that are at most 10 minutes old, unless none of them could be connected to. 1024 names
+    /// are kept.
+    pub fn dns_ttl(mut self, ttl: Duration) -> Self {
+        self.dns_ttl = ttl;
+        self
+    }
+
+    /// Opens connections in another way, without names and addresses.
     pub fn connector(mut self, connector: impl Connect) -> Self {
-        self.connector = Box::new(connector);
+        self.connector = Some(Box::new(connector));
+        self
+    }
+
+    /// Opens all connections, whatever the origin, to a socket in the file system: for daemons on the same machine.
+    /// The origin still is in `Host`, and one of `https` still means TLS. Takes the place of
+    /// [`connector`](Self::connector), and the other way round.
+    #[cfg(unix)]
+    pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.connector(crate::connect::Unix(path.into().into()))
+    }
+
+    /// Whether requests record their [`Timings`](crate::Timings), unless they say otherwise. Free when they do not.
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
         self
     }
 
@@ -292,8 +333,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
-    /// header that is not valid, a key without a base URL, a maximum of no connection or no
-    /// request.
+    /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
+    /// connector or a unix socket, which need none.
     pub fn build(mut self) -> Result<Client, Error> {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
@@ -306,6 +347,11 @@ impl ClientBuilder {
         if max_requests_per_connection == Some(0) {
             self.reject("a connection needs to take at least one request");
         }
+        if self.resolver.is_some() && self.connector.is_some() {
+            self.reject(
+                "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
+            );
+        }
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -314,8 +360,16 @@ impl ClientBuilder {
             headers.insert(name, key.header_value(prefix)?);
         }
         let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+        let connector = match self.connector {
+            Some(connector) => Connector::Other(connector),
+            None => {
+                let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
+                Connector::Tcp(Tcp { dns: Dns::new(resolver, self.dns_ttl) })
+            }
+        };
         let dialer = Dialer {
-            connector: self.connector,
+            connector,
+            limits: self.limits.dial(),
             tls: Tls::new(self.tls_config, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
         };
@@ -324,7 +378,13 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
-        Ok(Client(Arc::new(Inner { origins, base, headers, limits: self.limits })))
+        Ok(Client(Arc::new(Inner {
+            origins,
+            base,
+            headers,
+            limits: Arc::new(self.limits),
+            timings: self.timings,
+        })))
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -348,6 +408,8 @@ impl fmt::Debug for ClientBuilder {
             .field("limits", &self.limits)
             .field("rules", &self.rules)
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
+            .field("dns_ttl", &self.dns_ttl)
+            .field("timings", &self.timings)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,7 +14,8 @@ use crate::{
 
 /// The limits in time of one request, on one timer that is armed for whichever ends first.
 pub(crate) struct Clock {
-    pub(crate) limits: Limits,
+    // Shared by all requests that have the client's.
+    pub(crate) limits: Arc<Limits>,
     timer: Option<Alarm>,
     total: Option<Instant>,
     exchange: Option<Instant>,
@@ -21,7 +23,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, timer: None, total: None, exchange: None, step: None }
     }
 
@@ -83,7 +85,8 @@ impl Clock {
 
     #[cold]
     fn woken(&self, cx: &mut Context<'_>, wake: Instant) -> Poll<(Limit, Duration)> {
-        match self.first() {
+        let first = self.step.into_iter().chain(self.spans()).min_by_key(|(_, ends)| *ends);
+        match first {
             Some((limit, ends)) if ends <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))
             }
@@ -105,27 +108,18 @@ impl Clock {
 
     #[cold]
     fn first_span(&self) -> Option<(Limit, Duration)> {
-        let spans = Self { step: None, timer: None, ..*self };
-        let (limit, _) = spans.first()?;
+        let (limit, _) = self.spans().min_by_key(|(_, ends)| *ends)?;
         Some((limit, self.duration(limit).unwrap_or_default()))
     }
 
-    /// The limit that ends first.
-    fn first(&self) -> Option<(Limit, Instant)> {
+    fn spans(&self) -> impl Iterator<Item = (Limit, Instant)> {
         let exchange = self.exchange.map(|ends| (Limit::Exchange, ends));
         let total = self.total.map(|ends| (Limit::Total, ends));
-        [self.step, exchange, total].into_iter().flatten().min_by_key(|(_, ends)| *ends)
+        exchange.into_iter().chain(total)
     }
 
     fn duration(&self, limit: Limit) -> Option<Duration> {
-        match limit {
-            Limit::PoolWait => self.limits.pool_wait,
-            Limit::Connect => self.limits.connect,
-            Limit::FirstByte => self.limits.first_byte,
-            Limit::Idle => self.limits.idle,
-            Limit::Exchange => self.limits.exchange,
-            Limit::Total => self.limits.total,
-        }
+        self.limits.get(limit)
     }
 }
 

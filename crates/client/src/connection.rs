@@ -1,6 +1,11 @@
 use std::{
     fmt,
+    net::SocketAddr,
     ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -39,12 +44,27 @@ pub(crate) struct Parts {
     pub(crate) reused: bool,
     /// When it will be too old to be used.
     pub(crate) ends: Option<Instant>,
-    /// How many requests went over it.
-    pub(crate) requests: u32,
+    pub(crate) history: Arc<History>,
+    /// How many requests had gone over it with the last one sent.
+    pub(crate) requests: u64,
     /// How often its pool had been drained when it was dialled.
     pub(crate) generation: u32,
     /// Since when it had been idle when it was taken for this request, and when that was.
     pub(crate) idle: Option<(Instant, Instant)>,
+}
+
+/// What is known of a connection since it was made.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) opened: Instant,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    requests: AtomicU64,
+}
+
+impl History {
+    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self { opened, remote_addr, requests: AtomicU64::new(0) })
+    }
 }
 
 enum Version {
@@ -62,16 +82,24 @@ pub(crate) struct Address {
 
 impl Connection {
     /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
-    pub(crate) fn http1(sender: Sender<http1::SendRequest<Body>>, alarm: Alarm) -> Self {
-        Self::new(Version::Http1(sender), alarm)
+    pub(crate) fn http1(
+        sender: Sender<http1::SendRequest<Body>>,
+        history: Arc<History>,
+        alarm: Alarm,
+    ) -> Self {
+        Self::new(Version::Http1(sender), history, alarm)
     }
 
     /// What one request at a time needs of an HTTP/2 connection.
-    pub(crate) fn http2(sender: Sender<http2::SendRequest<Body>>, alarm: Alarm) -> Self {
-        Self::new(Version::Http2(sender, None), alarm)
+    pub(crate) fn http2(
+        sender: Sender<http2::SendRequest<Body>>,
+        history: Arc<History>,
+        alarm: Alarm,
+    ) -> Self {
+        Self::new(Version::Http2(sender, None), history, alarm)
     }
 
-    fn new(version: Version, alarm: Alarm) -> Self {
+    fn new(version: Version, history: Arc<History>, alarm: Alarm) -> Self {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
@@ -80,6 +108,7 @@ impl Connection {
             keep_alive: KeepAlive::default(),
             reused: false,
             ends: None,
+            history,
             requests: 0,
             generation: 0,
             idle: None,
@@ -147,12 +176,11 @@ impl Connection {
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
     /// connection has ended.
     pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) -> Option<Request<Body>> {
-        let Parts { version, sent, requests, .. } = &mut *self.0;
+        let Parts { version, sent, history, requests, .. } = &mut *self.0;
         match version {
             Version::Http1(sender) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
-                *requests = requests.saturating_add(1);
                 request.headers_mut().insert(header::HOST, address.host.clone());
                 sent.set(sender.try_send_request(request));
             }
@@ -163,6 +191,7 @@ impl Connection {
                 sent.set(sender.try_send_request(request));
             }
         }
+        *requests = history.requests.fetch_add(1, Ordering::Relaxed) + 1;
         None
     }
 

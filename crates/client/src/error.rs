@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{json, limits::Limit, origin::Origin};
+use crate::{json, limits::Limit, origin::Origin, timings::Timings};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -20,6 +20,7 @@ struct Inner {
     delivery: Delivery,
     detail: Detail,
     origin: Option<Origin>,
+    timings: Option<Timings>,
     // Shared, because one failed dial can fail several requests.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -79,8 +80,12 @@ pub enum Phase {
     Build,
     /// Waiting for a place among the connections.
     PoolWait,
-    /// Name look-up, TCP, TLS.
+    /// Looking up the origin's name.
+    Dns,
+    /// Connecting: TCP, or the client's connector.
     Connect,
+    /// The TLS handshake.
+    Tls,
     /// Sending the request's body.
     Upload,
     /// Waiting for the reply's head.
@@ -150,6 +155,11 @@ impl Error {
         self.0.origin.as_ref()
     }
 
+    /// How long the request was in each phase, if that was asked for and no head of a reply had come.
+    pub fn timings(&self) -> Option<Timings> {
+        self.0.timings
+    }
+
     /// The reply, where its status is the error.
     pub fn reply(&self) -> Option<&ErrorReply> {
         match &self.0.detail {
@@ -171,7 +181,15 @@ impl Error {
     }
 
     pub(crate) fn new(kind: Kind, phase: Phase, delivery: Delivery) -> Self {
-        Self(Box::new(Inner { kind, phase, delivery, detail: Detail::None, origin: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            phase,
+            delivery,
+            detail: Detail::None,
+            origin: None,
+            timings: None,
+            source: None,
+        }))
     }
 
     /// Something the caller gave cannot be used.
@@ -181,7 +199,7 @@ impl Error {
 
     pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
         let delivery = match phase {
-            Phase::Build | Phase::PoolWait | Phase::Connect => Delivery::NotSent,
+            Phase::Build | Phase::PoolWait | Phase::Dns | Phase::Connect | Phase::Tls => Delivery::NotSent,
             Phase::Upload | Phase::Head => Delivery::MaybeSent,
             Phase::Body => Delivery::Replied,
         };
@@ -222,6 +240,10 @@ impl Error {
         self.detail(Detail::Text(text))
     }
 
+    pub(crate) fn set_timings(&mut self, timings: Timings) {
+        self.0.timings = Some(timings);
+    }
+
     pub(crate) fn at(mut self, origin: &Origin) -> Self {
         self.0.origin = Some(origin.clone());
         self
@@ -247,7 +269,9 @@ impl fmt::Display for Error {
         let during = match self.0.phase {
             Phase::Build => "building the request",
             Phase::PoolWait => "waiting for a connection",
+            Phase::Dns => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Tls => "shaking hands for TLS",
             Phase::Upload => "sending the request's body",
             Phase::Head => "waiting for the reply's head",
             Phase::Body => "reading the reply's body",
@@ -265,6 +289,9 @@ impl fmt::Display for Error {
             (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
+            (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
+                f.write_str("no connection: the name could not be looked up")?;
+            }
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
             (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
             (Detail::None, Kind::Closed) => write!(f, "the connection ended while {during}")?,
@@ -283,7 +310,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, source } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, timings: _, source } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {

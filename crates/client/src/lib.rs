@@ -47,6 +47,7 @@
 //! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
+//! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
 //! | do something around every request | [a function](#middleware) |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -85,6 +86,20 @@
 //! ones in passing. It is on the runtime of the request that needed the dial (or of the connection that made room for
 //! it), and it ends with the client: it is all that this crate spawns (HTTP/2 adds one task a stream, from hyper).
 //! Nothing is spawned and nothing is built for connecting when there is an idle connection.
+//!
+//! # Connecting
+//!
+//! A dial has up to three stages, each with a limit of its own that its error names: the look-up of the name, TCP, TLS.
+//! A name is looked up once for all dials that want it at the same time; its addresses are kept for 30 s, as the system
+//! does not tell for how long they hold, and dropped when none of them connects. A failed look-up falls back on
+//! addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families take turns; the next is
+//! tried when one has failed, or has not answered in 250 ms, and the first to answer wins (RFC 8305).
+//!
+//! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
+//! goes on for as long as the client's limits and that request's allow, whichever are longer.
+//!
+//! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
+//! machine, and a [`Connect`] to anything that carries bytes.
 //!
 //! # Dropping
 //!
@@ -163,8 +178,7 @@
 //! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
 //! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
-//! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known. Addresses of a name are
-//! tried one after the other.
+//! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
 #![forbid(unsafe_code)]
 
 mod alarm;
@@ -174,6 +188,7 @@ mod client;
 mod clock;
 mod connect;
 mod connection;
+mod dns;
 mod error;
 mod events;
 mod failure;
@@ -195,6 +210,7 @@ mod send;
 mod sender;
 mod sse;
 mod target;
+mod timings;
 mod tls;
 
 pub use bytestring::ByteString;
@@ -203,6 +219,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use crate::{
     client::{Client, ClientBuilder},
     connect::{Connect, Connecting, Transport},
+    dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
@@ -216,4 +233,5 @@ pub use crate::{
     request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,
     send::ReplyFuture,
+    timings::{ConnectionInfo, Timings},
 };

@@ -18,7 +18,7 @@ impl Client {
     ///
     /// The first dial that failed; those that succeeded stay.
     pub fn warm_up(&self, url: &str, connections: usize) -> WarmUp {
-        WarmUp::new(self.target(url).map(|(pool, _)| pool), connections, self.limits().connect)
+        WarmUp::new(self.target(url).map(|(pool, _)| pool), connections, self.limits().dial())
     }
 
     /// Lets all connections go that there are now: those that are idle at once, the others when their request is done.

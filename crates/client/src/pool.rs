@@ -10,6 +10,7 @@ mod later;
 mod multiplexed;
 mod origins;
 mod places;
+mod progress;
 mod snapshot;
 mod state;
 mod waiter;
@@ -26,6 +27,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     connection::{Address, Connection},
     error::Error,
+    limits::DialLimits,
     origin::Origin,
 };
 
@@ -41,6 +43,7 @@ use self::{
     dial::{Dial, DialError, Report},
     later::Later,
     places::Places,
+    progress::Progress,
     state::{Protocol, State},
     waiter::Waiter,
 };
@@ -64,9 +67,9 @@ impl Rules {
     }
 
     /// Whether a connection is to take no more requests.
-    fn is_spent(&self, ends: Option<Instant>, requests: u32, now: Instant) -> bool {
+    fn is_spent(&self, ends: Option<Instant>, requests: u64, now: Instant) -> bool {
         ends.is_some_and(|ends| now >= ends)
-            || self.max_requests_per_connection.is_some_and(|max| requests >= max)
+            || self.max_requests_per_connection.is_some_and(|max| requests >= u64::from(max))
     }
 }
 
@@ -121,7 +124,7 @@ impl Pool {
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
     ///
     /// With `fresh` the idle connections are passed over: they have just proved to be dead.
-    pub(crate) fn checkout(&self, now: Instant, fresh: bool, connect: Option<Duration>) -> Checkout {
+    pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: DialLimits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
         let checkout = match state.find(&self.this, now, fresh, &self.rules, &mut later) {
@@ -131,7 +134,7 @@ impl Pool {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
                 }
-                let ticket = self.queue(&mut state, now, connect);
+                let ticket = self.queue(&mut state, now, limits);
                 self.dial(&mut state, now, 0, &mut later);
                 Checkout::Wait(ticket)
             }
@@ -184,10 +187,10 @@ impl Pool {
     }
 
     /// A dial has ended, well or badly.
-    fn dialed(&self, result: Result<Dialed, DialError>, generation: u32) {
+    fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<Progress>) {
         let now = Instant::now();
         self.change(now, |state, later| {
-            state.dialing -= 1;
+            state.end(progress, now);
             let drained = generation != state.generation;
             match result {
                 Ok(Dialed::Http1(mut connection)) => {
@@ -285,8 +288,8 @@ impl Pool {
     }
 
     /// A place at the end of the queue.
-    fn queue(&self, state: &mut State, now: Instant, connect: Option<Duration>) -> Ticket {
-        let waiter = Waiter::new(connect, now);
+    fn queue(&self, state: &mut State, now: Instant, limits: DialLimits) -> Ticket {
+        let waiter = Waiter::new(limits, now);
         let ticket = Ticket::new(self.this.clone(), waiter.clone());
         if state.closed {
             drop(waiter.serve(Err(DialError::ClientClosed)));
@@ -307,18 +310,19 @@ impl Pool {
         }
         let each = state.each();
         let wanted = waiting.div_ceil(each);
+        let mut next = state.settle(0, now, later);
         while state.dialing < wanted && !self.is_full(state) {
             if granted > 0 {
                 granted -= 1;
             } else if !self.places.take() {
                 break;
             }
-            let first = state.waiters.get(state.told).or(state.waiters.front());
-            let limit = first.and_then(|waiter| waiter.connect);
-            later.dials.push(self.start_dial(state, limit));
-            state.tell(state.told + 1, now, later);
+            // There is one, unless a server allows fewer streams than dials under way were counted on for.
+            let first = state.without_dial(next).unwrap_or_default();
+            let limits = state.waiters[first].limits;
+            later.dials.push(self.start_dial(state, limits, now));
+            next = state.settle(next, now, later);
         }
-        state.tell(state.dialing.saturating_mul(each), now, later);
 
         let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
         let missing = wanted.saturating_sub(state.dialing).min(max.saturating_sub(state.open));
@@ -330,15 +334,18 @@ impl Pool {
         granted
     }
 
-    fn start_dial(&self, state: &mut State, limit: Option<Duration>) -> Dial {
+    fn start_dial(&self, state: &mut State, limits: DialLimits, now: Instant) -> Dial {
         state.dialing += 1;
         state.open += 1;
         let generation = state.generation;
         let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
-        let report = Report { pool: self.this.clone(), generation };
+        let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
+        state.spare.push(progress.clone());
+        let report = Report { pool: self.this.clone(), generation, progress };
+        let limits = self.dialer.limits.longer(limits);
         let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, alive, limit, streams }
+        Dial { report, place: Some(place), dialer, origin, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {

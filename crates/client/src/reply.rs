@@ -18,6 +18,7 @@ use crate::{
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply_body::ReplyBody,
     send::Call,
+    timings::{ConnectionInfo, Timings},
 };
 
 /// A reply: its head, and its body still to be read.
@@ -68,6 +69,16 @@ impl Reply {
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// What it came over.
+    pub fn connection(&self) -> ConnectionInfo {
+        self.body.connection_info(self.version)
+    }
+
+    /// How long the phases before its head took, where [`timings`](crate::RequestBuilder::timings) asked for that.
+    pub fn timings(&self) -> Option<Timings> {
+        self.body.timings()
     }
 
     /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.

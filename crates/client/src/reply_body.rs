@@ -2,10 +2,11 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{StatusCode, response};
+use http::{StatusCode, Version, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
@@ -17,6 +18,7 @@ use crate::{
     limits::{Limit, Limits},
     origin::Origin,
     send::Call,
+    timings::{ConnectionInfo, Timings},
 };
 
 /// The body of a reply, with the connection it comes over.
@@ -30,6 +32,10 @@ pub(crate) struct ReplyBody {
 impl ReplyBody {
     pub(crate) fn new(head: &response::Parts, incoming: Incoming, mut call: Box<Call>) -> Self {
         call.clock.stop_step();
+        if let Some(connection) = &call.connection {
+            call.requests = connection.requests;
+            call.history = Some(connection.history.clone());
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // The connection speaks something else from now on.
             call.connection = None;
@@ -49,6 +55,21 @@ impl ReplyBody {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.call.pool.origin
+    }
+
+    pub(crate) fn connection_info(&self, version: Version) -> ConnectionInfo {
+        let Call { history, requests, .. } = &*self.call;
+        ConnectionInfo {
+            reused: *requests > 1,
+            requests: *requests,
+            age: history.as_ref().map_or(Duration::ZERO, |history| history.opened.elapsed()),
+            version,
+            remote_addr: history.as_ref().and_then(|history| history.remote_addr),
+        }
+    }
+
+    pub(crate) fn timings(&self) -> Option<Timings> {
+        self.call.timings.as_ref().map(|recorder| recorder.timings())
     }
 
     /// The length, where the head told it or all has come.

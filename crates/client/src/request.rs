@@ -28,12 +28,14 @@ use crate::{
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
+/// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder<B = Buffered> {
     // Without a place to go it is a request alone, and there is an error.
     call: Result<Box<Call>, Box<Request<Body>>>,
     target: String,
     replayable: bool,
+    timings: bool,
     // The first thing that was wrong.
     error: Option<Error>,
     body: PhantomData<fn() -> B>,
@@ -52,7 +54,8 @@ impl RequestBuilder {
         method: Method,
         target: Result<(Arc<Pool>, String), Error>,
         headers: HeaderMap,
-        limits: Limits,
+        limits: Arc<Limits>,
+        timings: bool,
     ) -> Self {
         let mut request = Request::new(Body::EMPTY);
         *request.method_mut() = method;
@@ -61,7 +64,7 @@ impl RequestBuilder {
             Ok((pool, target)) => (Ok(Call::new(pool, request, limits)), target, None),
             Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
         };
-        let mut this = Self { call, target, replayable: false, error, body: PhantomData };
+        let mut this = Self { call, target, replayable: false, timings, error, body: PhantomData };
         if this.method() == Method::CONNECT {
             this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
         }
@@ -144,8 +147,8 @@ impl RequestBuilder {
             self.reject("a request whose body is a stream cannot be sent twice, so it is not replayable");
         }
         self.set_body(body);
-        let Self { call, target, error, .. } = self;
-        RequestBuilder { call, target, replayable: false, error, body: PhantomData }
+        let Self { call, target, timings, error, .. } = self;
+        RequestBuilder { call, target, replayable: false, timings, error, body: PhantomData }
     }
 
     fn set_body(&mut self, body: Body) {
@@ -192,8 +195,15 @@ impl<B> RequestBuilder<B> {
     /// Other limits than the client's, all of them.
     pub fn limits(mut self, limits: Limits) -> Self {
         if let Ok(call) = &mut self.call {
-            call.clock.limits = limits;
+            call.clock.limits = Arc::new(limits);
         }
+        self
+    }
+
+    /// Whether to record how long each phase took: for [`Reply::timings`](crate::Reply::timings) and
+    /// [`Error::timings`](crate::Error::timings).
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
         self
     }
 
@@ -225,7 +235,7 @@ impl<B> RequestBuilder<B> {
 
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
-        let Self { call, target, replayable, error, .. } = self;
+        let Self { call, target, replayable, timings, error, .. } = self;
         let error = match (call, error) {
             (Ok(mut call), None) => match target::finish(target) {
                 Ok(target) => {
@@ -233,7 +243,7 @@ impl<B> RequestBuilder<B> {
                         *request.uri_mut() = Uri::from(target);
                         announce_nothing(request);
                     }
-                    return ReplyFuture::new(call, replayable);
+                    return ReplyFuture::new(call, replayable, timings);
                 }
                 Err(error) => error.at(&call.pool.origin),
             },

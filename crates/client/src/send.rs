@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use crate::{
     body::{Body, Stage, Upload},
     clock::Clock,
-    connection::{Connection, origin_form},
+    connection::{Connection, History, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
     limits::{Limit, Limits},
     pool::{Checkout, Pool, Ticket},
     replica::Replica,
     reply::Reply,
+    timings::Recorder,
 };
 
 /// The answer to a request, from [`RequestBuilder::send`](crate::RequestBuilder::send): ready with the reply's head.
@@ -40,6 +41,10 @@ pub(crate) struct Call {
     pub(crate) request: Option<Request<Body>>,
     pub(crate) connection: Option<Connection>,
     pub(crate) upload: Option<Arc<Upload>>,
+    // Of the connection that the reply came over.
+    pub(crate) history: Option<Arc<History>>,
+    pub(crate) requests: u64,
+    pub(crate) timings: Option<Box<Recorder>>,
     state: State,
     // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
     // not give back a request that it proves unseen.
@@ -64,7 +69,8 @@ enum State {
 }
 
 impl ReplyFuture {
-    pub(crate) fn new(mut call: Box<Call>, replayable: bool) -> Self {
+    pub(crate) fn new(mut call: Box<Call>, replayable: bool, timings: bool) -> Self {
+        call.timings = timings.then(Recorder::new);
         if let Some(request) = &call.request {
             call.upload = request.body().upload();
             if replayable {
@@ -85,13 +91,24 @@ impl Future for ReplyFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match &mut self.0 {
-            Ok(call) => ready!(call.poll(cx)),
+            Ok(call) => {
+                let answer = ready!(call.poll(cx));
+                if let Some(timings) = &mut call.timings {
+                    timings.finish(call.upload.as_deref());
+                }
+                answer
+            }
             Err(error) => Err(error.take().expect("polled after it was ready")),
         };
         let call = std::mem::replace(&mut self.0, Err(None));
         Poll::Ready(match (answer, call) {
             (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
-            (Err(error), _) => Err(error),
+            (Err(mut error), call) => {
+                if let Some(timings) = call.ok().and_then(|call| call.timings) {
+                    error.set_timings(timings.timings());
+                }
+                Err(error)
+            }
             (Ok(_), Err(_)) => unreachable!("only a call has an answer"),
         })
     }
@@ -103,13 +120,16 @@ impl Call {
     // Many requests share the end of an HTTP/2 connection, and most of them any number of those that follow.
     const MAX_EXCUSED: u32 = 16;
 
-    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Limits) -> Box<Self> {
+    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Arc<Limits>) -> Box<Self> {
         Box::new(Self {
             pool,
             clock: Clock::new(limits),
             request: Some(request),
             connection: None,
             upload: None,
+            history: None,
+            requests: 0,
+            timings: None,
             state: State::Start,
             replica: None,
             replayable: false,
@@ -127,8 +147,11 @@ impl Call {
                 State::Start => {
                     self.clock.start_total(now());
                     self.attempts += 1;
+                    if let Some(timings) = &mut self.timings {
+                        timings.start(now());
+                    }
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
-                    match self.pool.checkout(now(), fresh, self.clock.limits.connect) {
+                    match self.pool.checkout(now(), fresh, self.clock.limits.dial()) {
                         Checkout::Ready(connection) => self.hold(connection, now()),
                         Checkout::Wait(ticket) => {
                             self.clock.start_step(Limit::PoolWait, now());
@@ -136,18 +159,15 @@ impl Call {
                         }
                     }
                 }
-                State::Waiting(ticket) => match ticket.poll(cx) {
-                    Poll::Ready(Ok(connection)) => self.hold(connection, now()),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into_error(&self.pool.origin))),
-                    Poll::Pending => {
-                        let mut phase = Phase::PoolWait;
-                        if let Some(since) = ticket.connecting_since() {
-                            phase = Phase::Connect;
-                            self.clock.start_step(Limit::Connect, since);
-                        }
-                        return self.wait(cx, now(), phase, None);
-                    }
-                },
+                State::Waiting(ticket) => {
+                    let Poll::Ready(served) = ticket.poll(cx) else {
+                        let (phase, look) = self.await_connection(now());
+                        return self.wait(cx, now(), phase, look);
+                    };
+                    self.record_wait(now());
+                    let connection = served.map_err(|error| error.into_error(&self.pool.origin))?;
+                    self.hold(connection, now());
+                }
                 State::Held => match held(&mut self.connection).poll_ready(cx) {
                     Poll::Ready(true) => {
                         match &self.upload {
@@ -190,6 +210,9 @@ impl Call {
     }
 
     fn hold(&mut self, mut connection: Connection, now: Instant) {
+        if let Some(timings) = &mut self.timings {
+            timings.hold(now);
+        }
         self.clock.start_exchange(now, connection.take_timer());
         self.clock.start_step(Limit::Connect, now);
         self.connection = Some(connection);
@@ -270,6 +293,27 @@ impl Call {
         }
     }
 
+    /// Arms the limit of what is waited for now: a place in the pool, or a stage of a dial.
+    fn await_connection(&mut self, now: Instant) -> (Phase, Option<Instant>) {
+        let State::Waiting(ticket) = &self.state else { return (Phase::PoolWait, None) };
+        let stage = ticket.stage();
+        if stage == Limit::PoolWait && !ticket.has_dialed() {
+            return (Phase::PoolWait, None);
+        }
+        // What it has cost so far counts, also where another dial went wrong before this one.
+        let since = now.checked_sub(ticket.spent(now)[stage]).unwrap_or(now);
+        self.clock.start_step(stage, since);
+        // Nobody tells this task when the dial moves on. The next stage's limit is not over before the shortest is.
+        let look = self.clock.limits.dial().shortest().and_then(|limit| now.checked_add(limit));
+        (stage.phase(), look)
+    }
+
+    fn record_wait(&mut self, now: Instant) {
+        if let (Some(timings), State::Waiting(ticket)) = (&mut self.timings, &self.state) {
+            timings.waited(ticket.spent(now));
+        }
+    }
+
     /// Arms the limit of what the connection does now: takes the request's body, or has it and owes an answer.
     fn await_answer(&mut self, now: Instant) -> (Phase, Option<Instant>) {
         let Some(upload) = &self.upload else { return (Phase::Head, None) };
@@ -278,13 +322,13 @@ impl Call {
                 self.clock.start_step(Limit::FirstByte, at);
                 return (Phase::Head, None);
             }
-            Stage::Sending(last) => self.clock.start_step(Limit::Idle, last),
+            Stage::Sending(last) => self.clock.start_step(Limit::WriteIdle, last),
             Stage::Producing => self.clock.stop_step(),
         }
         // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
         // time is enough for none of them to be noticed late.
-        let limits = self.clock.limits;
-        let shortest = limits.first_byte.into_iter().chain(limits.idle).min();
+        let limits = &self.clock.limits;
+        let shortest = limits.first_byte.into_iter().chain(limits.write_idle).min();
         (Phase::Upload, shortest.and_then(|limit| now.checked_add(limit)))
     }
 
@@ -297,6 +341,7 @@ impl Call {
         look: Option<Instant>,
     ) -> Poll<Result<T, Error>> {
         let (limit, duration) = ready!(self.clock.poll(cx, now, look));
+        self.record_wait(now);
         Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
     }
 }

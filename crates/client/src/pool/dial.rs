@@ -1,7 +1,7 @@
 use std::{
     error::Error as StdError,
-    future::pending,
     io,
+    net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,14 +13,16 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     Dialed, Place, Pool, Protocol,
     drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
+    progress::Progress,
 };
 use crate::{
     alarm::Alarm,
-    connect::Connect,
-    connection::Connection,
+    connect::{Connector, Transport},
+    connection::{Connection, History},
+    dns::Addresses,
     error::{Delivery, Error, Kind, Phase},
     io::{Io, Stream},
-    limits::Limit,
+    limits::{DialLimits, Limit},
     origin::Origin,
     sender::Sender,
     tls::Tls,
@@ -28,15 +30,22 @@ use crate::{
 
 /// How a client opens connections.
 pub(crate) struct Dialer {
-    pub(crate) connector: Box<dyn Connect>,
+    pub(crate) connector: Connector,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
+    /// The client's own. A request that has shorter ones leaves a dial, but does not end it.
+    pub(crate) limits: DialLimits,
 }
 
 impl Dialer {
     // Found dead within 80 s with a request under way; an HTTP/2 connection without one is not disturbed.
     const PING_EVERY: Duration = Duration::from_secs(60);
     const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// What a dial begins with.
+    pub(super) fn first_stage(&self, origin: &Origin) -> Limit {
+        if self.connector.looks_up(origin) { Limit::Dns } else { Limit::Connect }
+    }
 
     /// What connections to an origin will speak, where no server has a say in it.
     pub(super) fn known_protocol(&self, origin: &Origin) -> Option<Protocol> {
@@ -54,19 +63,23 @@ impl Dialer {
 #[derive(Clone)]
 pub(crate) enum DialError {
     ClientClosed,
-    Timeout(Duration),
-    Connect(Arc<dyn StdError + Send + Sync>),
-    Tls(Arc<dyn StdError + Send + Sync>),
+    Timeout(Limit, Duration),
+    Failed(Limit, Arc<dyn StdError + Send + Sync>),
 }
 
 impl DialError {
+    fn new(stage: Limit, error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Failed(stage, Arc::new(error))
+    }
+
     pub(crate) fn into_error(self, origin: &Origin) -> Error {
-        let error = |kind| Error::new(kind, Phase::Connect, Delivery::NotSent);
         match self {
             Self::ClientClosed => Error::new(Kind::ClientClosed, Phase::PoolWait, Delivery::NotSent),
-            Self::Timeout(limit) => Error::timeout(Limit::Connect, limit, Phase::Connect),
-            Self::Connect(source) => error(Kind::Connect).shared_source(source),
-            Self::Tls(source) => error(Kind::Tls).shared_source(source),
+            Self::Timeout(stage, limit) => Error::timeout(stage, limit, stage.phase()),
+            Self::Failed(stage, source) => {
+                let kind = if stage == Limit::Tls { Kind::Tls } else { Kind::Connect };
+                Error::new(kind, stage.phase(), Delivery::NotSent).shared_source(source)
+            }
         }
         .at(origin)
     }
@@ -81,7 +94,7 @@ pub(super) struct Dial {
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
     pub(super) alive: watch::Receiver<()>,
-    pub(super) limit: Option<Duration>,
+    pub(super) limits: DialLimits,
     /// How many streams the server will allow, until it says so.
     pub(super) streams: usize,
 }
@@ -90,19 +103,20 @@ pub(super) struct Dial {
 pub(super) struct Report {
     pub(super) pool: Weak<Pool>,
     pub(super) generation: u32,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Report {
     fn send(&mut self, result: Result<Dialed, DialError>) {
         if let Some(pool) = std::mem::take(&mut self.pool).upgrade() {
-            pool.dialed(result, self.generation);
+            pool.dialed(result, self.generation, &self.progress);
         }
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.send(Err(DialError::Connect(Arc::new(io::Error::other("the dial was given up")))));
+        self.send(Err(DialError::new(Limit::Connect, io::Error::other("the dial was given up"))));
     }
 }
 
@@ -116,13 +130,11 @@ impl Dial {
     async fn run(mut self) {
         let pool = self.report.pool.clone();
         let mut alive = self.alive.clone();
-        let limit = self.limit;
         let dialed = tokio::select! {
             biased;
             // A message means that the pool is closed, an error that it is gone.
             _ = alive.changed() => return,
             dialed = self.open() => dialed,
-            () = sleep(limit) => Err(DialError::Timeout(limit.unwrap_or_default())),
         };
         match dialed {
             Ok((dialed, driver)) => {
@@ -135,18 +147,17 @@ impl Dial {
     }
 
     async fn open(&mut self) -> Result<Handshake, DialError> {
-        let connect = |error: io::Error| DialError::Connect(Arc::new(error));
-        let transport = self.dialer.connector.connect(&self.origin).await.map_err(connect)?;
+        let (transport, remote_addr) = self.connect().await?;
         let (stream, http2) = if self.origin.is_https() {
-            let stream = self.dialer.tls.handshake(&self.origin, transport).await;
-            let stream = stream.map_err(|error| DialError::Tls(Arc::new(error)))?;
+            let stream = self.stage(Limit::Tls, self.dialer.tls.handshake(&self.origin, transport)).await?;
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Stream::Tls(Box::new(stream)), http2)
         } else {
             (Stream::Plain(transport), false)
         };
         let io = TokioIo::new(Io::new(stream, self.place.take()));
-        let protocol = |error: hyper::Error| DialError::Connect(Arc::new(error));
+        let history = History::new(Instant::now(), remote_addr);
+        let protocol = |error: hyper::Error| DialError::new(Limit::Connect, error);
         if http2 || self.dialer.http2_prior_knowledge {
             let frames = Frames::default();
             let (sender, connection) = http2::Builder::new(frames.clone())
@@ -158,20 +169,46 @@ impl Dial {
                 .await
                 .map_err(protocol)?;
             let pool = self.report.pool.clone();
-            let (opened, driver) = Http2Driver::new(sender, connection, &frames, pool);
+            let (opened, driver) = Http2Driver::new(sender, connection, &frames, history, pool);
             Ok((Dialed::Http2(opened), Box::pin(driver)))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
             let (sender, end) = Sender::new(sender);
             let driver = Box::pin(Http1Driver { connection, _end: end });
-            Ok((Dialed::Http1(Connection::http1(sender, Alarm::new(Instant::now()))), driver))
+            Ok((Dialed::Http1(Connection::http1(sender, history, Alarm::new(Instant::now()))), driver))
         }
     }
-}
 
-async fn sleep(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
-        None => pending().await,
+    async fn connect(&self) -> Result<(Box<dyn Transport>, Option<SocketAddr>), DialError> {
+        let tcp = match &self.dialer.connector {
+            Connector::Tcp(tcp) => tcp,
+            Connector::Other(connector) => {
+                let transport = self.stage(Limit::Connect, connector.connect(&self.origin)).await?;
+                return Ok((transport, None));
+            }
+        };
+        let addresses = match tcp.literal(&self.origin) {
+            Some(address) => Addresses::from([address]),
+            None => self.stage(Limit::Dns, tcp.dns.look_up(&self.origin)).await?,
+        };
+        let connected = self.stage(Limit::Connect, tcp.connect(&addresses)).await;
+        let (stream, address) = connected.inspect_err(|_| tcp.dns.forget(&self.origin, &addresses))?;
+        Ok((Box::new(stream), Some(address)))
+    }
+
+    /// Runs one stage under its limit.
+    async fn stage<T>(
+        &self,
+        stage: Limit,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, DialError> {
+        self.report.progress.enter(stage);
+        let Some(limit) = self.limits.get(stage) else {
+            return work.await.map_err(|error| DialError::new(stage, error));
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result.map_err(|error| DialError::new(stage, error)),
+            Err(_) => Err(DialError::Timeout(stage, limit)),
+        }
     }
 }

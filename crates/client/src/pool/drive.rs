@@ -20,6 +20,7 @@ use super::{Opened, Pool};
 use crate::{
     alarm::Flag,
     body::Body,
+    connection::History,
     io::Io,
     sender::{End, Sender},
 };
@@ -133,6 +134,7 @@ impl Http2Driver {
         sender: http2::SendRequest<Body>,
         requests: Http2,
         frames: &Frames,
+        history: Arc<History>,
         pool: Weak<Pool>,
     ) -> (Opened, Self) {
         // Tells connections of an origin apart.
@@ -140,7 +142,7 @@ impl Http2Driver {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
-        let opened = Opened { id, sender, runtime: Handle::current(), limit };
+        let opened = Opened { id, sender, runtime: Handle::current(), history, limit };
         (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), pool, id, limit })
     }
 

@@ -10,7 +10,12 @@ use hyper::client::conn::http2;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{Pool, Rules};
-use crate::{alarm::Alarm, body::Body, connection::Connection, sender::Sender};
+use crate::{
+    alarm::Alarm,
+    body::Body,
+    connection::{Connection, History},
+    sender::Sender,
+};
 
 /// An HTTP/2 connection, which any number of requests share up to the server's limit.
 pub(super) struct Multiplexed {
@@ -18,12 +23,13 @@ pub(super) struct Multiplexed {
     sender: Sender<http2::SendRequest<Body>>,
     // The one that drives the connection, which the alarms of requests on it belong to.
     runtime: Handle,
+    history: Arc<History>,
     /// How many streams the server allows at a time (`SETTINGS_MAX_CONCURRENT_STREAMS`).
     pub(super) limit: usize,
     /// Requests over it now.
     pub(super) streams: usize,
-    /// Requests over it so far.
-    requests: u32,
+    /// Requests that it was taken for so far.
+    requests: u64,
     /// When it will be too old.
     pub(super) ends: Option<Instant>,
     /// Since when it has been without a request, if it is.
@@ -39,6 +45,7 @@ pub(crate) struct Opened {
     pub(crate) id: u64,
     pub(crate) sender: Sender<http2::SendRequest<Body>>,
     pub(crate) runtime: Handle,
+    pub(crate) history: Arc<History>,
     pub(crate) limit: usize,
 }
 
@@ -52,11 +59,12 @@ pub(crate) struct Stream {
 
 impl Multiplexed {
     pub(super) fn new(opened: Opened, now: Instant, ends: Option<Instant>) -> Self {
-        let Opened { id, sender, runtime, limit } = opened;
+        let Opened { id, sender, runtime, history, limit } = opened;
         Self {
             id,
             sender,
             runtime,
+            history,
             limit,
             streams: 0,
             requests: 0,
@@ -86,14 +94,13 @@ impl Multiplexed {
         let stream = Stream { pool: pool.clone(), id: self.id, replied: self.replied.clone(), spare: None };
         let mut connection = self.spare.pop().unwrap_or_else(|| {
             let _context = self.runtime.enter();
-            Connection::http2(self.sender.clone(), Alarm::new(now))
+            Connection::http2(self.sender.clone(), self.history.clone(), Alarm::new(now))
         });
         connection.begin(stream);
-        connection.requests = self.requests;
         connection.reused = self.requests > 0;
         connection.idle = (self.streams == 0 && connection.reused).then_some((self.idle_since, now));
         self.streams += 1;
-        self.requests = self.requests.saturating_add(1);
+        self.requests += 1;
         connection
     }
 

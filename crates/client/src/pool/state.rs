@@ -11,6 +11,7 @@ use super::{
     idle::{Idle, IdleAges},
     later::Later,
     multiplexed::{Multiplexed, Opened},
+    progress::Progress,
     waiter::Waiter,
 };
 use crate::connection::Connection;
@@ -39,6 +40,10 @@ pub(super) struct State {
     pub(super) waiters: VecDeque<Arc<Waiter>>,
     /// How many of them, from the front, have been told that a dial runs for them.
     pub(super) told: usize,
+    /// How many of those have seen that dial end, having served others.
+    adrift: usize,
+    /// Dials under way that would serve more than follow them.
+    pub(super) spare: Vec<Arc<Progress>>,
     /// For how long idle connections can be trusted.
     pub(super) ages: IdleAges,
     /// Whether nobody gets a connection any more.
@@ -68,6 +73,8 @@ impl State {
             claims: 0,
             waiters: VecDeque::new(),
             told: 0,
+            adrift: 0,
+            spare: Vec::new(),
             ages: IdleAges::default(),
             closed,
         }
@@ -248,34 +255,88 @@ impl State {
     }
 
     pub(super) fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
-        self.told = self.told.saturating_sub(1);
-        self.waiters.pop_front()
+        self.remove(0)
     }
 
     /// Takes one who leaves out of the queue. Those who leave are near the front mostly: their limit passed first.
-    pub(super) fn remove(&mut self, waiter: &Arc<Waiter>) {
+    pub(super) fn leave(&mut self, waiter: &Arc<Waiter>) {
         if let Some(position) = self.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            self.waiters.remove(position);
-            if position < self.told {
-                self.told -= 1;
-            }
+            self.remove(position);
         }
     }
 
-    /// Tells the first `count` waiters, those who do not know yet, that a dial runs for them.
-    pub(super) fn tell(&mut self, count: usize, now: Instant, later: &mut Later) {
-        while self.told < count.min(self.waiters.len()) {
-            later.wake.extend(self.waiters[self.told].start_connecting(now));
-            self.told += 1;
+    fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
+        let waiter = self.waiters.remove(position)?;
+        if position < self.told {
+            self.told -= 1;
+            match waiter.dial().filter(|dial| !dial.is_over()) {
+                Some(dial) => {
+                    let was_full = dial.followers() >= self.each();
+                    dial.remove_follower();
+                    if was_full {
+                        self.spare.push(dial);
+                    }
+                }
+                None => self.adrift -= 1,
+            }
         }
+        Some(waiter)
+    }
+
+    /// A dial is over, and those who followed it wait for another, unless they are served now.
+    pub(super) fn end(&mut self, dial: &Arc<Progress>, now: Instant) {
+        self.dialing -= 1;
+        dial.end(now);
+        self.spare.retain(|other| !Arc::ptr_eq(other, dial));
+        self.adrift += dial.followers();
+        if self.adrift == self.told {
+            (self.told, self.adrift) = (0, 0);
+        }
+    }
+
+    /// Where the first is, from a position on, for whom no dial runs: one who is adrift, else one who has not been told.
+    pub(super) fn without_dial(&self, from: usize) -> Option<usize> {
+        let adrift = if self.adrift > 0 {
+            (from..self.told).find(|position| self.waiters[*position].is_adrift())
+        } else {
+            None
+        };
+        adrift.or_else(|| (self.told < self.waiters.len()).then_some(self.told))
+    }
+
+    /// Tells those for whom no dial runs, from a position on, of the spare ones. Where the first of the others may be.
+    pub(super) fn settle(&mut self, mut from: usize, now: Instant, later: &mut Later) -> usize {
+        let each = self.each();
+        while let Some(dial) = self.spare.last() {
+            // A server may have said meanwhile that it allows fewer streams.
+            if dial.followers() >= each {
+                self.spare.pop();
+                continue;
+            }
+            let Some(position) = self.without_dial(from) else { break };
+            dial.add_follower();
+            later.wake.extend(self.waiters[position].follow(dial.clone(), now));
+            if position == self.told {
+                self.told += 1;
+            } else {
+                self.adrift -= 1;
+            }
+            from = position + 1;
+        }
+        from
     }
 
     pub(super) fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
-        if let DialError::Timeout(_) = error {
+        if let DialError::Timeout(stage, _) = *error {
             // It took too long for those who have waited that long; the others came later, and the next dial is theirs.
-            while let Some(limit) = self.waiters.front().and_then(|waiter| waiter.overdue(now)) {
-                let waiter = self.next_waiter();
-                later.wake.extend(waiter.and_then(|waiter| waiter.serve(Err(DialError::Timeout(limit)))));
+            let mut position = 0;
+            while let Some(waiter) = self.waiters.get(position) {
+                let Some(limit) = waiter.overdue(stage, now) else {
+                    position += 1;
+                    continue;
+                };
+                later.wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
+                self.remove(position);
             }
             return;
         }

@@ -3,13 +3,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{Pool, Ticket};
-use crate::{connection::Connection, error::Error};
+use crate::{connection::Connection, error::Error, limits::DialLimits};
 
 /// Opens connections before they are needed, from [`Client::warm_up`](crate::Client::warm_up).
 ///
@@ -18,7 +17,7 @@ use crate::{connection::Connection, error::Error};
 pub struct WarmUp {
     pool: Result<Arc<Pool>, Option<Error>>,
     connections: usize,
-    connect: Option<Duration>,
+    limits: DialLimits,
     state: State,
 }
 
@@ -30,8 +29,8 @@ enum State {
 }
 
 impl WarmUp {
-    pub(crate) fn new(pool: Result<Arc<Pool>, Error>, connections: usize, connect: Option<Duration>) -> Self {
-        Self { pool: pool.map_err(Some), connections, connect, state: State::New }
+    pub(crate) fn new(pool: Result<Arc<Pool>, Error>, connections: usize, limits: DialLimits) -> Self {
+        Self { pool: pool.map_err(Some), connections, limits, state: State::New }
     }
 }
 
@@ -45,7 +44,7 @@ impl Future for WarmUp {
             Err(error) => return Poll::Ready(error.take().map_or(Ok(()), Err)),
         };
         if let State::New = this.state {
-            let tickets = pool.ask_for(this.connections, this.connect);
+            let tickets = pool.ask_for(this.connections, this.limits);
             this.state = State::Dialing(tickets, Vec::new(), None);
         }
         let State::Dialing(tickets, connections, first_error) = &mut this.state else {
@@ -80,7 +79,7 @@ impl Drop for WarmUp {
 
 impl Pool {
     /// Queues for as many connections as are missing to have `count`, and can be had.
-    fn ask_for(&self, count: usize, connect: Option<Duration>) -> Vec<Ticket> {
+    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<Ticket> {
         let now = Instant::now();
         let mut tickets = Vec::new();
         self.change(now, |state, _| {
@@ -95,7 +94,7 @@ impl Pool {
                 (_, true) => 0,
                 _ => count.saturating_sub(state.open),
             };
-            tickets.extend((0..missing).map(|_| self.queue(state, now, connect)));
+            tickets.extend((0..missing).map(|_| self.queue(state, now, limits)));
         });
         tickets
     }

@@ -9,7 +9,10 @@ fn limits_have_the_documented_defaults() {
     let limits = Limits::new();
     assert_eq!(limits, Limits::default());
     assert_eq!(limits.pool_wait, None);
+    assert_eq!(limits.dns, Some(Duration::from_secs(10)));
     assert_eq!(limits.connect, Some(Duration::from_secs(10)));
+    assert_eq!(limits.tls, Some(Duration::from_secs(10)));
+    assert_eq!(limits.write_idle, Some(Duration::from_secs(300)));
     assert_eq!(limits.first_byte, Some(Duration::from_secs(600)));
     assert_eq!(limits.idle, Some(Duration::from_secs(300)));
     assert_eq!(limits.exchange, None);
@@ -25,7 +28,7 @@ fn the_builder_has_the_documented_defaults() {
     let rules = "max_connections: None, max_connections_per_origin: None, max_idle_per_origin: 256, \
         idle_timeout: Some(90s), max_lifetime: Some(3600s), max_requests_per_connection: None";
     assert!(shown.contains(rules), "{shown}");
-    assert!(shown.contains("http2_prior_knowledge: false"), "{shown}");
+    assert!(shown.contains("http2_prior_knowledge: false, dns_ttl: 30s, timings: false"), "{shown}");
     let client = Client::builder().build().unwrap();
     assert_eq!(client.limits(), Limits::new());
 }
@@ -61,6 +64,9 @@ fn what_does_not_fit_is_said_when_building() {
     assert_eq!(kind(Client::builder().max_connections_per_origin(0)), Kind::Config);
     assert_eq!(kind(Client::builder().max_connections(0)), Kind::Config);
     assert_eq!(kind(Client::builder().max_requests_per_connection(0)), Kind::Config);
+    let connector = |_: &outbound_client::Origin| async { Ok(tokio::io::duplex(1).0) };
+    let resolver = outbound_client::SystemResolver;
+    assert_eq!(kind(Client::builder().resolver(resolver).connector(connector)), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("a", "b\r\nc: d")), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("host", "b")), Kind::Config);
 }
@@ -205,6 +211,9 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::Origin>();
     all::<outbound_client::PoolSnapshot>();
     all::<outbound_client::Drained>();
+    all::<outbound_client::ConnectionInfo>();
+    all::<outbound_client::Timings>();
+    all::<outbound_client::SystemResolver>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
     send::<outbound_client::ClientBuilder>();
     send::<outbound_client::RequestBuilder>();

@@ -38,7 +38,7 @@ async fn an_address_that_refuses_is_not_sent() {
 async fn a_name_that_does_not_resolve_is_not_sent() {
     let client = Client::builder().build().unwrap();
     let error = client.get("http://name.invalid/").send().await.unwrap_err();
-    assert_eq!(verdict(&error), (Kind::Connect, Phase::Connect, Delivery::NotSent));
+    assert_eq!(verdict(&error), (Kind::Connect, Phase::Dns, Delivery::NotSent));
 }
 
 #[tokio::test]

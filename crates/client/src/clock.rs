@@ -97,13 +97,11 @@ impl Clock {
         }
     }
 
-    /// Which of the limits that span phases has passed, without waiting for any.
+    /// Which of the limits that span phases has passed, without waiting for any. `now` is read if there is one.
     #[inline]
-    pub(crate) fn passed(&self) -> Option<(Limit, Duration)> {
-        match earliest(self.exchange, self.total) {
-            Some(ends) if Instant::now() >= ends => self.first_span(),
-            _ => None,
-        }
+    pub(crate) fn passed(&self, now: &mut Option<Instant>) -> Option<(Limit, Duration)> {
+        let ends = earliest(self.exchange, self.total)?;
+        if *now.get_or_insert_with(Instant::now) >= ends { self.first_span() } else { None }
     }
 
     #[cold]

@@ -196,11 +196,14 @@ impl Connection {
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
-        let sent = self.sent.poll(cx);
-        if let (Poll::Ready(Ok(_)), Version::Http2(_, Some(stream))) = (&sent, &self.version) {
+        self.sent.poll(cx)
+    }
+
+    /// The request on it was answered.
+    pub(crate) fn replied(&self) {
+        if let Version::Http2(_, Some(stream)) = &self.version {
             stream.replied();
         }
-        sent
     }
 }
 

@@ -18,16 +18,17 @@ mod warm_up;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     connection::{Address, Connection},
     error::Error,
-    limits::DialLimits,
+    limits::{DialLimits, Limits},
     origin::Origin,
 };
 
@@ -124,7 +125,7 @@ impl Pool {
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
     ///
     /// With `fresh` the idle connections are passed over: they have just proved to be dead.
-    pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: DialLimits) -> Checkout {
+    pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: &Limits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
         let checkout = match state.find(&self.this, now, fresh, &self.rules, &mut later) {
@@ -134,7 +135,7 @@ impl Pool {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
                 }
-                let ticket = self.queue(&mut state, now, limits);
+                let ticket = self.queue(&mut state, now, limits.dial());
                 self.dial(&mut state, now, 0, &mut later);
                 Checkout::Wait(ticket)
             }
@@ -145,14 +146,13 @@ impl Pool {
     }
 
     /// Takes a connection back after a whole reply: to the one who waits longest, else to the idle ones.
-    pub(crate) fn check_in(&self, mut connection: Connection) {
+    pub(crate) fn check_in(&self, mut connection: Connection, now: Instant) {
         if connection.is_http2() {
             return connection.finish();
         }
         if connection.is_closed() {
             return;
         }
-        let now = Instant::now();
         connection.reused = true;
         self.change(now, |state, later| self.offer(state, connection, now, later));
     }
@@ -353,7 +353,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -44,7 +44,7 @@ impl ReplyBody {
         }
         let mut body = Self { incoming, call, ended: false };
         if body.incoming.is_end_stream() {
-            body.finish();
+            body.finish(None);
         }
         body
     }
@@ -93,7 +93,8 @@ impl ReplyBody {
                     }
                     self.call.clock.stop_step();
                     // A body that never stops coming has a limit too.
-                    if let Some((limit, duration)) = self.call.clock.passed() {
+                    let mut now = None;
+                    if let Some((limit, duration)) = self.call.clock.passed(&mut now) {
                         return Poll::Ready(Some(Err(self.fail(Error::timeout(
                             limit,
                             duration,
@@ -102,7 +103,7 @@ impl ReplyBody {
                     }
                     let Ok(piece) = frame.into_data() else { continue };
                     if self.incoming.is_end_stream() {
-                        self.finish();
+                        self.finish(now);
                     }
                     if piece.is_empty() && !self.ended {
                         continue;
@@ -118,7 +119,7 @@ impl ReplyBody {
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }
                 Poll::Ready(None) => {
-                    self.finish();
+                    self.finish(None);
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
@@ -141,8 +142,8 @@ impl ReplyBody {
         error.at(&self.call.pool.origin)
     }
 
-    /// The whole reply has come: the connection may serve another.
-    fn finish(&mut self) {
+    /// The whole reply has come: the connection may serve another. `now`, if that has been read.
+    fn finish(&mut self, now: Option<Instant>) {
         self.ended = true;
         let Some(mut connection) = self.call.connection.take() else { return };
         // An answer that came before the request was gone: what is left of it would go in front of the next request.
@@ -150,7 +151,7 @@ impl ReplyBody {
             return;
         }
         connection.keep_timer(self.call.clock.take_timer());
-        self.call.pool.check_in(connection);
+        self.call.pool.check_in(connection, now.unwrap_or_else(Instant::now));
     }
 }
 
@@ -164,8 +165,8 @@ impl Drop for ReplyBody {
                 return;
             }
             match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.finish(),
-                Poll::Ready(None) => self.finish(),
+                Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.finish(None),
+                Poll::Ready(None) => self.finish(None),
                 Poll::Ready(Some(Ok(_))) => {}
                 _ => return,
             }

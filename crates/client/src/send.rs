@@ -91,16 +91,13 @@ impl Future for ReplyFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match &mut self.0 {
-            Ok(call) => {
-                let answer = ready!(call.poll(cx));
-                if let Some(timings) = &mut call.timings {
-                    timings.finish(call.upload.as_deref());
-                }
-                answer
-            }
+            Ok(call) => ready!(call.poll(cx)),
             Err(error) => Err(error.take().expect("polled after it was ready")),
         };
-        let call = std::mem::replace(&mut self.0, Err(None));
+        let mut call = std::mem::replace(&mut self.0, Err(None));
+        if let Ok(Call { timings: Some(timings), upload, .. }) = call.as_deref_mut() {
+            timings.finish(upload.as_deref());
+        }
         Poll::Ready(match (answer, call) {
             (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
             (Err(mut error), call) => {
@@ -151,7 +148,7 @@ impl Call {
                         timings.start(now());
                     }
                     let fresh = self.attempts >= Self::MAX_ATTEMPTS;
-                    match self.pool.checkout(now(), fresh, self.clock.limits.dial()) {
+                    match self.pool.checkout(now(), fresh, &self.clock.limits) {
                         Checkout::Ready(connection) => self.hold(connection, now()),
                         Checkout::Wait(ticket) => {
                             self.clock.start_step(Limit::PoolWait, now());
@@ -193,8 +190,10 @@ impl Call {
                 State::Sent => match held(&mut self.connection).poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
+                        let connection = held(&mut self.connection);
+                        connection.replied();
                         if let Some(replica) = self.replica.take() {
-                            held(&mut self.connection).keep_buffer(replica.into_buffer());
+                            connection.keep_buffer(replica.into_buffer());
                         }
                         return Poll::Ready(Ok(response));
                     }

@@ -1,4 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// hyper's sending half of a connection. It is closed by dropping all of these.
 ///
@@ -16,7 +18,7 @@ impl<S> Sender<S> {
 
     /// The sender, or none if the connection has ended.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<S>> {
-        lock(&self.0)
+        self.0.lock()
     }
 }
 
@@ -32,12 +34,8 @@ pub(crate) struct End<S>(Weak<Mutex<Option<S>>>);
 impl<S> Drop for End<S> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            let sender = lock(&shared).take();
+            let sender = shared.lock().take();
             drop(sender);
         }
     }
-}
-
-fn lock<S>(shared: &Mutex<Option<S>>) -> MutexGuard<'_, Option<S>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -128,7 +128,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
         let mut served = None;
-        pool.change(Instant::now(), |state, _| {
+        let now = Instant::now();
+        pool.change(now, |state, _| {
             let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
             match turn {
                 Turn::Left => {}
@@ -137,7 +138,7 @@ impl Drop for Ticket {
             }
         });
         if let Some(connection) = served {
-            pool.check_in(connection);
+            pool.check_in(connection, now);
         }
     }
 }

@@ -64,7 +64,7 @@ impl Future for WarmUp {
         if !tickets.is_empty() {
             return Poll::Pending;
         }
-        connections.drain(..).for_each(|connection| pool.check_in(connection));
+        connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
         Poll::Ready(first_error.take().map_or(Ok(()), Err))
     }
 }
@@ -72,7 +72,7 @@ impl Future for WarmUp {
 impl Drop for WarmUp {
     fn drop(&mut self) {
         if let (Ok(pool), State::Dialing(_, connections, _)) = (&self.pool, &mut self.state) {
-            connections.drain(..).for_each(|connection| pool.check_in(connection));
+            connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     progress::Progress,
     waiter::Waiter,
 };
-use crate::connection::Connection;
+use crate::{clock::earliest, connection::Connection};
 
 /// What the lock of a pool guards.
 pub(super) struct State {
@@ -170,8 +170,8 @@ impl State {
     ) {
         // From now on it may be closed before anyone uses it, as any connection that was used before.
         connection.reused = true;
-        let stay = rules.idle_timeout.into_iter().chain(connection.keep_alive.timeout).min();
-        let expires = stay.and_then(|stay| now.checked_add(stay)).into_iter().chain(connection.ends).min();
+        let stay = earliest(rules.idle_timeout, connection.keep_alive.timeout);
+        let expires = earliest(stay.and_then(|stay| now.checked_add(stay)), connection.ends);
         self.idle.push_back(Idle { connection, since: now, expires });
         // Of those too old to be used, the oldest is enough to see what the server does.
         let limit = self.ages.limit();

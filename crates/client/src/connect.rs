@@ -77,6 +77,13 @@ pub(crate) enum Connector {
 }
 
 impl Connector {
+    /// Forgets where names led to.
+    pub(crate) fn forget(&self) {
+        if let Self::Tcp(tcp) = self {
+            tcp.dns.forget_all();
+        }
+    }
+
     /// Whether a name has to be looked up first.
     pub(crate) fn looks_up(&self, origin: &Origin) -> bool {
         match self {

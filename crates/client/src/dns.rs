@@ -138,6 +138,11 @@ impl Dns {
         }
     }
 
+    /// All names are looked up anew.
+    pub(crate) fn forget_all(&self) {
+        self.lock().values_mut().for_each(|entry| entry.known = None);
+    }
+
     async fn drive(&self, look_up: &LookUp, name: Name) -> Answer {
         let mut state = look_up.0.lock().await;
         if let State::New = *state {

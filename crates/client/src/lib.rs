@@ -91,9 +91,10 @@
 //!
 //! A dial has up to three stages, each with a limit of its own that its error names: the look-up of the name, TCP, TLS.
 //! A name is looked up once for all dials that want it at the same time; its addresses are kept for 30 s, as the system
-//! does not tell for how long they hold, and dropped when none of them connects. A failed look-up falls back on
-//! addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families take turns; the next is
-//! tried when one has failed, or has not answered in 250 ms, and the first to answer wins (RFC 8305).
+//! does not tell for how long they hold, and dropped when none of them connects or the client is drained. A failed
+//! look-up falls back on addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families
+//! take turns; the next is tried when one has failed, or has not answered in 250 ms, and the first to answer wins
+//! (RFC 8305).
 //!
 //! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
 //! goes on for as long as the client's limits and that request's allow, whichever are longer.

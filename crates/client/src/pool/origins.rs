@@ -47,6 +47,7 @@ impl Origins {
 
     /// Closes idle connections now and others when their request is done; see [`Pool::drain`].
     pub(crate) fn drain(&self, close: bool) {
+        self.dialer.connector.forget();
         let pools: Vec<_> = {
             let mut state = self.lock();
             state.closed |= close;

@@ -66,6 +66,20 @@ fn pipe() -> DuplexStream {
 }
 
 #[tokio::test]
+async fn a_drained_client_looks_its_names_up_again() {
+    let server = server().await;
+    let (resolver, asked) = always(vec![address_of(&server)]);
+    let client = Client::builder().base_url("http://api.test").resolver(resolver).build().unwrap();
+    let send = async || client.get("/x").send().await.unwrap().text().await.unwrap();
+    send().await;
+    send().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    client.drain().await;
+    send().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn a_resolver_says_where_a_name_leads_and_is_asked_once_for_a_burst_and_after_it() {
     let server = server().await;
     let (resolver, asked) = always(vec![address_of(&server)]);

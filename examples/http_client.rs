@@ -6,7 +6,12 @@
 //!
 //! It talks to servers of its own on the loopback interface, in real time.
 
-use std::{io, net::TcpListener, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{
@@ -16,12 +21,15 @@ use futures::{
 };
 use outbound::{
     Client,
-    client::{Delivery, Error, Kind, Multipart, Part, StatusCode, Version},
+    client::{
+        Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Reply, RequestBuilder, StatusCode,
+        Version,
+    },
 };
 use outbound_examples::{EchoServer, Result, heading};
 use outbound_simulator::{Refusal, Simulator};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 #[tokio::main]
 async fn main() -> Result {
@@ -39,7 +47,10 @@ async fn main() -> Result {
     upload(&client).await?;
     stream_a_body(&client).await?;
     events(&client).await?;
+    around_send(&server).await?;
     errors(&client).await?;
+    timings(&server).await?;
+    phase_limits().await?;
     several_at_once(&client, &server).await?;
     http2(&server).await?;
     several_models().await
@@ -112,6 +123,10 @@ async fn stream_a_body(client: &Client) -> Result {
         lines += 1;
     }
     assert_eq!(lines, 5);
+
+    // Or by lines, however they were cut on the way.
+    let lines: Vec<_> = client.get("/chunks").send().await?.lines().try_collect().await?;
+    assert_eq!((lines.len(), &lines[4][..]), (5, "line 5"));
     Ok(())
 }
 
@@ -133,6 +148,46 @@ async fn events(client: &Client) -> Result {
     Ok(())
 }
 
+async fn around_send(server: &EchoServer) -> Result {
+    heading("Middleware: functions and types around `send`");
+    // A function that signs what it is given and tells how it went.
+    async fn signed<B>(request: RequestBuilder<B>) -> Result<Reply, Error> {
+        let begun = Instant::now();
+        let name = format!("{} {}", request.method(), request.target());
+        // A real one would be a MAC of method, target and body.
+        let signature = format!("signed {}", request.target());
+        let answer = request.header("x-signature", signature).send().await;
+        match &answer {
+            Ok(reply) => println!("{name}: {} after {:?}", reply.status(), begun.elapsed()),
+            Err(error) => println!("{name}: {error}; delivery: {:?}", error.delivery()),
+        }
+        answer
+    }
+
+    // A type that knows several addresses of one service, and asks the next where the one before cannot have seen it.
+    struct Mirrors(Vec<Client>);
+    impl Mirrors {
+        async fn send<B>(&self, request: impl Fn(&Client) -> RequestBuilder<B>) -> Result<Reply, Error> {
+            let (last, others) = self.0.split_last().expect("one address at least");
+            for client in others {
+                match signed(request(client)).await {
+                    Err(error) if error.delivery() == Delivery::NotSent => {}
+                    answer => return answer,
+                }
+            }
+            signed(request(last)).await
+        }
+    }
+
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let client = |url: String| Client::builder().base_url(url).build();
+    let mirrors = Mirrors(vec![client(format!("http://{nobody}"))?, client(server.url().to_string())?]);
+    let seen: Value = mirrors.send(|client| client.post("/echo").text("hello")).await?.json().await?;
+    assert_eq!(seen["body"], "hello");
+    assert_eq!(seen["headers"]["x-signature"], "signed /echo");
+    Ok(())
+}
+
 async fn errors(client: &Client) -> Result {
     heading("Errors say what happened, when, and whether the server can have seen the request");
     let missing = client.get("/nowhere").send().await?.error_for_status().await;
@@ -146,6 +201,54 @@ async fn errors(client: &Client) -> Result {
     let error = client.get(&format!("http://{nobody}/echo")).send().await.err().ok_or("nobody is there")?;
     println!("{error}; delivery: {:?}", error.delivery());
     assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
+    Ok(())
+}
+
+async fn timings(server: &EchoServer) -> Result {
+    heading("Where the time went");
+    // A name that only this program knows.
+    let address: SocketAddr = server.url().trim_start_matches("http://").parse()?;
+    let client = Client::builder()
+        .base_url("http://echo.test")
+        .resolver(move |_: &str, _: u16| async move {
+            sleep(Duration::from_millis(20)).await;
+            Ok(vec![address])
+        })
+        .timings(true)
+        .build()?;
+    for round in 1..=2 {
+        let reply = client.get("/chunks").send().await?;
+        let (timings, connection) = (reply.timings().ok_or("they were asked for")?, reply.connection());
+        println!("{timings:?} over {connection:?}");
+        assert_eq!((connection.reused, connection.remote_addr), (round == 2, Some(address)));
+        assert_eq!(timings.dns >= Duration::from_millis(20), round == 1);
+        assert!(timings.dns + timings.connect + timings.first_byte <= timings.total);
+        reply.bytes().await?;
+    }
+    server.take_connections();
+    Ok(())
+}
+
+async fn phase_limits() -> Result {
+    heading("Each phase has a limit of its own, and its error names it");
+    let soon = Duration::from_millis(50);
+    // It takes connections and says nothing, not even for TLS.
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let address = silent.local_addr()?;
+    let client = Client::builder().limits(Limits::new().dns(soon).tls(soon).first_byte(soon)).build()?;
+    for (scheme, limit, delivery) in
+        [("https", Limit::Tls, Delivery::NotSent), ("http", Limit::FirstByte, Delivery::MaybeSent)]
+    {
+        let url = format!("{scheme}://{address}/");
+        let error = client.get(&url).send().await.err().ok_or("nobody answers")?;
+        println!("{error}; delivery: {:?}", error.delivery());
+        assert_eq!((error.limit(), error.delivery()), (Some((limit, soon)), delivery));
+    }
+
+    let lost = Client::builder().resolver(|_: &str, _: u16| pending()).limits(client.limits()).build()?;
+    let error = lost.get("http://echo.test/").send().await.err().ok_or("the name is never found")?;
+    println!("{error}; delivery: {:?}", error.delivery());
+    assert_eq!((error.phase(), error.delivery()), (Phase::Dns, Delivery::NotSent));
     Ok(())
 }
 

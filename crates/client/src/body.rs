@@ -17,20 +17,21 @@ use crate::error::BoxError;
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
 /// The body of a request on its way to a connection.
-pub(crate) struct Body {
-    source: Source,
-    // Bytes still to come; None while a stream did not say how long it is.
-    remaining: Option<u64>,
-    upload: Option<Arc<Upload>>,
+///
+/// It is moved with the request a dozen times, so all but bytes is in a box.
+pub(crate) enum Body {
+    /// One piece that is gone in a write or two; empty where there is no body, or nothing left of it.
+    Bytes(Bytes),
+    /// One that may take a while.
+    Long(Box<Long>),
 }
 
-enum Source {
-    /// Nothing left.
-    Empty,
-    /// One piece, or what is left of it.
-    Bytes(Bytes),
-    /// Pieces and streams in order.
-    Segments(VecDeque<Segment>),
+pub(crate) struct Long {
+    // Pieces and streams in order.
+    segments: VecDeque<Segment>,
+    // Bytes still to come; None while a stream did not say how long it is.
+    remaining: Option<u64>,
+    upload: Arc<Upload>,
 }
 
 pub(crate) enum Segment {
@@ -89,74 +90,72 @@ struct Progress {
 }
 
 impl Body {
-    // A body of this size is gone in a write or two; a longer one is handed over in pieces of this size, and watched.
+    // A longer body is handed over in pieces of this size, and watched.
     const PIECE: usize = 64 << 10;
 
-    pub(crate) const EMPTY: Self = Self { source: Source::Empty, remaining: Some(0), upload: None };
+    pub(crate) const EMPTY: Self = Self::Bytes(Bytes::new());
 
     pub(crate) fn bytes(bytes: Bytes) -> Self {
-        let remaining = Some(bytes.len() as u64);
-        if bytes.is_empty() {
-            return Self::EMPTY;
+        if bytes.len() <= Self::PIECE {
+            return Self::Bytes(bytes);
         }
-        let upload = (bytes.len() > Self::PIECE).then(Upload::new);
-        Self { source: Source::Bytes(bytes), remaining, upload }
+        let length = bytes.len() as u64;
+        Self::segments(VecDeque::from([Segment::Bytes(bytes)]), Some(length))
     }
 
     pub(crate) fn segments(segments: VecDeque<Segment>, len: Option<u64>) -> Self {
-        Self { source: Source::Segments(segments), remaining: len, upload: Some(Upload::new()) }
+        if len == Some(0) {
+            // No connection asks for any of it.
+            return Self::EMPTY;
+        }
+        Self::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() }))
     }
 
     /// A second body with the same bytes, before anything was taken; None where a stream cannot be read twice.
     pub(crate) fn replica(&self) -> Option<Self> {
-        match &self.source {
-            Source::Empty => Some(Self::EMPTY),
-            Source::Bytes(bytes) => Some(Self::bytes(bytes.clone())),
-            Source::Segments(segments) => {
-                let copy = |segment: &Segment| match segment {
-                    Segment::Bytes(bytes) => Some(Segment::Bytes(bytes.clone())),
-                    Segment::Stream(_) => None,
-                };
-                let segments = segments.iter().map(copy).collect::<Option<_>>()?;
-                Some(Self::segments(segments, self.remaining))
-            }
-        }
+        self.as_shared().map(|bytes| Self::bytes(bytes.clone()))
+    }
+
+    /// The bytes of a body that is in memory, before anything was taken.
+    pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
+        self.as_shared().map(|bytes| &bytes[..])
     }
 
     pub(crate) fn upload(&self) -> Option<Arc<Upload>> {
-        self.upload.clone()
+        match self {
+            Self::Bytes(_) => None,
+            Self::Long(long) => Some(long.upload.clone()),
+        }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Bytes(bytes) => {
-                let piece = if self.upload.is_some() {
-                    bytes.split_to(bytes.len().min(Self::PIECE))
-                } else {
-                    std::mem::take(bytes)
-                };
-                if bytes.is_empty() {
-                    self.source = Source::Empty;
-                }
-                Poll::Ready(Some(Ok(piece)))
-            }
-            Source::Segments(segments) => loop {
-                match segments.front_mut() {
-                    None => return Poll::Ready(None),
-                    Some(Segment::Bytes(bytes)) => {
-                        let piece = bytes.split_to(bytes.len().min(Self::PIECE));
-                        if bytes.is_empty() {
-                            segments.pop_front();
-                        }
-                        return Poll::Ready(Some(Ok(piece)));
-                    }
-                    Some(Segment::Stream(stream)) => match ready!(stream.as_mut().poll_next(cx)) {
-                        Some(piece) => return Poll::Ready(Some(piece)),
-                        None => segments.pop_front(),
-                    },
-                };
+    fn as_shared(&self) -> Option<&Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Long(long) => match (long.segments.front(), long.segments.len()) {
+                (Some(Segment::Bytes(bytes)), 1) => Some(bytes),
+                _ => None,
             },
+        }
+    }
+}
+
+impl Long {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        loop {
+            match self.segments.front_mut() {
+                None => return Poll::Ready(None),
+                Some(Segment::Bytes(bytes)) => {
+                    let piece = bytes.split_to(bytes.len().min(Body::PIECE));
+                    if bytes.is_empty() {
+                        self.segments.pop_front();
+                    }
+                    return Poll::Ready(Some(Ok(piece)));
+                }
+                Some(Segment::Stream(stream)) => match ready!(stream.as_mut().poll_next(cx)) {
+                    Some(piece) => return Poll::Ready(Some(piece)),
+                    None => self.segments.pop_front(),
+                },
+            };
         }
     }
 
@@ -184,6 +183,35 @@ impl Body {
             (piece, _) => piece,
         }
     }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let piece = match self.poll_piece(cx) {
+            Poll::Ready(piece) => self.count(piece, cx),
+            Poll::Pending => {
+                self.upload.reach(Stage::Producing);
+                return Poll::Pending;
+            }
+        };
+        let ended = match &piece {
+            Some(Ok(_)) => self.remaining == Some(0) || self.segments.is_empty(),
+            None | Some(Err(_)) => true,
+        };
+        if ended {
+            self.segments.clear();
+        }
+        Poll::Ready(match piece {
+            // The cause goes to the one who waits, the connection only has to know that there is no more.
+            Some(Err(error)) => {
+                self.upload.fail(error);
+                Some(Err("the request's body failed".into()))
+            }
+            piece => {
+                let now = Instant::now();
+                self.upload.reach(if ended { Stage::Done(now) } else { Stage::Sending(now) });
+                piece.map(|piece| piece.map(Frame::data))
+            }
+        })
+    }
 }
 
 impl http_body::Body for Body {
@@ -194,55 +222,31 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let piece = match self.poll_piece(cx) {
-            Poll::Ready(piece) => self.count(piece, cx),
-            Poll::Pending => {
-                if let Some(upload) = &self.upload {
-                    upload.reach(Stage::Producing);
-                }
-                return Poll::Pending;
-            }
-        };
-        let ended = match &piece {
-            Some(Ok(_)) => self.remaining == Some(0) || self.is_end_stream(),
-            None | Some(Err(_)) => true,
-        };
-        let piece = match (&self.upload, piece) {
-            // The cause goes to the one who waits, the connection only has to know that there is no more.
-            (Some(upload), Some(Err(error))) => {
-                upload.fail(error);
-                Some(Err("the request's body failed".into()))
-            }
-            (upload, piece) => {
-                if let Some(upload) = upload {
-                    let now = Instant::now();
-                    upload.reach(if ended { Stage::Done(now) } else { Stage::Sending(now) });
-                }
-                piece
-            }
-        };
-        if ended {
-            self.source = Source::Empty;
+        match &mut *self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Long(long) => long.poll_frame(cx),
         }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Empty => true,
-            Source::Bytes(_) => false,
-            Source::Segments(segments) => segments.is_empty(),
+        match self {
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Long(long) => long.segments.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+        match self {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Long(long) => long.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.remaining {
+        match http_body::Body::size_hint(self).exact() {
             Some(bytes) => write!(f, "Body({bytes} bytes)"),
             None => f.write_str("Body(stream)"),
         }

@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
-    connect::{Connect, Tcp},
+    connect::{Connect, Connector, Tcp},
+    dns::{Dns, Resolve, SystemResolver},
     error::{Error, Kind},
     limits::Limits,
     pool::{Dialer, Origins, Pool, Rules},
@@ -24,7 +25,8 @@ struct Inner {
     origins: Origins,
     base: Option<Base>,
     headers: HeaderMap,
-    limits: Limits,
+    limits: Arc<Limits>,
+    timings: bool,
 }
 
 struct Base {
@@ -40,7 +42,7 @@ impl Client {
 
     /// The limits of requests that have none of their own.
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        *self.0.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
@@ -63,7 +65,7 @@ impl Client {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        RequestBuilder::new(method, target, headers, self.0.limits)
+        RequestBuilder::new(method, target, headers, self.0.limits.clone(), self.0.timings)
     }
 
     /// Starts a GET. See [`request`](Self::request).
@@ -86,7 +88,11 @@ impl Client {
         self.request(Method::DELETE, url)
     }
 
-    fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.0.origins
+    }
+
+    pub(crate) fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
         let base = self.0.base.as_ref();
         if let Some((origin, target)) = target::absolute(url)? {
             return match base {
@@ -120,12 +126,18 @@ impl fmt::Debug for Client {
 /// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
 /// | [`default_header`](Self::default_header) | none, not even `user-agent` |
 /// | [`limits`](Self::limits) | [`Limits::new`] |
+/// | [`max_connections`](Self::max_connections) | none |
 /// | [`max_connections_per_origin`](Self::max_connections_per_origin) | none |
 /// | [`max_idle_per_origin`](Self::max_idle_per_origin) | 256 |
 /// | [`idle_timeout`](Self::idle_timeout) | 90 s |
+/// | [`max_lifetime`](Self::max_lifetime) | 1 h |
+/// | [`max_requests_per_connection`](Self::max_requests_per_connection) | none |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
-/// | [`connector`](Self::connector) | resolver of the system, `TCP_NODELAY`, TCP probes after 60 s of silence |
+/// | [`resolver`](Self::resolver) | the system's |
+/// | [`dns_ttl`](Self::dns_ttl) | 30 s |
+/// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
+/// | [`timings`](Self::timings) | no |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,
@@ -135,7 +147,10 @@ pub struct ClientBuilder {
     rules: Rules,
     http2_prior_knowledge: bool,
     tls_config: Option<Arc<rustls::ClientConfig>>,
-    connector: Box<dyn Connect>,
+    resolver: Option<Box<dyn Resolve>>,
+    dns_ttl: Duration,
+    connector: Option<Box<dyn Connect>>,
+    timings: bool,
     // The first thing that was wrong.
     error: Option<Error>,
 }
@@ -143,6 +158,8 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     const MAX_IDLE: usize = 256;
     const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+    // Long enough to cost nothing, short enough to follow a name to other addresses within the hour.
+    const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
     fn new() -> Self {
         Self {
@@ -152,12 +169,18 @@ impl ClientBuilder {
             limits: Limits::new(),
             rules: Rules {
                 max_connections: None,
-                max_idle: Self::MAX_IDLE,
+                max_connections_per_origin: None,
+                max_idle_per_origin: Self::MAX_IDLE,
                 idle_timeout: Some(Self::IDLE_TIMEOUT),
+                max_lifetime: Some(Self::MAX_LIFETIME),
+                max_requests_per_connection: None,
             },
             http2_prior_knowledge: false,
             tls_config: None,
-            connector: Box::new(Tcp),
+            resolver: None,
+            dns_ttl: Dns::TTL,
+            connector: None,
+            timings: false,
             error: None,
         }
     }
@@ -209,23 +232,51 @@ impl ClientBuilder {
         self
     }
 
+    /// The most connections to all origins together, dials included; at least 1. Requests beyond it wait, for no longer
+    /// than [`Limits::pool_wait`].
+    ///
+    /// To make room, the connection that has been idle for longest is closed, of whichever origin. A place that comes
+    /// free goes to the request that has waited longest of those whose origin has no connection at all, else of all.
+    pub fn max_connections(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.rules.max_connections = max.into();
+        self
+    }
+
     /// The most connections to one origin, dials included; at least 1. Requests beyond it wait in order of arrival, for
     /// no longer than [`Limits::pool_wait`]. An HTTP/2 connection counts as one, whatever goes over it.
     pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.rules.max_connections = max.into();
+        self.rules.max_connections_per_origin = max.into();
         self
     }
 
     /// The most idle HTTP/1.1 connections to one origin. The one idle for longest is closed first.
     pub fn max_idle_per_origin(mut self, max: usize) -> Self {
-        self.rules.max_idle = max;
+        self.rules.max_idle_per_origin = max;
         self
     }
 
-    /// How long a connection may be idle before it is closed; an HTTP/2 connection is closed within twice this time. A
-    /// server's `Keep-Alive: timeout` shortens it, to a second less than the server said.
+    /// How long a connection may be idle before it is closed. A server's `Keep-Alive: timeout` shortens it, to a second
+    /// (at most half of it) less than the server said.
+    ///
+    /// Where a server says nothing and was seen to close idle connections, or to let one die at its next request, none
+    /// is used that has been idle for as long as that: again a second, at most half of it, is taken off the shortest of
+    /// the last four such ages. One that is too old to be used stays open until the server closes it or this time is
+    /// over, which shows whether the server has more patience than it seemed.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.rules.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How long a connection may be used, from its handshake on. An older one is closed when it is idle, never under a
+    /// request: with HTTP/2 it takes no new ones, and ends with the last of those it has.
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.rules.max_lifetime = lifetime.into();
+        self
+    }
+
+    /// How many requests may go over one connection; at least 1. A server's `Keep-Alive: max` is obeyed as well.
+    pub fn max_requests_per_connection(mut self, max: impl Into<Option<u32>>) -> Self {
+        self.rules.max_requests_per_connection = max.into();
         self
     }
 
@@ -241,9 +292,39 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens connections in another way.
+    /// Looks names up in another way.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Box::new(resolver));
+        self
+    }
+
+    /// How long the addresses of a name are used before it is looked up again; zero to look it up for every dial.
+    ///
+    /// However many dials want a name at the same time, one look-up runs. Failures are not kept. A look-up that fails
+    /// falls back on addresses that are at most 10 minutes old, unless none of them could be connected to. 1024 names
+    /// are kept.
+    pub fn dns_ttl(mut self, ttl: Duration) -> Self {
+        self.dns_ttl = ttl;
+        self
+    }
+
+    /// Opens connections in another way, without names and addresses.
     pub fn connector(mut self, connector: impl Connect) -> Self {
-        self.connector = Box::new(connector);
+        self.connector = Some(Box::new(connector));
+        self
+    }
+
+    /// Opens all connections, whatever the origin, to a socket in the file system: for daemons on the same machine.
+    /// The origin still is in `Host`, and one of `https` still means TLS. Takes the place of
+    /// [`connector`](Self::connector), and the other way round.
+    #[cfg(unix)]
+    pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.connector(crate::connect::Unix(path.into().into()))
+    }
+
+    /// Whether requests record their [`Timings`](crate::Timings), unless they say otherwise. Free when they do not.
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
         self
     }
 
@@ -252,13 +333,24 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
-    /// header that is not valid, a key without a base URL, a maximum of no connection.
+    /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
+    /// connector or a unix socket, which need none.
     pub fn build(mut self) -> Result<Client, Error> {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
         }
-        if self.rules.max_connections == Some(0) {
+        let Rules { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
+            self.rules;
+        if max_connections == Some(0) || max_connections_per_origin == Some(0) {
             self.reject("a client needs at least one connection per origin");
+        }
+        if max_requests_per_connection == Some(0) {
+            self.reject("a connection needs to take at least one request");
+        }
+        if self.resolver.is_some() && self.connector.is_some() {
+            self.reject(
+                "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
+            );
         }
         if let Some(error) = self.error {
             return Err(error);
@@ -268,8 +360,16 @@ impl ClientBuilder {
             headers.insert(name, key.header_value(prefix)?);
         }
         let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+        let connector = match self.connector {
+            Some(connector) => Connector::Other(connector),
+            None => {
+                let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
+                Connector::Tcp(Tcp { dns: Dns::new(resolver, self.dns_ttl) })
+            }
+        };
         let dialer = Dialer {
-            connector: self.connector,
+            connector,
+            limits: self.limits.dial(),
             tls: Tls::new(self.tls_config, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
         };
@@ -278,7 +378,13 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
-        Ok(Client(Arc::new(Inner { origins, base, headers, limits: self.limits })))
+        Ok(Client(Arc::new(Inner {
+            origins,
+            base,
+            headers,
+            limits: Arc::new(self.limits),
+            timings: self.timings,
+        })))
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -302,6 +408,8 @@ impl fmt::Debug for ClientBuilder {
             .field("limits", &self.limits)
             .field("rules", &self.rules)
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
+            .field("dns_ttl", &self.dns_ttl)
+            .field("timings", &self.timings)
             .finish_non_exhaustive()
     }
 }

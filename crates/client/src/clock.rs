@@ -1,48 +1,53 @@
 use std::{
     fmt,
-    pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use outbound_timer::Timer;
 use tokio::time::Instant;
 
-use crate::limits::{Limit, Limits};
+use crate::{
+    alarm::Alarm,
+    limits::{Limit, Limits},
+};
 
 /// The limits in time of one request, on one timer that is armed for whichever ends first.
 pub(crate) struct Clock {
-    pub(crate) limits: Limits,
-    timer: Option<Pin<Box<Timer>>>,
+    // Shared by all requests that have the client's.
+    pub(crate) limits: Arc<Limits>,
+    timer: Option<Alarm>,
     total: Option<Instant>,
     exchange: Option<Instant>,
     step: Option<(Limit, Instant)>,
 }
 
 impl Clock {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, timer: None, total: None, exchange: None, step: None }
     }
 
+    /// Only the first start counts.
     pub(crate) fn start_total(&mut self, now: Instant) {
-        self.total = after(now, self.limits.total);
+        self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
     /// A connection is held, and with it the timer that comes with a used one.
-    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Pin<Box<Timer>>>) {
+    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
         self.exchange = after(now, self.limits.exchange);
         if timer.is_some() {
             self.timer = timer;
         }
     }
 
-    /// The connection is not held any more.
+    /// The connection is not held any more, and the timer that came with it may be of a runtime that is no more.
     pub(crate) fn stop_exchange(&mut self) {
+        self.timer = None;
         self.exchange = None;
         self.step = None;
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
+    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
         self.timer.take()
     }
 
@@ -61,20 +66,26 @@ impl Clock {
 
     /// Ready when a limit has passed: which, and how long it is.
     ///
-    /// `look` wakes the task without any limit passing, for one whose start nobody tells it of.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, look: Option<Instant>) -> Poll<(Limit, Duration)> {
-        let limits = [
-            self.step,
-            self.exchange.map(|ends| (Limit::Exchange, ends)),
-            self.total.map(|ends| (Limit::Total, ends)),
-        ];
-        let first = limits.into_iter().flatten().min_by_key(|(_, ends)| *ends);
-        let Some(wake) = first.map(|(_, ends)| ends).into_iter().chain(look).min() else {
+    /// `look` wakes the task without any limit passing, for one whose start nobody tells it of. `now` has been read in
+    /// this poll.
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        look: Option<Instant>,
+    ) -> Poll<(Limit, Duration)> {
+        let step = self.step.map(|(_, ends)| ends);
+        let Some(wake) = earliest(earliest(step, look), earliest(self.exchange, self.total)) else {
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(Timer::new()));
-        timer.as_mut().set(wake);
-        ready!(timer.as_mut().poll_elapsed(cx));
+        ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
+        self.woken(cx, wake)
+    }
+
+    #[cold]
+    fn woken(&self, cx: &mut Context<'_>, wake: Instant) -> Poll<(Limit, Duration)> {
+        let first = self.step.into_iter().chain(self.spans()).min_by_key(|(_, ends)| *ends);
         match first {
             Some((limit, ends)) if ends <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))
@@ -86,23 +97,36 @@ impl Clock {
         }
     }
 
-    /// Which of the limits that span phases has passed, without waiting for any.
-    pub(crate) fn passed(&self) -> Option<(Limit, Duration)> {
-        let spans = [(Limit::Exchange, self.exchange), (Limit::Total, self.total)];
-        let (limit, ends) =
-            spans.into_iter().filter_map(|(limit, ends)| Some((limit, ends?))).min_by_key(|s| s.1)?;
-        (Instant::now() >= ends).then(|| (limit, self.duration(limit).unwrap_or_default()))
+    /// Which of the limits that span phases has passed, without waiting for any. `now` is read if there is one.
+    #[inline]
+    pub(crate) fn passed(&self, now: &mut Option<Instant>) -> Option<(Limit, Duration)> {
+        let ends = earliest(self.exchange, self.total)?;
+        if *now.get_or_insert_with(Instant::now) >= ends { self.first_span() } else { None }
+    }
+
+    #[cold]
+    fn first_span(&self) -> Option<(Limit, Duration)> {
+        let (limit, _) = self.spans().min_by_key(|(_, ends)| *ends)?;
+        Some((limit, self.duration(limit).unwrap_or_default()))
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (Limit, Instant)> {
+        let exchange = self.exchange.map(|ends| (Limit::Exchange, ends));
+        let total = self.total.map(|ends| (Limit::Total, ends));
+        exchange.into_iter().chain(total)
     }
 
     fn duration(&self, limit: Limit) -> Option<Duration> {
-        match limit {
-            Limit::PoolWait => self.limits.pool_wait,
-            Limit::Connect => self.limits.connect,
-            Limit::FirstByte => self.limits.first_byte,
-            Limit::Idle => self.limits.idle,
-            Limit::Exchange => self.limits.exchange,
-            Limit::Total => self.limits.total,
-        }
+        self.limits.get(limit)
+    }
+}
+
+/// The lesser of two, where none is no bound.
+#[inline]
+pub(crate) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

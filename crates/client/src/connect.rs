@@ -1,12 +1,17 @@
-use std::{fmt, io, pin::Pin, time::Duration};
+mod eyeballs;
+mod tcp;
+#[cfg(unix)]
+mod unix;
 
-use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use std::{io, pin::Pin};
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::origin::Origin;
+
+pub(crate) use self::tcp::Tcp;
+#[cfg(unix)]
+pub(crate) use self::unix::Unix;
 
 /// What HTTP runs over: any pair of byte streams, a socket or a pipe in memory.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -18,8 +23,8 @@ pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>
 
 /// Opens transports for a [`Client`](crate::Client).
 ///
-/// It is asked for bytes only: for an `https` origin the client runs TLS over what it gives. The time it takes counts
-/// against [`Limits::connect`](crate::Limits::connect). The dial runs in a task of its own, so that a caller who
+/// It is asked for bytes only: for an `https` origin the client runs TLS over what it gives. All the time it takes
+/// counts against [`Limits::connect`](crate::Limits::connect). The dial runs in a task of its own, so that a caller who
 /// leaves strands nobody who waits for the same connection.
 ///
 /// A closure over an [`Origin`] that returns a future of a transport is one too, which makes a client without a
@@ -63,30 +68,27 @@ where
     }
 }
 
-/// The system's resolver and TCP, each address in turn.
-pub(crate) struct Tcp;
-
-impl Tcp {
-    // Below the shortest silence after which common NATs forget a connection (120 s).
-    const PROBE_AFTER: Duration = Duration::from_secs(60);
-    const PROBE_EVERY: Duration = Duration::from_secs(15);
+/// The ways in which a client connects.
+pub(crate) enum Connector {
+    /// By name, which the client can take apart.
+    Tcp(Tcp),
+    /// Any other.
+    Other(Box<dyn Connect>),
 }
 
-impl Connect for Tcp {
-    fn connect(&self, origin: &Origin) -> Connecting {
-        let origin = origin.clone();
-        Box::pin(async move {
-            let stream = TcpStream::connect((origin.host(), origin.port())).await?;
-            stream.set_nodelay(true)?;
-            let keepalive = TcpKeepalive::new().with_time(Self::PROBE_AFTER).with_interval(Self::PROBE_EVERY);
-            SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
-        })
+impl Connector {
+    /// Forgets where names led to.
+    pub(crate) fn forget(&self) {
+        if let Self::Tcp(tcp) = self {
+            tcp.dns.forget_all();
+        }
     }
-}
 
-impl fmt::Debug for Tcp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tcp")
+    /// Whether a name has to be looked up first.
+    pub(crate) fn looks_up(&self, origin: &Origin) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.literal(origin).is_none(),
+            Self::Other(_) => false,
+        }
     }
 }

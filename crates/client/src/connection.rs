@@ -1,9 +1,12 @@
 use std::{
     fmt,
-    pin::Pin,
-    sync::Arc,
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderValue, Request, Response, Uri, header, uri};
@@ -11,31 +14,63 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use outbound_timer::Timer;
+use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::body::Body;
+use crate::{
+    alarm::Alarm,
+    body::Body,
+    pool::{KeepAlive, Stream},
+    sender::Sender,
+};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// The requester's half of an open connection, with all that a request on it needs.
 ///
-/// The boxes travel with the connection and are used again, so that a request on an open connection allocates neither
-/// for its future nor for its limits.
-pub(crate) struct Connection {
-    sender: Sender,
+/// It goes from hand to hand, in a box. The boxes in it travel with it and are used again, so that a request on an open
+/// connection allocates neither for its future nor for its limits.
+pub(crate) struct Connection(Box<Parts>);
+
+pub(crate) struct Parts {
+    version: Version,
     sent: ReusableBoxFuture<'static, Sent>,
-    timer: Option<Pin<Box<Timer>>>,
-    /// How long the server said it keeps an idle connection.
-    pub(crate) keep_alive: Option<Duration>,
-    /// Whether a request went over it before.
+    // For a copy of the request.
+    buffer: Vec<u8>,
+    timer: Option<Alarm>,
+    /// What the server said about keeping it.
+    pub(crate) keep_alive: KeepAlive,
+    /// Whether it was idle or in use before this request, so that it may be closed without being to blame.
     pub(crate) reused: bool,
+    /// When it will be too old to be used.
+    pub(crate) ends: Option<Instant>,
+    pub(crate) history: Arc<History>,
+    /// How many requests had gone over it with the last one sent.
+    pub(crate) requests: u64,
+    /// How often its pool had been drained when it was dialled.
+    pub(crate) generation: u32,
+    /// Since when it had been idle when it was taken for this request, and when that was.
+    pub(crate) idle: Option<(Instant, Instant)>,
 }
 
-enum Sender {
-    Http1(http1::SendRequest<Body>),
-    // The token is only held: how many hold one tells whether the connection is in use.
-    Http2 { sender: http2::SendRequest<Body>, _token: Arc<()> },
+/// What is known of a connection since it was made.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) opened: Instant,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    requests: AtomicU64,
+}
+
+impl History {
+    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self { opened, remote_addr, requests: AtomicU64::new(0) })
+    }
+}
+
+enum Version {
+    Http1(Sender<http1::SendRequest<Body>>),
+    // With a stream while it is in use.
+    Http2(Sender<http2::SendRequest<Body>>, Option<Stream>),
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -46,75 +81,161 @@ pub(crate) struct Address {
 }
 
 impl Connection {
-    pub(crate) fn http1(sender: http1::SendRequest<Body>, timer: Pin<Box<Timer>>) -> Self {
-        Self::new(Sender::Http1(sender), Some(timer), false)
+    /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
+    pub(crate) fn http1(
+        sender: Sender<http1::SendRequest<Body>>,
+        history: Arc<History>,
+        alarm: Alarm,
+    ) -> Self {
+        Self::new(Version::Http1(sender), history, alarm)
     }
 
-    /// One of any number of connections over one HTTP/2 connection.
-    pub(crate) fn http2(sender: http2::SendRequest<Body>, token: Arc<()>, reused: bool) -> Self {
-        Self::new(Sender::Http2 { sender, _token: token }, None, reused)
+    /// What one request at a time needs of an HTTP/2 connection.
+    pub(crate) fn http2(
+        sender: Sender<http2::SendRequest<Body>>,
+        history: Arc<History>,
+        alarm: Alarm,
+    ) -> Self {
+        Self::new(Version::Http2(sender, None), history, alarm)
     }
 
-    fn new(sender: Sender, timer: Option<Pin<Box<Timer>>>, reused: bool) -> Self {
-        let sent = ReusableBoxFuture::new(std::future::pending());
-        Self { sender, sent, timer, keep_alive: None, reused }
+    fn new(version: Version, history: Arc<History>, alarm: Alarm) -> Self {
+        Self(Box::new(Parts {
+            version,
+            sent: ReusableBoxFuture::new(std::future::pending()),
+            buffer: Vec::new(),
+            timer: Some(alarm),
+            keep_alive: KeepAlive::default(),
+            reused: false,
+            ends: None,
+            history,
+            requests: 0,
+            generation: 0,
+            idle: None,
+        }))
+    }
+
+    /// Begins a request over HTTP/2.
+    pub(crate) fn begin(&mut self, of: Stream) {
+        if let Version::Http2(_, stream) = &mut self.version {
+            *stream = Some(of);
+        }
+    }
+
+    /// Ends a request over HTTP/2 of which nothing is to come any more.
+    pub(crate) fn finish(mut self) {
+        if let Version::Http2(_, stream) = &mut self.version
+            && let Some(stream) = stream.take()
+        {
+            stream.finish(self);
+        }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2 { .. })
+        matches!(self.version, Version::Http2(..))
+    }
+
+    /// Whether others had their replies over the connection, of HTTP/2, that this request is on.
+    pub(crate) fn serves_others(&self) -> bool {
+        matches!(&self.version, Version::Http2(_, Some(stream)) if stream.has_replied())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.sender {
-            Sender::Http1(sender) => sender.is_closed(),
-            Sender::Http2 { sender, .. } => sender.is_closed(),
+        match &self.version {
+            Version::Http1(sender) => sender.lock().as_ref().is_none_or(http1::SendRequest::is_closed),
+            Version::Http2(sender, _) => sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed),
         }
     }
 
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.poll_ready(cx),
-            Sender::Http2 { sender, .. } => sender.poll_ready(cx),
-        }
+    /// Ready with whether it takes a request; it has ended if not.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let ready = match &self.version {
+            Version::Http1(sender) => sender.lock().as_mut().map(|sender| sender.poll_ready(cx)),
+            Version::Http2(sender, _) => sender.lock().as_mut().map(|sender| sender.poll_ready(cx)),
+        };
+        ready.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Pin<Box<Timer>>> {
+    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
         self.timer.take()
     }
 
-    pub(crate) fn keep_timer(&mut self, timer: Option<Pin<Box<Timer>>>) {
+    pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
         self.timer = timer;
     }
 
-    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer.
-    pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) {
-        match &mut self.sender {
-            Sender::Http1(sender) => {
+    /// A buffer for a copy of the request.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
+    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
+    /// connection has ended.
+    pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) -> Option<Request<Body>> {
+        let Parts { version, sent, history, requests, .. } = &mut *self.0;
+        match version {
+            Version::Http1(sender) => {
+                let mut sender = sender.lock();
+                let Some(sender) = &mut *sender else { return Some(request) };
                 request.headers_mut().insert(header::HOST, address.host.clone());
-                self.sent.set(sender.try_send_request(request));
+                sent.set(sender.try_send_request(request));
             }
-            Sender::Http2 { sender, .. } => {
-                // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-                request.headers_mut().remove(header::HOST);
-                let mut parts = std::mem::take(request.uri_mut()).into_parts();
-                parts.scheme = Some(address.scheme.clone());
-                parts.authority = Some(address.authority.clone());
-                // A URI with all of its three parts is always one.
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-                self.sent.set(sender.try_send_request(request));
+            Version::Http2(sender, _) => {
+                let mut sender = sender.lock();
+                let Some(sender) = &mut *sender else { return Some(request) };
+                absolute_form(&mut request, address);
+                sent.set(sender.try_send_request(request));
             }
         }
+        *requests = history.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        None
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
         self.sent.poll(cx)
     }
+
+    /// The request on it was answered.
+    pub(crate) fn replied(&self) {
+        if let Version::Http2(_, Some(stream)) = &self.version {
+            stream.replied();
+        }
+    }
+}
+
+/// Adds scheme and authority, as HTTP/2 wants them.
+fn absolute_form(request: &mut Request<Body>, address: &Address) {
+    // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+    request.headers_mut().remove(header::HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(address.scheme.clone());
+    parts.authority = Some(address.authority.clone());
+    // A URI with all of its three parts is always one.
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
 /// Takes scheme and authority away from a request that a connection gave back.
 pub(crate) fn origin_form(request: &mut Request<Body>) {
     let parts = std::mem::take(request.uri_mut()).into_parts();
     *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+}
+
+impl Deref for Connection {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
 }
 
 impl fmt::Debug for Connection {

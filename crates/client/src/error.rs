@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{limits::Limit, origin::Origin};
+use crate::{json, limits::Limit, origin::Origin, timings::Timings};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -20,6 +20,7 @@ struct Inner {
     delivery: Delivery,
     detail: Detail,
     origin: Option<Origin>,
+    timings: Option<Timings>,
     // Shared, because one failed dial can fail several requests.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -29,7 +30,8 @@ enum Detail {
     Text(&'static str),
     Limit(Limit, Duration),
     Bound(&'static str, usize),
-    Position { line: usize, column: usize },
+    Position { line: u64, column: usize, excerpt: Box<str> },
+    Line(u64),
     Status(ErrorReply),
 }
 
@@ -49,6 +51,8 @@ pub enum Kind {
     Timeout,
     /// The connection ended too early.
     Closed,
+    /// [`Client::close`](crate::Client::close) was called before the request had a connection.
+    ClientClosed,
     /// The server's bytes are not the protocol.
     Protocol,
     /// The server ended this request's HTTP/2 stream alone.
@@ -64,6 +68,8 @@ pub enum Kind {
     ContentType,
     /// The reply's body is not the text or the JSON that was asked for.
     Decode,
+    /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
+    Incomplete,
 }
 
 /// When it happened.
@@ -74,8 +80,12 @@ pub enum Phase {
     Build,
     /// Waiting for a place among the connections.
     PoolWait,
-    /// Name look-up, TCP, TLS.
+    /// Looking up the origin's name.
+    Dns,
+    /// Connecting: TCP, or the client's connector.
     Connect,
+    /// The TLS handshake.
+    Tls,
     /// Sending the request's body.
     Upload,
     /// Waiting for the reply's head.
@@ -145,6 +155,11 @@ impl Error {
         self.0.origin.as_ref()
     }
 
+    /// How long the request was in each phase, if that was asked for and no head of a reply had come.
+    pub fn timings(&self) -> Option<Timings> {
+        self.0.timings
+    }
+
     /// The reply, where its status is the error.
     pub fn reply(&self) -> Option<&ErrorReply> {
         match &self.0.detail {
@@ -153,8 +168,28 @@ impl Error {
         }
     }
 
+    /// The text around the place where a body stopped being the expected JSON, at most 80 bytes of it.
+    ///
+    /// It is the server's and may be anybody's secret, so neither `Display` nor `Debug` shows it: who logs it decides
+    /// to. The [`source`](StdError::source) says what was found in place of what, with values from the body, and is
+    /// cut at 128 characters.
+    pub fn excerpt(&self) -> Option<&str> {
+        match &self.0.detail {
+            Detail::Position { excerpt, .. } => Some(excerpt),
+            _ => None,
+        }
+    }
+
     pub(crate) fn new(kind: Kind, phase: Phase, delivery: Delivery) -> Self {
-        Self(Box::new(Inner { kind, phase, delivery, detail: Detail::None, origin: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            phase,
+            delivery,
+            detail: Detail::None,
+            origin: None,
+            timings: None,
+            source: None,
+        }))
     }
 
     /// Something the caller gave cannot be used.
@@ -164,7 +199,7 @@ impl Error {
 
     pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
         let delivery = match phase {
-            Phase::Build | Phase::PoolWait | Phase::Connect => Delivery::NotSent,
+            Phase::Build | Phase::PoolWait | Phase::Dns | Phase::Connect | Phase::Tls => Delivery::NotSent,
             Phase::Upload | Phase::Head => Delivery::MaybeSent,
             Phase::Body => Delivery::Replied,
         };
@@ -179,10 +214,17 @@ impl Error {
         Self::body(Kind::TooLarge).detail(Detail::Bound(bound, bytes))
     }
 
-    pub(crate) fn json(error: serde_json::Error) -> Self {
+    /// `text` is not the expected JSON; it begins on this line of the body.
+    pub(crate) fn json(error: serde_json::Error, text: &[u8], first_line: u64) -> Self {
+        let line = first_line + (error.line() as u64).saturating_sub(1);
+        let excerpt = json::excerpt(text, &error);
         Self::body(Kind::Decode)
-            .detail(Detail::Position { line: error.line(), column: error.column() })
-            .source_from(error)
+            .detail(Detail::Position { line, column: error.column(), excerpt })
+            .source_from(json::Mismatch(error))
+    }
+
+    pub(crate) fn not_utf8(line: u64) -> Self {
+        Self::body(Kind::Decode).detail(Detail::Line(line))
     }
 
     pub(crate) fn status(reply: ErrorReply) -> Self {
@@ -196,6 +238,10 @@ impl Error {
 
     pub(crate) fn text(self, text: &'static str) -> Self {
         self.detail(Detail::Text(text))
+    }
+
+    pub(crate) fn set_timings(&mut self, timings: Timings) {
+        self.0.timings = Some(timings);
     }
 
     pub(crate) fn at(mut self, origin: &Origin) -> Self {
@@ -223,7 +269,9 @@ impl fmt::Display for Error {
         let during = match self.0.phase {
             Phase::Build => "building the request",
             Phase::PoolWait => "waiting for a connection",
+            Phase::Dns => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Tls => "shaking hands for TLS",
             Phase::Upload => "sending the request's body",
             Phase::Head => "waiting for the reply's head",
             Phase::Body => "reading the reply's body",
@@ -235,14 +283,19 @@ impl fmt::Display for Error {
             (Detail::Bound(bound, bytes), _) => {
                 write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?;
             }
-            (Detail::Position { line, column }, _) => {
+            (Detail::Position { line, column, .. }, _) => {
                 write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
             }
+            (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
+            (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
+                f.write_str("no connection: the name could not be looked up")?;
+            }
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
             (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
             (Detail::None, Kind::Closed) => write!(f, "the connection ended while {during}")?,
+            (Detail::None, Kind::ClientClosed) => f.write_str("the client is closed")?,
             (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
             (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
             (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
@@ -257,7 +310,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, source } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, timings: _, source } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {
@@ -265,7 +318,8 @@ impl fmt::Debug for Error {
             Detail::Text(text) => f.field("detail", text),
             Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
             Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
-            Detail::Position { line, column } => f.field("line", line).field("column", column),
+            Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
+            Detail::Line(line) => f.field("line", line),
             Detail::Status(reply) => f.field("reply", reply),
         };
         f.field("origin", origin).field("source", source).finish()

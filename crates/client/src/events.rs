@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use futures_core::Stream;
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     reply_body::ReplyBody,
     sse::{Parser, TooLarge},
 };
@@ -30,16 +30,17 @@ pub struct Event {
 
 /// The events of a reply, from [`Reply::events`](crate::Reply::events): a [`Stream`], and [`next`](Self::next).
 ///
-/// Events are given as the server sent them; what the last one looks like is the caller's to know, and an end without
-/// it is the caller's to notice: a connection that is cut is an error here, but some servers end a broken answer as
-/// properly as a whole one.
+/// Events are given as the server sent them. A connection that is cut is an error, but some servers end a broken answer
+/// as properly as a whole one: say with [`until`](Self::until) what the last event looks like, and an end without it is
+/// an error too.
 ///
 /// [`Limits::idle`](crate::Limits::idle) runs between pieces of the body, so comments and half events count as life.
 /// [`comments`](Self::comments) tells how many there were, for a limit that counts them, or does not.
 ///
 /// ```no_run
 /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
-/// let mut events = client.post("/chat/completions").body("{\"stream\":true}").send().await?.events()?;
+/// let request = client.post("/chat/completions").body("{\"stream\":true}");
+/// let mut events = request.send().await?.events()?.until(|event| event.data == "[DONE]");
 /// while let Some(event) = events.next().await {
 ///     println!("{}", event?.data);
 /// }
@@ -50,15 +51,41 @@ pub struct Event {
 pub struct Events {
     body: ReplyBody,
     parser: Parser,
+    is_last: Option<IsLast>,
+    last: Option<Event>,
+    // How often to look again for the body's end, once the last event has come.
+    looks: u8,
     ended: bool,
 }
 
+type IsLast = Box<dyn FnMut(&Event) -> bool + Send + Sync>;
+
 impl Events {
+    // A connection's task hands over one piece at a time, so an end that has arrived behind the last event shows only
+    // after it had a turn, or two.
+    const LOOKS: u8 = 4;
+
     pub(crate) fn new(body: ReplyBody) -> Self {
-        Self { body, parser: Parser::default(), ended: false }
+        Self { body, parser: Parser::default(), is_last: None, last: None, looks: Self::LOOKS, ended: false }
     }
 
-    /// The next event; `None` at the end of the body, and after an error.
+    /// Ends the stream at the first event for which `is_last` is true: with `None` once that has come, and with an error
+    /// of [`Kind::Incomplete`](crate::Kind::Incomplete) if the body ends before it. So an answer that broke off cannot
+    /// pass for a whole one.
+    ///
+    /// The last event is not given with the others, for in most formats it is a mark and not an item (`[DONE]` is no
+    /// JSON). [`last`](Self::last) has it. If the body ends with it, the connection can be used again.
+    pub fn until(mut self, is_last: impl FnMut(&Event) -> bool + Send + Sync + 'static) -> Self {
+        self.is_last = Some(Box::new(is_last));
+        self
+    }
+
+    /// The event that ended the stream, once it has come, from [`until`](Self::until).
+    pub fn last(&self) -> Option<&Event> {
+        self.last.as_ref()
+    }
+
+    /// The next event; `None` at the end, and after an error.
     ///
     /// Cancel safe: dropping the future loses no event.
     #[expect(
@@ -81,18 +108,46 @@ impl Events {
 
     /// Whether the body ended inside an event, which is then not given, by the rules of the format.
     pub fn ended_inside_event(&self) -> bool {
-        self.ended && self.parser.is_inside_event()
+        self.ended && self.last.is_none() && self.parser.is_inside_event()
+    }
+
+    /// Lets the body end, if its end is there: then its connection can be used again.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+        while !self.ended && self.looks > 0 {
+            self.looks -= 1;
+            match self.body.poll_chunk(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => self.ended = true,
+                Poll::Pending => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.ended = true;
+        Poll::Ready(None)
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+        if self.last.is_some() {
+            return self.poll_end(cx);
+        }
         while !self.ended {
-            let max = self.body.limits().max_event;
-            match self.parser.next(max) {
-                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
-                Ok(None) => {}
-                Err(TooLarge) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(self.body.fail(Error::too_large("max_event", max)))));
+            if self.parser.has_more() {
+                let max = self.body.limits().max_event;
+                match self.parser.next(max) {
+                    Ok(Some(event)) => {
+                        if self.is_last.as_mut().is_some_and(|is_last| is_last(&event)) {
+                            self.last = Some(event);
+                            return self.poll_end(cx);
+                        }
+                        return Poll::Ready(Some(Ok(event)));
+                    }
+                    Ok(None) => {}
+                    Err(TooLarge) => {
+                        self.ended = true;
+                        return Poll::Ready(Some(Err(self.body.fail(Error::too_large("max_event", max)))));
+                    }
                 }
             }
             match ready!(self.body.poll_chunk(cx)) {
@@ -101,7 +156,15 @@ impl Events {
                     self.ended = true;
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => self.ended = true,
+                None => {
+                    self.ended = true;
+                    if self.is_last.is_some() {
+                        let why = "the events ended before the last one";
+                        return Poll::Ready(Some(Err(self
+                            .body
+                            .fail(Error::body(Kind::Incomplete).text(why)))));
+                    }
+                }
             }
         }
         Poll::Ready(None)

@@ -12,7 +12,7 @@ use crate::{connect::Transport, pool::Place};
 /// A transport, with TLS or without, that holds its place in the pool for as long as it is open.
 pub(crate) struct Io {
     stream: Stream,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 pub(crate) enum Stream {
@@ -21,7 +21,7 @@ pub(crate) enum Stream {
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, place: Place) -> Self {
+    pub(crate) fn new(stream: Stream, place: Option<Place>) -> Self {
         Self { stream, _place: place }
     }
 }

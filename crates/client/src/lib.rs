@@ -41,34 +41,66 @@
 //! | to | use |
 //! |---|---|
 //! | put together what requests have in common | [`Client::builder`], [`ClientBuilder`] |
-//! | put together one request: JSON, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
-//! | read the reply: whole, in pieces, as server-sent events | [`Reply`], [`Events`] |
+//! | put together one request: JSON, text, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
+//! | read the reply: bytes, text, JSON, in pieces | [`Reply`] |
+//! | read it by lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
+//! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
+//! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
+//! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
+//! | do something around every request | [a function](#middleware) |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
 //! # Whether it was delivered
 //!
 //! Every [`Error`] has a [`Delivery`]. [`NotSent`](Delivery::NotSent) is a proof: no connection was made, or it gave
-//! the request back before it wrote a byte of it, or an HTTP/2 server refused the stream.
+//! the request back before it wrote a byte of it, or an HTTP/2 server refused the stream, or said GOAWAY and that it
+//! processed no stream as late as this one (RFC 9113, section 8.7).
 //! [`Replied`](Delivery::Replied) means that the head of a reply came. All else is
 //! [`MaybeSent`](Delivery::MaybeSent).
 //!
-//! The client sends again by itself in one case: a connection that had been used before turned out to be closed, and
-//! gave the request back. It tries three connections at most, and the last of them is a new one. What may have been
-//! sent it never sends again, unless the request says that it is [`replayable`](RequestBuilder::replayable).
+//! What was not sent because a connection ended is sent again by itself, and so is a refused stream. With HTTP/1.1 that
+//! is after a connection that had been used before; three are tried at most, and the last of them is a new one. With
+//! HTTP/2 a stream is refused three times at most, and the end of connections that gave nobody a reply is borne
+//! sixteen times more. (A body that is a stream cannot be read twice: where the connection has begun to read it, the
+//! error is the caller's.) What may have been sent is never sent again, unless the request says that it is
+//! [`replayable`](RequestBuilder::replayable). A request whose body is a stream or has parts cannot say so: its type
+//! ([`Streamed`]) has no such method.
 //!
 //! # The pool
 //!
 //! A request takes the connection that was used last, or waits for the first of two: one that comes back, one that is
 //! dialled for it. There is no maximum unless one is set, so the concurrency of the caller is the concurrency on the
-//! wire; with one, requests queue in order of arrival. An HTTP/2 origin has one connection that all requests share,
-//! and a burst of requests to an origin that has not said yet what it speaks makes one dial.
+//! wire; with one, over all origins or for each, requests queue in order of arrival. A burst of requests to an origin
+//! that has not said yet what it speaks makes one dial. The requests to an HTTP/2 origin share a connection up to the
+//! server's limit of streams, and the next one is dialled for those beyond it.
+//!
+//! A connection is closed when the server closes it, when it has been idle or open for too long, or when it has served
+//! its number of requests, but never under one. How long it may be idle is the least of what the client says
+//! ([`idle_timeout`](ClientBuilder::idle_timeout)), what the server says (`Keep-Alive`), and what the server was seen to
+//! do: a request that crosses the server's FIN may have been sent, so none is sent on a connection nearly as old as those
+//! that it closed. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
 //!
 //! Each connection has one task, which dials, shakes hands, drives the connection until it is closed and closes idle
-//! ones in passing. It is on the runtime of the request that needed the dial, and it ends with the client: it is all
-//! that this crate spawns (HTTP/2 adds one task a stream, from hyper). Nothing is spawned and nothing is built for
-//! connecting when there is an idle connection.
+//! ones in passing. It is on the runtime of the request that needed the dial (or of the connection that made room for
+//! it), and it ends with the client: it is all that this crate spawns (HTTP/2 adds one task a stream, from hyper).
+//! Nothing is spawned and nothing is built for connecting when there is an idle connection.
+//!
+//! # Connecting
+//!
+//! A dial has up to three stages, each with a limit of its own that its error names: the look-up of the name, TCP, TLS.
+//! A name is looked up once for all dials that want it at the same time; its addresses are kept for 30 s, as the system
+//! does not tell for how long they hold, and dropped when none of them connects or the client is drained. A failed
+//! look-up falls back on addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families
+//! take turns; the next is tried when one has failed, or has not answered in 250 ms, and the first to answer wins
+//! (RFC 8305).
+//!
+//! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
+//! goes on for as long as the client's limits and that request's allow, whichever are longer.
+//!
+//! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
+//! machine, and a [`Connect`] to anything that carries bytes.
 //!
 //! # Dropping
 //!
@@ -76,35 +108,110 @@
 //! held, the end of the connection with HTTP/1.1, and a reset of one stream with HTTP/2. A reply that has been read to
 //! its end, or whose end has arrived when it is dropped, gives its connection back.
 //!
+//! # Middleware
+//!
+//! A request is a value until it is sent, and `send` is a future. So what goes around it is a function, or a type of the
+//! caller's; there is no trait to implement and no list to be on.
+//!
+//! ```
+//! use outbound_client::{Client, Delivery, Error, Reply, RequestBuilder};
+//! use tokio::time::Instant;
+//! # use std::io;
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! /// Gives a request an id that the server's log will have too, and logs what came of it.
+//! async fn logged<B>(id: u64, request: RequestBuilder<B>) -> Result<Reply, Error> {
+//!     let (begun, target) = (Instant::now(), request.target().to_owned());
+//!     let answer = request.header("x-request-id", id).send().await;
+//!     match &answer {
+//!         Ok(reply) => println!("{id} {target}: {} after {:?}", reply.status(), begun.elapsed()),
+//!         Err(error) => println!("{id} {target}: {error}, {:?}", error.delivery()),
+//!     }
+//!     answer
+//! }
+//!
+//! /// One service at several addresses. The next is asked only if the one before certainly did not see the request.
+//! struct Mirrors(Vec<Client>);
+//!
+//! impl Mirrors {
+//!     async fn send<B>(&self, request: impl Fn(&Client) -> RequestBuilder<B>) -> Result<Reply, Error> {
+//!         let (last, others) = self.0.split_last().expect("one address at least");
+//!         for (id, client) in (1..).zip(others) {
+//!             match logged(id, request(client)).await {
+//!                 Err(error) if error.delivery() == Delivery::NotSent => {}
+//!                 answer => return answer,
+//!             }
+//!         }
+//!         logged(0, request(last)).await
+//!     }
+//! }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Error> {
+//! # let down = |_: &outbound_client::Origin| async { Err::<tokio::io::DuplexStream, _>(io::Error::other("down")) };
+//! # let up = |_: &outbound_client::Origin| async {
+//! #     let (near, mut far) = tokio::io::duplex(4096);
+//! #     tokio::spawn(async move {
+//! #         let mut request = vec![0; 4096];
+//! #         let read = far.read(&mut request).await.unwrap();
+//! #         assert!(String::from_utf8_lossy(&request[..read]).contains("x-request-id: 0\r\n"));
+//! #         far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
+//! #     });
+//! #     Ok(near)
+//! # };
+//! # let down = Client::builder().base_url("http://a.test").connector(down).build()?;
+//! # let up = Client::builder().base_url("http://b.test").connector(up).build()?;
+//!
+//! let mirrors = Mirrors(vec![down, up]);
+//! let reply = mirrors.send(|client| client.get("/models")).await?;
+//! assert_eq!(reply.text().await?, "ok");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it costs
+//!
+//! Beside a connection of hyper's that one holds oneself, a request on a warm connection makes at most two allocations
+//! more, and five with a base URL, a key, headers and a body of JSON. Reading events makes none for each of them, as long
+//! as those before it have been dropped. `cargo bench -p outbound-client-costs` counts that, and the instructions.
+//!
 //! # What it does not do
 //!
 //! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
-//! knowledge of providers: `outbound` puts these together. One HTTP/2 connection an origin: at the server's limit of
-//! streams requests wait inside it, and that wait counts as waiting for the head. A GOAWAY of HTTP/2 does not prove
-//! which requests were not processed, so they may have been sent. Addresses of a name are tried one after the other.
+//! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
+//! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
+//! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod body;
+mod charset;
 mod client;
 mod clock;
 mod connect;
 mod connection;
+mod dns;
 mod error;
 mod events;
 mod failure;
 mod io;
+mod json;
 mod limits;
+mod lines;
+mod manage;
 mod multipart;
 mod origin;
 mod pool;
 mod read;
+mod replica;
 mod reply;
 mod reply_body;
 mod request;
 mod secret;
 mod send;
+mod sender;
 mod sse;
 mod target;
+mod timings;
 mod tls;
 
 pub use bytestring::ByteString;
@@ -113,14 +220,19 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use crate::{
     client::{Client, ClientBuilder},
     connect::{Connect, Connecting, Transport},
+    dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},
+    lines::{Lines, Ndjson, NextLine, NextValue},
+    manage::Drained,
     multipart::{Multipart, Part},
     origin::Origin,
+    pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply::Reply,
-    request::RequestBuilder,
+    request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,
     send::ReplyFuture,
+    timings::{ConnectionInfo, Timings},
 };

@@ -1,5 +1,7 @@
 use std::{fmt, time::Duration};
 
+use crate::error::Phase;
+
 /// How long each phase of a request may take, and how much of a reply is read.
 ///
 /// Plain data, for a whole client ([`ClientBuilder::limits`](crate::ClientBuilder::limits)) or for one request
@@ -10,16 +12,25 @@ use std::{fmt, time::Duration};
 /// | limit | from | until | default |
 /// |---|---|---|---|
 /// | `pool_wait` | all places are in use | a connection, or the start of a dial | none |
-/// | `connect` | the start of a dial: name look-up, TCP, TLS | the connection | 10 s |
+/// | `dns` | the look-up of the origin's name begins | its addresses | 10 s |
+/// | `connect` | the first address is tried, or the connector is asked | a transport | 10 s |
+/// | `tls` | the TLS handshake begins | its end | 10 s |
+/// | `write_idle` | the request's body stands still under the server | it takes more | 300 s |
 /// | `first_byte` | the last byte of the request was handed to the connection | the head of the reply | 600 s |
-/// | `idle` | a body stands still: the reply's under its reader, the request's under the server | its next bytes | 300 s |
+/// | `idle` | the reply's body stands still under its reader | its next bytes | 300 s |
 /// | `exchange` | a connection is held | the last byte of the reply's body | none |
 /// | `total` | the first poll of the future of `send` | the last byte of the reply's body | none |
 /// | `max_body` | | the most bytes that a whole-body read (`bytes`, `text`, `json`) takes | 64 MiB |
+/// | `max_line` | | the most bytes that one line takes (`lines`, `ndjson`) | 8 MiB |
 /// | `max_event` | | the most bytes that one server-sent event takes | 8 MiB |
 ///
 /// `first_byte` is long because a completion that is not streamed says nothing until it is whole. Heads of replies
 /// are bounded as well: 100 header fields and 400 KiB (HTTP/1.1), 16 KiB of fields (HTTP/2).
+///
+/// A dial may serve others than the request that it was started for. So each request leaves at its own `dns`,
+/// `connect` and `tls`, counted from when it began to wait for the dial, and the dial goes on for as long as the longer
+/// of the client's and that first request's limits. 10 s let a look-up whose first packet was lost be asked again (most
+/// resolvers do after 5 s), and a first segment be sent four times.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,11 +44,17 @@ use std::{fmt, time::Duration};
 pub struct Limits {
     /// Waiting for a place in the pool.
     pub pool_wait: Option<Duration>,
-    /// Name look-up, TCP and TLS.
+    /// The look-up of a name.
+    pub dns: Option<Duration>,
+    /// TCP, with all addresses of a name; or a connector's work.
     pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// Between two pieces of the request's body that the server takes.
+    pub write_idle: Option<Duration>,
     /// From the request's last byte to the reply's head.
     pub first_byte: Option<Duration>,
-    /// Between two pieces of a body.
+    /// Between two pieces of the reply's body.
     pub idle: Option<Duration>,
     /// From holding a connection to the reply's last byte.
     pub exchange: Option<Duration>,
@@ -45,6 +62,8 @@ pub struct Limits {
     pub total: Option<Duration>,
     /// The most bytes of a whole-body read.
     pub max_body: usize,
+    /// The most bytes of one line.
+    pub max_line: usize,
     /// The most bytes of one server-sent event.
     pub max_event: usize,
 }
@@ -54,12 +73,16 @@ impl Limits {
     pub const fn new() -> Self {
         Self {
             pool_wait: None,
+            dns: Some(Duration::from_secs(10)),
             connect: Some(Duration::from_secs(10)),
+            tls: Some(Duration::from_secs(10)),
+            write_idle: Some(Duration::from_secs(300)),
             first_byte: Some(Duration::from_secs(600)),
             idle: Some(Duration::from_secs(300)),
             exchange: None,
             total: None,
             max_body: 64 << 20,
+            max_line: 8 << 20,
             max_event: 8 << 20,
         }
     }
@@ -70,9 +93,27 @@ impl Limits {
         self
     }
 
-    /// Bounds name look-up, TCP and TLS together.
+    /// Bounds the look-up of a name.
+    pub fn dns(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.dns = limit.into();
+        self
+    }
+
+    /// Bounds TCP, with all addresses of a name; or a connector's work.
     pub fn connect(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.connect = limit.into();
+        self
+    }
+
+    /// Bounds the TLS handshake.
+    pub fn tls(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.tls = limit.into();
+        self
+    }
+
+    /// Bounds the wait between two pieces of the request's body that the server takes.
+    pub fn write_idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.write_idle = limit.into();
         self
     }
 
@@ -82,7 +123,7 @@ impl Limits {
         self
     }
 
-    /// Bounds the wait between two pieces of a body.
+    /// Bounds the wait between two pieces of the reply's body.
     pub fn idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.idle = limit.into();
         self
@@ -106,10 +147,69 @@ impl Limits {
         self
     }
 
+    /// Bounds one line, in bytes.
+    pub const fn max_line(mut self, bytes: usize) -> Self {
+        self.max_line = bytes;
+        self
+    }
+
     /// Bounds one server-sent event, in bytes.
     pub const fn max_event(mut self, bytes: usize) -> Self {
         self.max_event = bytes;
         self
+    }
+
+    pub(crate) fn get(&self, limit: Limit) -> Option<Duration> {
+        match limit {
+            Limit::PoolWait => self.pool_wait,
+            Limit::Dns => self.dns,
+            Limit::Connect => self.connect,
+            Limit::Tls => self.tls,
+            Limit::WriteIdle => self.write_idle,
+            Limit::FirstByte => self.first_byte,
+            Limit::Idle => self.idle,
+            Limit::Exchange => self.exchange,
+            Limit::Total => self.total,
+        }
+    }
+
+    /// Those that bound a dial.
+    pub(crate) fn dial(&self) -> DialLimits {
+        DialLimits { dns: self.dns, connect: self.connect, tls: self.tls }
+    }
+}
+
+/// The limits of the stages of a dial.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DialLimits {
+    dns: Option<Duration>,
+    connect: Option<Duration>,
+    tls: Option<Duration>,
+}
+
+impl DialLimits {
+    /// None for what is no stage of a dial.
+    pub(crate) fn get(&self, limit: Limit) -> Option<Duration> {
+        match limit {
+            Limit::Dns => self.dns,
+            Limit::Connect => self.connect,
+            Limit::Tls => self.tls,
+            _ => None,
+        }
+    }
+
+    /// For each stage the longer of two limits.
+    pub(crate) fn longer(self, other: Self) -> Self {
+        let longer = |a: Option<Duration>, b: Option<Duration>| Some(a?.max(b?));
+        Self {
+            dns: longer(self.dns, other.dns),
+            connect: longer(self.connect, other.connect),
+            tls: longer(self.tls, other.tls),
+        }
+    }
+
+    pub(crate) fn shortest(&self) -> Option<Duration> {
+        [self.dns, self.connect, self.tls].into_iter().flatten().min()
     }
 }
 
@@ -125,8 +225,14 @@ impl Default for Limits {
 pub enum Limit {
     /// [`Limits::pool_wait`]
     PoolWait,
+    /// [`Limits::dns`]
+    Dns,
     /// [`Limits::connect`]
     Connect,
+    /// [`Limits::tls`]
+    Tls,
+    /// [`Limits::write_idle`]
+    WriteIdle,
     /// [`Limits::first_byte`]
     FirstByte,
     /// [`Limits::idle`]
@@ -137,11 +243,26 @@ pub enum Limit {
     Total,
 }
 
+impl Limit {
+    /// What is done while this limit, one for the wait for a connection, runs.
+    pub(crate) fn phase(self) -> Phase {
+        match self {
+            Self::PoolWait => Phase::PoolWait,
+            Self::Dns => Phase::Dns,
+            Self::Tls => Phase::Tls,
+            _ => Phase::Connect,
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PoolWait => "pool_wait",
+            Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::WriteIdle => "write_idle",
             Self::FirstByte => "first_byte",
             Self::Idle => "idle",
             Self::Exchange => "exchange",

@@ -4,43 +4,74 @@
 //! task, spawning one, either of which can run foreign code) is put on a list and done after it is released.
 
 mod dial;
+mod drive;
+mod idle;
+mod later;
+mod multiplexed;
 mod origins;
+mod places;
+mod progress;
+mod snapshot;
+mod state;
 mod waiter;
+mod warm_up;
 
 use std::{
-    collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::Waker,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
-use hyper::client::conn::http2;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    body::Body,
     connection::{Address, Connection},
     error::Error,
+    limits::{DialLimits, Limits},
     origin::Origin,
 };
 
-use self::{
-    dial::{Dial, DialError, Report},
-    waiter::Waiter,
-};
 pub(crate) use self::{
-    dial::{Dialer, Place},
+    dial::Dialer,
+    idle::KeepAlive,
+    multiplexed::{Opened, Stream},
     origins::Origins,
+    places::Place,
     waiter::Ticket,
 };
+use self::{
+    dial::{Dial, DialError, Report},
+    later::Later,
+    places::Places,
+    progress::Progress,
+    state::{Protocol, State},
+    waiter::Waiter,
+};
+pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
 
 /// How many connections to hold, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) max_connections: Option<usize>,
-    pub(crate) max_idle: usize,
+    pub(crate) max_connections_per_origin: Option<usize>,
+    pub(crate) max_idle_per_origin: usize,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) max_requests_per_connection: Option<u32>,
+}
+
+impl Rules {
+    /// When a connection opened now will be too old.
+    fn ends(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.max_lifetime?)
+    }
+
+    /// Whether a connection is to take no more requests.
+    fn is_spent(&self, ends: Option<Instant>, requests: u64, now: Instant) -> bool {
+        ends.is_some_and(|ends| now >= ends)
+            || self.max_requests_per_connection.is_some_and(|max| requests >= u64::from(max))
+    }
 }
 
 pub(crate) struct Pool {
@@ -48,45 +79,11 @@ pub(crate) struct Pool {
     pub(crate) address: Address,
     rules: Rules,
     dialer: Arc<Dialer>,
+    places: Arc<Places>,
     state: Mutex<State>,
-    // Gone with the pool: what still dials then has nobody to dial for.
+    // Gone with the pool, or told that it is closed: what still dials then has nobody to dial for.
     alive: watch::Sender<()>,
     this: Weak<Pool>,
-}
-
-struct State {
-    /// HTTP/1.1 connections without a request, the one used last at the back.
-    idle: VecDeque<Idle>,
-    /// The HTTP/2 connection that all requests share.
-    shared: Option<Shared>,
-    /// What a connection to this origin speaks, once that is known.
-    protocol: Option<Protocol>,
-    /// Transports that are open or being opened; never more than `Rules::max_connections`.
-    open: usize,
-    /// Those of them that are being opened.
-    dialing: usize,
-    /// In order of arrival.
-    waiters: VecDeque<Arc<Waiter>>,
-    /// How many of them, from the front, have been told that a dial runs for them.
-    told: usize,
-}
-
-struct Idle {
-    connection: Connection,
-    expires: Option<Instant>,
-}
-
-struct Shared {
-    sender: http2::SendRequest<Body>,
-    token: Arc<()>,
-    // When a sweep first saw it without a request.
-    unused_since: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    Http2,
 }
 
 /// A connection, or a place in the queue for one.
@@ -98,274 +95,265 @@ pub(crate) enum Checkout {
 /// What a dial brought.
 pub(crate) enum Dialed {
     Http1(Connection),
-    Http2(http2::SendRequest<Body>),
-}
-
-/// What to do once the lock is released.
-#[derive(Default)]
-struct Later {
-    wake: Vec<Waker>,
-    dials: Vec<Dial>,
-    // Closing one wakes its driver.
-    close: Vec<Connection>,
-    shared: Option<Shared>,
-}
-
-impl Later {
-    fn run(self) {
-        self.dials.into_iter().for_each(Dial::spawn);
-        self.wake.into_iter().for_each(Waker::wake);
-    }
+    Http2(Opened),
 }
 
 impl Pool {
-    fn new(origin: Origin, dialer: Arc<Dialer>, rules: Rules) -> Result<Arc<Self>, Error> {
+    fn new(
+        origin: Origin,
+        dialer: Arc<Dialer>,
+        places: Arc<Places>,
+        rules: Rules,
+        closed: bool,
+    ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
-        let state = State {
-            idle: VecDeque::new(),
-            shared: None,
-            protocol: dialer.known_protocol(&origin),
-            open: 0,
-            dialing: 0,
-            waiters: VecDeque::new(),
-            told: 0,
-        };
-        Ok(Arc::new_cyclic(|this| Self {
+        let state = State::new(dialer.known_protocol(&origin), closed);
+        let pool = Arc::new_cyclic(|this| Self {
             origin,
             address: Address { scheme, authority, host },
             rules,
             dialer,
+            places,
             state: Mutex::new(state),
             alive: watch::Sender::new(()),
             this: this.clone(),
-        }))
+        });
+        pool.places.add(&pool);
+        Ok(pool)
     }
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
     ///
     /// With `fresh` the idle connections are passed over: they have just proved to be dead.
-    pub(crate) fn checkout(&self, now: Instant, fresh: bool, connect: Option<Duration>) -> Checkout {
+    pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: &Limits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
-        let checkout = match state.find(now, fresh, &mut later) {
+        let checkout = match state.find(&self.this, now, fresh, &self.rules, &mut later) {
             Some(connection) => Checkout::Ready(connection),
             None => {
-                if fresh && self.rules.max_connections.is_some_and(|max| state.open >= max) {
-                    // Room for the new one; it comes when the old one's transport is closed.
+                if self.is_full(&state) {
+                    // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
                 }
-                let waiter = Waiter::new(connect);
-                state.waiters.push_back(waiter.clone());
-                self.dial(&mut state, now, &mut later);
-                Checkout::Wait(Ticket::new(self.this.clone(), waiter))
+                let ticket = self.queue(&mut state, now, limits.dial());
+                self.dial(&mut state, now, 0, &mut later);
+                Checkout::Wait(ticket)
             }
         };
         drop(state);
-        later.run();
+        later.run(&self.places);
         checkout
     }
 
     /// Takes a connection back after a whole reply: to the one who waits longest, else to the idle ones.
-    pub(crate) fn check_in(&self, mut connection: Connection) {
-        if connection.is_http2() || connection.is_closed() {
+    pub(crate) fn check_in(&self, mut connection: Connection, now: Instant) {
+        if connection.is_http2() {
+            return connection.finish();
+        }
+        if connection.is_closed() {
             return;
         }
         connection.reused = true;
-        let now = Instant::now();
-        let mut later = Later::default();
-        let mut state = self.lock();
-        self.offer(&mut state, connection, now, &mut later);
-        drop(state);
-        later.run();
+        self.change(now, |state, later| self.offer(state, connection, now, later));
+    }
+
+    /// A connection that had been idle for `age` ended when it was used: the server may have closed it for its age.
+    pub(crate) fn died_of_age(&self, age: Duration, now: Instant) {
+        self.lock().ages.closed(age, now);
+    }
+
+    /// Idle connections are closed now, those in use when their request is done. With `close`, nobody gets another.
+    pub(crate) fn drain(&self, close: bool) {
+        self.change(Instant::now(), |state, later| {
+            state.generation = state.generation.wrapping_add(1);
+            state.old = state.open;
+            later.close.extend(state.idle.drain(..).map(|idle| idle.connection));
+            later.multiplexed.append(&mut state.multiplexed);
+            if close {
+                state.closed = true;
+                while let Some(waiter) = state.next_waiter() {
+                    later.wake.extend(waiter.serve(Err(DialError::ClientClosed)));
+                }
+            }
+        });
+        if close {
+            self.alive.send_replace(());
+        }
+    }
+
+    /// Whether all connections that were open at the last [`drain`](Self::drain) are closed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.lock().old == 0
     }
 
     /// A dial has ended, well or badly.
-    fn dialed(&self, result: Result<Dialed, DialError>) {
+    fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<Progress>) {
         let now = Instant::now();
-        let mut later = Later::default();
-        let mut state = self.lock();
-        state.dialing -= 1;
-        match result {
-            Ok(Dialed::Http1(connection)) => {
-                state.protocol = Some(Protocol::Http1);
-                self.offer(&mut state, connection, now, &mut later);
-            }
-            Ok(Dialed::Http2(sender)) => {
-                state.protocol = Some(Protocol::Http2);
-                let shared = Shared { sender, token: Arc::new(()), unused_since: None };
-                let mut reused = false;
-                while let Some(waiter) = state.next_waiter() {
-                    later.wake.extend(waiter.serve(Ok(shared.connection(reused))));
-                    reused = true;
+        self.change(now, |state, later| {
+            state.end(progress, now);
+            let drained = generation != state.generation;
+            match result {
+                Ok(Dialed::Http1(mut connection)) => {
+                    state.protocol = Some(Protocol::Http1);
+                    connection.generation = generation;
+                    connection.ends = self.rules.ends(now);
+                    match state.next_waiter() {
+                        Some(waiter) => later.wake.extend(waiter.serve(Ok(connection))),
+                        None => self.offer(state, connection, now, later),
+                    }
                 }
-                state.shared = Some(shared);
+                Ok(Dialed::Http2(opened)) => {
+                    let id = opened.id;
+                    state.protocol = Some(Protocol::Http2);
+                    state.add_multiplexed(opened, now, &self.rules);
+                    state.serve_streams(&self.this, now, &self.rules, later);
+                    if drained {
+                        later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
+                    }
+                }
+                Err(error) => state.fail(&error, now, later),
             }
-            Err(error) => state.fail(&error, now, &mut later),
-        }
-        self.dial(&mut state, now, &mut later);
-        drop(state);
-        later.run();
+        });
     }
 
     /// A transport is closed.
-    fn closed(&self) {
+    fn closed(&self, generation: u32) {
         let now = Instant::now();
+        self.change(now, |state, later| {
+            state.open -= 1;
+            if generation != state.generation {
+                state.old -= 1;
+            }
+            state.remove_closed(now, later);
+        });
+    }
+
+    /// A place over all origins has come free for it. Whether it is taken.
+    fn grant(&self) -> bool {
         let mut later = Later::default();
         let mut state = self.lock();
-        state.open -= 1;
-        if state.idle.iter().any(|idle| idle.connection.is_closed()) {
-            let (closed, idle) = state.idle.drain(..).partition(|idle| idle.connection.is_closed());
-            state.idle = idle;
-            later.close.extend(VecDeque::into_iter(closed).map(|idle| idle.connection));
-        }
-        self.dial(&mut state, now, &mut later);
+        state.claims = state.claims.saturating_sub(1);
+        let left = self.dial(&mut state, Instant::now(), 1, &mut later);
         drop(state);
-        later.run();
+        later.run(&self.places);
+        left == 0
     }
 
     /// Closes what has been idle for too long. When to look again.
     fn sweep(&self, now: Instant) -> Option<Instant> {
-        let limit = self.rules.idle_timeout?;
+        let mut next = None;
+        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
+        let period = self.rules.idle_timeout.into_iter().chain(self.rules.max_lifetime).min();
+        let latest = period.and_then(|period| now.checked_add(period));
+        next.into_iter().chain(latest).min()
+    }
+
+    /// Since when the connection has been idle that has been so for longest.
+    fn idle_since(&self) -> Option<Instant> {
+        self.lock().idle_since()
+    }
+
+    fn close_oldest(&self) {
+        self.change(Instant::now(), State::close_oldest);
+    }
+
+    /// Gives a connection to the one who waits longest, else puts it with the idle ones; or closes it, if it has served
+    /// its time or others need the place more.
+    fn offer(&self, state: &mut State, connection: Connection, now: Instant, later: &mut Later) {
+        let spent = state.closed
+            || connection.generation != state.generation
+            || connection.keep_alive.max == Some(0)
+            || self.rules.is_spent(connection.ends, connection.requests, now);
+        let yields = match state.waiters.front() {
+            Some(waiter) => self.places.are_wanted_since_before(waiter.since),
+            None => self.places.are_wanted(),
+        };
+        if spent || yields {
+            later.close.push(connection);
+        } else if let Some(waiter) = state.next_waiter() {
+            later.wake.extend(waiter.serve(Ok(connection)));
+        } else {
+            state.add_idle(connection, now, &self.rules, later);
+        }
+    }
+
+    /// Does something to the state, and starts the dials that are then missing.
+    fn change(&self, now: Instant, change: impl FnOnce(&mut State, &mut Later)) {
         let mut later = Later::default();
         let mut state = self.lock();
-        while state.idle.front().is_some_and(|idle| idle.is_expired(now)) {
-            later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
-        }
-        if let Some(shared) = &mut state.shared {
-            if Arc::strong_count(&shared.token) > 1 {
-                shared.unused_since = None;
-            } else if now.duration_since(*shared.unused_since.get_or_insert(now)) >= limit {
-                later.shared = state.shared.take();
-            }
-        }
-        let next = state.idle.front().and_then(|idle| idle.expires);
+        change(&mut state, &mut later);
+        self.dial(&mut state, now, 0, &mut later);
         drop(state);
-        later.run();
-        next.or_else(|| now.checked_add(limit))
+        later.run(&self.places);
     }
 
-    /// Gives a connection to the one who waits longest, else puts it with the idle ones.
-    fn offer(&self, state: &mut State, mut connection: Connection, now: Instant, later: &mut Later) {
-        if let Some(waiter) = state.next_waiter() {
-            later.wake.extend(waiter.serve(Ok(connection)));
-            // The dial that ran for that waiter now runs for another.
-            return self.dial(state, now, later);
+    /// A place at the end of the queue.
+    fn queue(&self, state: &mut State, now: Instant, limits: DialLimits) -> Ticket {
+        let waiter = Waiter::new(limits, now);
+        let ticket = Ticket::new(self.this.clone(), waiter.clone());
+        if state.closed {
+            drop(waiter.serve(Err(DialError::ClientClosed)));
+        } else {
+            state.waiters.push_back(waiter);
         }
-        let stay = match (self.rules.idle_timeout, connection.keep_alive) {
-            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
-            (ours, theirs) => ours.or(theirs),
-        };
-        // From now on it may be closed before anyone uses it, as any connection that was used before.
-        connection.reused = true;
-        let expires = stay.and_then(|stay| now.checked_add(stay));
-        state.idle.push_back(Idle { connection, expires });
-        if state.idle.len() > self.rules.max_idle {
-            later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
-        }
+        ticket
     }
 
-    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for.
+    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for. The dials that only
+    /// the maximum over all origins does not allow are claimed.
     ///
-    /// Until it is known that an origin does not speak HTTP/2, one dial at a time: its connection may serve all.
-    fn dial(&self, state: &mut State, now: Instant, later: &mut Later) {
+    /// `granted` places are taken already; those not needed are returned.
+    fn dial(&self, state: &mut State, now: Instant, mut granted: usize, later: &mut Later) -> usize {
         let waiting = state.waiters.len();
-        let alone = state.protocol != Some(Protocol::Http1);
-        let wanted = if alone { waiting.min(1) } else { waiting };
-        let max = self.rules.max_connections.unwrap_or(usize::MAX);
-        while state.dialing < wanted && state.open < max {
-            let first = state.waiters.get(state.told).or(state.waiters.front());
-            let limit = first.and_then(|waiter| waiter.connect);
-            state.dialing += 1;
-            state.open += 1;
-            let place = Place(self.this.clone());
-            let report = Report(self.this.clone());
-            let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
-            later.dials.push(Dial { report, place, dialer, origin, alive, limit });
-            state.tell(state.told + 1, now, later);
+        if waiting == 0 && state.claims == 0 {
+            return granted;
         }
-        state.tell(if alone && state.dialing > 0 { waiting } else { state.dialing }, now, later);
+        let each = state.each();
+        let wanted = waiting.div_ceil(each);
+        let mut next = state.settle(0, now, later);
+        while state.dialing < wanted && !self.is_full(state) {
+            if granted > 0 {
+                granted -= 1;
+            } else if !self.places.take() {
+                break;
+            }
+            // There is one, unless a server allows fewer streams than dials under way were counted on for.
+            let first = state.without_dial(next).unwrap_or_default();
+            let limits = state.waiters[first].limits;
+            later.dials.push(self.start_dial(state, limits, now));
+            next = state.settle(next, now, later);
+        }
+
+        let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
+        let missing = wanted.saturating_sub(state.dialing).min(max.saturating_sub(state.open));
+        let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
+        if more {
+            later.make_room += missing - state.claims;
+        }
+        state.claims = missing;
+        granted
+    }
+
+    fn start_dial(&self, state: &mut State, limits: DialLimits, now: Instant) -> Dial {
+        state.dialing += 1;
+        state.open += 1;
+        let generation = state.generation;
+        let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
+        let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
+        state.spare.push(progress.clone());
+        let report = Report { pool: self.this.clone(), generation, progress };
+        let limits = self.dialer.limits.longer(limits);
+        let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
+        let streams = state.streams_each;
+        Dial { report, place: Some(place), dialer, origin, alive, limits, streams }
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        self.rules.max_connections_per_origin.is_some_and(|max| state.open >= max)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn find(&mut self, now: Instant, fresh: bool, later: &mut Later) -> Option<Connection> {
-        if let Some(shared) = &mut self.shared {
-            if !shared.sender.is_closed() {
-                shared.unused_since = None;
-                return Some(shared.connection(true));
-            }
-            self.shared = None;
-        }
-        if fresh {
-            return None;
-        }
-        while let Some(idle) = self.idle.pop_back() {
-            if idle.connection.is_closed() || idle.is_expired(now) {
-                later.close.push(idle.connection);
-            } else {
-                return Some(idle.connection);
-            }
-        }
-        None
-    }
-
-    fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
-        self.told = self.told.saturating_sub(1);
-        self.waiters.pop_front()
-    }
-
-    /// Takes one who leaves out of the queue. Those who leave are near the front mostly: their limit passed first.
-    fn remove(&mut self, waiter: &Arc<Waiter>) {
-        if let Some(position) = self.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            self.waiters.remove(position);
-            if position < self.told {
-                self.told -= 1;
-            }
-        }
-    }
-
-    /// Tells the first `count` waiters, those who do not know yet, that a dial runs for them.
-    fn tell(&mut self, count: usize, now: Instant, later: &mut Later) {
-        while self.told < count.min(self.waiters.len()) {
-            later.wake.extend(self.waiters[self.told].start_connecting(now));
-            self.told += 1;
-        }
-    }
-
-    fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
-        if let DialError::Timeout(_) = error {
-            // It took too long for those who have waited that long; the others came later, and the next dial is theirs.
-            while let Some(limit) = self.waiters.front().and_then(|waiter| waiter.overdue(now)) {
-                let waiter = self.next_waiter();
-                later.wake.extend(waiter.and_then(|waiter| waiter.serve(Err(DialError::Timeout(limit)))));
-            }
-            return;
-        }
-        // A refusal is an answer to one, or to all where all wait for this one dial.
-        let alone = self.protocol != Some(Protocol::Http1);
-        while self.waiters.len() > self.dialing {
-            let Some(waiter) = self.next_waiter() else { return };
-            later.wake.extend(waiter.serve(Err(error.clone())));
-            if !alone {
-                return;
-            }
-        }
-    }
-}
-
-impl Idle {
-    fn is_expired(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| now >= expires)
-    }
-}
-
-impl Shared {
-    fn connection(&self, reused: bool) -> Connection {
-        Connection::http2(self.sender.clone(), self.token.clone(), reused)
+        self.state.lock()
     }
 }
 

@@ -5,12 +5,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    error::{Error, ErrorReply, Kind},
+    charset::Charset,
+    error::{Error, ErrorReply},
     reply::Reply,
     reply_body::ReplyBody,
 };
@@ -115,22 +116,23 @@ impl fmt::Debug for Read {
 /// A whole body as text, from [`Reply::text`]. Dropping it gives the reply up.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct ReadText(pub(crate) ReadBytes);
+pub struct ReadText {
+    bytes: ReadBytes,
+    charset: Charset,
+}
+
+impl ReadText {
+    pub(crate) fn new(bytes: ReadBytes, charset: Charset) -> Self {
+        Self { bytes, charset }
+    }
+}
 
 impl Future for ReadText {
     type Output = Result<String, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut bytes = ready!(Pin::new(&mut self.0).poll(cx))?;
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.advance(3);
-        }
-        Poll::Ready(String::from_utf8(bytes.into()).map_err(|error| {
-            let error = Error::body(Kind::Decode)
-                .text("the reply's body is not UTF-8")
-                .source_from(error.utf8_error());
-            self.0.fail(error)
-        }))
+        let bytes = ready!(Pin::new(&mut self.bytes).poll(cx))?;
+        Poll::Ready(self.charset.decode(bytes).map_err(|error| self.bytes.fail(error)))
     }
 }
 
@@ -152,7 +154,9 @@ impl<T: DeserializeOwned> Future for ReadJson<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let bytes = ready!(Pin::new(&mut self.bytes).poll(cx))?;
-        Poll::Ready(serde_json::from_slice(&bytes).map_err(|error| self.bytes.fail(Error::json(error))))
+        Poll::Ready(
+            serde_json::from_slice(&bytes).map_err(|error| self.bytes.fail(Error::json(error, &bytes, 1))),
+        )
     }
 }
 

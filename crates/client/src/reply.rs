@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,20 +11,21 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    body::Upload,
-    clock::Clock,
-    connection::Connection,
+    charset::Charset,
     error::{Error, ErrorReply, Kind},
     events::Events,
-    pool::Pool,
+    lines::{Lines, Ndjson},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
     reply_body::ReplyBody,
+    send::Call,
+    timings::{ConnectionInfo, Timings},
 };
 
 /// A reply: its head, and its body still to be read.
 ///
 /// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
-/// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), or as server-sent events ([`events`](Self::events)).
+/// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), in lines ([`lines`](Self::lines),
+/// [`ndjson`](Self::ndjson)), or as server-sent events ([`events`](Self::events)).
 /// It is given as it came: no redirect is followed and no coding is undone. Trailers are dropped.
 ///
 /// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
@@ -50,15 +50,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(
-        response: Response<Incoming>,
-        connection: Connection,
-        pool: Arc<Pool>,
-        clock: Clock,
-        upload: Option<Arc<Upload>>,
-    ) -> Self {
+    pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
-        let body = ReplyBody::new(&head, incoming, connection, pool, clock, upload);
+        let body = ReplyBody::new(&head, incoming, call);
         Self { status: head.status, version: head.version, headers: head.headers, body }
     }
 
@@ -77,24 +71,47 @@ impl Reply {
         &self.headers
     }
 
+    /// What it came over.
+    pub fn connection(&self) -> ConnectionInfo {
+        self.body.connection_info(self.version)
+    }
+
+    /// How long the phases before its head took, where [`timings`](crate::RequestBuilder::timings) asked for that.
+    pub fn timings(&self) -> Option<Timings> {
+        self.body.timings()
+    }
+
     /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
     pub fn bytes(self) -> ReadBytes {
         ReadBytes::new(self.body)
     }
 
-    /// The whole body as UTF-8, without a byte order mark, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
+    /// The whole body as text, up to [`Limits::max_body`](crate::Limits::max_body) bytes of it: in the charset that its
+    /// byte order mark or its content type names (the labels of WHATWG Encoding), else in UTF-8.
     ///
-    /// A body that is not UTF-8 is an error of [`Kind::Decode`], whatever charset the reply names: use
-    /// [`bytes`](Self::bytes) for others.
+    /// A body that is not in that charset, or names one that is not known, is an error of [`Kind::Decode`].
     pub fn text(self) -> ReadText {
-        ReadText(self.bytes())
+        let charset = Charset::of(&self.headers);
+        ReadText::new(self.bytes(), charset)
     }
 
     /// The whole body as JSON, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
     ///
-    /// A body that is not the expected JSON is an error of [`Kind::Decode`] that names the position.
+    /// A body that is not the expected JSON is an error of [`Kind::Decode`] that names the position;
+    /// [`Error::excerpt`] has the text around it.
     pub fn json<T: DeserializeOwned>(self) -> ReadJson<T> {
         ReadJson::new(self.bytes())
+    }
+
+    /// The body line by line, each up to [`Limits::max_line`](crate::Limits::max_line) bytes.
+    pub fn lines(self) -> Lines {
+        Lines::new(self.body)
+    }
+
+    /// The body as values, one JSON text a line (NDJSON, JSON Lines), each up to
+    /// [`Limits::max_line`](crate::Limits::max_line) bytes. Whatever the content type: servers do not agree on one.
+    pub fn ndjson<T: DeserializeOwned>(self) -> Ndjson<T> {
+        Ndjson::new(self.body)
     }
 
     /// The next piece of the body as it came, `None` at its end.

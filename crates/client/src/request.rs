@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -8,10 +8,12 @@ use serde::Serialize;
 use crate::{
     body::{Body, Segment},
     error::{BoxError, Error, Kind},
+    json,
     limits::Limits,
     multipart::Multipart,
+    origin::Origin,
     pool::Pool,
-    send::ReplyFuture,
+    send::{Call, ReplyFuture},
     target,
 };
 
@@ -26,38 +28,141 @@ use crate::{
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
+/// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
-pub struct RequestBuilder {
-    method: Method,
-    pool: Option<Arc<Pool>>,
+pub struct RequestBuilder<B = Buffered> {
+    // Without a place to go it is a request alone, and there is an error.
+    call: Result<Box<Call>, Box<Request<Body>>>,
     target: String,
-    headers: HeaderMap,
-    body: Body,
-    limits: Limits,
     replayable: bool,
+    timings: bool,
     // The first thing that was wrong.
     error: Option<Error>,
+    body: PhantomData<fn() -> B>,
 }
+
+/// A request without a body, or with one that is in memory: it can be sent more than once.
+#[derive(Debug)]
+pub enum Buffered {}
+
+/// A request whose body is read while it is sent, and so only once.
+#[derive(Debug)]
+pub enum Streamed {}
 
 impl RequestBuilder {
     pub(crate) fn new(
         method: Method,
         target: Result<(Arc<Pool>, String), Error>,
         headers: HeaderMap,
-        limits: Limits,
+        limits: Arc<Limits>,
+        timings: bool,
     ) -> Self {
-        let (pool, target, error) = match target {
-            Ok((pool, target)) => (Some(pool), target, None),
-            Err(error) => (None, String::new(), Some(error)),
+        let mut request = Request::new(Body::EMPTY);
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let (call, target, error) = match target {
+            Ok((pool, target)) => (Ok(Call::new(pool, request, limits)), target, None),
+            Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
         };
-        let mut this =
-            Self { method, pool, target, headers, body: Body::EMPTY, limits, replayable: false, error };
-        if this.method == Method::CONNECT {
+        let mut this = Self { call, target, replayable: false, timings, error, body: PhantomData };
+        if this.method() == Method::CONNECT {
             this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
         }
         this
     }
 
+    /// A body of bytes, without a content type.
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.set_body(Body::bytes(bytes.into()));
+        self
+    }
+
+    /// A body of JSON, `application/json` unless a content type is set.
+    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        match json::to_bytes(value) {
+            Ok(json) => self.typed("application/json").body(json),
+            Err(error) => {
+                let why =
+                    Error::invalid(Kind::Request, "the body cannot be written as JSON").source_from(error);
+                self.error.get_or_insert(why);
+                self
+            }
+        }
+    }
+
+    /// A body of text, `text/plain; charset=utf-8` unless a content type is set.
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.typed("text/plain; charset=utf-8").body(text.into())
+    }
+
+    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set.
+    pub fn form<K: AsRef<str>, V: AsRef<str>>(self, pairs: &[(K, V)]) -> Self {
+        let mut form = String::new();
+        target::push_pairs(&mut form, pairs, "+");
+        self.typed("application/x-www-form-urlencoded").body(form)
+    }
+
+    /// A body of several parts, each with its headers.
+    pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
+        let (content_type, body) = multipart.into_body();
+        self.request_mut().headers_mut().insert(header::CONTENT_TYPE, content_type);
+        self.streamed(body)
+    }
+
+    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
+    /// it is sent in chunks. One of length 0 is not read. What the stream fails with is the source of an error of [`Kind::RequestBody`].
+    pub fn stream<S, E>(self, stream: S, length: Option<u64>) -> RequestBuilder<Streamed>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.streamed(Body::segments(VecDeque::from([Segment::stream(stream)]), length))
+    }
+
+    /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
+    /// although the server may have seen it. For requests that do no harm twice.
+    ///
+    /// Without this, only what the server has certainly not seen is sent again. A body that is read while it is sent
+    /// cannot be sent twice, so a request with one does not have this:
+    ///
+    /// ```compile_fail
+    /// # fn run(client: outbound_client::Client, upload: outbound_client::Multipart) {
+    /// client.post("https://api.example.com/files").multipart(upload).replayable(true);
+    /// # }
+    /// ```
+    ///
+    /// Said before such a body is given, it is an error of [`Kind::Request`].
+    pub fn replayable(mut self, replayable: bool) -> Self {
+        self.replayable = replayable;
+        self
+    }
+
+    /// The body's bytes, empty where there is none.
+    pub fn bytes(&self) -> &[u8] {
+        self.request().body().as_bytes().unwrap_or_default()
+    }
+
+    fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
+        if self.replayable {
+            self.reject("a request whose body is a stream cannot be sent twice, so it is not replayable");
+        }
+        self.set_body(body);
+        let Self { call, target, timings, error, .. } = self;
+        RequestBuilder { call, target, replayable: false, timings, error, body: PhantomData }
+    }
+
+    fn set_body(&mut self, body: Body) {
+        *self.request_mut().body_mut() = body;
+    }
+
+    fn typed(mut self, content_type: &'static str) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        self
+    }
+}
+
+impl<B> RequestBuilder<B> {
     /// Sets a header, in place of the client's default of the same name.
     ///
     /// Not for the headers that say where a message goes and where it ends (`host`, `content-length`,
@@ -71,7 +176,7 @@ impl RequestBuilder {
             (Ok(name), Ok(_)) if is_framing(&name) => {
                 self.reject("a header of the message's framing cannot be set");
             }
-            (Ok(name), Ok(value)) => drop(self.headers.insert(name, value)),
+            (Ok(name), Ok(value)) => drop(self.request_mut().headers_mut().insert(name, value)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
             (_, Err(_)) => self.reject("a header's value has characters that it cannot have"),
         }
@@ -87,63 +192,18 @@ impl RequestBuilder {
         self
     }
 
-    /// A body of bytes, without a content type.
-    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body = Body::bytes(bytes.into());
-        self
-    }
-
-    /// A body of JSON, `application/json` unless a content type is set.
-    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
-        match serde_json::to_vec(value) {
-            Ok(json) => self.typed("application/json").body(json),
-            Err(error) => {
-                let why =
-                    Error::invalid(Kind::Request, "the body cannot be written as JSON").source_from(error);
-                self.error.get_or_insert(why);
-                self
-            }
-        }
-    }
-
-    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set.
-    pub fn form<K: AsRef<str>, V: AsRef<str>>(self, pairs: &[(K, V)]) -> Self {
-        let mut form = String::new();
-        target::push_pairs(&mut form, pairs, "+");
-        self.typed("application/x-www-form-urlencoded").body(form)
-    }
-
-    /// A body of several parts, each with its headers.
-    pub fn multipart(mut self, multipart: Multipart) -> Self {
-        let (content_type, body) = multipart.into_body();
-        self.headers.insert(header::CONTENT_TYPE, content_type);
-        self.body = body;
-        self
-    }
-
-    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
-    /// it is sent in chunks. What the stream fails with is the source of an error of [`Kind::RequestBody`].
-    pub fn stream<S, E>(mut self, stream: S, length: Option<u64>) -> Self
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
-        E: Into<BoxError>,
-    {
-        self.body = Body::segments(VecDeque::from([Segment::stream(stream)]), length);
-        self
-    }
-
     /// Other limits than the client's, all of them.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        if let Ok(call) = &mut self.call {
+            call.clock.limits = Arc::new(limits);
+        }
         self
     }
 
-    /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
-    /// although the server may have seen it. For requests that do no harm twice, and whose body is not a stream.
-    ///
-    /// Without this, only what the server has certainly not seen is sent again.
-    pub fn replayable(mut self, replayable: bool) -> Self {
-        self.replayable = replayable;
+    /// Whether to record how long each phase took: for [`Reply::timings`](crate::Reply::timings) and
+    /// [`Error::timings`](crate::Error::timings).
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
         self
     }
 
@@ -153,33 +213,60 @@ impl RequestBuilder {
         self.header("idempotency-key", key)
     }
 
+    /// The method.
+    pub fn method(&self) -> &Method {
+        self.request().method()
+    }
+
+    /// Where it goes; `None` where that is not valid.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.call.as_ref().ok().map(|call| &call.pool.origin)
+    }
+
+    /// Path and query as they will be sent. A query may carry what is not for a log.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The headers so far, with the client's; those of the message's framing come when it is sent.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request().headers()
+    }
+
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
-        match self.build() {
-            Ok((pool, request, limits, replayable)) => ReplyFuture::new(pool, request, limits, replayable),
-            Err(error) => ReplyFuture::invalid(error),
+        let Self { call, target, replayable, timings, error, .. } = self;
+        let error = match (call, error) {
+            (Ok(mut call), None) => match target::finish(target) {
+                Ok(target) => {
+                    if let Some(request) = &mut call.request {
+                        *request.uri_mut() = Uri::from(target);
+                        announce_nothing(request);
+                    }
+                    return ReplyFuture::new(call, replayable, timings);
+                }
+                Err(error) => error.at(&call.pool.origin),
+            },
+            (Ok(call), Some(error)) => error.at(&call.pool.origin),
+            (Err(_), error) => {
+                error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL"))
+            }
+        };
+        ReplyFuture::invalid(error)
+    }
+
+    fn request(&self) -> &Request<Body> {
+        match &self.call {
+            Ok(call) => call.request.as_ref().expect(UNSENT),
+            Err(request) => request,
         }
     }
 
-    fn build(self) -> Result<(Arc<Pool>, Request<Body>, Limits, bool), Error> {
-        let Self { method, pool, target, headers, body, limits, replayable, error } = self;
-        let pool = match (pool, error) {
-            (Some(pool), None) => pool,
-            (Some(pool), Some(error)) => return Err(error.at(&pool.origin)),
-            (None, error) => {
-                return Err(error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")));
-            }
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target::finish(target)?);
-        *request.headers_mut() = headers;
-        Ok((pool, request, limits, replayable))
-    }
-
-    fn typed(mut self, content_type: &'static str) -> Self {
-        self.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-        self
+    fn request_mut(&mut self) -> &mut Request<Body> {
+        match &mut self.call {
+            Ok(call) => call.request.as_mut().expect(UNSENT),
+            Err(request) => request,
+        }
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -187,16 +274,27 @@ impl RequestBuilder {
     }
 }
 
-impl fmt::Debug for RequestBuilder {
+impl<B> fmt::Debug for RequestBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the query nor the headers' values: both carry keys.
         f.debug_struct("RequestBuilder")
-            .field("method", &self.method)
-            .field("origin", &self.pool.as_ref().map(|pool| &pool.origin))
+            .field("method", self.method())
+            .field("origin", &self.origin())
             .field("path", &self.target.split('?').next().unwrap_or_default())
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("body", &self.body)
+            .field("headers", &self.headers().keys().collect::<Vec<_>>())
+            .field("body", self.request().body())
             .finish_non_exhaustive()
+    }
+}
+
+const UNSENT: &str = "a request that is being put together has not been sent";
+
+/// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
+fn announce_nothing(request: &mut Request<Body>) {
+    if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
+        && http_body::Body::size_hint(request.body()).exact() == Some(0)
+    {
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 

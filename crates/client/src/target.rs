@@ -13,6 +13,9 @@ use crate::{
 
 /// An absolute URL in its two parts; `None` if `url` is a path.
 pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
+    if url.starts_with('/') {
+        return Ok(None);
+    }
     let Some(colon) = url.find("://").filter(|at| !url[..*at].contains(['/', '?', '#'])) else {
         return Ok(None);
     };
@@ -36,10 +39,11 @@ pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
     if path.starts_with("//") {
         return Err(invalid("a path that begins with two slashes would name another host"));
     }
-    if path.contains('#') {
+    let ordinary = path.bytes().all(|byte| ORDINARY[usize::from(byte)]);
+    if !ordinary && path.contains('#') {
         return Err(invalid("a path has no fragment; write # as %23"));
     }
-    if segments(path).any(is_dots) {
+    if !ordinary && segments(path).any(is_dots) {
         return Err(invalid("a path has no `.` and no `..` segments"));
     }
     let goes_on = path.starts_with('/') || (!base.is_empty() && (path.is_empty() || path.starts_with('?')));
@@ -49,9 +53,25 @@ pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
     if !goes_on {
         target.push('/');
     }
-    push_encoded(&mut target, path)?;
+    if ordinary {
+        target.push_str(path);
+    } else {
+        push_encoded(&mut target, path)?;
+    }
     Ok(target)
 }
+
+/// What most paths and queries are made of: bytes that stand there as they are, and mean nothing but themselves.
+const ORDINARY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'?' | b'=' | b'&');
+        byte += 1;
+    }
+    table
+};
 
 /// A base path: as [`join`] makes one, without its last slash.
 pub(crate) fn base(path: &str) -> Result<String, Error> {

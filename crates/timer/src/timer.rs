@@ -44,6 +44,13 @@ impl Timer {
         self.deadline
     }
 
+    /// When the wake-up comes that is registered with tokio, if one is: not later than the deadline that was last
+    /// waited for, and perhaps earlier. Before it the waker of the last poll is in place.
+    #[inline]
+    pub fn registered(&self) -> Option<Instant> {
+        self.sleep.as_ref().map(Sleep::deadline)
+    }
+
     /// Sets or moves the deadline. Takes effect at the next [`poll_elapsed`](Self::poll_elapsed).
     #[inline]
     pub fn set(self: Pin<&mut Self>, deadline: Instant) {

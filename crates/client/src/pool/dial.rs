@@ -1,40 +1,51 @@
 use std::{
     error::Error as StdError,
-    future::{pending, poll_fn},
     io,
-    pin::{Pin, pin},
+    net::SocketAddr,
     sync::{Arc, Weak},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use outbound_timer::Timer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Dialed, Pool, Protocol};
+use super::{
+    Dialed, Place, Pool, Protocol,
+    drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
+    progress::Progress,
+};
 use crate::{
-    connect::Connect,
-    connection::Connection,
+    alarm::Alarm,
+    connect::{Connector, Transport},
+    connection::{Connection, History},
+    dns::Addresses,
     error::{Delivery, Error, Kind, Phase},
     io::{Io, Stream},
-    limits::Limit,
+    limits::{DialLimits, Limit},
     origin::Origin,
+    sender::Sender,
     tls::Tls,
 };
 
 /// How a client opens connections.
 pub(crate) struct Dialer {
-    pub(crate) connector: Box<dyn Connect>,
+    pub(crate) connector: Connector,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
+    /// The client's own. A request that has shorter ones leaves a dial, but does not end it.
+    pub(crate) limits: DialLimits,
 }
 
 impl Dialer {
     // Found dead within 80 s with a request under way; an HTTP/2 connection without one is not disturbed.
     const PING_EVERY: Duration = Duration::from_secs(60);
     const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// What a dial begins with.
+    pub(super) fn first_stage(&self, origin: &Origin) -> Limit {
+        if self.connector.looks_up(origin) { Limit::Dns } else { Limit::Connect }
+    }
 
     /// What connections to an origin will speak, where no server has a say in it.
     pub(super) fn known_protocol(&self, origin: &Origin) -> Option<Protocol> {
@@ -48,32 +59,27 @@ impl Dialer {
     }
 }
 
-/// One of the open transports that the pool counts, from the start of its dial until it is closed.
-pub(crate) struct Place(pub(super) Weak<Pool>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.closed();
-        }
-    }
-}
-
 /// Why a dial failed. Shared by all who waited for it.
 #[derive(Clone)]
 pub(crate) enum DialError {
-    Timeout(Duration),
-    Connect(Arc<dyn StdError + Send + Sync>),
-    Tls(Arc<dyn StdError + Send + Sync>),
+    ClientClosed,
+    Timeout(Limit, Duration),
+    Failed(Limit, Arc<dyn StdError + Send + Sync>),
 }
 
 impl DialError {
+    fn new(stage: Limit, error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Failed(stage, Arc::new(error))
+    }
+
     pub(crate) fn into_error(self, origin: &Origin) -> Error {
-        let error = |kind| Error::new(kind, Phase::Connect, Delivery::NotSent);
         match self {
-            Self::Timeout(limit) => Error::timeout(Limit::Connect, limit, Phase::Connect),
-            Self::Connect(source) => error(Kind::Connect).shared_source(source),
-            Self::Tls(source) => error(Kind::Tls).shared_source(source),
+            Self::ClientClosed => Error::new(Kind::ClientClosed, Phase::PoolWait, Delivery::NotSent),
+            Self::Timeout(stage, limit) => Error::timeout(stage, limit, stage.phase()),
+            Self::Failed(stage, source) => {
+                let kind = if stage == Limit::Tls { Kind::Tls } else { Kind::Connect };
+                Error::new(kind, stage.phase(), Delivery::NotSent).shared_source(source)
+            }
         }
         .at(origin)
     }
@@ -83,34 +89,38 @@ impl DialError {
 pub(super) struct Dial {
     // Before the place: first the answer to the one who asked, then room for the next.
     pub(super) report: Report,
-    pub(super) place: Place,
+    // Taken by the transport once there is one.
+    pub(super) place: Option<Place>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
     pub(super) alive: watch::Receiver<()>,
-    pub(super) limit: Option<Duration>,
+    pub(super) limits: DialLimits,
+    /// How many streams the server will allow, until it says so.
+    pub(super) streams: usize,
 }
 
 /// Whatever ends a dial, also a panic in a connector or a runtime that shuts down: who waits for it is told.
-pub(super) struct Report(pub(super) Weak<Pool>);
+pub(super) struct Report {
+    pub(super) pool: Weak<Pool>,
+    pub(super) generation: u32,
+    pub(super) progress: Arc<Progress>,
+}
 
 impl Report {
     fn send(&mut self, result: Result<Dialed, DialError>) {
-        if let Some(pool) = std::mem::take(&mut self.0).upgrade() {
-            pool.dialed(result);
+        if let Some(pool) = std::mem::take(&mut self.pool).upgrade() {
+            pool.dialed(result, self.generation, &self.progress);
         }
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.dialed(Err(DialError::Connect(Arc::new(io::Error::other("the dial was given up")))));
-        }
+        self.send(Err(DialError::new(Limit::Connect, io::Error::other("the dial was given up"))));
     }
 }
 
 type Handshake = (Dialed, Driver);
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Dial {
     pub(super) fn spawn(self) {
@@ -118,15 +128,13 @@ impl Dial {
     }
 
     async fn run(mut self) {
-        let pool = self.report.0.clone();
+        let pool = self.report.pool.clone();
         let mut alive = self.alive.clone();
-        let limit = self.limit;
         let dialed = tokio::select! {
             biased;
-            // An error means that the pool is gone.
+            // A message means that the pool is closed, an error that it is gone.
             _ = alive.changed() => return,
             dialed = self.open() => dialed,
-            () = sleep(limit) => Err(DialError::Timeout(limit.unwrap_or_default())),
         };
         match dialed {
             Ok((dialed, driver)) => {
@@ -139,71 +147,68 @@ impl Dial {
     }
 
     async fn open(&mut self) -> Result<Handshake, DialError> {
-        let connect = |error: io::Error| DialError::Connect(Arc::new(error));
-        let transport = self.dialer.connector.connect(&self.origin).await.map_err(connect)?;
+        let (transport, remote_addr) = self.connect().await?;
         let (stream, http2) = if self.origin.is_https() {
-            let stream = self.dialer.tls.handshake(&self.origin, transport).await;
-            let stream = stream.map_err(|error| DialError::Tls(Arc::new(error)))?;
+            let stream = self.stage(Limit::Tls, self.dialer.tls.handshake(&self.origin, transport)).await?;
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Stream::Tls(Box::new(stream)), http2)
         } else {
             (Stream::Plain(transport), false)
         };
-        let place = std::mem::replace(&mut self.place, Place(Weak::new()));
-        let io = TokioIo::new(Io::new(stream, place));
-        let protocol = |error: hyper::Error| DialError::Connect(Arc::new(error));
+        let io = TokioIo::new(Io::new(stream, self.place.take()));
+        let history = History::new(Instant::now(), remote_addr);
+        let protocol = |error: hyper::Error| DialError::new(Limit::Connect, error);
         if http2 || self.dialer.http2_prior_knowledge {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            let frames = Frames::default();
+            let (sender, connection) = http2::Builder::new(frames.clone())
                 .timer(TokioTimer::new())
+                .initial_max_send_streams(self.streams)
                 .keep_alive_interval(Dialer::PING_EVERY)
                 .keep_alive_timeout(Dialer::PING_TIMEOUT)
                 .handshake(io)
                 .await
                 .map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
-            Ok((Dialed::Http2(sender), driver))
+            let pool = self.report.pool.clone();
+            let (opened, driver) = Http2Driver::new(sender, connection, &frames, history, pool);
+            Ok((Dialed::Http2(opened), Box::pin(driver)))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
-            let driver = Box::pin(async move { drop(connection.await) });
-            Ok((Dialed::Http1(Connection::http1(sender, requests_timer())), driver))
+            let (sender, end) = Sender::new(sender);
+            let driver = Box::pin(Http1Driver { connection, _end: end });
+            Ok((Dialed::Http1(Connection::http1(sender, history, Alarm::new(Instant::now()))), driver))
         }
     }
-}
 
-/// The timer for requests on a connection, registered here and now: it belongs to the runtime that drives the
-/// connection, however many others send requests over it, and ends with it.
-fn requests_timer() -> Pin<Box<Timer>> {
-    let mut timer = Box::pin(Timer::new());
-    timer.as_mut().set(Instant::now() + Duration::from_secs(3600));
-    let _ = timer.as_mut().poll_elapsed(&mut Context::from_waker(std::task::Waker::noop()));
-    timer
-}
-
-/// Runs a connection to its end, and closes idle ones in passing.
-async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
-    let mut timer = pin!(Timer::new());
-    let sweep = || pool.upgrade()?.sweep(Instant::now());
-    if let Some(next) = sweep() {
-        timer.as_mut().set(next);
-    }
-    poll_fn(|cx| {
-        if driver.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        while timer.as_mut().poll_elapsed(cx).is_ready() {
-            match sweep() {
-                Some(next) => timer.as_mut().set(next),
-                None => timer.as_mut().clear(),
+    async fn connect(&self) -> Result<(Box<dyn Transport>, Option<SocketAddr>), DialError> {
+        let tcp = match &self.dialer.connector {
+            Connector::Tcp(tcp) => tcp,
+            Connector::Other(connector) => {
+                let transport = self.stage(Limit::Connect, connector.connect(&self.origin)).await?;
+                return Ok((transport, None));
             }
-        }
-        Poll::Pending
-    })
-    .await;
-}
+        };
+        let addresses = match tcp.literal(&self.origin) {
+            Some(address) => Addresses::from([address]),
+            None => self.stage(Limit::Dns, tcp.dns.look_up(&self.origin)).await?,
+        };
+        let connected = self.stage(Limit::Connect, tcp.connect(&addresses)).await;
+        let (stream, address) = connected.inspect_err(|_| tcp.dns.forget(&self.origin, &addresses))?;
+        Ok((Box::new(stream), Some(address)))
+    }
 
-async fn sleep(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
-        None => pending().await,
+    /// Runs one stage under its limit.
+    async fn stage<T>(
+        &self,
+        stage: Limit,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, DialError> {
+        self.report.progress.enter(stage);
+        let Some(limit) = self.limits.get(stage) else {
+            return work.await.map_err(|error| DialError::new(stage, error));
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result.map_err(|error| DialError::new(stage, error)),
+            Err(_) => Err(DialError::Timeout(stage, limit)),
+        }
     }
 }

@@ -1,17 +1,24 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Dialer, Pool, Rules};
+use super::{Dialer, Pool, PoolSnapshot, Rules, places::Places};
 use crate::{error::Error, origin::Origin};
 
 /// The pools of a client, one an origin, made when first asked for.
 pub(crate) struct Origins {
     dialer: Arc<Dialer>,
+    places: Arc<Places>,
     rules: Rules,
-    pools: Mutex<BTreeMap<Origin, Arc<Pool>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pools: BTreeMap<Origin, Arc<Pool>>,
+    closed: bool,
 }
 
 impl Origins {
@@ -19,21 +26,53 @@ impl Origins {
     const SWEEP_ABOVE: usize = 256;
 
     pub(crate) fn new(dialer: Dialer, rules: Rules) -> Self {
-        Self { dialer: Arc::new(dialer), rules, pools: Mutex::default() }
+        let places = Places::new(rules.max_connections);
+        Self { dialer: Arc::new(dialer), places, rules, state: Mutex::default() }
     }
 
     pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&origin) {
+        let mut state = self.lock();
+        if let Some(pool) = state.pools.get(&origin) {
             return Ok(pool.clone());
         }
         // Doubling between sweeps keeps their cost constant an insertion.
-        if pools.len() >= Self::SWEEP_ABOVE && pools.len().is_power_of_two() {
-            pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
+        if state.pools.len() >= Self::SWEEP_ABOVE && state.pools.len().is_power_of_two() {
+            state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
-        let pool = Pool::new(origin.clone(), self.dialer.clone(), self.rules)?;
-        pools.insert(origin, pool.clone());
+        let (dialer, places) = (self.dialer.clone(), self.places.clone());
+        let pool = Pool::new(origin.clone(), dialer, places, self.rules, state.closed)?;
+        state.pools.insert(origin, pool.clone());
         Ok(pool)
+    }
+
+    /// Closes idle connections now and others when their request is done; see [`Pool::drain`].
+    pub(crate) fn drain(&self, close: bool) {
+        self.dialer.connector.forget();
+        let pools: Vec<_> = {
+            let mut state = self.lock();
+            state.closed |= close;
+            state.pools.values().cloned().collect()
+        };
+        pools.iter().for_each(|pool| pool.drain(close));
+    }
+
+    /// Waits until all connections that were open at the last drain are closed.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let freed = self.places.freed.notified();
+            if self.lock().pools.values().all(|pool| pool.is_drained()) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<PoolSnapshot> {
+        self.lock().pools.values().map(|pool| pool.snapshot()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

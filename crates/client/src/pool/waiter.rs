@@ -7,29 +7,37 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Pool, dial::DialError};
-use crate::connection::Connection;
+use super::{
+    Pool,
+    dial::DialError,
+    progress::{Account, Progress},
+};
+use crate::{
+    connection::Connection,
+    limits::{DialLimits, Limit},
+    timings::Waited,
+};
 
 /// One who waits for a connection, as the pool sees it.
 ///
 /// Its lock is taken under the pool's, never the other way round.
 pub(super) struct Waiter {
-    /// The limit for a dial made for it.
-    pub(super) connect: Option<Duration>,
+    /// The limits that the request has for a dial.
+    pub(super) limits: DialLimits,
+    pub(super) since: Instant,
     state: Mutex<State>,
 }
 
 struct State {
     turn: Turn,
+    account: Account,
     waker: Option<Waker>,
 }
 
 /// How far the wait has got.
 enum Turn {
-    /// In the queue, all places being taken.
+    /// In the queue, with a dial under way that may serve it or without.
     Queued,
-    /// A dial that may serve it began at this time.
-    Connecting(Instant),
     /// Over.
     Served(Result<Connection, DialError>),
     /// The one who waited has left, or has taken what it was served.
@@ -37,8 +45,9 @@ enum Turn {
 }
 
 impl Waiter {
-    pub(super) fn new(connect: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { connect, state: Mutex::new(State { turn: Turn::Queued, waker: None }) })
+    pub(super) fn new(limits: DialLimits, now: Instant) -> Arc<Self> {
+        let state = State { turn: Turn::Queued, account: Account::new(now), waker: None };
+        Arc::new(Self { limits, since: now, state: Mutex::new(state) })
     }
 
     pub(super) fn serve(&self, result: Result<Connection, DialError>) -> Option<Waker> {
@@ -47,22 +56,27 @@ impl Waiter {
         state.waker.take()
     }
 
-    /// Its waker, if it was not connecting yet: another limit applies from now on.
-    pub(super) fn start_connecting(&self, now: Instant) -> Option<Waker> {
+    /// A dial runs that may serve it. Its waker, for other limits apply from now on.
+    pub(super) fn follow(&self, dial: Arc<Progress>, now: Instant) -> Option<Waker> {
         let mut state = self.lock();
-        if !matches!(state.turn, Turn::Queued) {
-            return None;
-        }
-        state.turn = Turn::Connecting(now);
+        state.account.follow(dial, now);
         state.waker.take()
     }
 
-    /// Its connect limit, if that has passed.
-    pub(super) fn overdue(&self, now: Instant) -> Option<Duration> {
-        match self.lock().turn {
-            Turn::Connecting(since) => self.connect.filter(|limit| now.duration_since(since) >= *limit),
-            _ => None,
-        }
+    /// The dial it has been told of last.
+    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
+        self.lock().account.dial()
+    }
+
+    /// Whether no dial runs that it knows of.
+    pub(super) fn is_adrift(&self) -> bool {
+        self.lock().account.stage() == Limit::PoolWait
+    }
+
+    /// Its own limit for a stage of the dial, if that has passed.
+    pub(super) fn overdue(&self, stage: Limit, now: Instant) -> Option<Duration> {
+        let limit = self.limits.get(stage)?;
+        (self.lock().account.spent(now)[stage] >= limit).then_some(limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,7 +95,8 @@ impl Ticket {
         Self { pool, waiter }
     }
 
-    /// Ready when the wait is over. The waker is also called when a dial begins.
+    /// Ready when the wait is over. The waker is also called when a dial begins, but not when one moves on: look again
+    /// after [`DialLimits::shortest`].
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, DialError>> {
         let mut state = self.waiter.lock();
         match std::mem::replace(&mut state.turn, Turn::Left) {
@@ -94,35 +109,42 @@ impl Ticket {
         Poll::Pending
     }
 
-    /// Since when a dial runs that may serve it.
-    pub(crate) fn connecting_since(&self) -> Option<Instant> {
-        match self.waiter.lock().turn {
-            Turn::Connecting(since) => Some(since),
-            _ => None,
-        }
+    /// What is waited for now: a place in the pool, or a stage of a dial.
+    pub(crate) fn stage(&self) -> Limit {
+        self.waiter.lock().account.stage()
+    }
+
+    /// Whether a dial has ever run for it.
+    pub(crate) fn has_dialed(&self) -> bool {
+        self.waiter.dial().is_some()
+    }
+
+    pub(crate) fn spent(&self, now: Instant) -> Waited {
+        self.waiter.lock().account.spent(now)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
-        let mut state = pool.lock();
-        let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
-        match turn {
-            Turn::Left => {}
-            Turn::Queued | Turn::Connecting(_) => state.remove(&self.waiter),
-            Turn::Served(result) => {
-                drop(state);
-                if let Ok(connection) = result {
-                    pool.check_in(connection);
-                }
+        let mut served = None;
+        let now = Instant::now();
+        pool.change(now, |state, _| {
+            let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
+            match turn {
+                Turn::Left => {}
+                Turn::Queued => state.leave(&self.waiter),
+                Turn::Served(result) => served = result.ok(),
             }
+        });
+        if let Some(connection) = served {
+            pool.check_in(connection, now);
         }
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("connecting_since", &self.connecting_since()).finish_non_exhaustive()
+        f.debug_struct("Ticket").field("stage", &self.stage()).finish_non_exhaustive()
     }
 }

@@ -9,20 +9,26 @@ fn limits_have_the_documented_defaults() {
     let limits = Limits::new();
     assert_eq!(limits, Limits::default());
     assert_eq!(limits.pool_wait, None);
+    assert_eq!(limits.dns, Some(Duration::from_secs(10)));
     assert_eq!(limits.connect, Some(Duration::from_secs(10)));
+    assert_eq!(limits.tls, Some(Duration::from_secs(10)));
+    assert_eq!(limits.write_idle, Some(Duration::from_secs(300)));
     assert_eq!(limits.first_byte, Some(Duration::from_secs(600)));
     assert_eq!(limits.idle, Some(Duration::from_secs(300)));
     assert_eq!(limits.exchange, None);
     assert_eq!(limits.total, None);
     assert_eq!(limits.max_body, 64 << 20);
+    assert_eq!(limits.max_line, 8 << 20);
     assert_eq!(limits.max_event, 8 << 20);
 }
 
 #[test]
 fn the_builder_has_the_documented_defaults() {
     let shown = format!("{:?}", Client::builder());
-    assert!(shown.contains("max_connections: None, max_idle: 256, idle_timeout: Some(90s)"), "{shown}");
-    assert!(shown.contains("http2_prior_knowledge: false"), "{shown}");
+    let rules = "max_connections: None, max_connections_per_origin: None, max_idle_per_origin: 256, \
+        idle_timeout: Some(90s), max_lifetime: Some(3600s), max_requests_per_connection: None";
+    assert!(shown.contains(rules), "{shown}");
+    assert!(shown.contains("http2_prior_knowledge: false, dns_ttl: 30s, timings: false"), "{shown}");
     let client = Client::builder().build().unwrap();
     assert_eq!(client.limits(), Limits::new());
 }
@@ -56,6 +62,11 @@ fn what_does_not_fit_is_said_when_building() {
     assert_eq!(kind(Client::builder().base_url("http://a").bearer_auth("a\nb")), Kind::Config);
     assert_eq!(kind(Client::builder().base_url("http://a").auth("a b", "k")), Kind::Config);
     assert_eq!(kind(Client::builder().max_connections_per_origin(0)), Kind::Config);
+    assert_eq!(kind(Client::builder().max_connections(0)), Kind::Config);
+    assert_eq!(kind(Client::builder().max_requests_per_connection(0)), Kind::Config);
+    let connector = |_: &outbound_client::Origin| async { Ok(tokio::io::duplex(1).0) };
+    let resolver = outbound_client::SystemResolver;
+    assert_eq!(kind(Client::builder().resolver(resolver).connector(connector)), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("a", "b\r\nc: d")), Kind::Config);
     assert_eq!(kind(Client::builder().default_header("host", "b")), Kind::Config);
 }
@@ -83,16 +94,15 @@ async fn what_cannot_be_sent_is_said_when_sending_and_nothing_is_sent() {
         client.get("/x").header("a", "b\r\nc: d"),
         client.get("/x").header("a\r\n", "b"),
         client.request(Method::CONNECT, "/x"),
-        client
-            .post("/x")
-            .stream(futures::stream::empty::<Result<_, std::io::Error>>(), None)
-            .replayable(true),
     ];
     for request in requests {
         let shown = format!("{request:?}");
         let error = request.send().await.unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (Kind::Request, Delivery::NotSent), "{shown}");
     }
+    let nothing = futures::stream::empty::<Result<_, std::io::Error>>();
+    let error = client.post("/x").replayable(true).stream(nothing, None).send().await.unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (Kind::Request, Delivery::NotSent));
     assert_eq!(seen.connections(), 0);
     let error = Client::builder().build().unwrap().get("/x").send().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Request);
@@ -199,13 +209,24 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Limits>();
     all::<Secret>();
     all::<outbound_client::Origin>();
+    all::<outbound_client::PoolSnapshot>();
+    all::<outbound_client::Drained>();
+    all::<outbound_client::ConnectionInfo>();
+    all::<outbound_client::Timings>();
+    all::<outbound_client::SystemResolver>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
     send::<outbound_client::ClientBuilder>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();
     send::<outbound_client::Part>();
     send::<outbound_client::ReplyFuture>();
+    send::<outbound_client::WarmUp>();
     send::<outbound_client::Reply>();
+    send::<outbound_client::RequestBuilder<outbound_client::Streamed>>();
+    send::<outbound_client::Lines>();
+    send::<outbound_client::Ndjson<*const u8>>();
+    send::<outbound_client::NextLine<'static>>();
+    send::<outbound_client::NextValue<'static, *const u8>>();
     send::<outbound_client::Events>();
     send::<outbound_client::NextEvent<'static>>();
     send::<outbound_client::NextChunk<'static>>();

@@ -7,11 +7,11 @@ use tokio::time::sleep;
 
 use crate::support::{OK, answering, in_memory, read_head, settle, silence, write};
 
-const HEAD: &str =
+pub(crate) const HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// A reply whose chunks are `chunks`.
-fn chunked(chunks: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn chunked(chunks: &[&[u8]]) -> Vec<u8> {
     let mut reply = HEAD.as_bytes().to_vec();
     for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
         reply.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
@@ -22,7 +22,7 @@ fn chunked(chunks: &[&[u8]]) -> Vec<u8> {
     reply
 }
 
-async fn events(chunks: &[&[u8]]) -> Events {
+pub(crate) async fn events(chunks: &[&[u8]]) -> Events {
     let reply = chunked(chunks);
     let (builder, _) = answering(move |_| reply.clone());
     builder.build().unwrap().post("/x").send().await.unwrap().events().unwrap()
@@ -262,31 +262,107 @@ fn model(bytes: &[u8]) -> Vec<Plain> {
     events
 }
 
+/// Events, and the kind of the error after them, if there is one.
+fn read(chunks: &[&[u8]], max: usize) -> (Vec<Plain>, Option<Kind>) {
+    let reply = chunked(chunks);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (builder, _) = answering(move |_| reply.clone());
+        let request = builder.build().unwrap().get("/x").limits(Limits::new().max_event(max));
+        let mut events = request.send().await.unwrap().events().unwrap();
+        let (mut seen, mut failed) = (Vec::new(), None);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => seen.push(plain(&event)),
+                Err(error) => failed = Some(error.kind()),
+            }
+        }
+        (seen, failed)
+    })
+}
+
+fn split<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).chain([0, bytes.len()]).collect();
+    cuts.sort_unstable();
+    cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect()
+}
+
+fn lines() -> impl Strategy<Value = Vec<&'static str>> {
+    let pieces = vec![
+        "data",
+        "data: a",
+        "data:b",
+        "data:",
+        "event: x",
+        "event",
+        "id: 1",
+        "id",
+        "id: a\0b",
+        "retry: 5",
+        "retry: 5x",
+        ":",
+        ": c",
+        " ",
+        "\n",
+        "\n",
+        "\n\n",
+        "\r",
+        "\r\n",
+        "\r\n\r\n",
+        "\u{feff}",
+        "ü€",
+        "\0",
+        "x",
+    ];
+    proptest::collection::vec(proptest::sample::select(pieces), 0..24)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_gives_the_events_of_the_whole(
-        pieces in proptest::collection::vec(
-            proptest::sample::select(vec![
-                "data", "data: a", "data:b", "event: x", "id: 1", "id", "retry: 5", ":", " ", "\n", "\n", "\n\n", "\r",
-                "\r\n", "\r\n\r\n", "\u{feff}", "ü€", "\0", "x",
-            ]),
-            0..24,
-        ),
-        cuts in proptest::collection::vec(0.0..1.0, 0..6),
+        pieces in lines(),
+        cuts in proptest::collection::vec(0_usize..1000, 0..6),
     ) {
         let bytes = pieces.concat().into_bytes();
-        let mut cuts: Vec<_> = cuts.iter().map(|cut: &f64| (cut * bytes.len() as f64) as usize).collect();
-        cuts.extend([0, bytes.len()]);
-        cuts.sort_unstable();
-        let chunks: Vec<_> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let events: Vec<_> = runtime.block_on(async {
-            events(&chunks).await.map(|event| plain(&event.unwrap())).collect().await
-        });
-        prop_assert_eq!(events, model(&bytes));
+        prop_assert_eq!(read(&split(&bytes, &cuts), 1 << 20), (model(&bytes), None));
+        let single: Vec<_> = bytes.chunks(1).collect();
+        prop_assert_eq!(read(&single, 1 << 20), (model(&bytes), None));
     }
+
+    #[test]
+    fn any_split_meets_the_bound_at_the_same_event(
+        pieces in lines(),
+        cuts in proptest::collection::vec(0_usize..1000, 0..6),
+        max in 1_usize..24,
+    ) {
+        let bytes = pieces.concat().into_bytes();
+        let whole = read(&[&bytes], max);
+        prop_assert!(whole.1.is_none_or(|kind| kind == Kind::TooLarge));
+        prop_assert!(model(&bytes).starts_with(&whole.0));
+        prop_assert_eq!(read(&split(&bytes, &cuts), max), whole);
+    }
+
+    #[test]
+    fn no_bytes_break_it(
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), proptest::sample::select(&b"\r\n:d"[..])], 0..200),
+        cuts in proptest::collection::vec(0_usize..1000, 0..6),
+    ) {
+        prop_assert_eq!(read(&split(&bytes, &cuts), 1 << 20), (model(&bytes), None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_in_one_line_is_not_copied() {
+    let stream = b"id: 7\ndata: one\n\ndata: two\n\n";
+    let mut events = events(&[stream]).await;
+    let (one, two) = (events.next().await.unwrap().unwrap(), events.next().await.unwrap().unwrap());
+    // All three are where they were in the chunk.
+    let place = |text: &outbound_client::ByteString| text.as_ptr() as usize;
+    assert_eq!(place(&two.data) - place(&one.data), "one\n\ndata: ".len());
+    assert_eq!(place(&one.data) - place(&one.id), "7\ndata: ".len());
 }
 
 #[test]

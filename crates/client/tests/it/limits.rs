@@ -15,7 +15,7 @@ const fn secs(secs: u64) -> Duration {
 }
 
 fn none() -> Limits {
-    Limits::new().connect(None).first_byte(None).idle(None)
+    Limits::new().dns(None).connect(None).tls(None).write_idle(None).first_byte(None).idle(None)
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +179,7 @@ async fn a_long_upload_does_not_count_as_a_slow_head() {
         write(&mut pipe, OK).await;
         silence(pipe).await;
     });
-    let client = builder.limits(none().first_byte(secs(20)).idle(secs(15))).build().unwrap();
+    let client = builder.limits(none().first_byte(secs(20)).write_idle(secs(15))).build().unwrap();
     let started = Instant::now();
     let reply = client.post("/x").body(vec![0; 1 << 20]).send().await.unwrap();
     assert!(started.elapsed() > secs(30), "{:?}", started.elapsed());
@@ -187,15 +187,16 @@ async fn a_long_upload_does_not_count_as_a_slow_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_the_server_does_not_take_ends_with_the_idle_limit() {
+async fn an_upload_that_the_server_does_not_take_ends_with_the_write_idle_limit() {
     let (builder, _) = in_memory(|_, pipe, _| async move {
         sleep(secs(3600)).await;
         drop(pipe);
     });
-    let client = builder.limits(none().first_byte(secs(5)).idle(secs(15))).build().unwrap();
+    let client =
+        builder.limits(none().first_byte(secs(5)).idle(secs(1)).write_idle(secs(15))).build().unwrap();
     let started = Instant::now();
     let error = client.post("/x").body(vec![0; 4 << 20]).send().await.unwrap_err();
-    assert_eq!(error.limit(), Some((Limit::Idle, secs(15))));
+    assert_eq!(error.limit(), Some((Limit::WriteIdle, secs(15))));
     assert_eq!((error.phase(), error.delivery()), (Phase::Upload, Delivery::MaybeSent));
     assert_eq!(started.elapsed(), secs(15));
 }
@@ -203,7 +204,7 @@ async fn an_upload_that_the_server_does_not_take_ends_with_the_idle_limit() {
 #[tokio::test(start_paused = true)]
 async fn the_first_byte_limit_begins_when_the_upload_ends_and_is_not_late() {
     let (builder, _) = in_memory(|_, pipe, _| silence(pipe));
-    let client = builder.limits(none().first_byte(secs(5)).idle(secs(60))).build().unwrap();
+    let client = builder.limits(none().first_byte(secs(5)).write_idle(secs(60))).build().unwrap();
     // The caller takes 100 s to produce the body, longer than any limit: that is nobody's fault.
     let pieces = futures::stream::unfold(0, |n| async move {
         sleep(secs(50)).await;
@@ -219,7 +220,16 @@ async fn the_first_byte_limit_begins_when_the_upload_ends_and_is_not_late() {
 async fn a_limit_of_all_time_is_none() {
     let (builder, _) = answering(|_| OK.to_vec());
     let all = Duration::MAX;
-    let limits = Limits::new().pool_wait(all).connect(all).first_byte(all).idle(all).exchange(all).total(all);
+    let limits = Limits::new()
+        .pool_wait(all)
+        .dns(all)
+        .connect(all)
+        .tls(all)
+        .write_idle(all)
+        .first_byte(all)
+        .idle(all)
+        .exchange(all)
+        .total(all);
     let client = builder.limits(limits).idle_timeout(all).build().unwrap();
     for _ in 0..2 {
         assert_eq!(client.get("/x").send().await.unwrap().text().await.unwrap(), "ok");

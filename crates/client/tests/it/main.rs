@@ -1,11 +1,22 @@
 //! The client against servers that behave and servers that do not.
 
+mod allocations;
+mod bodies;
 mod builder;
+mod cancel;
+mod caps;
+mod connecting;
 mod delivery;
+mod dials;
 mod events;
+mod goaway;
 mod http2;
+mod lifetimes;
 mod limits;
+mod manage;
 mod pool;
+mod reading;
 mod requests;
 mod support;
 mod tls;
+mod until;

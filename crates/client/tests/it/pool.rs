@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use outbound_client::{Client, Delivery, Kind, Limits, Origin, Phase};
+use outbound_client::{Client, Limits, Origin};
 use tokio::{
     io::DuplexStream,
     time::{Instant, sleep},
@@ -117,77 +117,6 @@ async fn the_connection_used_last_is_used_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_connections_are_closed_in_time_and_above_their_number() {
-    let open = Arc::new(AtomicUsize::new(0));
-    let counted = open.clone();
-    let (builder, _) = in_memory(move |number, mut pipe, _| {
-        let open = counted.clone();
-        async move {
-            open.fetch_add(1, Ordering::SeqCst);
-            while read_request(&mut pipe, number).await.is_some() {
-                write(&mut pipe, OK).await;
-            }
-            open.fetch_sub(1, Ordering::SeqCst);
-        }
-    });
-    let client = builder.max_idle_per_origin(4).idle_timeout(secs(30)).build().unwrap();
-    join_all((0..10).map(|_| get(&client))).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 4);
-    sleep(secs(29)).await;
-    assert_eq!(open.load(Ordering::SeqCst), 4);
-    get(&client).await;
-    sleep(secs(2)).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 1);
-    sleep(secs(29)).await;
-    settle().await;
-    assert_eq!(open.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_servers_keep_alive_time_is_obeyed() {
-    let (builder, seen) = answering(|_| {
-        b"HTTP/1.1 200 OK\r\nkeep-alive: max=5, timeout=5\r\ncontent-length: 2\r\n\r\nok".to_vec()
-    });
-    let client = builder.build().unwrap();
-    get(&client).await;
-    sleep(Duration::from_millis(3900)).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 1);
-    sleep(Duration::from_millis(4100)).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 2);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_closed_is_not_used() {
-    let server = on_socket(|number, mut stream, seen| async move {
-        let request = read_request(&mut stream, number).await;
-        seen.requests.lock().unwrap().extend(request);
-        write(&mut stream, OK).await;
-    })
-    .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
-    for _ in 0..20 {
-        assert_eq!(get(&client).await, "ok");
-        sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(server.seen.requests().len(), 20);
-    assert_eq!(server.seen.connections(), 20);
-}
-
-#[tokio::test(start_paused = true)]
-async fn connection_close_is_obeyed() {
-    let (builder, seen) =
-        answering(|_| b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok".to_vec());
-    let client = builder.build().unwrap();
-    get(&client).await;
-    get(&client).await;
-    assert_eq!(seen.connections(), 2);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_reply_dropped_early_closes_its_connection_unless_its_end_has_come() {
     let (builder, seen) = answering(|request| match request.line().contains("/long") {
         true => b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\npart".to_vec(),
@@ -229,51 +158,6 @@ async fn an_early_reply_is_seen_and_its_connection_not_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_leaves_strands_nobody_and_leaves_its_dial_to_the_pool() {
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counted = dials.clone();
-    let client = Client::builder()
-        .base_url("http://a.test")
-        .max_connections_per_origin(1)
-        .connector(move |_: &Origin| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            async {
-                sleep(secs(5)).await;
-                let (near, mut far) = tokio::io::duplex(4096);
-                tokio::spawn(async move {
-                    while read_request(&mut far, 0).await.is_some() {
-                        write(&mut far, OK).await;
-                    }
-                });
-                Ok::<DuplexStream, io::Error>(near)
-            }
-        })
-        .build()
-        .unwrap();
-    let started = Instant::now();
-    let first = tokio::spawn(client.get("/x").send());
-    settle().await;
-    let second = tokio::spawn({
-        let client = client.clone();
-        async move { get(&client).await }
-    });
-    settle().await;
-    first.abort();
-    assert_eq!(second.await.unwrap(), "ok");
-    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(5), 1));
-
-    // Nobody waits any more when the next dial ends; its connection serves the next request all the same.
-    sleep(secs(100)).await;
-    let third = tokio::spawn(client.get("/x").send());
-    settle().await;
-    third.abort();
-    sleep(secs(6)).await;
-    let started = Instant::now();
-    assert_eq!(get(&client).await, "ok");
-    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (Duration::ZERO, 2));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_connection_served_to_one_who_leaves_goes_to_the_next() {
     let (builder, seen) = answering(|_| OK.to_vec());
     let client = builder.max_connections_per_origin(1).build().unwrap();
@@ -286,71 +170,6 @@ async fn a_connection_served_to_one_who_leaves_goes_to_the_next() {
     drop(leaves);
     assert_eq!(stays.await, "ok");
     assert_eq!(seen.connections(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_dial_makes_room_for_the_next() {
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counted = dials.clone();
-    let client = Client::builder()
-        .base_url("http://a.test")
-        .max_connections_per_origin(1)
-        .connector(move |_: &Origin| {
-            let number = counted.fetch_add(1, Ordering::SeqCst);
-            async move {
-                sleep(secs(1)).await;
-                if number < 3 {
-                    return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
-                }
-                let (near, mut far) = tokio::io::duplex(4096);
-                tokio::spawn(async move {
-                    while read_request(&mut far, 0).await.is_some() {
-                        write(&mut far, OK).await;
-                    }
-                });
-                Ok(near)
-            }
-        })
-        .build()
-        .unwrap();
-    let get = || {
-        let request = client.get("/x").send();
-        async { request.await?.text().await }
-    };
-    let mut failed = 0;
-    for result in join_all((0..5).map(|_| get())).await {
-        match result {
-            Ok(text) => assert_eq!(text, "ok"),
-            Err(error) => {
-                failed += 1;
-                assert_eq!(
-                    (error.kind(), error.phase(), error.delivery()),
-                    (Kind::Connect, Phase::Connect, Delivery::NotSent)
-                );
-            }
-        }
-    }
-    assert_eq!((failed, dials.load(Ordering::SeqCst)), (3, 4));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_fails_its_request_and_nothing_else() {
-    let client = Client::builder()
-        .base_url("http://a.test")
-        .max_connections_per_origin(1)
-        .connector(|_: &Origin| async {
-            tokio::task::yield_now().await;
-            if true {
-                panic!("on purpose");
-            }
-            Ok::<DuplexStream, io::Error>(tokio::io::duplex(1).0)
-        })
-        .build()
-        .unwrap();
-    for _ in 0..2 {
-        let error = client.get("/x").send().await.unwrap_err();
-        assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -404,66 +223,6 @@ async fn everything_ends_with_the_client() {
     drop(client);
     settle().await;
     assert_eq!(open.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_keep_alive_header_that_makes_no_sense_changes_nothing() {
-    for header in
-        ["", "timeout", "timeout=", "timeout=-1", "timeout=99999999999", "max=3", "=,=,;", "timeout=x"]
-    {
-        let (builder, seen) = answering(move |_| {
-            format!("HTTP/1.1 200 OK\r\nkeep-alive: {header}\r\ncontent-length: 2\r\n\r\nok").into_bytes()
-        });
-        let client = builder.build().unwrap();
-        get(&client).await;
-        sleep(secs(80)).await;
-        get(&client).await;
-        assert_eq!(seen.connections(), 1, "{header}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_waits_for_the_dial_of_another_has_a_connect_limit_of_its_own() {
-    // Not known to speak HTTP/1.1, so that all wait for one dial.
-    let client = Client::builder()
-        .base_url("https://a.test")
-        .connector(|_: &Origin| std::future::pending::<io::Result<DuplexStream>>())
-        .build()
-        .unwrap();
-    let started = Instant::now();
-    let waits = [0, 4, 8].map(|delay| {
-        let request = client.get("/x");
-        async move {
-            sleep(secs(delay)).await;
-            let error = request.send().await.unwrap_err();
-            (started.elapsed(), error.phase())
-        }
-    });
-    let ended = join_all(waits).await;
-    assert_eq!(ended, [10, 14, 18].map(|at| (secs(at), Phase::Connect)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_answers_all_who_waited_for_the_dial() {
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counted = dials.clone();
-    let client = Client::builder()
-        .base_url("https://a.test")
-        .connector(move |_: &Origin| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            async {
-                sleep(secs(1)).await;
-                Err::<DuplexStream, _>(io::Error::from(io::ErrorKind::ConnectionRefused))
-            }
-        })
-        .build()
-        .unwrap();
-    let started = Instant::now();
-    for result in join_all((0..20).map(|_| client.get("/x").send())).await {
-        let error = result.unwrap_err();
-        assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
-    }
-    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(1), 1));
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -163,7 +163,7 @@ async fn a_redirect_is_returned_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_the_expected_json_or_text_is_an_error_with_its_position() {
     let (builder, _) = answering(|request| match request.line() {
-        line if line.contains("text") => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe".to_vec(),
+        line if line.contains("text") => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xff".to_vec(),
         _ => with_length("200 OK", "{\n\"a\": nope}"),
     });
     let client = builder.build().unwrap();

@@ -32,6 +32,11 @@ pub(crate) struct Request {
 }
 
 impl Seen {
+    /// Counts one more connection. The number of those before.
+    pub(crate) fn connect(&self) -> usize {
+        self.connections.fetch_add(1, Ordering::SeqCst)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -64,7 +69,7 @@ where
     let on_connect = seen.clone();
     let builder = Client::builder().base_url("http://api.test/v1").connector(move |_: &Origin| {
         let (near, far) = tokio::io::duplex(64 << 10);
-        let number = on_connect.connections.fetch_add(1, Ordering::SeqCst);
+        let number = on_connect.connect();
         tokio::spawn(server(number, far, on_connect.clone()));
         async { Ok::<_, io::Error>(near) }
     });
@@ -111,7 +116,7 @@ where
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let number = on_accept.connections.fetch_add(1, Ordering::SeqCst);
+            let number = on_accept.connect();
             connections.spawn(server(number, stream, on_accept.clone()));
         }
     });
@@ -172,5 +177,15 @@ where
     let mut streams = JoinSet::new();
     while let Some(Ok((request, respond))) = connection.accept().await {
         streams.spawn(answer(request, respond));
+    }
+}
+
+/// Draws below a bound, by `SplitMix64`.
+pub(crate) fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
     }
 }

@@ -4,11 +4,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::future::join_all;
-use outbound_client::{Client, ClientBuilder, Delivery, Kind, Origin, Phase, Version};
+use outbound_client::{Client, ClientBuilder, Delivery, Kind, Limit, Limits, Origin, Phase, Version};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
@@ -90,6 +91,21 @@ async fn an_origin_without_http2_gets_a_connection_for_each_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_a_dial_that_served_another_waits_for_a_place() {
+    // The first dial tells that the origin has no HTTP/2; a second is not allowed.
+    let (builder, connections) = over_tls(&["http/1.1"], &[]);
+    let limits = Limits::new().pool_wait(Duration::from_secs(3));
+    let client = builder.max_connections_per_origin(1).limits(limits).build().unwrap();
+    let (first, second) = tokio::join!(client.get("/x").send(), client.get("/x").timings(true).send());
+    let error = second.unwrap_err();
+    assert_eq!(error.limit(), Some((Limit::PoolWait, Duration::from_secs(3))));
+    assert_eq!((error.phase(), error.delivery()), (Phase::PoolWait, Delivery::NotSent));
+    assert_eq!(error.timings().unwrap().pool_wait, Duration::from_secs(3));
+    assert_eq!(first.unwrap().text().await.unwrap(), "ok");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callers_own_list_of_protocols_is_kept() {
     let (builder, _) = over_tls(&["h2", "http/1.1"], &["http/1.1"]);
     assert_eq!(get(&builder.build().unwrap()).await, Version::HTTP_11);
@@ -100,10 +116,7 @@ async fn a_certificate_for_another_name_is_refused_before_anything_is_sent() {
     let (builder, _) = over_tls(&[], &[]);
     let client = builder.build().unwrap();
     let error = client.get("https://other.test/").send().await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.phase(), error.delivery()),
-        (Kind::Tls, Phase::Connect, Delivery::NotSent)
-    );
+    assert_eq!((error.kind(), error.phase(), error.delivery()), (Kind::Tls, Phase::Tls, Delivery::NotSent));
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,13 +123,14 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How long a reply may pause between two pieces of its body, comments and pings included.
+    /// How long a reply may pause between two pieces of its body, comments and pings included; and how long a request's
+    /// body may wait for the server to take more of it.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self
     }
 
-    /// How long it may take to connect: resolution, TCP and TLS together.
+    /// How long each step of connecting may take: resolution, TCP, TLS.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self

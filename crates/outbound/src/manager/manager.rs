@@ -101,7 +101,10 @@ impl Settings {
     pub(crate) fn limits(&self) -> Limits {
         Limits::new()
             .pool_wait(None)
+            .dns(self.connect_timeout)
             .connect(self.connect_timeout)
+            .tls(self.connect_timeout)
+            .write_idle(self.idle_timeout)
             .first_byte(None)
             .idle(self.idle_timeout)
             .exchange(self.attempt_timeout)

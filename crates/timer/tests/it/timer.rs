@@ -259,3 +259,20 @@ fn dropped_on_another_thread_and_after_its_runtime() {
     drop(one);
     drop(timer);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_when_it_will_wake() {
+    let now = Instant::now();
+    let mut timer = pin!(Timer::new());
+    timer.as_mut().set(now + Duration::from_secs(5));
+    assert_eq!(timer.registered(), None);
+    assert!(poll_once(timer.as_mut()).is_pending());
+    assert_eq!(timer.registered(), Some(now + Duration::from_secs(5)));
+    for (moved, registered) in [(8, 5), (3, 3)] {
+        timer.as_mut().set(now + Duration::from_secs(moved));
+        assert!(poll_once(timer.as_mut()).is_pending());
+        assert_eq!(timer.registered(), Some(now + Duration::from_secs(registered)));
+    }
+    timer.as_mut().clear();
+    assert_eq!(timer.registered(), None);
+}

@@ -1,0 +1,1 @@
+//! The client's costs beside hyper's.

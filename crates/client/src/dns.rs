@@ -1,0 +1,226 @@
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::origin::Origin;
+
+/// A look-up under way. Dropping it gives the look-up up.
+pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Looks up the names of origins for a [`Client`](crate::Client).
+///
+/// The addresses are tried in their order, families in turn. It is asked once for however many dials need the same name
+/// at the same time; a host that is an address is never looked up. A closure over host and port is one too. With the
+/// system's resolver behind it, it can give single hosts other addresses, ports included:
+///
+/// ```
+/// use outbound_client::{Client, Resolve, Resolving, SystemResolver};
+///
+/// # fn main() -> Result<(), outbound_client::Error> {
+/// let client = Client::builder()
+///     .resolver(|host: &str, port: u16| -> Resolving {
+///         match host {
+///             "api.test" => Box::pin(async { Ok(vec![([127, 0, 0, 1], 8080).into()]) }),
+///             _ => SystemResolver.resolve(host, port),
+///         }
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Resolve: Send + Sync + 'static {
+    /// Starts a look-up. No addresses are an answer: the name has none.
+    fn resolve(&self, host: &str, port: u16) -> Resolving;
+}
+
+impl<F, Fut> Resolve for F
+where
+    F: Fn(&str, u16) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+{
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        Box::pin(self(host, port))
+    }
+}
+
+/// The system's resolver (`getaddrinfo`), on tokio's pool of threads for work that blocks. A look-up that is given up
+/// keeps its thread until the system answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+}
+
+pub(crate) type Addresses = Arc<[SocketAddr]>;
+
+type Answer = Result<Addresses, Arc<io::Error>>;
+type Name = (Box<str>, u16);
+
+/// A resolver behind a cache in which one look-up runs for all who want the same name.
+pub(crate) struct Dns {
+    resolver: Box<dyn Resolve>,
+    ttl: Duration,
+    names: Mutex<BTreeMap<Name, Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    known: Option<Known>,
+    /// There while somebody waits for it.
+    look_up: Weak<LookUp>,
+}
+
+struct Known {
+    addresses: Addresses,
+    since: Instant,
+}
+
+/// Whoever holds the lock drives the look-up; one who leaves hands it on as far as it has got.
+#[derive(Default)]
+struct LookUp(tokio::sync::Mutex<State>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    New,
+    Running(Resolving),
+    Done(Answer),
+}
+
+impl Dns {
+    /// The system does not tell how long an answer holds.
+    pub(crate) const TTL: Duration = Duration::from_secs(30);
+    /// An answer this old is better than none: resolvers fail for moments, and addresses seldom change.
+    const MAX_STALE: Duration = Duration::from_secs(600);
+    const MAX_NAMES: usize = 1024;
+
+    pub(crate) fn new(resolver: Box<dyn Resolve>, ttl: Duration) -> Self {
+        Self { resolver, ttl, names: Mutex::default() }
+    }
+
+    pub(crate) async fn look_up(&self, origin: &Origin) -> io::Result<Addresses> {
+        let name = name(origin);
+        let look_up = {
+            let mut names = self.lock();
+            self.make_room(&mut names, &name);
+            let entry = names.entry(name.clone()).or_default();
+            match &entry.known {
+                Some(known) if known.since.elapsed() < self.ttl => return Ok(known.addresses.clone()),
+                _ => {}
+            }
+            entry.look_up.upgrade().unwrap_or_else(|| {
+                let new = Arc::<LookUp>::default();
+                entry.look_up = Arc::downgrade(&new);
+                new
+            })
+        };
+        self.drive(&look_up, name).await.map_err(|error| io::Error::new(error.kind(), error))
+    }
+
+    /// These addresses are of no use.
+    pub(crate) fn forget(&self, origin: &Origin, addresses: &Addresses) {
+        if let Some(entry) = self.lock().get_mut(&name(origin)) {
+            entry.known.take_if(|known| Arc::ptr_eq(&known.addresses, addresses));
+        }
+    }
+
+    /// All names are looked up anew.
+    pub(crate) fn forget_all(&self) {
+        self.lock().values_mut().for_each(|entry| entry.known = None);
+    }
+
+    async fn drive(&self, look_up: &LookUp, name: Name) -> Answer {
+        let mut state = look_up.0.lock().await;
+        if let State::New = *state {
+            *state = State::Running(self.resolver.resolve(&name.0, name.1));
+        }
+        if let State::Running(resolving) = &mut *state {
+            let answer = resolving.await;
+            *state = State::Done(self.learn(name, answer));
+        }
+        match &*state {
+            State::Done(answer) => answer.clone(),
+            State::New | State::Running(_) => unreachable!("it has just been done"),
+        }
+    }
+
+    /// What an answer comes to. Failures are not kept: the next dial asks again.
+    fn learn(&self, name: Name, answer: io::Result<Vec<SocketAddr>>) -> Answer {
+        let mut names = self.lock();
+        match answer {
+            Ok(addresses) if addresses.is_empty() => {
+                names.remove(&name);
+                Err(Arc::new(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses")))
+            }
+            Ok(addresses) => {
+                let addresses = Addresses::from(addresses);
+                let known = Known { addresses: addresses.clone(), since: Instant::now() };
+                names.entry(name).or_default().known = Some(known);
+                Ok(addresses)
+            }
+            Err(error) => {
+                let known = names.get(&name).and_then(|entry| entry.known.as_ref());
+                let stale = self.max_age();
+                if let Some(known) = known.filter(|known| known.since.elapsed() < stale) {
+                    return Ok(known.addresses.clone());
+                }
+                names.remove(&name);
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// Until when an answer stands in for one that fails; never where answers are not kept.
+    fn max_age(&self) -> Duration {
+        if self.ttl.is_zero() { Duration::ZERO } else { self.ttl.max(Self::MAX_STALE) }
+    }
+
+    /// Above the bound those go that nobody needs, and if there are none the oldest.
+    fn make_room(&self, names: &mut BTreeMap<Name, Entry>, name: &Name) {
+        if names.len() < Self::MAX_NAMES || names.contains_key(name) {
+            return;
+        }
+        names.retain(|_, entry| {
+            let fresh = entry.known.as_ref().is_some_and(|known| known.since.elapsed() < self.ttl);
+            fresh || entry.look_up.strong_count() > 0
+        });
+        if names.len() >= Self::MAX_NAMES {
+            let age = |entry: &Entry| entry.known.as_ref().map(|known| known.since);
+            let oldest = names.iter().filter(|(_, entry)| entry.known.is_some()).min_by_key(|(_, e)| age(e));
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                names.remove(&oldest);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Entry>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn name(origin: &Origin) -> Name {
+    (origin.host().into(), origin.port())
+}
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dns")
+            .field("ttl", &self.ttl)
+            .field("names", &self.lock().len())
+            .finish_non_exhaustive()
+    }
+}

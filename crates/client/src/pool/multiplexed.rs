@@ -1,0 +1,173 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use hyper::client::conn::http2;
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{Pool, Rules};
+use crate::{
+    alarm::Alarm,
+    body::Body,
+    connection::{Connection, History},
+    sender::Sender,
+};
+
+/// An HTTP/2 connection, which any number of requests share up to the server's limit.
+pub(super) struct Multiplexed {
+    pub(super) id: u64,
+    sender: Sender<http2::SendRequest<Body>>,
+    // The one that drives the connection, which the alarms of requests on it belong to.
+    runtime: Handle,
+    history: Arc<History>,
+    /// How many streams the server allows at a time (`SETTINGS_MAX_CONCURRENT_STREAMS`).
+    pub(super) limit: usize,
+    /// Requests over it now.
+    pub(super) streams: usize,
+    /// Requests that it was taken for so far.
+    requests: u64,
+    /// When it will be too old.
+    pub(super) ends: Option<Instant>,
+    /// Since when it has been without a request, if it is.
+    pub(super) idle_since: Instant,
+    /// Whether a reply came over it.
+    replied: Arc<AtomicBool>,
+    /// What finished requests left for the next ones; never more than there were streams at a time.
+    spare: Vec<Connection>,
+}
+
+/// An HTTP/2 connection as a dial brings it.
+pub(crate) struct Opened {
+    pub(crate) id: u64,
+    pub(crate) sender: Sender<http2::SendRequest<Body>>,
+    pub(crate) runtime: Handle,
+    pub(crate) history: Arc<History>,
+    pub(crate) limit: usize,
+}
+
+/// One request's share of an HTTP/2 connection. Dropping it makes room for the next.
+pub(crate) struct Stream {
+    pool: Weak<Pool>,
+    id: u64,
+    replied: Arc<AtomicBool>,
+    spare: Option<Connection>,
+}
+
+impl Multiplexed {
+    pub(super) fn new(opened: Opened, now: Instant, ends: Option<Instant>) -> Self {
+        let Opened { id, sender, runtime, history, limit } = opened;
+        Self {
+            id,
+            sender,
+            runtime,
+            history,
+            limit,
+            streams: 0,
+            requests: 0,
+            ends,
+            idle_since: now,
+            replied: Arc::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        // A server that allows none for the moment is asked all the same: to dial another one would not help.
+        self.streams < self.limit.max(1)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed)
+    }
+
+    /// Whether it takes no more requests, because of its age or their number.
+    pub(super) fn is_spent(&self, now: Instant, rules: &Rules) -> bool {
+        rules.is_spent(self.ends, self.requests, now)
+    }
+
+    /// A share of it for one request.
+    pub(super) fn connection(&mut self, pool: &Weak<Pool>, now: Instant) -> Connection {
+        let stream = Stream { pool: pool.clone(), id: self.id, replied: self.replied.clone(), spare: None };
+        let mut connection = self.spare.pop().unwrap_or_else(|| {
+            let _context = self.runtime.enter();
+            Connection::http2(self.sender.clone(), self.history.clone(), Alarm::new(now))
+        });
+        connection.begin(stream);
+        connection.reused = self.requests > 0;
+        connection.idle = (self.streams == 0 && connection.reused).then_some((self.idle_since, now));
+        self.streams += 1;
+        self.requests += 1;
+        connection
+    }
+
+    fn end(&mut self, spare: Option<Connection>, now: Instant) {
+        self.streams -= 1;
+        if self.streams == 0 {
+            self.idle_since = now;
+        }
+        self.spare.extend(spare);
+    }
+}
+
+impl Stream {
+    /// Whether a reply, to any request, came over the connection.
+    pub(crate) fn has_replied(&self) -> bool {
+        self.replied.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn replied(&self) {
+        self.replied.store(true, Ordering::Relaxed);
+    }
+
+    /// The request is done, and what it needed can serve another.
+    pub(crate) fn finish(mut self, spare: Connection) {
+        self.spare = Some(spare);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.stream_ended(self.id, self.spare.take());
+        }
+    }
+}
+
+impl Pool {
+    fn stream_ended(&self, id: u64, spare: Option<Connection>) {
+        let now = Instant::now();
+        self.change(now, |state, later| {
+            // It is not there any more once it is to be closed: it ends by itself with its last stream.
+            let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) else {
+                return;
+            };
+            connection.end(spare, now);
+            if connection.streams == 0 && state.waiters.is_empty() && self.places.are_wanted() {
+                later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
+            }
+            state.serve_streams(&self.this, now, &self.rules, later);
+        });
+    }
+
+    /// The server allows another number of streams than before.
+    pub(super) fn limit_streams(&self, id: u64, limit: usize) {
+        let now = Instant::now();
+        self.change(now, |state, later| {
+            if let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) {
+                connection.limit = limit;
+                state.streams_each = limit.max(1);
+                state.serve_streams(&self.this, now, &self.rules, later);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::Pool;
+
+/// The places for connections over all origins, and who waits for one.
+///
+/// Its lock is taken under a pool's, never the other way round. Without a maximum it is never taken.
+pub(super) struct Places {
+    max: Option<usize>,
+    state: Mutex<State>,
+    // How many claims there are, to be read without the lock.
+    wanted: AtomicUsize,
+    /// Notified whenever a connection has been closed.
+    pub(super) freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Places in use; never more than the maximum.
+    open: usize,
+    /// In order of arrival.
+    claims: VecDeque<Claim>,
+    pools: Vec<Weak<Pool>>,
+}
+
+/// A pool's wish for one more connection.
+struct Claim {
+    pool: Weak<Pool>,
+    since: Instant,
+    /// Whether the pool has none. One claim of a pool at most.
+    first: bool,
+}
+
+impl Places {
+    pub(super) fn new(max: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { max, state: Mutex::default(), wanted: AtomicUsize::new(0), freed: Notify::new() })
+    }
+
+    pub(super) fn add(&self, pool: &Arc<Pool>) {
+        if self.max.is_some() {
+            let mut state = self.lock();
+            if state.pools.len().is_power_of_two() {
+                state.pools.retain(|pool| pool.strong_count() > 0);
+            }
+            state.pools.push(Arc::downgrade(pool));
+        }
+    }
+
+    /// Whether somebody waits for a place.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.max.is_some() && self.wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a pool without any connection has waited for one since before `since`.
+    pub(super) fn are_wanted_since_before(&self, since: Instant) -> bool {
+        self.are_wanted() && self.lock().claims.iter().any(|claim| claim.first && claim.since < since)
+    }
+
+    /// Takes a free place.
+    pub(super) fn take(&self) -> bool {
+        let Some(max) = self.max else { return true };
+        let mut state = self.lock();
+        let free = state.open < max;
+        state.open += usize::from(free);
+        free
+    }
+
+    /// Makes the claims of a pool as many as `count`, from `before`. Whether there are more of them now.
+    pub(super) fn claim(
+        &self,
+        pool: &Weak<Pool>,
+        before: usize,
+        count: usize,
+        has_none: bool,
+        now: Instant,
+    ) -> bool {
+        if self.max.is_none() || (before == count && !has_none) {
+            return false;
+        }
+        let mut state = self.lock();
+        // Whoever was served meanwhile had waited longest.
+        for _ in count..before {
+            if let Some(oldest) = state.claims.iter().position(|claim| claim.is_of(pool)) {
+                state.claims.remove(oldest);
+            }
+        }
+        for _ in before..count {
+            state.claims.push_back(Claim { pool: pool.clone(), since: now, first: false });
+        }
+        if has_none && let Some(oldest) = state.claims.iter_mut().find(|claim| claim.is_of(pool)) {
+            oldest.first = true;
+        }
+        self.wanted.store(state.claims.len(), Ordering::Relaxed);
+        count > before
+    }
+
+    /// Gives a place to the pool without a connection that has waited longest, else to any that has waited longest.
+    pub(super) fn release(&self) {
+        self.freed.notify_waiters();
+        if self.max.is_none() {
+            return;
+        }
+        loop {
+            let mut state = self.lock();
+            let first = state.claims.iter().position(|claim| claim.first).unwrap_or(0);
+            let Some(claim) = state.claims.remove(first) else {
+                state.open -= 1;
+                return;
+            };
+            self.wanted.store(state.claims.len(), Ordering::Relaxed);
+            drop(state);
+            if claim.pool.upgrade().is_some_and(|pool| pool.grant()) {
+                return;
+            }
+        }
+    }
+
+    /// Closes the connection that has been idle for longest, of whichever pool.
+    pub(super) fn make_room(&self) {
+        let pools: Vec<_> = self.lock().pools.iter().filter_map(Weak::upgrade).collect();
+        let idle = pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+        if let Some((_, pool)) = idle.min_by_key(|(since, _)| *since) {
+            pool.close_oldest();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    fn is_of(&self, pool: &Weak<Pool>) -> bool {
+        Weak::ptr_eq(&self.pool, pool)
+    }
+}
+
+/// One of the open transports, from the start of its dial until it is closed.
+pub(crate) struct Place {
+    pub(super) pool: Weak<Pool>,
+    pub(super) places: Arc<Places>,
+    pub(super) generation: u32,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.closed(self.generation);
+        }
+        self.places.release();
+    }
+}

@@ -1,0 +1,119 @@
+//! What a wait for a connection is spent on: the queue, or one of the stages of a dial.
+//!
+//! A dial notes when it comes to each stage; a waiter notes since when it follows which dial. What each stage has cost
+//! the waiter follows from both, so that nobody has to be woken when a dial moves on, and no clock is read for it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::time::Instant;
+
+use crate::{limits::Limit, timings::Waited};
+
+/// A dial, as those see it who wait for it.
+pub(crate) struct Progress {
+    /// When it came to each of its stages, in order.
+    stages: Mutex<Vec<(Limit, Instant)>>,
+    // How many in the queue follow it. Counted under the pool's lock.
+    followers: AtomicUsize,
+}
+
+impl Progress {
+    pub(super) fn new(first: Limit, now: Instant) -> Arc<Self> {
+        let mut stages = Vec::with_capacity(4);
+        stages.push((first, now));
+        Arc::new(Self { stages: Mutex::new(stages), followers: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn enter(&self, stage: Limit) {
+        let mut stages = self.stages();
+        if stages.last().is_some_and(|(last, _)| *last != stage) {
+            stages.push((stage, Instant::now()));
+        }
+    }
+
+    /// The dial is over: who still waits then waits for a place again.
+    pub(super) fn end(&self, now: Instant) {
+        self.stages().push((Limit::PoolWait, now));
+    }
+
+    pub(super) fn followers(&self) -> usize {
+        self.followers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_follower(&self) {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_follower(&self) {
+        self.followers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stage() == Limit::PoolWait
+    }
+
+    fn stage(&self) -> Limit {
+        self.stages().last().map_or(Limit::PoolWait, |(stage, _)| *stage)
+    }
+
+    fn stages(&self) -> MutexGuard<'_, Vec<(Limit, Instant)>> {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The account of one wait.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// What was spent before `since`.
+    before: Waited,
+    since: Instant,
+    /// The dial that is waited for since then.
+    dial: Option<Arc<Progress>>,
+}
+
+impl Account {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { before: Waited::default(), since: now, dial: None }
+    }
+
+    pub(super) fn follow(&mut self, dial: Arc<Progress>, now: Instant) {
+        self.before = self.spent(now);
+        self.since = now;
+        self.dial = Some(dial);
+    }
+
+    /// What is waited for now.
+    pub(super) fn stage(&self) -> Limit {
+        self.dial.as_ref().map_or(Limit::PoolWait, |dial| dial.stage())
+    }
+
+    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
+        self.dial.clone()
+    }
+
+    pub(super) fn spent(&self, now: Instant) -> Waited {
+        let mut spent = self.before;
+        let Some(dial) = &self.dial else {
+            spent[Limit::PoolWait] += now.saturating_duration_since(self.since);
+            return spent;
+        };
+        let stages = dial.stages();
+        for (index, (stage, begins)) in stages.iter().enumerate() {
+            let ends = stages.get(index + 1).map_or(now, |(_, begins)| *begins);
+            spent[*stage] += ends.saturating_duration_since(self.since.max(*begins));
+        }
+        spent
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.stages().iter().map(|(stage, _)| stage)).finish()
+    }
+}

@@ -1,0 +1,107 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+
+use super::{Pool, Ticket};
+use crate::{connection::Connection, error::Error, limits::DialLimits};
+
+/// Opens connections before they are needed, from [`Client::warm_up`](crate::Client::warm_up).
+///
+/// Dropping it leaves dials that have begun to the pool.
+#[must_use = "futures do nothing unless polled"]
+pub struct WarmUp {
+    pool: Result<Arc<Pool>, Option<Error>>,
+    connections: usize,
+    limits: DialLimits,
+    state: State,
+}
+
+enum State {
+    /// Nothing asked for yet.
+    New,
+    /// Connections that are awaited, and those that have come: they go back together, so that each is another one.
+    Dialing(Vec<Ticket>, Vec<Connection>, Option<Error>),
+}
+
+impl WarmUp {
+    pub(crate) fn new(pool: Result<Arc<Pool>, Error>, connections: usize, limits: DialLimits) -> Self {
+        Self { pool: pool.map_err(Some), connections, limits, state: State::New }
+    }
+}
+
+impl Future for WarmUp {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let pool = match &mut this.pool {
+            Ok(pool) => pool.clone(),
+            Err(error) => return Poll::Ready(error.take().map_or(Ok(()), Err)),
+        };
+        if let State::New = this.state {
+            let tickets = pool.ask_for(this.connections, this.limits);
+            this.state = State::Dialing(tickets, Vec::new(), None);
+        }
+        let State::Dialing(tickets, connections, first_error) = &mut this.state else {
+            return Poll::Pending;
+        };
+        tickets.retain_mut(|ticket| match ticket.poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(connection)) => {
+                connections.push(connection);
+                false
+            }
+            Poll::Ready(Err(error)) => {
+                first_error.get_or_insert_with(|| error.into_error(&pool.origin));
+                false
+            }
+        });
+        if !tickets.is_empty() {
+            return Poll::Pending;
+        }
+        connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
+        Poll::Ready(first_error.take().map_or(Ok(()), Err))
+    }
+}
+
+impl Drop for WarmUp {
+    fn drop(&mut self) {
+        if let (Ok(pool), State::Dialing(_, connections, _)) = (&self.pool, &mut self.state) {
+            connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
+        }
+    }
+}
+
+impl Pool {
+    /// Queues for as many connections as are missing to have `count`, and can be had.
+    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<Ticket> {
+        let now = Instant::now();
+        let mut tickets = Vec::new();
+        self.change(now, |state, _| {
+            let max =
+                self.rules.max_connections_per_origin.into_iter().chain(self.rules.max_connections).min();
+            let count = count.min(max.unwrap_or(count));
+            // Over HTTP/2 one connection serves all.
+            let enough = !state.multiplexed.is_empty();
+            let missing = match (state.closed, enough) {
+                // It is told so.
+                (true, _) => 1,
+                (_, true) => 0,
+                _ => count.saturating_sub(state.open),
+            };
+            tickets.extend((0..missing).map(|_| self.queue(state, now, limits)));
+        });
+        tickets
+    }
+}
+
+impl fmt::Debug for WarmUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WarmUp").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,302 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{Base, Client, Inner};
+use crate::{
+    connect::{Connect, Connector, Tcp},
+    dns::{Dns, Resolve, SystemResolver},
+    error::{Error, Kind},
+    limits::Limits,
+    pool::{Dialer, Origins, Rules},
+    request::is_framing,
+    secret::Secret,
+    tls::Tls,
+};
+
+/// What a [`Client`] is made of.
+///
+/// | part | default |
+/// |---|---|
+/// | [`base_url`](Self::base_url) | none: requests name absolute URLs |
+/// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
+/// | [`default_header`](Self::default_header) | none, not even `user-agent` |
+/// | [`limits`](Self::limits) | [`Limits::new`] |
+/// | [`max_connections`](Self::max_connections) | none |
+/// | [`max_connections_per_origin`](Self::max_connections_per_origin) | none |
+/// | [`max_idle_per_origin`](Self::max_idle_per_origin) | 256 |
+/// | [`idle_timeout`](Self::idle_timeout) | 90 s |
+/// | [`max_lifetime`](Self::max_lifetime) | 1 h |
+/// | [`max_requests_per_connection`](Self::max_requests_per_connection) | none |
+/// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
+/// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
+/// | [`resolver`](Self::resolver) | the system's |
+/// | [`dns_ttl`](Self::dns_ttl) | 30 s |
+/// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
+/// | [`timings`](Self::timings) | no |
+#[must_use = "a builder does nothing before it is built"]
+pub struct ClientBuilder {
+    base_url: Option<String>,
+    auth: Option<(HeaderName, &'static str, Secret)>,
+    headers: HeaderMap,
+    limits: Limits,
+    rules: Rules,
+    http2_prior_knowledge: bool,
+    tls_config: Option<Arc<rustls::ClientConfig>>,
+    resolver: Option<Box<dyn Resolve>>,
+    dns_ttl: Duration,
+    connector: Option<Box<dyn Connect>>,
+    timings: bool,
+    // The first thing that was wrong.
+    error: Option<Error>,
+}
+
+impl ClientBuilder {
+    const MAX_IDLE: usize = 256;
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+    // Long enough to cost nothing, short enough to follow a name to other addresses within the hour.
+    const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+
+    pub(super) fn new() -> Self {
+        Self {
+            base_url: None,
+            auth: None,
+            headers: HeaderMap::new(),
+            limits: Limits::new(),
+            rules: Rules {
+                max_connections: None,
+                max_connections_per_origin: None,
+                max_idle_per_origin: Self::MAX_IDLE,
+                idle_timeout: Some(Self::IDLE_TIMEOUT),
+                max_lifetime: Some(Self::MAX_LIFETIME),
+                max_requests_per_connection: None,
+            },
+            http2_prior_knowledge: false,
+            tls_config: None,
+            resolver: None,
+            dns_ttl: Dns::TTL,
+            connector: None,
+            timings: false,
+            error: None,
+        }
+    }
+
+    /// The absolute `http` or `https` URL that paths are appended to, without query and user.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// A key in the `authorization` header, as `Bearer`. Needs a base URL, to whose origin it is bound.
+    pub fn bearer_auth(mut self, key: impl Into<Secret>) -> Self {
+        self.auth = Some((header::AUTHORIZATION, "Bearer ", key.into()));
+        self
+    }
+
+    /// A key in a header of its own, such as `x-api-key`. Needs a base URL, to whose origin it is bound.
+    ///
+    /// A client has one key; this takes the place of [`bearer_auth`](Self::bearer_auth).
+    pub fn auth<N>(mut self, name: N, key: impl Into<Secret>) -> Self
+    where
+        HeaderName: TryFrom<N>,
+    {
+        match HeaderName::try_from(name) {
+            Ok(name) => self.auth = Some((name, "", key.into())),
+            Err(_) => self.reject("the key's header has a name that is not valid"),
+        }
+        self
+    }
+
+    /// A header for every request: to the base URL's origin if there is one, for what is secret is not always marked
+    /// so; else to any.
+    pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        HeaderName: TryFrom<N>,
+        HeaderValue: TryFrom<V>,
+    {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) if !is_framing(&name) => drop(self.headers.insert(name, value)),
+            (Ok(_), Ok(_)) => self.reject("a header of the message's framing cannot be set"),
+            _ => self.reject("a default header is not valid"),
+        }
+        self
+    }
+
+    /// The limits of requests that have none of their own.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The most connections to all origins together, dials included; at least 1. Requests beyond it wait, for no longer
+    /// than [`Limits::pool_wait`].
+    ///
+    /// To make room, the connection that has been idle for longest is closed, of whichever origin. A place that comes
+    /// free goes to the request that has waited longest of those whose origin has no connection at all, else of all.
+    pub fn max_connections(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.rules.max_connections = max.into();
+        self
+    }
+
+    /// The most connections to one origin, dials included; at least 1. Requests beyond it wait in order of arrival, for
+    /// no longer than [`Limits::pool_wait`]. An HTTP/2 connection counts as one, whatever goes over it.
+    pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.rules.max_connections_per_origin = max.into();
+        self
+    }
+
+    /// The most idle HTTP/1.1 connections to one origin. The one idle for longest is closed first.
+    pub fn max_idle_per_origin(mut self, max: usize) -> Self {
+        self.rules.max_idle_per_origin = max;
+        self
+    }
+
+    /// How long a connection may be idle before it is closed. A server's `Keep-Alive: timeout` shortens it, to a second
+    /// (at most half of it) less than the server said.
+    ///
+    /// Where a server says nothing and was seen to close idle connections, or to let one die at its next request, none
+    /// is used that has been idle for as long as that: again a second, at most half of it, is taken off the shortest of
+    /// the last four such ages. One that is too old to be used stays open until the server closes it or this time is
+    /// over, which shows whether the server has more patience than it seemed.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.rules.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How long a connection may be used, from its handshake on. An older one is closed when it is idle, never under a
+    /// request: with HTTP/2 it takes no new ones, and ends with the last of those it has.
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.rules.max_lifetime = lifetime.into();
+        self
+    }
+
+    /// How many requests may go over one connection; at least 1. A server's `Keep-Alive: max` is obeyed as well.
+    pub fn max_requests_per_connection(mut self, max: impl Into<Option<u32>>) -> Self {
+        self.rules.max_requests_per_connection = max.into();
+        self
+    }
+
+    /// Speaks HTTP/2 without asking, also over cleartext.
+    pub fn http2_prior_knowledge(mut self) -> Self {
+        self.http2_prior_knowledge = true;
+        self
+    }
+
+    /// TLS as the caller wants it: other roots, a client certificate. An empty list of ALPN protocols is filled in.
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls_config = Some(config);
+        self
+    }
+
+    /// Looks names up in another way.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Box::new(resolver));
+        self
+    }
+
+    /// How long the addresses of a name are used before it is looked up again; zero to look it up for every dial.
+    ///
+    /// However many dials want a name at the same time, one look-up runs. Failures are not kept. A look-up that fails
+    /// falls back on addresses that are at most 10 minutes old, unless none of them could be connected to. 1024 names
+    /// are kept.
+    pub fn dns_ttl(mut self, ttl: Duration) -> Self {
+        self.dns_ttl = ttl;
+        self
+    }
+
+    /// Opens connections in another way, without names and addresses.
+    pub fn connector(mut self, connector: impl Connect) -> Self {
+        self.connector = Some(Box::new(connector));
+        self
+    }
+
+    /// Opens all connections, whatever the origin, to a socket in the file system: for daemons on the same machine.
+    /// The origin still is in `Host`, and one of `https` still means TLS. Takes the place of
+    /// [`connector`](Self::connector), and the other way round.
+    #[cfg(unix)]
+    pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.connector(crate::connect::Unix(path.into().into()))
+    }
+
+    /// Whether requests record their [`Timings`](crate::Timings), unless they say otherwise. Free when they do not.
+    pub fn timings(mut self, timings: bool) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    /// Builds the client. No connection is opened before the first request.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
+    /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
+    /// connector or a unix socket, which need none.
+    pub fn build(mut self) -> Result<Client, Error> {
+        if self.auth.is_some() && self.base_url.is_none() {
+            self.reject("a key needs a base URL, to whose origin it is bound");
+        }
+        let Rules { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
+            self.rules;
+        if max_connections == Some(0) || max_connections_per_origin == Some(0) {
+            self.reject("a client needs at least one connection per origin");
+        }
+        if max_requests_per_connection == Some(0) {
+            self.reject("a connection needs to take at least one request");
+        }
+        if self.resolver.is_some() && self.connector.is_some() {
+            self.reject(
+                "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
+            );
+        }
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let mut headers = self.headers;
+        if let Some((name, prefix, key)) = self.auth {
+            headers.insert(name, key.header_value(prefix)?);
+        }
+        let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+        let connector = match self.connector {
+            Some(connector) => Connector::Other(connector),
+            None => {
+                let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
+                Connector::Tcp(Tcp { dns: Dns::new(resolver, self.dns_ttl) })
+            }
+        };
+        let dialer = Dialer {
+            connector,
+            limits: self.limits.dial(),
+            tls: Tls::new(self.tls_config, alpn),
+            http2_prior_knowledge: self.http2_prior_knowledge,
+        };
+        let origins = Origins::new(dialer, self.rules);
+        let base = match self.base_url {
+            Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
+            None => None,
+        };
+        Ok(Client(Arc::new(Inner {
+            origins,
+            base,
+            headers,
+            limits: Arc::new(self.limits),
+            timings: self.timings,
+        })))
+    }
+
+    fn reject(&mut self, why: &'static str) {
+        self.error.get_or_insert_with(|| Error::invalid(Kind::Config, why));
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the base URL, which is not yet known to be free of a password.
+        f.debug_struct("ClientBuilder")
+            .field("limits", &self.limits)
+            .field("rules", &self.rules)
+            .field("http2_prior_knowledge", &self.http2_prior_knowledge)
+            .field("dns_ttl", &self.dns_ttl)
+            .field("timings", &self.timings)
+            .finish_non_exhaustive()
+    }
+}

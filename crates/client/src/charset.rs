@@ -19,8 +19,10 @@ impl Charset {
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
         });
         match label {
-            Some(label) => Encoding::for_label(label.as_bytes()).map_or(Self::Unknown, Self::Known),
-            None => Self::Known(UTF_8),
+            Some(label) if !label.is_empty() => {
+                Encoding::for_label(label.as_bytes()).map_or(Self::Unknown, Self::Known)
+            }
+            _ => Self::Known(UTF_8),
         }
     }
 

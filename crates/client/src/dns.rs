@@ -6,6 +6,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
+    ptr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -140,7 +141,8 @@ impl Dns {
 
     /// All names are looked up anew.
     pub(crate) fn forget_all(&self) {
-        self.lock().values_mut().for_each(|entry| entry.known = None);
+        // What is under way goes on for those who wait for it, and is not kept.
+        self.lock().values_mut().for_each(|entry| *entry = Entry::default());
     }
 
     async fn drive(&self, look_up: &LookUp, name: Name) -> Answer {
@@ -150,7 +152,7 @@ impl Dns {
         }
         if let State::Running(resolving) = &mut *state {
             let answer = resolving.await;
-            *state = State::Done(self.learn(name, answer));
+            *state = State::Done(self.learn(look_up, name, answer));
         }
         match &*state {
             State::Done(answer) => answer.clone(),
@@ -159,11 +161,17 @@ impl Dns {
     }
 
     /// What an answer comes to. Failures are not kept: the next dial asks again.
-    fn learn(&self, name: Name, answer: io::Result<Vec<SocketAddr>>) -> Answer {
+    fn learn(&self, look_up: &LookUp, name: Name, answer: io::Result<Vec<SocketAddr>>) -> Answer {
         let mut names = self.lock();
+        // Otherwise it was given up, with what was known: see `forget_all`.
+        let is_kept = names.get(&name).is_some_and(|entry| ptr::eq(entry.look_up.as_ptr(), look_up));
         match answer {
+            Ok(addresses) if !addresses.is_empty() && !is_kept => Ok(Addresses::from(addresses)),
+            Err(error) if !is_kept => Err(Arc::new(error)),
             Ok(addresses) if addresses.is_empty() => {
-                names.remove(&name);
+                if is_kept {
+                    names.remove(&name);
+                }
                 Err(Arc::new(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses")))
             }
             Ok(addresses) => {

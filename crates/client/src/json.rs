@@ -5,7 +5,7 @@ use std::{cell::Cell, error::Error, fmt};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// Writes a value into exactly as much memory as it needs, whatever its length: that makes a `Bytes` without another
+/// Writes a value into exactly as much memory as it needs, unless it is long: that makes a `Bytes` without another
 /// allocation, and one that does not grow.
 pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Bytes> {
     // What a thread keeps; longer bodies are given away as they are.

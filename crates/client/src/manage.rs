@@ -22,7 +22,8 @@ impl Client {
     }
 
     /// Lets all connections go that there are now: those that are idle at once, the others when their request is done.
-    /// New requests get new ones, and names are looked up again, so that they follow a name to other addresses.
+    /// New requests get new ones, and names are looked up again, so that they follow a name to other addresses. (A dial
+    /// that is under way may still serve one request.)
     ///
     /// This happens at the call. The future is ready when the last of those connections is closed.
     pub fn drain(&self) -> Drained {

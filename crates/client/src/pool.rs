@@ -26,6 +26,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    clock::earliest,
     connection::{Address, Connection},
     error::Error,
     limits::{DialLimits, Limits},
@@ -133,7 +134,7 @@ impl Pool {
             None => {
                 if self.is_full(&state) {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
-                    later.close.extend(state.idle.pop_front().map(|idle| idle.connection));
+                    state.close_oldest(&mut later);
                 }
                 let ticket = self.queue(&mut state, now, limits.dial());
                 self.dial(&mut state, now, 0, &mut later);
@@ -189,6 +190,8 @@ impl Pool {
     /// A dial has ended, well or badly.
     fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<Progress>) {
         let now = Instant::now();
+        // What it holds is the connector's, and not to be dropped under the lock.
+        let mut failure = None;
         self.change(now, |state, later| {
             state.end(progress, now);
             let drained = generation != state.generation;
@@ -211,7 +214,7 @@ impl Pool {
                         later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
                     }
                 }
-                Err(error) => state.fail(&error, now, later),
+                Err(error) => state.fail(failure.insert(error), now, later),
             }
         });
     }
@@ -245,7 +248,9 @@ impl Pool {
         self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
         let period = self.rules.idle_timeout.into_iter().chain(self.rules.max_lifetime).min();
         let latest = period.and_then(|period| now.checked_add(period));
-        next.into_iter().chain(latest).min()
+        // Not at once again, where connections are kept for no time.
+        let soonest = now + Duration::from_millis(1);
+        earliest(next, latest).map(|next| next.max(soonest))
     }
 
     /// Since when the connection has been idle that has been so for longest.

@@ -154,10 +154,16 @@ impl<T: DeserializeOwned> Future for ReadJson<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let bytes = ready!(Pin::new(&mut self.bytes).poll(cx))?;
+        let text = without_bom(&bytes);
         Poll::Ready(
-            serde_json::from_slice(&bytes).map_err(|error| self.bytes.fail(Error::json(error, &bytes, 1))),
+            serde_json::from_slice(text).map_err(|error| self.bytes.fail(Error::json(error, text, 1))),
         )
     }
+}
+
+/// A byte order mark is no part of JSON, and may be ignored (RFC 8259, section 8.1).
+fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 impl<T> fmt::Debug for ReadJson<T> {

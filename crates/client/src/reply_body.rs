@@ -13,6 +13,7 @@ use tokio::{task::coop, time::Instant};
 
 use crate::{
     body::Stage,
+    connection::Connection,
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
     limits::{Limit, Limits},
@@ -118,10 +119,7 @@ impl ReplyBody {
                     };
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }
-                Poll::Ready(None) => {
-                    self.finish(None);
-                    return Poll::Ready(None);
-                }
+                Poll::Ready(None) => return Poll::Ready(self.end()),
                 Poll::Pending => {
                     let now = Instant::now();
                     if !self.call.clock.has_step() {
@@ -133,6 +131,32 @@ impl ReplyBody {
                 }
             }
         }
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> Option<Result<Bytes, Error>> {
+        if self.is_cut() {
+            let kind = if self.is_http2() { Kind::Reset } else { Kind::Closed };
+            return Some(Err(self.fail(Error::new(kind, Phase::Body, Delivery::Replied))));
+        }
+        self.finish(None);
+        None
+    }
+
+    /// Whether what hyper takes for the end is none. Less has come than the head told; or an HTTP/2 server has reset the
+    /// stream and called that no error, which is right only where the reply is whole and the request is not (RFC 9113,
+    /// section 8.1).
+    fn is_cut(&self) -> bool {
+        let misses = self.length().is_some_and(|missing| missing > 0);
+        if !self.is_http2() {
+            return misses;
+        }
+        let is_sent = self.call.upload.as_ref().is_none_or(|upload| matches!(upload.stage(), Stage::Done(_)));
+        !self.incoming.is_end_stream() && (misses || is_sent)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.call.connection.as_ref().is_some_and(Connection::is_http2)
     }
 
     /// Gives the reply up with an error.

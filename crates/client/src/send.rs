@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     body::{Body, Stage, Upload},
-    clock::Clock,
+    clock::{Clock, earliest},
     connection::{Connection, History, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
@@ -302,9 +302,10 @@ impl Call {
         // What it has cost so far counts, also where another dial went wrong before this one.
         let since = now.checked_sub(ticket.spent(now)[stage]).unwrap_or(now);
         self.clock.start_step(stage, since);
-        // Nobody tells this task when the dial moves on. The next stage's limit is not over before the shortest is.
-        let look = self.clock.limits.dial().shortest().and_then(|limit| now.checked_add(limit));
-        (stage.phase(), look)
+        // Nobody tells this task when the dial moves on, or ends with others. The limit of what comes next is not over
+        // before the shortest is.
+        let limits = &self.clock.limits;
+        (stage.phase(), look_again(now, earliest(limits.dial().shortest(), limits.pool_wait)))
     }
 
     fn record_wait(&mut self, now: Instant) {
@@ -327,8 +328,7 @@ impl Call {
         // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
         // time is enough for none of them to be noticed late.
         let limits = &self.clock.limits;
-        let shortest = limits.first_byte.into_iter().chain(limits.write_idle).min();
-        (Phase::Upload, shortest.and_then(|limit| now.checked_add(limit)))
+        (Phase::Upload, look_again(now, earliest(limits.first_byte, limits.write_idle)))
     }
 
     /// Pending, unless a limit has passed.
@@ -350,6 +350,12 @@ fn held(connection: &mut Option<Connection>) -> &mut Connection {
 }
 
 const HELD: &str = "a connection is held from `Held` on";
+
+/// When to look at a limit whose time nobody tells: when the shortest has passed, and not at once, however short.
+fn look_again(now: Instant, shortest: Option<Duration>) -> Option<Instant> {
+    const GRAIN: Duration = Duration::from_millis(1);
+    now.checked_add(shortest?.max(GRAIN))
+}
 
 impl fmt::Debug for ReplyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

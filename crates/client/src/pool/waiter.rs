@@ -134,10 +134,11 @@ impl Drop for Ticket {
             match turn {
                 Turn::Left => {}
                 Turn::Queued => state.leave(&self.waiter),
-                Turn::Served(result) => served = result.ok(),
+                Turn::Served(result) => served = Some(result),
             }
         });
-        if let Some(connection) = served {
+        // An error is dropped here, and not under the lock: what it holds is the connector's.
+        if let Some(Ok(connection)) = served {
             pool.check_in(connection, now);
         }
     }

@@ -8,6 +8,7 @@ mod caps;
 mod connecting;
 mod delivery;
 mod dials;
+mod edges;
 mod events;
 mod goaway;
 mod http2;

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{OK, read_request, serve_http2, write};
 
 /// A client of a server in memory that has a certificate for `api.test`, and how often it was connected to.
-fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBuilder, Arc<AtomicUsize>) {
+pub(crate) fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBuilder, Arc<AtomicUsize>) {
     let certified = rcgen::generate_simple_self_signed(["api.test".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();

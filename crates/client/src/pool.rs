@@ -246,7 +246,7 @@ impl Pool {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
         self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
-        let period = self.rules.idle_timeout.into_iter().chain(self.rules.max_lifetime).min();
+        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
         let latest = period.and_then(|period| now.checked_add(period));
         // Not at once again, where connections are kept for no time.
         let soonest = now + Duration::from_millis(1);

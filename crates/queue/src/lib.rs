@@ -83,8 +83,8 @@
 //!
 //! One short lock for an operation. No allocation, waiting or not, beyond what the items lie in; that grows with them,
 //! and is given back after a burst, and items that are not due lie in a tree. The futures of a push and of a pop have at
-//! most 64 bytes, and the item; in a queue by key, room for a key as well. All of them take part in tokio's cooperative budget. Nothing
-//! is spawned except by [`WorkerPool`].
+//! most 64 bytes, and the item; in a queue by key, room for a key as well. All of them take part in tokio's cooperative
+//! budget. Nothing is spawned except by [`WorkerPool`].
 //!
 //! Not offered: durability (items live in memory), a queue without any room (rendezvous).
 #![forbid(unsafe_code)]

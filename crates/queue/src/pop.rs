@@ -41,7 +41,6 @@ pin_project! {
 
 pin_project! {
     /// The waiting half of a pop or a lease. If it goes away when it has been woken, the next one is in its stead.
-    #[project = PopTurnProj]
     pub(crate) struct PopTurn<'a, T, K> where K: Ord {
         queue: &'a Queue<T, K>,
         #[pin]

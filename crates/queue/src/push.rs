@@ -45,7 +45,6 @@ pin_project! {
 
 pin_project! {
     /// The waiting half of a push. If it goes away when it has been woken, the next one is in its stead.
-    #[project = PushTurnProj]
     pub(crate) struct PushTurn<'a, T, K> where K: Ord {
         pub(crate) queue: &'a Queue<T, K>,
         #[pin]

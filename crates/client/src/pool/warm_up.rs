@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Pool, Ticket};
-use crate::{connection::Connection, error::Error, limits::DialLimits};
+use crate::{clock::earliest, connection::Connection, error::Error, limits::DialLimits};
 
 /// Opens connections before they are needed, from [`Client::warm_up`](crate::Client::warm_up).
 ///
@@ -83,8 +83,7 @@ impl Pool {
         let now = Instant::now();
         let mut tickets = Vec::new();
         self.change(now, |state, _| {
-            let max =
-                self.rules.max_connections_per_origin.into_iter().chain(self.rules.max_connections).min();
+            let max = earliest(self.rules.max_connections_per_origin, self.rules.max_connections);
             let count = count.min(max.unwrap_or(count));
             // Over HTTP/2 one connection serves all.
             let enough = !state.multiplexed.is_empty();

@@ -16,11 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, draws, read_request, settle, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{OK, draws, read_request, secs, settle, write};
 
 /// What servers of any number of origins saw: which requests in which order, and how many connections at a time.
 #[derive(Default)]

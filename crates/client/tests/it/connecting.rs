@@ -19,11 +19,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, Server, on_socket, read_request, serve_http2, silence, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{OK, Server, on_socket, read_request, secs, serve_http2, silence, write};
 
 /// Answers every request, each on a connection of its own.
 async fn server() -> Server {

@@ -16,15 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, read_request, settle, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-async fn get(client: &Client) -> String {
-    client.get("/x").send().await.unwrap().text().await.unwrap()
-}
+use crate::support::{OK, get, read_request, secs, settle, write};
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_strands_nobody_and_leaves_its_dial_to_the_pool() {

@@ -25,13 +25,9 @@ use tokio::{
 };
 
 use crate::{
-    support::{OK, answering, in_memory, on_socket, read_request, serve_http2, with_length, write},
+    support::{OK, answering, in_memory, on_socket, read_request, secs, serve_http2, with_length, write},
     tls::over_tls,
 };
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_is_limited_after_a_dial_that_served_another() {

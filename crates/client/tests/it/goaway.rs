@@ -22,11 +22,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{Seen, in_memory, on_socket, serve_http2, settle};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{Seen, in_memory, on_socket, secs, serve_http2, settle};
 
 async fn post(client: &Client, body: String) -> Result<Bytes, Error> {
     client.post("/x").header("x-number", &body).body(body).send().await?.bytes().await

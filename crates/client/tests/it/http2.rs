@@ -4,7 +4,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,11 +13,7 @@ use http::{Request, Response};
 use outbound_client::{Client, Delivery, Kind, Limit, Limits, Origin, Phase, Version};
 use tokio::time::sleep;
 
-use crate::support::{in_memory, serve_http2, settle};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{in_memory, secs, serve_http2, settle};
 
 fn ok() -> Response<()> {
     Response::new(())

@@ -16,34 +16,17 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::support::{OK, Seen, answering, in_memory, on_socket, read_request, settle, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{
+    OK, Seen, answering, counting_open, get, in_memory, on_socket, read_request, secs, settle, write,
+};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-async fn get(client: &Client) -> String {
-    client.get("/x").send().await.unwrap().text().await.unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_closed_in_time_and_above_their_number() {
-    let open = Arc::new(AtomicUsize::new(0));
-    let counted = open.clone();
-    let (builder, _) = in_memory(move |number, mut pipe, _| {
-        let open = counted.clone();
-        async move {
-            open.fetch_add(1, Ordering::SeqCst);
-            while read_request(&mut pipe, number).await.is_some() {
-                write(&mut pipe, OK).await;
-            }
-            open.fetch_sub(1, Ordering::SeqCst);
-        }
-    });
+    let (builder, open) = counting_open();
     let client = builder.max_idle_per_origin(4).idle_timeout(secs(30)).build().unwrap();
     join_all((0..10).map(|_| get(&client))).await;
     settle().await;

@@ -8,11 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, answering, in_memory, read_request, settle, silence, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
+use crate::support::{OK, answering, in_memory, read_request, secs, settle, silence, write};
 
 fn none() -> Limits {
     Limits::new().dns(None).connect(None).tls(None).write_idle(None).first_byte(None).idle(None)

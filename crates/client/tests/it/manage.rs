@@ -6,15 +6,7 @@ use futures::future::join_all;
 use outbound_client::{Client, Delivery, Kind, Limits, Origin, Phase, PoolSnapshot, Version};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{OK, answering, in_memory, read_request, serve_http2, settle, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-async fn get(client: &Client) -> String {
-    client.get("/x").send().await.unwrap().text().await.unwrap()
-}
+use crate::support::{OK, answering, get, in_memory, read_request, secs, serve_http2, settle, write};
 
 fn counts(client: &Client) -> (usize, usize, usize, usize) {
     let [PoolSnapshot { idle, busy, dialing, waiting, .. }] = client.snapshot()[..] else { panic!() };

@@ -14,15 +14,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{OK, answering, in_memory, on_socket, read_request, settle, silence, write};
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-async fn get(client: &Client) -> String {
-    client.get("/x").send().await.unwrap().text().await.unwrap()
-}
+use crate::support::{
+    OK, answering, counting_open, get, in_memory, on_socket, read_request, secs, settle, silence, write,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_used_again() {
@@ -174,18 +168,7 @@ async fn a_connection_served_to_one_who_leaves_goes_to_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn everything_ends_with_the_client() {
-    let open = Arc::new(AtomicUsize::new(0));
-    let counted = open.clone();
-    let (builder, _) = in_memory(move |number, mut pipe, _| {
-        let open = counted.clone();
-        async move {
-            open.fetch_add(1, Ordering::SeqCst);
-            while read_request(&mut pipe, number).await.is_some() {
-                write(&mut pipe, OK).await;
-            }
-            open.fetch_sub(1, Ordering::SeqCst);
-        }
-    });
+    let (builder, open) = counting_open();
     let client = builder.build().unwrap();
     join_all((0..5).map(|_| get(&client))).await;
     assert_eq!(open.load(Ordering::SeqCst), 5);

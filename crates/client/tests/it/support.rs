@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use outbound_client::{Client, ClientBuilder, Origin};
@@ -74,6 +75,31 @@ where
         async { Ok::<_, io::Error>(near) }
     });
     (builder, seen)
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) async fn get(client: &Client) -> String {
+    client.get("/x").send().await.unwrap().text().await.unwrap()
+}
+
+/// A server that answers [`OK`], and how many connections to it are open.
+pub(crate) fn counting_open() -> (ClientBuilder, Arc<AtomicUsize>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let (builder, _) = in_memory(move |number, mut pipe, _| {
+        let open = counted.clone();
+        async move {
+            open.fetch_add(1, Ordering::SeqCst);
+            while read_request(&mut pipe, number).await.is_some() {
+                write(&mut pipe, OK).await;
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    (builder, open)
 }
 
 /// A client whose server answers each request as `answer` says, for as long as the connection lasts.

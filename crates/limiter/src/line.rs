@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -27,6 +27,8 @@ use self::alarm::Alarm;
 /// due. So no waiter is polled in vain, and none that is left unpolled holds up the others.
 pub(crate) struct Line<D: Desk> {
     list: WaitList<State<D>, Entry<D>>,
+    /// The line whose desk this one asks, too.
+    parent: Option<Arc<Self>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ type Place<D> = Waiter<State<D>, Entry<D>>;
 
 /// Who asks for a round, which decides whether it may touch the timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
+pub(crate) enum Caller {
     /// A task that waits, or the timer.
     Runtime,
     /// Anybody, perhaps outside of any runtime: the head of the line is woken to see to the timer.
@@ -61,26 +63,63 @@ enum Caller {
 
 impl<D: Desk> Line<D> {
     pub(crate) fn new(desk: D) -> Arc<Self> {
+        Arc::new(Self::with_parent(desk, None))
+    }
+
+    /// A line whose desk asks that of another line, too. The desk is made of the handle by which the other knows it.
+    pub(crate) fn below(parent: Arc<Self>, desk: impl FnOnce(Weak<Self>) -> D) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self::with_parent(desk(Weak::clone(me)), Some(parent)))
+    }
+
+    fn with_parent(desk: D, parent: Option<Arc<Self>>) -> Self {
         let state = State { desk, alarm: Alarm::new(), first_deadline: None, closed: false };
-        Arc::new(Self { list: WaitList::new(state) })
+        Self { list: WaitList::new(state), parent }
+    }
+
+    pub(crate) fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref()
     }
 
     /// Lets one through now if nobody waits.
     // Always: an answer is a large type, which would go through memory for the few instructions that all this is.
     #[inline(always)]
-    pub(crate) fn try_at(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
+    pub(crate) fn try_at(self: &Arc<Self>, ask: &D::Ask, now: Instant) -> Answer<D> {
         let Some(mut line) = self.list.try_hold() else { return self.try_later(ask, now) };
         if !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now) {
             return Ok(());
         }
-        try_slowly(line, ask, now)
+        self.try_slowly(line, ask, now)
     }
 
     /// [`try_at`](Self::try_at), once others have let go of the lock.
     #[cold]
     #[inline(never)]
-    fn try_later(&self, ask: &D::Ask, now: Instant) -> Answer<D> {
-        try_slowly(self.list.hold(), ask, now)
+    fn try_later(self: &Arc<Self>, ask: &D::Ask, now: Instant) -> Answer<D> {
+        self.try_slowly(self.list.hold(), ask, now)
+    }
+
+    /// Everything but the plain case of [`try_at`](Self::try_at).
+    #[cold]
+    #[inline(never)]
+    fn try_slowly(
+        self: &Arc<Self>,
+        line: Held<'_, State<D>, Entry<D>>,
+        ask: &D::Ask,
+        now: Instant,
+    ) -> Answer<D> {
+        let mut line = line.locked();
+        refuse(&line, ask)?;
+        if line.is_empty() {
+            line.desk.begin(now);
+            if line.desk.consider(ask) == Verdict::Admit {
+                return Ok(());
+            }
+        }
+        let late = late(&mut line, ask, now);
+        line.desk.went_away();
+        drop(line);
+        D::follow(self, now, Caller::Anybody);
+        Err(late)
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
@@ -89,11 +128,18 @@ impl<D: Desk> Line<D> {
         look(&mut self.list.hold().desk)
     }
 
+    /// [`look`](Self::look), unless the line is closed.
+    #[inline]
+    pub(crate) fn look_if_open<R>(&self, look: impl FnOnce(&mut D) -> R) -> Option<R> {
+        let mut line = self.list.hold();
+        if line.closed { None } else { Some(look(&mut line.desk)) }
+    }
+
     /// Changes the desk, and lets through whoever may go now.
     pub(crate) fn change<R>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut D) -> R) -> R {
         let mut line = self.list.lock();
         let result = change(&mut line.desk);
-        let nobody = line.is_empty();
+        let nobody = !line.desk.stir() & line.is_empty();
         drop(line);
         if !nobody {
             self.serve(now, Caller::Anybody);
@@ -106,7 +152,7 @@ impl<D: Desk> Line<D> {
     pub(crate) fn give(self: &Arc<Self>, give: impl FnOnce(&mut D)) {
         let mut line = self.list.hold();
         give(&mut line.desk);
-        let nobody = line.nobody_waits();
+        let nobody = !line.desk.stir() & line.nobody_waits();
         drop(line);
         if !nobody {
             self.serve_now();
@@ -156,7 +202,21 @@ impl<D: Desk> Line<D> {
         if !line.closed && line.is_empty() && line.desk.admit_at_once(&ask, now) {
             return Poll::Ready(Ok(()));
         }
-        refuse(&line, &ask)?;
+        let answer = Self::join(&mut line, place, ask, deadline, now, cx);
+        drop(line);
+        D::follow(self, now, Caller::Runtime);
+        answer
+    }
+
+    fn join(
+        line: &mut Queue<'_, D>,
+        place: Pin<&mut Place<D>>,
+        ask: D::Ask,
+        deadline: Option<Instant>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<D>> {
+        refuse(line, &ask)?;
         let admitted = match line.front() {
             Some((state, head)) => state.desk.pass(&head.ask, &ask, now),
             None => {
@@ -170,7 +230,9 @@ impl<D: Desk> Line<D> {
         if let Some(deadline) = deadline {
             let (until, _) = line.desk.estimate(&ask, now);
             if deadline <= now || until.is_none_or(|until| until > deadline) {
-                return Poll::Ready(Err(late(&mut line, &ask, now)));
+                let late = late(line, &ask, now);
+                line.desk.went_away();
+                return Poll::Ready(Err(late));
             }
             line.first_deadline = earliest(line.first_deadline, Some(deadline));
         }
@@ -198,17 +260,29 @@ impl<D: Desk> Line<D> {
     fn leave(self: &Arc<Self>, place: Pin<&mut Place<D>>) {
         let now = Instant::now();
         let mut line = self.list.lock();
+        let mut unused = None;
         match line.leave(place) {
             Some(Left::Queued(entry)) => line.desk.left(&entry.ask),
-            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => line.desk.give_back(&ask),
+            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => unused = Some(ask),
             Some(Left::Woken(_)) | None => {}
         }
         drop(line);
-        self.serve(now, Caller::Anybody);
+        let Some(ask) = unused else { return self.serve(now, Caller::Anybody) };
+        let mut level = Some(self);
+        while let Some(line) = level {
+            line.change(now, |desk| desk.give_back(&ask));
+            level = line.parent();
+        }
     }
 
-    /// Lets through all whose turn it is.
+    /// Lets through all whose turn it is, here and in the lines that this has an effect on.
     fn serve(self: &Arc<Self>, now: Instant, caller: Caller) {
+        self.serve_own(now, caller);
+        D::follow(self, now, caller);
+    }
+
+    /// Lets through all in this line whose turn it is.
+    pub(crate) fn serve_own(self: &Arc<Self>, now: Instant, caller: Caller) {
         let mut now = now;
         loop {
             let mut wakers = Wakers::new();
@@ -256,21 +330,6 @@ impl<D: Desk> Wake for Line<D> {
     }
 }
 
-/// Everything but the plain case of [`Line::try_at`].
-#[cold]
-#[inline(never)]
-fn try_slowly<D: Desk>(line: Held<'_, State<D>, Entry<D>>, ask: &D::Ask, now: Instant) -> Answer<D> {
-    let mut line = line.locked();
-    refuse(&line, ask)?;
-    if line.is_empty() {
-        line.desk.begin(now);
-        if line.desk.consider(ask) == Verdict::Admit {
-            return Ok(());
-        }
-    }
-    Err(late(&mut line, ask, now))
-}
-
 fn refuse<D: Desk>(line: &Queue<'_, D>, ask: &D::Ask) -> Answer<D> {
     if line.closed {
         return Err(Refusal::Closed);
@@ -305,7 +364,10 @@ fn round<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) ->
 /// Refuses those whose deadline has passed or will pass before anybody is let through again. `false`: another round
 /// is needed, since the line has changed or the wakers are full.
 fn expire<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
-    let closed_until = line.desk.closed_until().filter(|&until| until > now);
+    if line.first_deadline.is_none() {
+        return true;
+    }
+    let closed_until = line.desk.closed_until(now);
     let is_late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
     if !line.first_deadline.is_some_and(is_late) {
         return true;

@@ -7,6 +7,7 @@ mod dimension;
 mod error;
 mod fixed;
 mod gate;
+mod levels;
 mod limiter;
 mod limits;
 mod meter;

@@ -1,11 +1,13 @@
 //! What a line asks of those who decide.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
+use super::{Caller, Line};
+
 /// Decides who is let through. It is pure: it reads no clock and wakes nobody.
-pub(crate) trait Desk: fmt::Debug + Send + 'static {
+pub(crate) trait Desk: fmt::Debug + Send + Sized + 'static {
     /// What one asks for.
     type Ask: fmt::Debug + Copy + Send + 'static;
     /// What can make it impossible to let one through, ever.
@@ -34,14 +36,14 @@ pub(crate) trait Desk: fmt::Debug + Send + 'static {
     }
 
     /// When one could be let through behind all who are in line, at the earliest, and what it would wait for.
-    /// `None`: not in this life.
+    /// `None`: not in any foreseeable time.
     fn estimate(&mut self, ask: &Self::Ask, now: Instant) -> (Option<Instant>, Self::Reason);
 
     /// What the last round has seen the head of the line wait for.
     fn reason(&self) -> Self::Reason;
 
-    /// Nobody is let through before this, whatever else happens.
-    fn closed_until(&self) -> Option<Instant> {
+    /// Nobody is let through before this, whatever else happens, if it is later than `now`.
+    fn closed_until(&self, _now: Instant) -> Option<Instant> {
         None
     }
 
@@ -53,6 +55,17 @@ pub(crate) trait Desk: fmt::Debug + Send + 'static {
 
     /// What one was let through for is not used.
     fn give_back(&mut self, ask: &Self::Ask);
+
+    /// One that asked has gone away without joining the line.
+    fn went_away(&mut self) {}
+
+    /// Something was given back, or has changed. Whether [`follow`](Self::follow) has to be called for it.
+    fn stir(&mut self) -> bool {
+        false
+    }
+
+    /// Serves other lines that wait for something of this desk or have got a turn by it. No lock is held.
+    fn follow(_line: &Arc<Line<Self>>, _now: Instant, _caller: Caller) {}
 }
 
 /// What becomes of the next in line.

@@ -31,8 +31,9 @@ pub(super) const WINDOWS: RangeInclusive<Duration> =
 /// |---|---|
 /// | `limit` and the forms of it, `requests_per_minute` and the like | none: what the server tells, else unlimited |
 /// | `max_concurrent` | unlimited |
+/// | `under` | no other quota |
 /// | `burst` | what comes in one second, at least 1; more once the server has shown that it allows it |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct QuotaBuilder {
     limits: [Option<Limit>; MAX_LIMITS],
@@ -40,6 +41,7 @@ pub struct QuotaBuilder {
     too_many: bool,
     max_concurrent: Option<usize>,
     burst: Option<Duration>,
+    parent: Option<QuotaLimiter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub enum BuildError {
 
 impl QuotaBuilder {
     pub(super) const fn new() -> Self {
-        Self { limits: [None; MAX_LIMITS], too_many: false, max_concurrent: None, burst: None }
+        Self { limits: [None; MAX_LIMITS], too_many: false, max_concurrent: None, burst: None, parent: None }
     }
 
     /// Sets a limit of so many units per window, which takes the place of one for the same dimension and window.
@@ -132,6 +134,36 @@ impl QuotaBuilder {
         self
     }
 
+    /// Puts it below another quota: what is let through has to be allowed by both, and by all above.
+    ///
+    /// So one quota can hold for an account, and one below it for each of its models:
+    ///
+    /// ```
+    /// # use outbound_limiter::{BuildError, Cost, QuotaLimiter};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let account = QuotaLimiter::builder().requests_per_minute(500).max_concurrent(2).build()?;
+    /// let small = QuotaLimiter::builder().under(&account).tokens_per_minute(90_000).build()?;
+    /// let large = QuotaLimiter::builder().under(&account).tokens_per_minute(20_000).build()?;
+    ///
+    /// let one = small.reserve(Cost::request().input_tokens(800)).await?;
+    /// let other = large.reserve(Cost::request().input_tokens(800)).await?;
+    /// assert_eq!(account.snapshot().in_flight, 2);
+    /// # drop((one, other));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// - Nothing is held at any level while a request waits, and what a reservation or a charge does, it does at all.
+    /// - Where something of the upper quota is waited for, each quota below has its turn with one request, first come
+    ///   first served, and so have those who ask the upper one itself. So a long line at one does not starve another.
+    ///   One that waits for something of its own, such as its gate, has no turn and holds up nobody.
+    /// - Closing a quota closes all below it.
+    pub fn under(mut self, parent: &QuotaLimiter) -> Self {
+        self.parent = Some(parent.clone());
+        self
+    }
+
     /// Makes the limiter.
     ///
     /// # Errors
@@ -164,7 +196,7 @@ impl QuotaBuilder {
         if self.max_concurrent == Some(0) {
             return Err(BuildError::ZeroConcurrency);
         }
-        Ok(QuotaLimiter::new(QuotaDesk::new(limits, burst, self.max_concurrent, now)))
+        Ok(QuotaLimiter::new(QuotaDesk::new(limits, burst, self.max_concurrent, now), self.parent))
     }
 }
 

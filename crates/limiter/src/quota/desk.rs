@@ -1,17 +1,20 @@
 //! Who is let through by a quota: all dimensions or nothing.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Count, Total},
     error::{Bottleneck, TooLarge},
     gate::Gate,
+    levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
     meter::Burst,
     sends::Sends,
     snapshot::Snapshot,
 };
-use crate::line::{Desk, Verdict};
+use crate::line::{Caller, Desk, Line, Verdict};
 
 /// How far down the line a round looks for one that may pass those ahead of it.
 const LOOK_AHEAD: usize = 32;
@@ -31,6 +34,10 @@ pub(super) struct QuotaDesk {
     queued: Total,
     waiting: usize,
     round: Round,
+    /// The quota above this one.
+    pub(super) parent: Option<Parent>,
+    /// Who waits for something of this quota, in turn, if any below it do.
+    pub(super) turns: Turns,
 }
 
 /// What a round over the line has seen so far.
@@ -59,7 +66,18 @@ impl QuotaDesk {
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
+            parent: None,
+            turns: Turns::default(),
         }
+    }
+
+    pub(super) fn under(mut self, parent: Parent) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// A reservation's request goes out.
@@ -100,6 +118,11 @@ impl QuotaDesk {
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         self.gate.close(now, until);
+        self.turns.gate_closed();
+    }
+
+    pub(super) fn open_gate(&mut self) {
+        self.gate.open();
     }
 
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
@@ -109,7 +132,7 @@ impl QuotaDesk {
             in_flight: self.in_flight,
             max_concurrent: Some(self.max_concurrent).filter(|&max| max != usize::MAX),
             waiting: self.waiting,
-            gate_closed_until: self.gate.closed_until(now),
+            gate_closed_until: self.closed_until(now),
             bottleneck: (self.waiting > 0).then_some(self.round.reason),
             next_admission: self.round.head_at.filter(|&at| self.waiting > 0 && at > now),
         }
@@ -122,7 +145,7 @@ impl QuotaDesk {
     }
 
     /// Lets one through, who may have debts.
-    fn admit(&mut self, cost: &Cost, now: Instant) {
+    pub(super) fn admit(&mut self, cost: &Cost, now: Instant) {
         self.limits.take(cost);
         self.took(cost);
         self.gate.pass(now);
@@ -134,46 +157,87 @@ impl QuotaDesk {
         self.in_flight += 1;
     }
 
+    /// When one could be let through behind `ahead`, here and above, and what it would wait for.
+    fn estimate_behind(&mut self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Bottleneck) {
+        self.limits.refill(now);
+        let (at, reason) = self.covers_at(cost, ahead, now);
+        let waits = reason.filter(|_| at.is_none_or(|at| at > now)).unwrap_or(Bottleneck::Concurrency);
+        let own = match self.gate.blocks(now) {
+            Some(gate) => (at.map(|at| at.max(gate)), Bottleneck::Gate),
+            None => (at, waits),
+        };
+        let Some(parent) = &self.parent else { return own };
+        let above = parent.line.look(|desk| desk.estimate_behind(cost, ahead, now));
+        // Never is later than any instant. Of two that help at once the one that lacks a slot is waited for.
+        let later = |at: Option<Instant>| (at.is_none(), at);
+        let own_is_later = later(own.0) > later(above.0);
+        if own_is_later || (later(own.0) == later(above.0) && self.free_slots() == 0) { own } else { above }
+    }
+
     fn free_slots(&self) -> usize {
         self.max_concurrent.saturating_sub(self.in_flight)
     }
 
     /// When a cost can be covered behind others, and what it waits for until then.
-    fn covers_at(&self, cost: &Cost, ahead: &Total) -> (Option<Instant>, Option<Bottleneck>) {
+    fn covers_at(&self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Option<Bottleneck>) {
         match self.limits.cover_at(cost, ahead) {
             Some((at, dimension)) => (at, Some(Bottleneck::Dimension(dimension))),
-            None => (Some(self.round.now), None),
+            None => (Some(now), None),
         }
     }
 
     /// Whether one can go ahead of `kept` others who want `ahead`, of which the first can go at `head_at`: there is
     /// enough now, and in each dimension that it uses there will still be enough for all of them by then. A dimension
     /// that suffices for all at that time delays none of them later.
-    fn delays_nobody(&self, cost: &Cost, ahead: &Total, kept: usize, head_at: Option<Instant>) -> bool {
+    fn delays_nobody(
+        &self,
+        cost: &Cost,
+        ahead: &Total,
+        kept: usize,
+        head_at: Option<Instant>,
+        now: Instant,
+    ) -> bool {
         self.free_slots() > kept
             && self.limits.cover(cost)
-            && self.limits.cover_by(head_at.unwrap_or(self.round.now), cost, ahead)
+            && self.limits.cover_by(head_at.unwrap_or(now), cost, ahead)
+    }
+
+    /// Whether a cost may be had of this quota, as of the last refill, and of none above it.
+    pub(super) fn check(&self, cost: &Cost, passed: Option<Passed<'_>>, now: Instant) -> Result<(), Held> {
+        if let Some(Passed { ahead, kept, head_at }) = passed {
+            let passes = !self.gate.is_opening() && self.delays_nobody(cost, ahead, kept, head_at, now);
+            let held = || {
+                let (at, reason) = self.covers_at(cost, &Total::default(), now);
+                Held { at, reason: reason.unwrap_or(Bottleneck::Concurrency) }
+            };
+            return if passes { Ok(()) } else { Err(held()) };
+        }
+        if let Some(next) = self.gate.blocks(now) {
+            return Err(Held { at: Some(next), reason: Bottleneck::Gate });
+        }
+        if self.free_slots() == 0 {
+            return Err(Held { at: None, reason: Bottleneck::Concurrency });
+        }
+        if self.limits.cover(cost) {
+            return Ok(());
+        }
+        let (at, reason) = self.covers_at(cost, &Total::default(), now);
+        Err(Held { at, reason: reason.unwrap_or(Bottleneck::Gate) })
     }
 
     fn consider_head(&mut self, cost: &Cost) -> Verdict {
-        let now = self.round.now;
-        if let Some(next) = self.gate.blocks(now) {
-            (self.round.next, self.round.head_at) = (Some(next), Some(next));
-            self.round.reason = Bottleneck::Gate;
+        if !self.turns.is_own() {
+            self.round.reason = self.turns.reason();
             return Verdict::Stop;
         }
-        if self.free_slots() == 0 {
-            self.round.reason = Bottleneck::Concurrency;
-            return Verdict::Stop;
-        }
-        if self.limits.cover(cost) {
-            self.admit(cost, now);
+        let Err(Held { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
+            self.turns.own_passed();
             return Verdict::Admit;
-        }
-        let (at, reason) = self.covers_at(cost, &Total::default());
-        self.round.reason = reason.unwrap_or(Bottleneck::Gate);
+        };
+        self.round.reason = reason;
         (self.round.next, self.round.head_at) = (at, at);
-        self.keep(cost)
+        let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
+        if is_own { self.keep(cost) } else { Verdict::Stop }
     }
 
     fn consider_behind(&mut self, cost: &Cost) -> Verdict {
@@ -181,21 +245,25 @@ impl QuotaDesk {
             return Verdict::Stop;
         }
         let Round { now, ahead, kept, head_at, .. } = self.round;
-        if self.delays_nobody(cost, &ahead, kept, head_at) {
-            self.admit(cost, now);
+        let passed = Passed { ahead: &ahead, kept, head_at };
+        let Err(Held { at, .. }) = self.take_from_all(cost, Some(passed), now) else {
             return Verdict::Admit;
-        }
-        let (at, _) = self.covers_at(cost, &Total::default());
+        };
         let before_the_rest = at.filter(|&at| at > now);
         self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
         self.keep(cost)
+    }
+
+    /// Whether the head of the line waits for something of the quotas above.
+    fn waits_above(&self) -> bool {
+        self.parent.as_ref().is_some_and(Parent::has_turn)
     }
 
     fn keep(&mut self, cost: &Cost) -> Verdict {
         self.round.ahead += cost;
         self.round.kept += 1;
         // While the gate is opening, every one let through delays the next.
-        if self.gate.is_opening() { Verdict::Stop } else { Verdict::Wait }
+        if self.gate.is_opening() || !self.turns.is_empty() { Verdict::Stop } else { Verdict::Wait }
     }
 }
 
@@ -212,20 +280,27 @@ impl Desk for QuotaDesk {
     type Reason = Bottleneck;
 
     fn never(&self, cost: &Cost) -> Option<TooLarge> {
-        self.limits.too_small_for(cost)
+        let above = || self.parent.as_ref().and_then(|parent| parent.too_small_for(cost));
+        self.limits.too_small_for(cost).or_else(above)
     }
 
     #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || self.in_flight >= self.max_concurrent {
+        if self.gate.is_opening() || self.in_flight >= self.max_concurrent || !self.turns.is_empty() {
             return false;
         }
         self.limits.refill(now);
-        let admitted = self.limits.take_if_there(cost);
-        if admitted {
-            self.took(cost);
+        if !self.limits.take_if_there(cost) {
+            return false;
         }
-        admitted
+        if let Some(parent) = &self.parent
+            && !parent.admit_at_once(cost, now)
+        {
+            self.limits.put_back(cost, &Cost::default());
+            return false;
+        }
+        self.took(cost);
+        true
     }
 
     fn begin(&mut self, now: Instant) {
@@ -243,47 +318,58 @@ impl Desk for QuotaDesk {
 
     fn pass(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
         self.limits.refill(now);
-        if self.gate.is_opening() {
+        if !self.turns.is_empty() || self.waits_above() {
             return false;
         }
-        let (head_at, _) = self.covers_at(head, &Total::default());
-        let passes = self.delays_nobody(cost, &self.queued, self.waiting, head_at);
-        if passes {
-            self.admit(cost, now);
-        }
-        passes
+        let (head_at, _) = self.covers_at(head, &Total::default(), now);
+        let ahead = self.queued;
+        self.take_from_all(cost, Some(Passed { ahead: &ahead, kept: self.waiting, head_at }), now).is_ok()
     }
 
     fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
-        self.limits.refill(now);
-        let (at, reason) = self.covers_at(cost, &self.queued);
-        if let Some(gate) = self.gate.blocks(now) {
-            return (at.map(|at| at.max(gate)), Bottleneck::Gate);
-        }
-        let waits = reason.filter(|_| at.is_none_or(|at| at > now));
-        (at, waits.unwrap_or(Bottleneck::Concurrency))
+        let ahead = self.queued;
+        self.estimate_behind(cost, &ahead, now)
     }
 
     fn reason(&self) -> Bottleneck {
         self.round.reason
     }
 
-    fn closed_until(&self) -> Option<Instant> {
-        self.gate.closed_until(self.round.now)
+    fn closed_until(&self, now: Instant) -> Option<Instant> {
+        let above = self.parent.as_ref().and_then(|parent| parent.line.look(|desk| desk.closed_until(now)));
+        self.gate.closed_until(now).max(above)
     }
 
     fn joined(&mut self, cost: &Cost) {
         self.queued += cost;
         self.waiting += 1;
+        self.turns.own_joined();
     }
 
     fn left(&mut self, cost: &Cost) {
         self.queued -= cost;
         self.waiting -= 1;
+        if self.waiting == 0 {
+            self.turns.own_left();
+            self.withdraw_if_idle();
+        }
     }
 
     fn give_back(&mut self, cost: &Cost) {
         self.admitted -= cost;
         self.settle(cost, &Cost::default());
+    }
+
+    fn went_away(&mut self) {
+        self.withdraw_if_idle();
+    }
+
+    #[inline]
+    fn stir(&mut self) -> bool {
+        self.turns.stir()
+    }
+
+    fn follow(line: &Arc<Line<Self>>, now: Instant, caller: Caller) {
+        levels::follow(line, now, caller);
     }
 }

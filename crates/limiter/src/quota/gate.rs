@@ -52,6 +52,11 @@ impl Gate {
         self.gap = self.gap.max(Some(gap));
     }
 
+    /// Opens it at once, and fully.
+    pub(super) fn open(&mut self) {
+        (self.next, self.until, self.gap, self.ramp) = (None, None, None, false);
+    }
+
     /// Whether the refusal of a request says anything new: not if it was on its way already when the gate was closed.
     pub(super) fn is_news(&self, sent_at: Instant) -> bool {
         self.closed_at.is_none_or(|closed_at| sent_at > closed_at)

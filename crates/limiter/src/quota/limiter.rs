@@ -4,8 +4,15 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot, desk::QuotaDesk};
-use crate::{keyed::sealed::Idle, line::Line};
+use super::{
+    Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot,
+    desk::QuotaDesk,
+    levels::{self, Parent},
+};
+use crate::{
+    keyed::sealed::Idle,
+    line::{Desk, Line},
+};
 
 /// Lets requests through as the quotas of a provider allow: requests, tokens and [whatever else](super::Dimension::named)
 /// it counts, per second, minute or day, and so many at once.
@@ -34,8 +41,14 @@ impl QuotaLimiter {
         QuotaBuilder::new()
     }
 
-    pub(super) fn new(desk: QuotaDesk) -> Self {
-        Self { line: Line::new(desk) }
+    pub(super) fn new(desk: QuotaDesk, parent: Option<Self>) -> Self {
+        let Some(Self { line: parent }) = parent else { return Self { line: Line::new(desk) } };
+        let above = Arc::clone(&parent);
+        let line = Line::below(parent, |me| desk.under(Parent::new(above, me)));
+        if line.parent().is_some_and(|parent| parent.is_closed()) {
+            line.close();
+        }
+        Self { line }
     }
 
     /// Waits until a request of this estimated cost may be sent.
@@ -90,6 +103,16 @@ impl QuotaLimiter {
         self.line.change(now, |desk| desk.close_gate_until(now, until));
     }
 
+    /// Opens the gate at once, fully: what it was closed for has ended. What was learned from refusals stays.
+    pub fn open_gate(&self, now: Instant) {
+        self.line.change(now, QuotaDesk::open_gate);
+    }
+
+    /// Until when nobody is let through, by this gate or one above: `None` if all are open.
+    pub fn gate_closed_until(&self, now: Instant) -> Option<Instant> {
+        self.line.look(|desk| desk.closed_until(now))
+    }
+
     /// Changes how many reservations and charges there may be at once; `None` for any number, 0 for a pause.
     pub fn set_max_concurrent(&self, max: Option<usize>) {
         self.line.change(Instant::now(), |desk| desk.set_max_concurrent(max));
@@ -97,7 +120,7 @@ impl QuotaLimiter {
 
     /// Lets nobody through any more and ends all waiting with [`QuotaError::Closed`]. What was reserved stays good.
     pub fn close(&self) {
-        self.line.close();
+        levels::close(&self.line);
     }
 
     /// Whether [`close`](Self::close) has been called.

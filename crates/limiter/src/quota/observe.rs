@@ -83,7 +83,7 @@ impl QuotaDesk {
             None if news => self.gate.back_off(now),
             None => return,
         };
-        self.gate.close(now, until);
+        self.close_gate_until(now, until);
         if !news {
             return;
         }

@@ -44,7 +44,7 @@ impl Reservation {
     pub fn sent_at(mut self, now: Instant) -> Charge {
         let line = self.line.take();
         if let Some(line) = &line {
-            line.look(|desk| desk.sent(&self.cost, now));
+            each_level(line, |line| line.look(|desk| desk.sent(&self.cost, now)));
         }
         let charge = Charge { line, estimate: self.cost };
         // It has nothing left to give back.
@@ -69,7 +69,7 @@ impl Charge {
             if actual.exceeds(&self.estimate) {
                 overdraw(&line, &self.estimate, &actual);
             } else {
-                line.give(|desk| desk.settle(&self.estimate, &actual));
+                each_level(&line, |line| line.give(|desk| desk.settle(&self.estimate, &actual)));
             }
         }
         // It is settled.
@@ -89,14 +89,25 @@ impl Charge {
 #[cold]
 fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
     let now = Instant::now();
-    line.give(|desk| desk.overdraw(estimate, actual, now));
+    each_level(line, |line| line.give(|desk| desk.overdraw(estimate, actual, now)));
+}
+
+/// The quota itself, and each above it.
+#[inline(always)]
+fn each_level(line: &Arc<Line<QuotaDesk>>, mut act: impl FnMut(&Arc<Line<QuotaDesk>>)) {
+    act(line);
+    let mut level = line.parent();
+    while let Some(line) = level {
+        act(line);
+        level = line.parent();
+    }
 }
 
 impl Drop for Reservation {
     #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            line.give(|desk| desk.give_back(&self.cost));
+            each_level(line, |line| line.give(|desk| desk.give_back(&self.cost)));
         }
     }
 }
@@ -105,7 +116,7 @@ impl Drop for Charge {
     #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            line.give(QuotaDesk::end);
+            each_level(line, |line| line.give(QuotaDesk::end));
         }
     }
 }

@@ -3,6 +3,8 @@
 mod aimd;
 mod concurrency;
 mod keyed;
+mod nested;
+mod nested_model;
 mod pitfalls;
 mod quota;
 mod quota_gate;

@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{json, limits::Limit, origin::Origin, timings::Timings};
+use crate::{connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, timings::Timings};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -21,6 +21,7 @@ struct Inner {
     detail: Detail,
     origin: Option<Origin>,
     timings: Option<Timings>,
+    connect_failure: Option<ConnectFailure>,
     // Shared, because one failed dial can fail several requests.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -150,6 +151,12 @@ impl Error {
         }
     }
 
+    /// Why there was no connection, where that is the error: with [`Delivery::NotSent`] and a phase of connecting
+    /// ([`Dns`](Phase::Dns), [`Connect`](Phase::Connect), [`Tls`](Phase::Tls)), and only there.
+    pub fn connect_failure(&self) -> Option<ConnectFailure> {
+        self.0.connect_failure
+    }
+
     /// Where the request was going, if that was known.
     pub fn origin(&self) -> Option<&Origin> {
         self.0.origin.as_ref()
@@ -188,6 +195,7 @@ impl Error {
             detail: Detail::None,
             origin: None,
             timings: None,
+            connect_failure: None,
             source: None,
         }))
     }
@@ -203,7 +211,11 @@ impl Error {
             Phase::Upload | Phase::Head => Delivery::MaybeSent,
             Phase::Body => Delivery::Replied,
         };
-        Self::new(Kind::Timeout, phase, delivery).detail(Detail::Limit(limit, duration))
+        let error = Self::new(Kind::Timeout, phase, delivery).detail(Detail::Limit(limit, duration));
+        match phase {
+            Phase::Dns | Phase::Connect | Phase::Tls => error.failed_to_connect(ConnectFailure::TimedOut),
+            _ => error,
+        }
     }
 
     pub(crate) fn body(kind: Kind) -> Self {
@@ -229,6 +241,11 @@ impl Error {
 
     pub(crate) fn status(reply: ErrorReply) -> Self {
         Self::body(Kind::Status).detail(Detail::Status(reply))
+    }
+
+    pub(crate) fn failed_to_connect(mut self, why: ConnectFailure) -> Self {
+        self.0.connect_failure = Some(why);
+        self
     }
 
     pub(crate) fn of_kind(mut self, kind: Kind) -> Self {
@@ -310,7 +327,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, timings: _, source } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, timings: _, connect_failure, source } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {
@@ -322,6 +339,9 @@ impl fmt::Debug for Error {
             Detail::Line(line) => f.field("line", line),
             Detail::Status(reply) => f.field("reply", reply),
         };
+        if let Some(why) = connect_failure {
+            f.field("connect_failure", why);
+        }
         f.field("origin", origin).field("source", source).finish()
     }
 }

@@ -47,6 +47,7 @@
 //! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
+//! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
 //! | do something around every request | [a function](#middleware) |
@@ -188,6 +189,7 @@ mod charset;
 mod client;
 mod clock;
 mod connect;
+mod connect_failure;
 mod connection;
 mod dns;
 mod error;
@@ -220,6 +222,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use crate::{
     client::{Client, ClientBuilder},
     connect::{Connect, Connecting, Transport},
+    connect_failure::ConnectFailure,
     dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},

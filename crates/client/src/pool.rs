@@ -125,7 +125,7 @@ impl Pool {
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
     ///
-    /// With `fresh` the idle connections are passed over: they have just proved to be dead.
+    /// With `fresh` an HTTP/1.1 connection that was used before is none: such ones have just proved to be dead.
     pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: &Limits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
@@ -136,7 +136,7 @@ impl Pool {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     state.close_oldest(&mut later);
                 }
-                let ticket = self.queue(&mut state, now, limits.dial());
+                let ticket = self.queue(&mut state, now, fresh, limits.dial());
                 self.dial(&mut state, now, 0, &mut later);
                 Checkout::Wait(ticket)
             }
@@ -262,20 +262,22 @@ impl Pool {
         self.change(Instant::now(), State::close_oldest);
     }
 
-    /// Gives a connection to the one who waits longest, else puts it with the idle ones; or closes it, if it has served
-    /// its time or others need the place more.
+    /// Gives a connection to the one who waits longest of those whom it can serve, else puts it with the idle ones; or
+    /// closes it, if it has served its time or others need the place more.
     fn offer(&self, state: &mut State, connection: Connection, now: Instant, later: &mut Later) {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
             || self.rules.is_spent(connection.ends, connection.requests, now);
-        let yields = match state.waiters.front() {
-            Some(waiter) => self.places.are_wanted_since_before(waiter.since),
-            None => self.places.are_wanted(),
+        let next = state.waiters.iter().position(|waiter| !waiter.fresh);
+        let yields = match next {
+            Some(next) => self.places.are_wanted_since_before(state.waiters[next].since),
+            // Who needs a new one needs room for it.
+            None => self.places.are_wanted() || (!state.waiters.is_empty() && self.is_full(state)),
         };
         if spent || yields {
             later.close.push(connection);
-        } else if let Some(waiter) = state.next_waiter() {
+        } else if let Some(waiter) = next.and_then(|next| state.remove(next)) {
             later.wake.extend(waiter.serve(Ok(connection)));
         } else {
             state.add_idle(connection, now, &self.rules, later);
@@ -293,8 +295,8 @@ impl Pool {
     }
 
     /// A place at the end of the queue.
-    fn queue(&self, state: &mut State, now: Instant, limits: DialLimits) -> Ticket {
-        let waiter = Waiter::new(limits, now);
+    fn queue(&self, state: &mut State, now: Instant, fresh: bool, limits: DialLimits) -> Ticket {
+        let waiter = Waiter::new(limits, fresh, now);
         let ticket = Ticket::new(self.this.clone(), waiter.clone());
         if state.closed {
             drop(waiter.serve(Err(DialError::ClientClosed)));

@@ -41,7 +41,7 @@ impl ReplyBody {
             // The connection speaks something else from now on.
             call.connection = None;
         } else if let Some(connection) = &mut call.connection {
-            connection.keep_alive.update(&head.headers);
+            connection.keep_alive.update(head);
         }
         let mut body = Self { incoming, call, ended: false };
         if body.incoming.is_end_stream() {

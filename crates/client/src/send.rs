@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::{
     body::{Body, Stage, Upload},
     clock::{Clock, earliest},
+    connect_failure::ConnectFailure,
     connection::{Connection, History, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
@@ -50,14 +51,20 @@ pub(crate) struct Call {
     // not give back a request that it proves unseen.
     replica: Option<Replica>,
     replayable: bool,
-    // Those that count, and the connections of HTTP/2 whose end did not.
-    attempts: u32,
-    excused: u32,
+    // How often it was refused, or sent although it may have arrived before.
+    repeats: u32,
+    // How many connections that had been used before turned out to be dead.
+    dead: u32,
+    // How many new ones ended before they took it, and when the first of them did.
+    lost: u32,
+    lost_since: Option<Instant>,
 }
 
 enum State {
     /// Needs a connection.
     Start,
+    /// Needs one, but not before this time: the last new one ended at once.
+    Pausing(Instant),
     /// In the pool's queue.
     Waiting(Ticket),
     /// A connection is held, which may still have to finish with its last reply.
@@ -112,10 +119,13 @@ impl Future for ReplyFuture {
 }
 
 impl Call {
-    // An idle connection that turns out to be dead, another one, and then one that was never idle.
-    const MAX_ATTEMPTS: u32 = 3;
-    // Many requests share the end of an HTTP/2 connection, and most of them any number of those that follow.
-    const MAX_EXCUSED: u32 = 16;
+    // What was refused, or may have arrived, is sent three times at most.
+    const MAX_REPEATS: u32 = 2;
+    // After so many dead ones it is a new connection.
+    const MAX_DEAD: u32 = 2;
+    // Between new connections that end at once: nothing after the first, then this, doubled each time.
+    const PAUSE: Duration = Duration::from_millis(10);
+    const MAX_PAUSE: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Arc<Limits>) -> Box<Self> {
         Box::new(Self {
@@ -130,8 +140,10 @@ impl Call {
             state: State::Start,
             replica: None,
             replayable: false,
-            attempts: 0,
-            excused: 0,
+            repeats: 0,
+            dead: 0,
+            lost: 0,
+            lost_since: None,
         })
     }
 
@@ -143,11 +155,10 @@ impl Call {
             match &mut self.state {
                 State::Start => {
                     self.clock.start_total(now());
-                    self.attempts += 1;
                     if let Some(timings) = &mut self.timings {
                         timings.start(now());
                     }
-                    let fresh = self.attempts >= Self::MAX_ATTEMPTS;
+                    let fresh = self.dead >= Self::MAX_DEAD;
                     match self.pool.checkout(now(), fresh, &self.clock.limits) {
                         Checkout::Ready(connection) => self.hold(connection, now()),
                         Checkout::Wait(ticket) => {
@@ -155,6 +166,13 @@ impl Call {
                             self.state = State::Waiting(ticket);
                         }
                     }
+                }
+                State::Pausing(until) => {
+                    let until = *until;
+                    if now() < until {
+                        return self.wait(cx, now(), Phase::Connect, Some(until));
+                    }
+                    self.state = State::Start;
                 }
                 State::Waiting(ticket) => {
                     let Poll::Ready(served) = ticket.poll(cx) else {
@@ -221,17 +239,40 @@ impl Call {
     /// The connection gave the request back: the server has not seen it.
     fn again(&mut self, request: Request<Body>, source: Option<hyper::Error>) -> Result<(), Error> {
         let connection = self.release();
-        self.lost(&connection);
-        self.excuse(&connection);
-        if !(connection.reused || connection.is_http2()) || self.attempts >= Self::MAX_ATTEMPTS {
-            let error = Error::new(Kind::Closed, Phase::Head, Delivery::NotSent).at(&self.pool.origin);
-            return Err(match source {
-                Some(source) => error.source_from(source),
-                None => error,
-            });
+        self.unsent(&connection, request).map_err(|error| match source {
+            Some(source) => error.source_from(source),
+            None => error,
+        })
+    }
+
+    /// Sends a request again that a connection ended without: however often, if the connection had served others.
+    ///
+    /// A new one that ends at once is another thing. That is a server which cannot be reached for now, as if it refused
+    /// to be connected to; so there are pauses, and what all of it takes is bounded as connecting is.
+    fn unsent(&mut self, connection: &Connection, request: Request<Body>) -> Result<(), Error> {
+        if let Some((since, taken)) = connection.idle {
+            self.pool.died_of_age(taken.duration_since(since), taken);
         }
         self.request = Some(request);
         self.state = State::Start;
+        if connection.is_http2() && connection.serves_others() {
+            return Ok(());
+        }
+        if connection.reused && !connection.is_http2() {
+            self.dead += 1;
+            return Ok(());
+        }
+        let now = Instant::now();
+        let spent = now.duration_since(*self.lost_since.get_or_insert(now));
+        if self.clock.limits.connect.is_some_and(|limit| spent >= limit) {
+            let error = Error::new(Kind::Closed, Phase::Connect, Delivery::NotSent);
+            return Err(error.failed_to_connect(ConnectFailure::Handshake).at(&self.pool.origin));
+        }
+        self.lost += 1;
+        if let Some(doublings) = self.lost.checked_sub(2) {
+            let pause = Self::PAUSE.saturating_mul(1 << doublings.min(16)).min(Self::MAX_PAUSE);
+            self.state = State::Pausing(now + pause);
+        }
         Ok(())
     }
 
@@ -246,50 +287,27 @@ impl Call {
         }
         let connection = self.release();
         let error = failure(error.into_error(), Phase::Head, Delivery::MaybeSent).at(&self.pool.origin);
-        let closed = error.kind() == Kind::Closed;
-        if closed {
-            self.lost(&connection);
+        let (closed, unsent) = (error.kind() == Kind::Closed, error.delivery() == Delivery::NotSent);
+        let again = if closed { unsent || (self.replayable && connection.reused) } else { unsent };
+        let counts = !(closed && unsent);
+        if !again || (counts && self.repeats >= Self::MAX_REPEATS) {
+            return Err(error);
         }
-        if closed && error.delivery() == Delivery::NotSent {
-            self.excuse(&connection);
+        let Some(request) = self.replica.as_ref().and_then(Replica::request) else { return Err(error) };
+        self.upload = request.body().upload();
+        if !counts {
+            return self.unsent(&connection, request);
         }
-        let again = error.delivery() == Delivery::NotSent || (self.replayable && connection.reused && closed);
-        match self.replica.as_ref().and_then(Replica::request) {
-            Some(request) if again && self.attempts < Self::MAX_ATTEMPTS => {
-                self.upload = request.body().upload();
-                self.request = Some(request);
-                self.state = State::Start;
-                Ok(())
-            }
-            _ => Err(error),
-        }
+        self.repeats += 1;
+        self.dead += u32::from(closed);
+        self.request = Some(request);
+        self.state = State::Start;
+        Ok(())
     }
 
     fn release(&mut self) -> Connection {
         self.clock.stop_exchange();
         self.connection.take().expect(HELD)
-    }
-
-    /// The connection ended before a reply came.
-    fn lost(&mut self, connection: &Connection) {
-        // The answer to a request that crossed the server's FIN comes within a round trip.
-        const ROUND_TRIP: Duration = Duration::from_secs(1);
-        let now = Instant::now();
-        let recent = connection.idle.filter(|(_, taken)| now.duration_since(*taken) < ROUND_TRIP);
-        if let Some((since, taken)) = recent {
-            self.pool.died_of_age(taken.duration_since(since), taken);
-        }
-    }
-
-    /// What was not sent because an HTTP/2 connection ended counts for less.
-    fn excuse(&mut self, connection: &Connection) {
-        // A server that ends each connection after a few replies may do so any number of times: one of those that wait
-        // is served each time.
-        let serves = connection.serves_others();
-        if connection.is_http2() && (serves || self.excused < Self::MAX_EXCUSED) {
-            self.attempts -= 1;
-            self.excused += u32::from(!serves);
-        }
     }
 
     /// Arms the limit of what is waited for now: a place in the pool, or a stage of a dial.
@@ -362,6 +380,7 @@ impl fmt::Debug for ReplyFuture {
         let Ok(call) = &self.0 else { return f.write_str("ReplyFuture(Invalid)") };
         let state = match &call.state {
             State::Start => "new",
+            State::Pausing(_) => "pausing",
             State::Waiting(_) => "waiting for a connection",
             State::Held => "connected",
             State::Sent => "sent",
@@ -370,7 +389,6 @@ impl fmt::Debug for ReplyFuture {
         f.debug_struct("ReplyFuture")
             .field("origin", &call.pool.origin)
             .field("state", &state)
-            .field("attempts", &call.attempts)
             .finish_non_exhaustive()
     }
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     alarm::Alarm,
     connect::{Connector, Transport},
+    connect_failure::ConnectFailure,
     connection::{Connection, History},
     dns::Addresses,
     error::{Delivery, Error, Kind, Phase},
@@ -78,7 +79,10 @@ impl DialError {
             Self::Timeout(stage, limit) => Error::timeout(stage, limit, stage.phase()),
             Self::Failed(stage, source) => {
                 let kind = if stage == Limit::Tls { Kind::Tls } else { Kind::Connect };
-                Error::new(kind, stage.phase(), Delivery::NotSent).shared_source(source)
+                let why = ConnectFailure::of(stage, &*source);
+                Error::new(kind, stage.phase(), Delivery::NotSent)
+                    .failed_to_connect(why)
+                    .shared_source(source)
             }
         }
         .at(origin)

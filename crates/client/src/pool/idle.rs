@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Version, header, response};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -29,8 +29,16 @@ pub(crate) struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Takes over what the header of a reply says.
-    pub(crate) fn update(&mut self, headers: &HeaderMap) {
+    /// Takes over what the head of a reply says.
+    pub(crate) fn update(&mut self, head: &response::Parts) {
+        if is_last(head.version, &head.headers) {
+            self.max = Some(0);
+            return;
+        }
+        self.update_parameters(&head.headers);
+    }
+
+    fn update_parameters(&mut self, headers: &HeaderMap) {
         const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
         let Some(parameters) = headers.get(KEEP_ALIVE).and_then(|value| value.to_str().ok()) else { return };
         for parameter in parameters.split(',') {
@@ -44,6 +52,19 @@ impl KeepAlive {
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether the server closes the connection behind this reply (RFC 9112, section 9.3).
+fn is_last(version: Version, headers: &HeaderMap) -> bool {
+    let says = |option: &str| {
+        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(option))
+    };
+    match version {
+        Version::HTTP_11 => headers.contains_key(header::CONNECTION) && says("close"),
+        Version::HTTP_10 => says("close") || !says("keep-alive"),
+        _ => false,
     }
 }
 
@@ -145,7 +166,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("keep-alive", http::HeaderValue::from_static(text));
             let mut keep_alive = KeepAlive::default();
-            keep_alive.update(&headers);
+            keep_alive.update_parameters(&headers);
             (keep_alive.timeout, keep_alive.max)
         };
         assert_eq!(read("timeout=5, max=100"), (Some(secs(4)), Some(100)));

@@ -265,7 +265,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
+    pub(super) fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
         let waiter = self.waiters.remove(position)?;
         if position < self.told {
             self.told -= 1;

@@ -25,6 +25,8 @@ pub(super) struct Waiter {
     /// The limits that the request has for a dial.
     pub(super) limits: DialLimits,
     pub(super) since: Instant,
+    /// Whether only a new connection will do: those that were used before have proved to be dead.
+    pub(super) fresh: bool,
     state: Mutex<State>,
 }
 
@@ -45,9 +47,9 @@ enum Turn {
 }
 
 impl Waiter {
-    pub(super) fn new(limits: DialLimits, now: Instant) -> Arc<Self> {
+    pub(super) fn new(limits: DialLimits, fresh: bool, now: Instant) -> Arc<Self> {
         let state = State { turn: Turn::Queued, account: Account::new(now), waker: None };
-        Arc::new(Self { limits, since: now, state: Mutex::new(state) })
+        Arc::new(Self { limits, since: now, fresh, state: Mutex::new(state) })
     }
 
     pub(super) fn serve(&self, result: Result<Connection, DialError>) -> Option<Waker> {

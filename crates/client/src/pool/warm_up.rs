@@ -93,7 +93,7 @@ impl Pool {
                 (_, true) => 0,
                 _ => count.saturating_sub(state.open),
             };
-            tickets.extend((0..missing).map(|_| self.queue(state, now, limits)));
+            tickets.extend((0..missing).map(|_| self.queue(state, now, false, limits)));
         });
         tickets
     }

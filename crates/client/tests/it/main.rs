@@ -5,6 +5,7 @@ mod bodies;
 mod builder;
 mod cancel;
 mod caps;
+mod closing;
 mod connecting;
 mod delivery;
 mod dials;

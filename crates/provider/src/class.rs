@@ -4,8 +4,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// A limit per second or minute was reached. Nobody on that quota should send until the wait told is
-    /// over.
+    /// A limit on the rate was reached, or one on requests at the same time. Nobody on that quota should send
+    /// until the wait told is over.
     RateLimited,
     /// The rate is allowed, but it grew too fast. As [`RateLimited`](Class::RateLimited), and grow slower.
     RampLimited,
@@ -16,6 +16,8 @@ pub enum Class {
     /// Nobody knows whether the request was processed: it was sent whole, and no answer came. No reply is
     /// ever read as this; it is here for the code that sends.
     Ambiguous,
+    /// A success whose body is no answer: cut JSON, a page of markup, no choices. It may have been paid for.
+    Unreadable,
     /// A streamed reply broke off, stalled, or held something that is not of its format.
     StreamBroken,
     /// A budget is used up: money, or a limit per day or month. Retrying is of no use.
@@ -55,6 +57,7 @@ impl Class {
             Class::Overloaded => "overloaded",
             Class::Transient => "transient",
             Class::Ambiguous => "ambiguous",
+            Class::Unreadable => "unreadable",
             Class::StreamBroken => "stream_broken",
             Class::QuotaSpent => "quota_spent",
             Class::Terminal(Terminal::BadRequest) => "bad_request",
@@ -70,7 +73,8 @@ impl Class {
 
     /// Whether sending the same request again can help at all: true of every class but
     /// [`QuotaSpent`](Class::QuotaSpent) and [`Terminal`](Class::Terminal). Whether it is *allowed* is
-    /// another question for [`Ambiguous`](Class::Ambiguous) and [`StreamBroken`](Class::StreamBroken).
+    /// another question for [`Ambiguous`](Class::Ambiguous), [`Unreadable`](Class::Unreadable) and
+    /// [`StreamBroken`](Class::StreamBroken).
     pub const fn is_retryable(self) -> bool {
         !matches!(self, Class::QuotaSpent | Class::Terminal(_))
     }
@@ -84,6 +88,7 @@ impl fmt::Display for Class {
             Class::Overloaded => "provider overloaded",
             Class::Transient => "passing failure",
             Class::Ambiguous => "no answer to a request that was sent",
+            Class::Unreadable => "unreadable answer",
             Class::StreamBroken => "broken stream",
             Class::QuotaSpent => "quota spent",
             Class::Terminal(Terminal::BadRequest) => "bad request",

@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::duration::{self, LONGEST};
+use crate::duration::{self, LONGEST, Length};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A plain number of seconds from here on is a time since 1970: nobody means a wait of 31 years.
-const EPOCH_SECONDS: u128 = 1_000_000_000;
-/// And from here on it counts milliseconds: as seconds it would be the year 5138.
-const EPOCH_MILLISECONDS: u128 = 100_000_000_000;
-const BILLION: u128 = 1_000_000_000;
+const EPOCH_SECONDS: Duration = Duration::from_secs(1_000_000_000);
+/// And from here on it counts milliseconds: as seconds it would be the year 5138. As a length it is past
+/// [`LONGEST`], so it is told apart by its digits.
+const EPOCH_MILLISECONDS_DIGITS: usize = 12;
 /// 2000-01-01. A `Date` before it comes from a clock that was never set.
 const OLDEST_SANE_DATE: Duration = Duration::from_secs(946_684_800);
 
@@ -25,16 +27,42 @@ pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
 
 /// How long it is from `clock` until `value`: seconds or an epoch (a plain number), a Go duration, RFC 3339,
 /// or an HTTP-date (RFC 9110, section 5.6.7). A time gone by is zero; what cannot be read is `None`.
-pub(crate) fn until(value: &str, clock: SystemTime) -> Option<Duration> {
+pub(crate) fn until(value: &str, clock: SystemTime) -> Option<Length> {
     let value = value.trim_matches([' ', '\t']);
-    if let Some(number) = duration::billionths(value) {
-        return Some(number_until(number, clock));
+    if let Some(number) = duration::number(value, SECOND) {
+        return Some(if is_epoch(value) { at(epoch(value), clock) } else { number });
     }
     if let Some(length) = duration::go(value) {
         return Some(length);
     }
-    let at = rfc3339(value).or_else(|| httpdate::parse_http_date(value).ok())?;
-    Some(span(clock, at))
+    let then = rfc3339(value).or_else(|| httpdate::parse_http_date(value).ok())?;
+    Some(at(Some(then), clock))
+}
+
+/// The wait until a time at the start of a sentence: `2026-11-22 10:00:00 UTC`, with `T` or not, with or without
+/// a zone, which is UTC then.
+pub(crate) fn date_in(text: &str, clock: SystemTime) -> Option<Length> {
+    let end = text.find([',', ';', '(', ')']).unwrap_or(text.len());
+    let text = text[..end].trim_end_matches(['.', ' ', '"', '\'']);
+    let bare = text.get(..19)?;
+    let word = text.split_at_checked(11).and_then(|(_, time)| time.split(' ').next());
+    let zoned = word.and_then(|time| rfc3339(text.get(..11 + time.len())?));
+    let then = zoned.or_else(|| {
+        let rest = text[19..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).trim();
+        let utc = rest.is_empty() || rest.starts_with("utc") || rest.starts_with("gmt");
+        rfc3339(&format!("{bare}z")).filter(|_| utc)
+    })?;
+    Some(at(Some(then), clock))
+}
+
+/// Whether this plain number is a time since 1970.
+pub(crate) fn is_epoch(value: &str) -> bool {
+    duration::number(value.trim(), SECOND).is_some_and(|number| number.time >= EPOCH_SECONDS)
+}
+
+/// The wait until an absolute time. Clocks agree to a second at best.
+fn at(then: Option<SystemTime>, clock: SystemTime) -> Length {
+    Length { time: then.map_or(LONGEST, |then| span(clock, then)), unit: SECOND }
 }
 
 /// The text of a header value, if it is visible ASCII.
@@ -42,15 +70,12 @@ pub(crate) fn text(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|value| value.to_str().ok())
 }
 
-fn number_until(billionths: u128, clock: SystemTime) -> Duration {
-    let nanos = match billionths / BILLION {
-        0..EPOCH_SECONDS => return duration::nanos(billionths),
-        EPOCH_SECONDS..EPOCH_MILLISECONDS => billionths,
-        _ => billionths / 1_000,
-    };
-    let since_epoch = u64::try_from(nanos).ok().map(Duration::from_nanos);
-    let at = since_epoch.and_then(|since| UNIX_EPOCH.checked_add(since));
-    at.map_or(LONGEST, |at| span(clock, at))
+/// A time since 1970, in seconds or milliseconds.
+fn epoch(value: &str) -> Option<SystemTime> {
+    let whole = value.split('.').next().unwrap_or_default().trim_start_matches('0');
+    let unit = if whole.len() < EPOCH_MILLISECONDS_DIGITS { SECOND } else { Duration::from_millis(1) };
+    let since = duration::number(value, unit)?.time;
+    UNIX_EPOCH.checked_add(since).filter(|_| since < LONGEST)
 }
 
 fn span(from: SystemTime, to: SystemTime) -> Duration {

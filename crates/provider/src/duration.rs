@@ -7,23 +7,31 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 const NANO: u128 = 1_000_000_000;
 
+/// A length of time, and how finely it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Length {
+    pub(crate) time: Duration,
+    /// The unit of its last digit: a second for `12` seconds, a tenth of one for `1.5s`, a minute for `2m`.
+    pub(crate) unit: Duration,
+}
+
 /// Go's `time.Duration` notation, whole: `6m0s`, `120ms`, `1h2m3.5s`. At least one number, each with a unit.
-pub(crate) fn go(text: &str) -> Option<Duration> {
+pub(crate) fn go(text: &str) -> Option<Length> {
     match terms(text, false)? {
-        (duration, "") => Some(duration),
+        (length, "") => Some(length),
         _ => None,
     }
 }
 
 /// A duration at the start of a sentence: as [`go`], or in words (`10 seconds`, `1 minute and 30 seconds`).
-pub(crate) fn prose(text: &str) -> Option<Duration> {
-    terms(text, true).map(|(duration, _)| duration)
+pub(crate) fn prose(text: &str) -> Option<Length> {
+    terms(text, true).map(|(length, _)| length)
 }
 
-/// A plain decimal number, in billionths; digits with at most one dot between them, and nothing else.
-pub(crate) fn billionths(text: &str) -> Option<u128> {
+/// A plain decimal number of this unit; digits with at most one dot between them, and nothing else.
+pub(crate) fn number(text: &str, unit: Duration) -> Option<Length> {
     match decimal(text)? {
-        (number, "") => Some(number),
+        (number, places, "") => Some(length(number.saturating_mul(unit.as_nanos()) / NANO, unit, places)),
         _ => None,
     }
 }
@@ -33,21 +41,25 @@ pub(crate) fn nanos(nanos: u128) -> Duration {
     u64::try_from(nanos).map_or(LONGEST, Duration::from_nanos).min(LONGEST)
 }
 
-fn terms(text: &str, words: bool) -> Option<(Duration, &str)> {
+fn length(time: u128, unit: Duration, places: u32) -> Length {
+    Length { time: nanos(time), unit: unit / 10u32.pow(places.min(9)) }
+}
+
+fn terms(text: &str, words: bool) -> Option<(Length, &str)> {
     let mut rest = text;
     let mut total = 0u128;
-    let mut any = false;
+    let mut last = None;
     loop {
-        let start = if words { skip_joint(rest, any) } else { rest };
-        let Some((number, after)) = decimal(start) else { break };
+        let start = if words { skip_joint(rest, last.is_some()) } else { rest };
+        let Some((number, places, after)) = decimal(start) else { break };
         let after = if words { after.trim_start_matches(' ') } else { after };
         let end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let Some(unit) = unit(&after[..end], words) else { break };
-        total = total.saturating_add(scale(number, unit));
+        total = total.saturating_add(number.saturating_mul(unit) / NANO);
         rest = &after[end..];
-        any = true;
+        last = Some((nanos(unit), places));
     }
-    any.then(|| (nanos(total), rest))
+    last.map(|(unit, places)| (length(total, unit, places), rest))
 }
 
 fn skip_joint(text: &str, any: bool) -> &str {
@@ -77,8 +89,9 @@ fn unit(name: &str, words: bool) -> Option<u128> {
     })
 }
 
-/// Takes a decimal number off the front of `text`, in billionths. Digits past the ninth place are dropped.
-fn decimal(text: &str) -> Option<(u128, &str)> {
+/// Takes a decimal number off the front of `text`, in billionths, with the number of its places. Digits past the
+/// ninth place are dropped.
+fn decimal(text: &str) -> Option<(u128, u32, &str)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (whole, rest) = text.split_at(digits(text));
     if whole.is_empty() {
@@ -87,7 +100,7 @@ fn decimal(text: &str) -> Option<(u128, &str)> {
     let mut number = whole.bytes().fold(0u128, |n, b| n.saturating_mul(10).saturating_add((b - b'0').into()));
     number = number.saturating_mul(NANO);
     let Some(fraction) = rest.strip_prefix('.').filter(|rest| digits(rest) > 0) else {
-        return Some((number, rest));
+        return Some((number, 0, rest));
     };
     let (fraction, rest) = fraction.split_at(digits(fraction));
     let mut place = NANO / 10;
@@ -95,9 +108,5 @@ fn decimal(text: &str) -> Option<(u128, &str)> {
         number = number.saturating_add(u128::from(digit - b'0') * place);
         place /= 10;
     }
-    Some((number, rest))
-}
-
-fn scale(number: u128, unit: u128) -> u128 {
-    number.saturating_mul(unit) / NANO
+    Some((number, u32::try_from(fraction.len()).unwrap_or(u32::MAX), rest))
 }

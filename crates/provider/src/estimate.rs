@@ -1,7 +1,5 @@
-use serde_json::{Map, Value};
+use crate::json::{Bad, Scanner};
 
-/// The output assumed of a request that names no maximum, for each answer it asks for.
-const DEFAULT_OUTPUT: u64 = 1_024;
 /// Tokens that a message costs besides its content: role and delimiters.
 const PER_MESSAGE: u64 = 4;
 /// An image or a file, whose size in tokens depends on what cannot be seen here: about a megapixel.
@@ -28,91 +26,111 @@ pub struct Estimate {
     pub output_stated: bool,
 }
 
-impl Estimate {
-    pub(crate) fn of(body: &Value) -> Estimate {
-        let Some(body) = body.as_object() else { return Estimate::default() };
-        let prose = ["system", "messages", "prompt", "input", "instructions"];
-        let schemas = ["tools", "functions", "response_format"];
-        let quarters = |keys: &[&str], names: bool| -> u64 {
-            let values = keys.iter().filter_map(|key| body.get(*key));
-            values.fold(0, |sum, value| sum.saturating_add(weigh(value, names, DEEPEST)))
-        };
-        let input = quarters(&prose, false).saturating_add(quarters(&schemas, true));
-        let (output, output_stated) = output(body);
-        Estimate { input: input.div_ceil(4), output, output_stated }
-    }
+/// Quarters of tokens in the value that comes next. `names` says whether the names of fields are text too, as
+/// in a schema.
+pub(crate) fn quarters(scanner: &mut Scanner<'_>, names: bool) -> Result<u64, Bad> {
+    Ok(weigh(scanner, names, DEEPEST)?.0)
 }
 
-fn output(body: &Map<String, Value>) -> (u64, bool) {
-    let number = |key: &str| body.get(key).and_then(Value::as_u64);
-    let stated =
-        ["max_completion_tokens", "max_output_tokens", "max_tokens"].iter().find_map(|key| number(key));
-    if stated.is_none() && is_embedding(body) {
-        return (0, true);
-    }
-    let answers = number("n").max(number("best_of")).unwrap_or(1).max(1);
-    (stated.unwrap_or(DEFAULT_OUTPUT).saturating_mul(answers), stated.is_some())
+/// What the `type` of an object says about it.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Stands for data, mostly base64, that must not be counted as text.
+    Media,
+    /// Media, unless its source is text.
+    Document,
+    /// A source that is text.
+    Text,
+    Other,
 }
 
-/// An embedding has `input` and no messages, as a request for a response has; but its model says what it is.
-fn is_embedding(body: &Map<String, Value>) -> bool {
-    let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
-    let says =
-        model.contains("embed") || body.contains_key("encoding_format") || body.contains_key("dimensions");
-    says && body.contains_key("input") && !body.contains_key("messages")
-}
-
-/// Quarters of tokens in a value; `names` says whether the keys of objects are text too, as in a schema.
-fn weigh(value: &Value, names: bool, depth: usize) -> u64 {
-    let Some(depth) = depth.checked_sub(1) else { return 0 };
-    match value {
-        Value::Null => 0,
-        Value::Bool(_) | Value::Number(_) => 4,
-        Value::String(text) => weigh_text(text),
-        Value::Array(items) => {
-            items.iter().fold(0, |sum, item| sum.saturating_add(weigh(item, names, depth)))
-        }
-        Value::Object(object) if !names && is_media(object) => 4 * PER_MEDIA,
-        Value::Object(object) => {
-            let message = if object.contains_key("role") { 4 * PER_MESSAGE } else { 0 };
-            object.iter().filter(|(key, _)| names || !is_structure(key)).fold(message, |sum, (key, value)| {
-                let own = if names { weigh_text(key) } else { 0 };
-                // What a tool was called with is data of any shape: its keys are text.
-                let inner = weigh(value, names || key == "input", depth);
-                sum.saturating_add(own).saturating_add(inner)
-            })
-        }
-    }
-}
-
-/// Parts that stand for data: the data itself, mostly base64, must not be counted as text. A document that is
-/// given as text is text.
-fn is_media(part: &Map<String, Value>) -> bool {
-    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-    let source = part.get("source").and_then(|source| source.get("type")).and_then(Value::as_str);
-    match kind {
-        "image_url" | "input_image" | "image" | "input_audio" | "file" | "input_file" | "video_url" => true,
-        "document" => !matches!(source, Some("text" | "content")),
-        _ => false,
-    }
-}
-
-/// Keys whose values the model does not read as text.
-fn is_structure(key: &str) -> bool {
-    matches!(
-        key,
-        "role" | "type" | "id" | "tool_call_id" | "tool_use_id" | "call_id" | "cache_control" | "status"
-    )
-}
-
-fn weigh_text(text: &str) -> u64 {
-    let quarters = |byte: u8| match byte {
-        ..0x80 => 1,
-        // Bytes that continue a character.
-        0x80..0xC0 => 0,
-        0xC0..0xE0 => 2,
-        0xE0..0xF0 => 4,
-        0xF0.. => 8,
+fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+    let Some(depth) = depth.checked_sub(1) else {
+        scanner.skip()?;
+        return Ok((0, Kind::Other));
     };
-    text.bytes().map(quarters).sum()
+    let quarters = match scanner.peek() {
+        b'"' => scanner.string()?.quarters(),
+        b'{' => return object(scanner, names, depth),
+        b'[' => {
+            let mut sum = 0u64;
+            scanner.array(|scanner| {
+                sum = sum.saturating_add(weigh(scanner, names, depth)?.0);
+                Ok(())
+            })?;
+            sum
+        }
+        b'n' => {
+            scanner.skip()?;
+            0
+        }
+        _ => {
+            scanner.skip()?;
+            4
+        }
+    };
+    Ok((quarters, Kind::Other))
+}
+
+fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+    let mut sum = 0u64;
+    let mut kind = Kind::Other;
+    let mut source = Kind::Other;
+    scanner.object(|scanner, name| {
+        match name {
+            b"role" => sum = sum.saturating_add(4 * PER_MESSAGE),
+            b"type" if !names => {
+                if let Some(text) = scanner.text_or_skip()? {
+                    kind = kind_of(text.raw);
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        if names {
+            sum = sum.saturating_add(text_quarters(name));
+        } else if is_structure(name) {
+            return scanner.skip();
+        }
+        // What a tool was called with is data of any shape: its names are text.
+        let (inner, of) = weigh(scanner, names || name == b"input", depth)?;
+        if name == b"source" {
+            source = of;
+        }
+        sum = sum.saturating_add(inner);
+        Ok(())
+    })?;
+    if kind == Kind::Media || (kind == Kind::Document && source != Kind::Text) {
+        sum = 4 * PER_MEDIA;
+    }
+    Ok((sum, kind))
+}
+
+fn text_quarters(raw: &[u8]) -> u64 {
+    crate::json::Text { raw, escaped: raw.contains(&b'\\') }.quarters()
+}
+
+fn kind_of(name: &[u8]) -> Kind {
+    match name {
+        b"image_url" | b"input_image" | b"image" | b"input_audio" | b"file" | b"input_file"
+        | b"video_url" => Kind::Media,
+        b"document" => Kind::Document,
+        b"text" | b"content" => Kind::Text,
+        _ => Kind::Other,
+    }
+}
+
+/// Fields whose values the model does not read as text.
+fn is_structure(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"role"
+            | b"type"
+            | b"id"
+            | b"tool_call_id"
+            | b"tool_use_id"
+            | b"call_id"
+            | b"cache_control"
+            | b"status"
+    )
 }

@@ -8,35 +8,54 @@ use crate::Class;
 pub struct Fault {
     /// What to do next depends on this alone.
     pub class: Class,
-    /// The longest of the waits the server told, never zero and at most a hundred years. For
-    /// [`Class::QuotaSpent`] it says when the quota returns, as far as the server said so.
+    /// How long the server says to wait, never zero and at most a hundred years. For [`Class::QuotaSpent`] it
+    /// says when the quota returns, as far as the server said so.
     ///
-    /// Counted are `Retry-After` (seconds, decimals, a date, an epoch), `retry-after-ms`,
-    /// `x-ms-retry-after-ms`, resets of limits of which nothing remains, and hints in the body ("try again in
-    /// 599ms", `retryDelay`). A reset that says when a bucket will be *full* again
-    /// ([`Reset::Full`](crate::Reset::Full)) overstates the wait by far, so it counts only where nothing
-    /// better was told.
+    /// It is the first of these that is there:
+    ///
+    /// 1. `retry-after-ms`, `x-ms-retry-after-ms`
+    /// 2. `Retry-After`: seconds, decimals, `1.5s`, a date, an epoch
+    /// 3. the body's: `retry_after`, `retryDelay`, "try again in 599ms"
+    /// 4. the reset of a limit of which nothing remains, new windows before full buckets
+    ///    ([`Reset`](crate::Reset))
+    ///
+    /// A finer one of a later kind takes its place where it lies within one unit of it: `Retry-After: 1` is what
+    /// rounding makes of the 80 ms in the message. Of several of one kind the longest counts.
     pub wait: Option<Duration>,
-    /// Nothing else that is sent with this key can succeed either: the key is refused or its quota is spent.
-    pub scope_stop: bool,
+    /// The refusal concerns the key or the money, not the request: a refused key, a spent quota, a 403 that
+    /// speaks of the key or the account. Other requests of the account will most likely be refused too.
+    pub of_account: bool,
+    /// The number of requests at one time was refused, not their rate.
+    pub parallel: bool,
     /// The server's own word on retrying (`x-should-retry`).
     pub should_retry: Option<bool>,
     /// The provider's code for it, for example `rate_limit_exceeded`, cut to 64 bytes.
     pub code: Option<String>,
     /// The provider's message, on one line, cut to 2 KiB, without what looks like a key.
     pub message: Option<String>,
+    /// The text of an answer that broke off, as far as it came.
+    pub partial: Option<String>,
 }
 
 impl Fault {
     /// A fault of this class of which nothing more is known.
     pub const fn new(class: Class) -> Fault {
-        Fault { class, wait: None, scope_stop: false, should_retry: None, code: None, message: None }
+        Fault {
+            class,
+            wait: None,
+            of_account: false,
+            parallel: false,
+            should_retry: None,
+            code: None,
+            message: None,
+            partial: None,
+        }
     }
 
     /// Whether sending the same request again can help: what the server says, else what the class says. A
-    /// [`scope_stop`](Fault::scope_stop) is never retried, whatever the server says.
+    /// fault [of the account](Fault::of_account) is not, whatever the server says.
     pub fn is_retryable(&self) -> bool {
-        !self.scope_stop && self.should_retry.unwrap_or(self.class.is_retryable())
+        !self.of_account && self.should_retry.unwrap_or(self.class.is_retryable())
     }
 }
 

@@ -23,23 +23,25 @@
 //! let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
 //! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body, SystemTime::now());
 //! assert_eq!(fault.class, Class::QuotaSpent);
-//! assert!(fault.scope_stop && !fault.is_retryable());
+//! assert!(fault.of_account && !fault.is_retryable());
 //! ```
 //!
 //! | to learn | use |
 //! |---|---|
 //! | where to send, with which headers | [`Provider`] |
+//! | what a request asks for, and what it costs at most | [`Provider::read_request`] → [`RequestFacts`] |
+//! | whether a success is an answer, and what it cost | [`Provider::read_success`] → [`Success`] |
 //! | what a refusal means, and how long to wait | [`Provider::classify`] → [`Fault`] |
-//! | whether a 200 is a refusal in disguise | [`Provider::check_body`] |
 //! | how much of each limit is left | [`Provider::signals`] → [`Signals`] |
 //! | whether a stream really ended | [`Provider::stream`] → [`StreamReader`] |
-//! | what a call cost, or will cost at most | [`Provider::usage`], [`Provider::estimate`] |
+//! | how tokens are taken from the quota | [`Provider::charging`] → [`Charging`] |
+//! | the value of JSON that a strict parser refuses | [`lenient_json`] |
 //!
 //! # Trust
 //!
 //! Nothing here panics on what a server sends. A header that cannot be read is as good as absent, never a
 //! wait of zero; a number too large to add to a clock is cut to a hundred years. A server's message is cut to
-//! 2 KiB, and what looks like a key or a query string is blotted out of it.
+//! 2 KiB, has no markup, and what looks like a key or a query string is blotted out of it.
 //!
 //! # Not offered
 //!
@@ -48,25 +50,36 @@
 //! errors keep their own shapes and are understood.
 #![forbid(unsafe_code)]
 
+mod charging;
 mod class;
 mod clock;
 mod duration;
 mod error_body;
 mod estimate;
 mod fault;
+mod hints;
+mod json;
+mod markup;
 mod provider;
 mod redact;
+mod request;
 mod rules;
 mod signals;
+mod sse;
 mod stream;
+mod success;
 mod usage;
 
+pub use charging::Charging;
 pub use class::{Class, Terminal};
 pub use estimate::Estimate;
 pub use fault::Fault;
+pub use json::lenient_json;
 pub use provider::{Auth, Provider};
+pub use request::{NotJson, RequestFacts};
 pub use signals::{Dimension, Reset, Signal, Signals};
 pub use stream::{StreamItem, StreamReader, Truncated};
+pub use success::Success;
 pub use usage::Usage;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use Class::{Overloaded, QuotaSpent, RampLimited, RateLimited, Transient};
 
-use crate::{Class, Terminal, error_body::ErrorBody};
+use crate::{Class, Terminal, error_body::ErrorBody, hints::Hints};
 
 /// Codes that decide whatever the status is.
 const CODES: &[(&str, Class)] = &[
@@ -17,6 +17,13 @@ const CODES: &[(&str, Class)] = &[
     ("billing_not_active", QuotaSpent),
     ("billing_error", QuotaSpent),
     ("insufficient_balance", QuotaSpent),
+    ("insufficient_credits", QuotaSpent),
+    ("insufficient_funds", QuotaSpent),
+    ("out_of_credits", QuotaSpent),
+    ("credits_exhausted", QuotaSpent),
+    ("billing_not_enabled", QuotaSpent),
+    ("billing_disabled", QuotaSpent),
+    ("arrearage", QuotaSpent),
     ("slow_down", RampLimited),
     ("limit_burst_rate", RampLimited),
     ("overloaded", Overloaded),
@@ -41,6 +48,8 @@ const CODES: &[(&str, Class)] = &[
     ("authentication_error", Class::Terminal(Terminal::Auth)),
     ("account_deactivated", Class::Terminal(Terminal::Auth)),
     ("consumer_suspended", Class::Terminal(Terminal::Auth)),
+    ("invalid_authentication", Class::Terminal(Terminal::Auth)),
+    ("invalid_authentication_error", Class::Terminal(Terminal::Auth)),
 ];
 
 /// Wordings that decide where a status leaves room: (status, part of the message in lower case, class). The
@@ -52,16 +61,10 @@ const WORDINGS: &[(u16, &str, Class)] = &[
     (429, "increased too quickly", RampLimited),
     (429, "overloaded", Overloaded),
     (429, "temporarily limiting", Overloaded),
-    (429, "per day", QuotaSpent),
-    (429, "per-day", QuotaSpent),
-    (429, "daily", QuotaSpent),
-    (429, "per month", QuotaSpent),
-    (429, "per-month", QuotaSpent),
-    (429, "monthly", QuotaSpent),
-    (429, "insufficient balance", QuotaSpent),
     (503, "slow down", RampLimited),
     (400, "credit balance is too low", QuotaSpent),
     (400, "specified api usage limits", QuotaSpent),
+    (403, "insufficient balance", QuotaSpent),
     (400, "api key not valid", Class::Terminal(Terminal::Auth)),
     (400, "prompt is too long", Class::Terminal(Terminal::ContextLength)),
     (400, "maximum context length", Class::Terminal(Terminal::ContextLength)),
@@ -70,10 +73,78 @@ const WORDINGS: &[(u16, &str, Class)] = &[
     (400, "content management policy", Class::Terminal(Terminal::ContentFilter)),
     (403, "moderation", Class::Terminal(Terminal::ContentFilter)),
     (403, "flagged", Class::Terminal(Terminal::ContentFilter)),
+    (403, "rate limit", RateLimited),
+    (403, "too many requests", RateLimited),
+    (403, "abuse detection", RateLimited),
     (422, "context length", Class::Terminal(Terminal::ContextLength)),
     (413, "context length", Class::Terminal(Terminal::ContextLength)),
     (500, "overloaded", Overloaded),
 ];
+
+/// Parts of codes, in small letters and without signs, that are refusals for the rate whatever the status is:
+/// `rateLimitExceeded`, `RATE_LIMIT_EXCEEDED`, `ThrottlingException`, `Throttling.RateQuota`.
+const THROTTLED: &[&str] = &[
+    "ratelimit",
+    "throttl",
+    "toomanyrequest",
+    "resourceexhausted",
+    "requestlimitexceeded",
+    "throughputexceeded",
+    "quotaexceeded",
+    "concurrencylimit",
+    "concurrentlimit",
+    "concurrentrequest",
+    "maxparallel",
+    "slowdown",
+    "toomanytokens",
+    "limitburst",
+    "dailylimit",
+];
+
+/// A used-up budget of a day or a month, as machines say it.
+const PER_DAY: &[&str] = &["perday", "permonth", "dailylimit", "dailyquota", "monthlylimit", "monthlyquota"];
+/// The same in sentences. One that says how to get more says nothing of what is used up.
+const BUDGETS: &[&str] = &[
+    "per day",
+    "per-day",
+    "daily quota",
+    "daily limit",
+    "daily usage",
+    "daily request",
+    "daily token",
+    "daily free",
+    "per month",
+    "per-month",
+    "monthly quota",
+    "monthly limit",
+    "monthly usage",
+    "monthly spend",
+    "monthly budget",
+];
+const USED_UP: &[&str] = &["exceed", "exhaust", "used up", "reached", "spent", "ran out", "run out", "hit "];
+const ADVICE: &[&str] =
+    &["upgrade", "subscribe", "switch to", "for more", "to get ", "to increase", "purchase"];
+/// Money, in sentences.
+const MONEY: &[&str] =
+    &["insufficient balance", "insufficient credit", "insufficient funds", "out of credits"];
+
+/// What a limit on requests at one time is called, in sentences and in codes.
+const PARALLEL: &[&str] = &[
+    "concurren",
+    "parallel request",
+    "parallel_request",
+    "parallelrequest",
+    "max parallel",
+    "max_parallel",
+    "parallel call",
+    "simultaneous request",
+    "simultaneous call",
+    "in-flight request",
+    "in flight request",
+    "并发",
+];
+/// In a sentence with one of these it is advice.
+const LOWER: &[&str] = &["reduce", "lower ", "decrease", "fewer"];
 
 /// The status a code stands for, for errors that come without one: inside a 200, or inside a stream.
 const IMPLIED: &[(&str, u16)] = &[
@@ -106,36 +177,81 @@ const IMPLIED: &[(&str, u16)] = &[
     ("internal", 500),
 ];
 
-/// A refused 403 that speaks of one of these concerns the key, not the request.
-const OF_THE_KEY: &[&str] =
-    &["api key", "api_key", "api-key", "credential", "account", "organization", "country", "suspended"];
+/// The status that a message stands for, for errors that come without status and code.
+const IMPLIED_BY_WORDING: &[(&str, u16)] = &[
+    ("rate limit exceeded", 429),
+    ("rate limit reached", 429),
+    ("rate limit quota", 429),
+    ("rate limited", 429),
+    ("rate-limited", 429),
+    ("exceeded your rate limit", 429),
+    ("exceeds rate limit", 429),
+    ("too many requests", 429),
+    ("too many concurrent", 429),
+    ("overloaded", 503),
+    ("service unavailable", 503),
+    ("insufficient balance", 402),
+    ("invalid api key", 401),
+    ("incorrect api key", 401),
+    ("unauthorized", 401),
+    ("maximum context length", 400),
+    ("context window", 400),
+];
 
-/// The class of a refusal, whose body may be empty.
+/// A refused 403 that speaks of one of these concerns the key, not the request.
+const OF_THE_KEY: &[&str] = &[
+    "api key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "credential",
+    "account",
+    "organization",
+    "country",
+    "suspended",
+];
+
+/// The class of a refusal, whose body may be empty. `hints` says what was told of waiting, by headers and body.
 ///
-/// `told_to_wait`: a `Retry-After` was there. It turns a 402, else final, into a budget for requests in
-/// flight.
-pub(crate) fn class(status: u16, body: &ErrorBody, told_to_wait: bool) -> Class {
-    let by_code = body.words.iter().find_map(|word| {
-        let per_day = status == 429 && (word.contains("perday") || word.contains("per_day"));
-        let known = CODES.iter().find(|(code, _)| code == word).map(|&(_, class)| class);
-        if per_day { Some(QuotaSpent) } else { known }
-    });
+/// A code for money goes before any hint, a sentence about a day or a month never does: who is told to wait
+/// waits.
+pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints) -> Class {
+    let known = |word: &String| CODES.iter().find(|(code, _)| same(code, word)).map(|&(_, class)| class);
+    let mut codes = body.words.iter().filter_map(known);
+    let first = codes.next();
+    if first == Some(QuotaSpent) || codes.any(|class| class == QuotaSpent) {
+        return QuotaSpent;
+    }
+    let status = match status {
+        400 | 403 | 420 if is_throttled(body) => 429,
+        403 | 500..=503 if body.status == Some(429) => 429,
+        other => other,
+    };
     let by_wording = || {
         WORDINGS.iter().find(|(of, part, _)| *of == status && body.wording.contains(part)).map(|rule| rule.2)
     };
-    by_code.or_else(by_wording).unwrap_or_else(|| by_status(status, told_to_wait))
+    if let Some(class) = first.or_else(by_wording) {
+        return class;
+    }
+    if matches!(status, 403 | 429) && !hints.any() && !body.is_dated && is_budget(body) {
+        return QuotaSpent;
+    }
+    by_status(status, hints)
 }
 
-/// The class of a refusal of which only the status counts.
-pub(crate) fn by_status(status: u16, told_to_wait: bool) -> Class {
+/// The class of a refusal of which only status and headers count.
+pub(crate) fn by_status(status: u16, hints: &Hints) -> Class {
     Class::Terminal(match status {
-        429 => return RateLimited,
-        402 if told_to_wait => return RateLimited,
+        429 | 420 => return RateLimited,
+        // A budget held by requests in flight.
+        402 if hints.is_told() => return RateLimited,
         402 => return QuotaSpent,
+        // Nothing remains, and it is told for how long: GitHub's way.
+        403 if hints.nothing_remains && hints.any() => return RateLimited,
         498 | 503 | 529 => return Overloaded,
         // What a retry cannot change: the method, the version or the network's log-in page.
         501 | 505 | 511 => Terminal::BadRequest,
-        408 | 409 | 425 | 500..=599 => return Transient,
+        408 | 409 | 425 | 499 | 500..=599 => return Transient,
         401 | 407 => Terminal::Auth,
         403 => Terminal::Forbidden,
         404 | 410 => Terminal::NotFound,
@@ -148,14 +264,16 @@ pub(crate) fn by_status(status: u16, told_to_wait: bool) -> Class {
 /// The status an error would have had, had it not come inside a 200. Unknown is 500: it may pass.
 pub(crate) fn implied_status(body: &ErrorBody) -> u16 {
     let by_word = || {
-        let statuses = body.words.iter().filter_map(|word| IMPLIED.iter().find(|(code, _)| code == word));
-        statuses.map(|&(_, status)| status).next()
+        let statuses = body.words.iter().filter_map(|word| IMPLIED.iter().find(|(code, _)| same(code, word)));
+        statuses.map(|&(_, status)| status).next().or_else(|| is_throttled(body).then_some(429))
     };
-    body.status.or_else(by_word).unwrap_or(500)
+    let by_wording =
+        || IMPLIED_BY_WORDING.iter().find(|(part, _)| body.wording.contains(part)).map(|&(_, status)| status);
+    body.status.or_else(by_word).or_else(by_wording).unwrap_or(500)
 }
 
-/// Whether every other request with the same key will fail too.
-pub(crate) fn stops_scope(class: Class, body: &ErrorBody) -> bool {
+/// Whether every other request with the same key or account will fail too.
+pub(crate) fn is_of_account(class: Class, body: &ErrorBody) -> bool {
     match class {
         QuotaSpent | Class::Terminal(Terminal::Auth) => true,
         // A model that this account may not use says nothing about the other models.
@@ -166,4 +284,51 @@ pub(crate) fn stops_scope(class: Class, body: &ErrorBody) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether it is the number of requests at one time that was refused.
+pub(crate) fn is_parallel(class: Class, body: &ErrorBody) -> bool {
+    let told = |text: &str| has(text, PARALLEL) && !has(text, LOWER);
+    class == RateLimited && (body.words.iter().any(|word| told(word)) || sentences(&body.wording).any(told))
+}
+
+fn is_throttled(body: &ErrorBody) -> bool {
+    body.words.iter().any(|word| {
+        let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+        has(&letters, THROTTLED)
+    })
+}
+
+/// Whether it is a budget of a day, of a month or of money that is used up, by a word that has no other meaning or
+/// by a sentence that nothing speaks against.
+fn is_budget(body: &ErrorBody) -> bool {
+    let letters = |word: &String| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let words = || body.words.iter().map(letters);
+    let used_up = |text: &str| has(text, BUDGETS) && has(text, USED_UP) && !has(text, ADVICE);
+    let sentence = || sentences(&body.wording).any(|text| used_up(text) || has(text, MONEY));
+    words().any(|word| has(&word, PER_DAY)) || (!words().any(|word| is_of_a_rate(&word)) && sentence())
+}
+
+/// A code that says it is a rate.
+fn is_of_a_rate(word: &str) -> bool {
+    has(word, &["ratelimit", "throttl", "toomanyrequest"])
+}
+
+fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\n', ';', '!']).flat_map(|line| line.split(". "))
+}
+
+fn has(text: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| text.contains(part))
+}
+
+/// Whether two words are the same but for signs and case: `rate_limit_exceeded`, `rateLimitExceeded`.
+fn same(code: &str, word: &str) -> bool {
+    let letters = |text: &str| -> usize { text.bytes().filter(u8::is_ascii_alphanumeric).count() };
+    let pairs = || {
+        let letters =
+            |text| str::bytes(text).filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
+        letters(code).zip(letters(word))
+    };
+    letters(code) == letters(word) && pairs().all(|(a, b)| a == b)
 }

@@ -2,24 +2,45 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::clock;
+use crate::{clock, duration::Length, hints::longer};
 
 mod ietf;
+mod name;
 
+use name::{Field, Key};
+
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
+/// The windows that limits are made of.
+const NATURAL: [Duration; 5] = [SECOND, Duration::from_secs(10), MINUTE, HOUR, DAY];
 const CAPACITY: usize = 8;
 
 /// What a reply's headers say about the limits, one [`Signal`] for each; at most eight, held in place.
 ///
-/// Understood are `x-ratelimit-{limit,remaining,reset}-*` (OpenAI, Azure, Groq, Mistral, Cerebras), the same
-/// without `x-` or without an ending (GitHub, OpenRouter), `x-ratelimitbysize-*` (Mistral),
-/// `anthropic-ratelimit-*`, and `RateLimit` with `RateLimit-Policy`
-/// (draft-ietf-httpapi-ratelimit-headers-10).
+/// | headers | window | reset |
+/// |---|---|---|
+/// | `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Azure, Groq), `x-rate-limit-*` as well | a minute or a day, where limit, remaining and reset give it away | full |
+/// | the same with a window in the name: `-requests-day`, `-tokens-minute`, `-second`, `-hour` (Cerebras, Mistral, Kong) | named | window |
+/// | the same without an ending (`GitHub`, OpenRouter, Discord) | `GitHub`'s hour; else the smallest of 1 s, 10 s, a minute, an hour and a day that holds the reset | window |
+/// | `x-ratelimit-api_key-remaining-requests` (`LiteLLM`) | a minute | window |
+/// | `x-ratelimitbysize-*` (Mistral) | named | window |
+/// | `anthropic-ratelimit-*` | a minute | full |
+/// | `RateLimit-Limit: 5, 5;w=1` with `-Remaining`, `-Reset` (draft-ietf-httpapi-ratelimit-headers, 3 to 6), `RateLimit-Policy`, `RateLimit: limit=5, remaining=2, reset=1` (7), `RateLimit: "a";r=1;t=1` (8 to 10) | named by `w`; else as without an ending | window |
+///
+/// A policy that nothing else is said about is a signal too, with its limit and window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    slots: [Option<Signal>; CAPACITY],
+    slots: [Option<Slot>; CAPACITY],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    signal: Signal,
+    /// How finely the reset was told.
+    unit: Duration,
 }
 
 /// One limit of one key, as one reply reported it.
@@ -28,9 +49,12 @@ pub struct Signals {
 pub struct Signal {
     /// What is counted.
     pub dimension: Dimension,
-    /// The time the limit is for: a minute, a day, thirty days. As the header names it, or, where it does
-    /// not, as limit, remaining and reset give it away. `None` is unknown; most often it is a minute.
+    /// The time the limit is for, from a second to thirty days. `None` is unknown; most often it is a minute.
     pub window: Option<Duration>,
+    /// Whether the window is the provider's own word: in the header's name or value, or documented for it. If
+    /// not, `window` is an estimate from this one reply: of a window with a reset, the smallest usual one that
+    /// holds it, so a later reply may show a longer one.
+    pub window_is_named: bool,
     /// The whole limit, in units of the dimension per window.
     pub limit: Option<u64>,
     /// What is left of it. No promise: others may share the key.
@@ -75,56 +99,68 @@ impl Signals {
 
     /// The signals, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Signal> {
-        self.slots.iter().flatten()
+        self.slots.iter().flatten().map(|slot| &slot.signal)
     }
 
-    /// The longest wait for a new window, of the limits that are used up.
-    pub(crate) fn exhausted_window(&self) -> Option<Duration> {
-        let windows = self.exhausted().filter(|reset| matches!(reset, Reset::Window(_)));
-        windows.map(Reset::after).max().filter(|after| !after.is_zero())
-    }
-
-    /// The longest time to a full bucket, of those that are empty.
-    pub(crate) fn exhausted_bucket(&self) -> Option<Duration> {
-        let buckets = self.exhausted().filter(|reset| matches!(reset, Reset::Full(_)));
-        buckets.map(Reset::after).max().filter(|after| !after.is_zero())
-    }
-
-    fn exhausted(&self) -> impl Iterator<Item = Reset> {
-        self.iter().filter(|signal| signal.remaining == Some(0)).filter_map(|signal| signal.reset)
+    /// The longest time to the reset of a limit that is used up, and whether that is when a bucket is full
+    /// again. New windows go before buckets, and limits of which it is known that nothing remains before those
+    /// of which only a reset is told.
+    pub(crate) fn exhausted(&self) -> (Option<Length>, bool) {
+        for remaining in [Some(0), None] {
+            for is_full in [false, true] {
+                let mut reset = None;
+                for slot in self.slots.iter().flatten().filter(|slot| slot.signal.remaining == remaining) {
+                    let told = slot.signal.reset.filter(|reset| matches!(reset, Reset::Full(_)) == is_full);
+                    longer(&mut reset, told.map(|told| Length { time: told.after(), unit: slot.unit }));
+                }
+                if reset.is_some() {
+                    return (reset, is_full);
+                }
+            }
+        }
+        (None, false)
     }
 
     pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Signals {
         let mut found = Found::default();
+        let mut ietf = false;
         let mut clock = None;
         for (name, value) in headers {
-            let Some((key, field)) = key_and_field(name.as_str()) else { continue };
+            ietf |= ietf::is_one(name.as_str());
+            let Some((key, field)) = name::read(name.as_str()) else { continue };
+            let Some(value) = clock::text(Some(value)) else { continue };
             let Some(raw) = found.slot(key) else { continue };
-            let Some(value) = clock::text(Some(value)) else {
-                continue;
-            };
             match field {
                 Field::Limit => raw.limit = Some(count(value)),
                 Field::Remaining => raw.remaining = count(value),
                 Field::Reset => {
                     let clock = *clock.get_or_insert_with(|| clock::of_reply(headers, now));
                     raw.reset = clock::until(value, clock);
+                    raw.reset_is_epoch = clock::is_epoch(value);
                 }
+                Field::Period => raw.period = clock::until(value, now).map(|period| period.time),
+                Field::Resource if value.contains("search") => raw.period = Some(MINUTE),
+                Field::Resource | Field::Used => raw.is_github = true,
             }
         }
         let mut signals = Signals::default();
-        for (key, raw) in found.0.iter().flatten() {
-            signals.push(raw.signal(*key));
+        if ietf {
+            ietf::read(headers, &mut found, &mut signals);
         }
-        ietf::read(headers, &mut signals);
+        for (key, raw) in found.0.iter().flatten() {
+            if !found.is_told_better(key, raw) {
+                signals.push(raw.signal(key), raw.reset.map(|reset| reset.unit));
+            }
+        }
         signals
     }
 
     /// Past the eighth, signals are dropped: no provider has that many.
-    fn push(&mut self, signal: Signal) {
+    fn push(&mut self, signal: Signal, unit: Option<Duration>) {
         let tells = signal.limit.is_some() || signal.remaining.is_some() || signal.reset.is_some();
+        let tells = tells && !self.iter().any(|known| *known == signal);
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()).filter(|_| tells) {
-            *slot = Some(signal);
+            *slot = Some(Slot { signal, unit: unit.unwrap_or(SECOND) });
         }
     }
 }
@@ -138,53 +174,74 @@ impl Reset {
     }
 }
 
-/// What tells one limit from another before its numbers are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    dimension: Dimension,
-    window: Option<Duration>,
-    fills_steadily: bool,
-}
-
-enum Field {
-    Limit,
-    Remaining,
-    Reset,
-}
-
 /// The headers of one limit. `limit` is `Some(None)` where the header is there and says nothing usable.
 #[derive(Clone, Copy, Default)]
 struct Raw {
     limit: Option<Option<u64>>,
     remaining: Option<u64>,
-    reset: Option<Duration>,
+    reset: Option<Length>,
+    /// Whether the reset was told as a time since 1970.
+    reset_is_epoch: bool,
+    /// The window, where a header of its own names it.
+    period: Option<Duration>,
+    /// A header that only `GitHub` and its like send stands beside the others.
+    is_github: bool,
 }
 
 #[derive(Default)]
-struct Found([Option<(Key, Raw)>; CAPACITY]);
+struct Found<'a>([Option<(Key<'a>, Raw)>; CAPACITY]);
 
-impl Found {
-    fn slot(&mut self, key: Key) -> Option<&mut Raw> {
+impl<'a> Found<'a> {
+    fn slot(&mut self, key: Key<'a>) -> Option<&mut Raw> {
         let slot = self.0.iter_mut().find(|slot| slot.is_none_or(|(known, _)| known == key))?;
         Some(&mut slot.get_or_insert((key, Raw::default())).1)
+    }
+
+    /// Whether the same limit is there once more with its window in the name: Kong sends both.
+    fn is_told_better(&self, key: &Key<'a>, raw: &Raw) -> bool {
+        let same = |(other, twin): &(Key<'a>, Raw)| {
+            other.dimension == key.dimension && other.window.is_some() && twin.limit == raw.limit
+        };
+        *key == Key::PLAIN && raw.period.is_none() && raw.limit.is_some() && self.0.iter().flatten().any(same)
     }
 }
 
 impl Raw {
-    fn signal(self, key: Key) -> Signal {
-        // Azure has sent limits of 0 and -1 for "unknown"; then what remains of them is unknown as well.
+    fn signal(&self, key: &Key<'_>) -> Signal {
+        // Azure has sent limits of 0 and -1 for "unknown"; then what is said of them is unknown as well.
         let limit = self.limit.flatten().filter(|&limit| limit > 0);
-        let remaining = self.remaining.filter(|_| self.limit.is_none() || limit.is_some());
-        let shown = || window(limit?, remaining?, self.reset.filter(|_| key.fills_steadily)?);
-        let window = key.window.or_else(shown);
-        let reset = self.reset.map(if key.fills_steadily { Reset::Full } else { Reset::Window });
-        Signal { dimension: key.dimension, window, limit, remaining, reset }
+        let is_known = self.limit.is_none() || limit.is_some();
+        let remaining = self.remaining.filter(|_| is_known);
+        let reset = self.reset.filter(|_| is_known).map(|reset| reset.time);
+        let github = (self.is_github && self.reset_is_epoch).then_some(HOUR);
+        let named = key.window.or(self.period).or(github);
+        let shown = match (named, reset) {
+            (None, Some(reset)) if key.fills_steadily => {
+                limit.zip(remaining).and_then(|(limit, remaining)| of_bucket(limit, remaining, reset))
+            }
+            (None, Some(reset)) => natural(reset),
+            _ => None,
+        };
+        let reset = reset.map(if key.fills_steadily { Reset::Full } else { Reset::Window });
+        Signal {
+            dimension: key.dimension,
+            window: named.or(shown),
+            window_is_named: named.is_some(),
+            limit,
+            remaining,
+            reset,
+        }
     }
+}
+
+/// The smallest usual window that holds this reset.
+fn natural(reset: Duration) -> Option<Duration> {
+    NATURAL.into_iter().find(|&window| window >= reset).filter(|_| !reset.is_zero())
 }
 
 /// The window of a bucket that fills steadily: it regains what is missing until the reset, so the whole limit
 /// takes `reset * limit / missing`. Resets are rounded, so the answer is a minute, a day, or unknown.
-fn window(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
+fn of_bucket(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
     let missing = limit.checked_sub(remaining).filter(|&missing| missing > 0)?;
     let nanos = reset.as_nanos().checked_mul(u128::from(limit))? / u128::from(missing);
     let near = |window: &Duration| {
@@ -194,85 +251,10 @@ fn window(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
     [MINUTE, DAY].into_iter().find(near)
 }
 
-fn key_and_field(name: &str) -> Option<(Key, Field)> {
-    if let Some(name) = name.strip_prefix("anthropic-ratelimit-") {
-        let (dimension, field) = name.rsplit_once('-')?;
-        let dimension = match dimension {
-            "requests" => Dimension::Requests,
-            "tokens" => Dimension::Tokens,
-            "input-tokens" => Dimension::InputTokens,
-            "output-tokens" => Dimension::OutputTokens,
-            _ => return None,
-        };
-        return Some((Key { dimension, window: Some(MINUTE), fills_steadily: true }, self::field(field)?));
-    }
-    let name = name.strip_prefix("x-").unwrap_or(name);
-    if let Some(name) = name.strip_prefix("ratelimitbysize-") {
-        let (field, ending) = name.split_once('-').unwrap_or((name, "minute"));
-        let window = Some(match ending {
-            "minute" => MINUTE,
-            "month" => MONTH,
-            _ => return None,
-        });
-        return Some((
-            Key { dimension: Dimension::Tokens, window, fills_steadily: false },
-            self::field(field)?,
-        ));
-    }
-    let name = name.strip_prefix("ratelimit-")?;
-    let (field, ending) = name.split_once('-').unwrap_or((name, ""));
-    let (dimension, window, fills_steadily) = match ending {
-        "requests" => (Dimension::Requests, None, true),
-        "tokens" => (Dimension::Tokens, None, true),
-        "input-tokens" => (Dimension::InputTokens, None, true),
-        "output-tokens" => (Dimension::OutputTokens, None, true),
-        "requests-minute" | "req-minute" => (Dimension::Requests, Some(MINUTE), false),
-        "requests-day" => (Dimension::Requests, Some(DAY), false),
-        "tokens-minute" => (Dimension::Tokens, Some(MINUTE), false),
-        "tokens-day" => (Dimension::Tokens, Some(DAY), false),
-        "tokens-month" => (Dimension::Tokens, Some(MONTH), false),
-        "" => (Dimension::Requests, None, false),
-        _ => return None,
-    };
-    Some((Key { dimension, window, fills_steadily }, self::field(field)?))
-}
-
-fn field(name: &str) -> Option<Field> {
-    Some(match name {
-        "limit" => Field::Limit,
-        "remaining" => Field::Remaining,
-        "reset" => Field::Reset,
-        _ => return None,
-    })
-}
-
 /// A whole number; of a list, as early drafts of the standard had it (`100, 100;w=60`), the first.
 fn count(value: &str) -> Option<u64> {
     let first = value.split([',', ';']).next().unwrap_or_default().trim();
     first.bytes().all(|b| b.is_ascii_digit()).then(|| first.parse().ok())?
-}
-
-/// The waits told in headers, the longest: `Retry-After` and its forms in milliseconds, and Anthropic's reset
-/// of a subscription's quota when that is the one that refused.
-pub(crate) fn told_wait(headers: &HeaderMap, clock: SystemTime) -> Option<Duration> {
-    use crate::duration::{billionths, nanos};
-
-    let mut longest = None;
-    let mut told = |wait: Option<Duration>| longest = longest.max(wait);
-    for value in headers.get_all(http::header::RETRY_AFTER) {
-        told(clock::text(Some(value)).and_then(|value| clock::until(value, clock)));
-    }
-    for name in ["retry-after-ms", "x-ms-retry-after-ms"] {
-        for value in headers.get_all(name) {
-            let number = clock::text(Some(value)).and_then(|value| billionths(value.trim()));
-            told(number.map(|number| nanos(number / 1_000)));
-        }
-    }
-    let unified = |name: &str| clock::text(headers.get(name));
-    if unified("anthropic-ratelimit-unified-status") == Some("rejected") {
-        told(unified("anthropic-ratelimit-unified-reset").and_then(|at| clock::until(at, clock)));
-    }
-    longest.filter(|wait| !wait.is_zero())
 }
 
 /// The server's own word on retrying.

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::{
     Class, Fault, Terminal, Usage,
     error_body::{self, ErrorBody},
-    provider::{self, Dialect},
+    json,
+    provider::{self, Kind},
 };
 
 mod chat;
@@ -94,11 +95,11 @@ enum Fold {
 }
 
 impl StreamReader {
-    pub(crate) fn new(dialect: Dialect) -> StreamReader {
-        let fold = match dialect {
-            Dialect::OpenAi => Fold::Chat(Chat::default()),
-            Dialect::Anthropic => Fold::Message(Message::default()),
-            Dialect::Http => Fold::Plain(Vec::new()),
+    pub(crate) fn new(kind: Kind) -> StreamReader {
+        let fold = match kind {
+            Kind::OpenAi | Kind::Compatible => Fold::Chat(Chat::default()),
+            Kind::Anthropic => Fold::Message(Message::default()),
+            Kind::Http => Fold::Plain(Vec::new()),
         };
         StreamReader { fold, state: State::Open, choices: 1, bytes: 0 }
     }
@@ -114,7 +115,7 @@ impl StreamReader {
     /// Takes one event: its name (`""` or `message` where it has none) and its data.
     ///
     /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
-    /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a
+    /// one. What is JSON to a generous reader ([`lenient_json`](crate::lenient_json)) is read. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a
     /// piece. A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault or
     /// [`StreamItem::Finished`] the reader holds what came before, and ignores what follows.
     pub fn feed(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
@@ -204,12 +205,14 @@ impl StreamReader {
                 Err(broken("it holds no answer"))
             };
         }
-        let value: Value = match serde_json::from_str(data) {
-            Ok(value) => value,
-            Err(_) if event == "error" => return Err(provider::of_event(ErrorBody::plain(data))),
-            Err(_) => return Err(broken("an event is not JSON")),
-        };
-        if event == "error" || error_body::is_error(&value) {
+        // A strict parser is the faster one, and mostly enough.
+        let value: Value =
+            match serde_json::from_str(data).ok().or_else(|| json::lenient_json(data.as_bytes())) {
+                Some(value) => value,
+                None if event == "error" => return Err(provider::of_event(ErrorBody::plain(data, None))),
+                None => return Err(broken("an event is not JSON")),
+            };
+        if event == "error" || error_body::is_refusal(&value) {
             return Err(fault(&value));
         }
         let Value::Object(value) = value else { return Err(broken("an event is not a JSON object")) };

@@ -1,5 +1,7 @@
 use serde_json::Value;
 
+use crate::json::{Bad, Scanner};
+
 /// The tokens a reply says it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -20,31 +22,92 @@ impl Usage {
 
     /// What a body says.
     pub(crate) fn read(body: &Value) -> Option<Usage> {
-        let places = [body.get("usage"), body.pointer("/x_groq/usage")];
-        places.into_iter().flatten().find_map(Usage::of)
+        let groq = body.get("x_groq").and_then(|groq| groq.get("usage"));
+        [body.get("usage"), groq].into_iter().flatten().find_map(Usage::of)
     }
 
-    /// Reads `usage` as OpenAI (chat, responses, embeddings), `DeepSeek` and Anthropic write it. Anthropic
-    /// counts the cache apart from `input_tokens`, the others as a part of it.
+    /// What the field `usage` says.
     pub(crate) fn of(usage: &Value) -> Option<Usage> {
-        let number = |path: &str| usage.pointer(path).and_then(Value::as_u64);
-        let first = |paths: &[&str]| paths.iter().find_map(|path| number(path));
+        let mut counts = Counts::default();
+        for (name, value) in usage.as_object()? {
+            match value {
+                Value::Object(details) if is_details(name.as_bytes()) => {
+                    counts.within = details.get("cached_tokens").and_then(Value::as_u64).or(counts.within);
+                }
+                value => counts.set(name.as_bytes(), value.as_u64()),
+            }
+        }
+        counts.usage()
+    }
+}
 
-        let input = first(&["/prompt_tokens", "/input_tokens"]);
-        let output = first(&["/completion_tokens", "/output_tokens"]);
+/// The counts of one reply as OpenAI (chat, responses, embeddings), `DeepSeek` and Anthropic write them. Anthropic
+/// counts the cache apart from `input_tokens`, the others as a part of it.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    input: Option<u64>,
+    output: Option<u64>,
+    /// Cached tokens that are a part of the input.
+    within: Option<u64>,
+    hit: Option<u64>,
+    /// Cached tokens read and written, beside the input.
+    apart: Option<u64>,
+    written: Option<u64>,
+}
+
+impl Counts {
+    /// Reads the value of `usage`, which may be none.
+    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Result<Option<Usage>, Bad> {
+        if scanner.peek() != b'{' {
+            scanner.skip()?;
+            return Ok(None);
+        }
+        let mut counts = Counts::default();
+        scanner.object(|scanner, name| {
+            if is_details(name) && scanner.peek() == b'{' {
+                return scanner.object(|scanner, name| match name {
+                    b"cached_tokens" => {
+                        counts.within = scanner.u64_or_skip()?.or(counts.within);
+                        Ok(())
+                    }
+                    _ => scanner.skip(),
+                });
+            }
+            let count = scanner.u64_or_skip()?;
+            counts.set(name, count);
+            Ok(())
+        })?;
+        Ok(counts.usage())
+    }
+
+    fn set(&mut self, name: &[u8], count: Option<u64>) {
+        match name {
+            b"prompt_tokens" => self.prompt = count,
+            b"completion_tokens" => self.completion = count,
+            b"input_tokens" => self.input = count,
+            b"output_tokens" => self.output = count,
+            b"prompt_cache_hit_tokens" => self.hit = count,
+            b"cache_read_input_tokens" => self.apart = count,
+            b"cache_creation_input_tokens" => self.written = count,
+            _ => {}
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let input = self.prompt.or(self.input);
+        let output = self.completion.or(self.output);
         if input.is_none() && output.is_none() {
             return None;
         }
-        let apart = number("/cache_read_input_tokens");
-        let written = number("/cache_creation_input_tokens").filter(|_| number("/prompt_tokens").is_none());
-        let within = first(&[
-            "/prompt_tokens_details/cached_tokens",
-            "/input_tokens_details/cached_tokens",
-            "/prompt_cache_hit_tokens",
-        ]);
-        let outside = if number("/prompt_tokens").is_none() { apart.unwrap_or(0) } else { 0 };
-        let input = input.unwrap_or(0).saturating_add(outside).saturating_add(written.unwrap_or(0));
-        let cached = within.or(apart).unwrap_or(0).min(input);
+        let outside = if self.prompt.is_some() { [None; 2] } else { [self.apart, self.written] };
+        let input = outside.into_iter().flatten().fold(input.unwrap_or(0), u64::saturating_add);
+        let cached = self.within.or(self.hit).or(self.apart).unwrap_or(0).min(input);
         Some(Usage { input, output: output.unwrap_or(0), cached })
     }
+}
+
+fn is_details(name: &[u8]) -> bool {
+    matches!(name, b"prompt_tokens_details" | b"input_tokens_details")
 }

@@ -79,7 +79,10 @@ impl Choice {
     /// Takes a delta, appends its visible text to `text`, and says whether it brought anything generated.
     fn delta(&mut self, mut choice: Map<String, Value>, text: &mut String) -> bool {
         let mut generated = false;
-        if let Some(Value::Object(mut delta)) = choice.remove("delta") {
+        // Some put the whole message into one event. After pieces it says the same once more.
+        let message = choice.remove("message").filter(|_| self.message.is_empty());
+        let delta = choice.remove("delta").filter(Value::is_object).or(message);
+        if let Some(Value::Object(mut delta)) = delta {
             if let Some(Value::Array(calls)) = delta.remove("tool_calls") {
                 generated |= !calls.is_empty();
                 calls.into_iter().for_each(|call| self.call(call));

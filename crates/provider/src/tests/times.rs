@@ -30,7 +30,7 @@ fn go_durations() {
         ("99999999999999999999999999999999999999999999h", LONGEST),
     ];
     for (text, expected) in good {
-        assert_eq!(go(text), Some(expected), "{text}");
+        assert_eq!(go(text).map(|length| length.time), Some(expected), "{text}");
     }
     for text in
         ["", "s", "1", "1x", "1s ", " 1s", "-1s", "+1s", "1.s", ".5s", "1s2", "1 s", "1seconds", "1e3s"]
@@ -53,7 +53,7 @@ fn durations_in_prose() {
         ("1 day", MS(86_400_000)),
     ];
     for (text, expected) in good {
-        assert_eq!(prose(text), Some(expected), "{text}");
+        assert_eq!(prose(text).map(|length| length.time), Some(expected), "{text}");
     }
     for text in ["", "a moment", "10", "10 apples", "soon: 5s", "-5s"] {
         assert_eq!(prose(text), None, "{text:?}");
@@ -105,11 +105,32 @@ fn rfc_3339_times() {
 
 #[test]
 fn plain_numbers_are_waits_until_they_are_dates() {
-    let wait = |text| until(text, now());
+    let wait = |text| until(text, now()).map(|length| length.time);
     assert_eq!(wait("999999999"), Some(Duration::from_secs(999_999_999)));
     assert_eq!(wait("1795341610"), Some(MS(10_000)));
     assert_eq!(wait("1795341610.5"), Some(MS(10_500)));
     assert_eq!(wait("1795341610500"), Some(MS(10_500)));
     assert_eq!(wait("1795341590"), Some(Duration::ZERO));
     assert_eq!(wait("1e9"), None);
+}
+
+#[test]
+fn a_length_knows_how_finely_it_was_written() {
+    let units = [
+        ("12s", 1_000_000_000),
+        ("1.5s", 100_000_000),
+        ("6m0s", 1_000_000_000),
+        ("2m", 60_000_000_000),
+        ("80ms", 1_000_000),
+        ("7.66ms", 10_000),
+        ("1.00000000001s", 1),
+    ];
+    for (text, unit) in units {
+        assert_eq!(go(text).unwrap().unit, Duration::from_nanos(unit), "{text}");
+    }
+    for (text, unit) in
+        [("7", 1_000), ("7.5", 100), ("1795341610500", 1_000), ("Sun, 22 Nov 2026 10:00:42 GMT", 1_000)]
+    {
+        assert_eq!(until(text, now()).unwrap().unit, MS(unit), "{text}");
+    }
 }

@@ -4,8 +4,8 @@ use std::{fmt::Debug, time::Duration};
 
 use http::StatusCode;
 use outbound_provider::{
-    Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal, Signals, StreamItem, StreamReader,
-    Terminal, Truncated, Usage,
+    Auth, Charging, Class, Dimension, Estimate, Fault, NotJson, Provider, RequestFacts, Reset, Signal,
+    Signals, StreamItem, StreamReader, Success, Terminal, Truncated, Usage,
 };
 
 use crate::{headers, now};
@@ -17,8 +17,10 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     fn error<T: std::error::Error>() {}
     check::<(Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal)>();
     check::<(Signals, StreamItem, StreamReader, Terminal, Truncated, Usage)>();
-    copy::<(Auth, Class, Dimension, Estimate, Provider, Reset, Signal, Terminal, Usage)>();
+    check::<(Charging, NotJson, RequestFacts, Success)>();
+    copy::<(Auth, Charging, Class, Dimension, Estimate, NotJson, Provider, Reset, Signal, Terminal, Usage)>();
     error::<Fault>();
+    error::<NotJson>();
     error::<Truncated>();
 }
 
@@ -35,6 +37,9 @@ fn the_defaults_are_those_of_the_docs() {
     assert_eq!(all.map(|p| p.key_env()), keys);
     let none: &[(&str, &str)] = &[];
     assert_eq!(all.map(|p| p.default_headers()), [none, &[("anthropic-version", "2023-06-01")], none, none]);
+    let charging = [Some(Charging::Estimate), Some(Charging::Settle), None, None];
+    assert_eq!(all.map(|p| p.charging()), charging);
+    assert_eq!(all.map(|p| p.cached_tokens_are_free()), [false, true, false, false]);
     for provider in all {
         assert!(!provider.documents_idempotency());
         assert!(provider.with_documented_idempotency().documents_idempotency());
@@ -50,6 +55,7 @@ fn the_names_of_classes_are_stable() {
         (Class::Overloaded, "overloaded", true),
         (Class::Transient, "transient", true),
         (Class::Ambiguous, "ambiguous", true),
+        (Class::Unreadable, "unreadable", true),
         (Class::StreamBroken, "stream_broken", true),
         (Class::QuotaSpent, "quota_spent", false),
         (Class::Terminal(Terminal::BadRequest), "bad_request", false),

@@ -1,12 +1,16 @@
-use outbound_provider::Provider;
+use outbound_provider::{Estimate, Provider};
 use serde_json::{Value, json};
 
+fn estimate(body: &Value) -> Estimate {
+    Provider::openai().read_request(body.to_string().as_bytes()).unwrap().estimate
+}
+
 fn input(body: &Value) -> u64 {
-    Provider::openai().estimate(body).input
+    estimate(body).input
 }
 
 fn output(body: &Value) -> (u64, bool) {
-    let estimate = Provider::anthropic().estimate(body);
+    let estimate = estimate(body);
     (estimate.output, estimate.output_stated)
 }
 
@@ -104,7 +108,7 @@ fn the_output_is_the_requests_own_maximum_or_a_default() {
 #[test]
 fn odd_shapes_cost_what_can_be_seen_of_them() {
     for body in [json!(null), json!(3), json!("text"), json!([]), json!([{"messages": "x"}])] {
-        let estimate = Provider::openai().estimate(&body);
+        let estimate = estimate(&body);
         assert_eq!((estimate.input, estimate.output), (0, 0), "{body}");
     }
     for messages in [json!(null), json!({}), json!([null]), json!([[]]), json!({"role": []})] {
@@ -114,15 +118,35 @@ fn odd_shapes_cost_what_can_be_seen_of_them() {
 
 #[test]
 fn a_bottomless_body_ends() {
-    let mut messages = json!("abcd");
-    for _ in 0..100_000 {
-        messages = Value::Array(vec![messages]);
+    let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body = format!(r#"{{"messages":{},"max_tokens":7}}"#, deep("\"abcd\""));
+    let facts = Provider::openai().read_request(body.as_bytes()).unwrap();
+    assert_eq!((facts.estimate.input, facts.estimate.output), (0, 7));
+    for (depth, tokens) in [(126, 1), (127, 1), (128, 0)] {
+        let body = format!(r#"{{"messages":{}"abcd"{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(
+            Provider::openai().read_request(body.as_bytes()).unwrap().estimate.input,
+            tokens,
+            "{depth}"
+        );
     }
-    let mut body = Value::Object([("messages".to_owned(), messages)].into_iter().collect());
-    assert_eq!(input(&body), 0);
-    // Dropping it whole would recurse as deep, so it is taken apart.
-    let mut rest = body["messages"].take();
-    while let Value::Array(items) = &mut rest {
-        rest = items.pop().unwrap_or_default();
+}
+
+/// The weight of a text is that of its characters, however they are written.
+#[test]
+fn escapes_count_as_what_they_stand_for() {
+    for (raw, tokens) in [
+        (r"abc\n", 1),
+        (r"\n\t\r\b\f\\\/\u0041", 2),
+        (r"\u65e5\u672c", 2),
+        (r"\ud83e\udd80", 2),
+        (r"\u00e9\u00e9", 1),
+        // Half an emoji is sent as three bytes, whatever becomes of it.
+        (r"\ud83d", 1),
+        (r"aaaaaaaa\\aaaaaaa", 4),
+    ] {
+        let body = format!(r#"{{"prompt":"{raw}"}}"#);
+        let facts = Provider::openai().read_request(body.as_bytes()).unwrap();
+        assert_eq!(facts.estimate.input, tokens, "{raw}");
     }
 }

@@ -2,8 +2,10 @@
 
 mod contract;
 mod estimate;
+mod json;
 mod never_panics;
 mod replies;
+mod request;
 mod signals;
 mod stream;
 mod success;
@@ -11,7 +13,8 @@ mod waits;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use outbound_provider::{Fault, Provider, RequestFacts, Success};
 
 /// 2026-11-22T10:00:00Z, a Sunday.
 fn now() -> SystemTime {
@@ -28,4 +31,14 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         (HeaderName::from_static(name), value)
     });
     pairs.collect()
+}
+
+/// What is known of a plain chat.
+fn chat() -> RequestFacts {
+    Provider::openai().read_request(br#"{"model":"m","messages":[]}"#).unwrap()
+}
+
+/// Reads the answer to a chat.
+fn read(provider: Provider, body: impl AsRef<[u8]>) -> Result<Success, Fault> {
+    provider.read_success(&chat(), StatusCode::OK, &HeaderMap::new(), body.as_ref(), now())
 }

@@ -171,16 +171,30 @@ proptest! {
         prop_assert!(!fault.to_string().is_empty());
         let signals = provider.signals(&headers, now);
         prop_assert!(signals.iter().all(|signal| signal.limit != Some(0)));
-        let _ = provider.check_body(&headers, &body, now);
+        for request in [&b""[..], br#"{"messages":[]}"#, &body] {
+            let Ok(facts) = provider.read_request(request) else { continue };
+            let _ = provider.read_success(&facts, status, &headers, &body, now);
+        }
     }
 
     #[test]
     fn any_body_has_a_cost(provider in provider(), value in json()) {
-        let estimate = provider.estimate(&value);
-        prop_assert!(value.is_object() || estimate.input == 0);
-        let usage = provider.usage(&value);
+        let facts = provider.read_request(value.to_string().as_bytes()).unwrap();
+        prop_assert!(value.is_object() || facts.estimate.input == 0);
+        prop_assert!(facts.choices >= 1);
+        let answer = serde_json::json!({"data": [1], "usage": value}).to_string();
+        let read = provider.read_success(&facts, StatusCode::OK, &HeaderMap::new(), answer.as_bytes(), UNIX_EPOCH);
+        let usage = read.ok().and_then(|success| success.usage);
         prop_assert!(usage.is_none_or(|usage| usage.cached <= usage.input));
-        let _ = provider.is_stream(&value);
+    }
+
+    /// A refused request names a place inside of itself.
+    #[test]
+    fn any_bytes_are_a_request_or_not(bytes in body()) {
+        if let Err(wrong) = Provider::openai().read_request(&bytes) {
+            prop_assert!(wrong.at <= bytes.len() && !wrong.to_string().is_empty());
+            prop_assert!(outbound_provider::lenient_json(&bytes).is_none());
+        }
     }
 
     #[test]

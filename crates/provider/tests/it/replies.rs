@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use outbound_provider::Provider;
 
-use crate::{headers, now};
+use crate::{headers, now, read};
 
 /// One line of the table.
 struct Row<'a> {
@@ -16,7 +16,7 @@ struct Row<'a> {
     body: &'a str,
     class: &'a str,
     wait: Option<Duration>,
-    stop: bool,
+    of: &'a str,
 }
 
 fn rows() -> Vec<Row<'static>> {
@@ -36,7 +36,7 @@ fn rows() -> Vec<Row<'static>> {
         }
         let columns: Vec<&str> =
             line.splitn(6, " | ").map(|text| if text == "-" { "" } else { text }).collect();
-        let [status, class, wait, stop, list, body] = columns[..] else { panic!("six columns: {line}") };
+        let [status, class, wait, of, list, body] = columns[..] else { panic!("six columns: {line}") };
         let pairs = list.split("; ").filter_map(|header| header.split_once(": "));
         let header = |(name, value): (&str, &str)| -> (HeaderName, HeaderValue) {
             (name.parse().expect("a name"), value.parse().expect("a value"))
@@ -50,7 +50,7 @@ fn rows() -> Vec<Row<'static>> {
             class,
             wait: (!wait.is_empty())
                 .then(|| Duration::from_secs_f64(wait.parse::<f64>().expect("a wait") / 1e3)),
-            stop: stop == "stop",
+            of,
         });
     }
     rows
@@ -62,8 +62,14 @@ fn every_reply_means_what_the_table_says() {
     assert!(rows.len() >= 100, "{}", rows.len());
     for row in rows {
         let fault = row.provider.classify(row.status, &row.headers, row.body.as_bytes(), now());
-        let told = (fault.class.as_str(), fault.wait, fault.scope_stop);
-        assert_eq!(told, (row.class, row.wait, row.stop), "{}: {}", row.provider.name(), row.line);
+        let of = match (fault.of_account, fault.parallel) {
+            (false, false) => "",
+            (true, false) => "account",
+            (false, true) => "parallel",
+            (true, true) => "both",
+        };
+        let told = (fault.class.as_str(), fault.wait, of);
+        assert_eq!(told, (row.class, row.wait, row.of), "{}: {}", row.provider.name(), row.line);
     }
 }
 
@@ -78,10 +84,8 @@ fn the_same_error_inside_a_200_has_the_same_class() {
             continue;
         }
         let mut stream = row.provider.stream();
-        let inside = [
-            row.provider.check_body(&HeaderMap::new(), row.body.as_bytes(), now()).map(drop).unwrap_err(),
-            stream.feed("", row.body).unwrap_err(),
-        ];
+        let inside =
+            [read(row.provider, row.body).map(drop).unwrap_err(), stream.feed("", row.body).unwrap_err()];
         for fault in inside {
             let class = fault.class.as_str();
             assert!(
@@ -119,7 +123,7 @@ fn the_code_and_message_come_along() {
         (r#"{"detail":"Not Found"}"#, None, Some("Not Found")),
         (r#"{"detail":[{"msg":"Field required"}]}"#, None, Some("Field required")),
         ("upstream connect error", None, Some("upstream connect error")),
-        ("<html>no</html>", None, None),
+        ("<html>no</html>", None, Some("an HTML page")),
         ("", None, None),
         ("[]", None, None),
         ("null", None, None),

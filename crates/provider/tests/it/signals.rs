@@ -166,7 +166,7 @@ fn azures_unknowns_are_unknown() {
 fn limits_without_a_unit_count_requests() {
     let github =
         [("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795341660")];
-    let expected = [(Requests, None, Some(60), Some(0), Some(Window(ms(60_000))))];
+    let expected = [(Requests, Some(MINUTE), Some(60), Some(0), Some(Window(ms(60_000))))];
     assert_eq!(read(&headers(&github)), expected);
     let early_draft =
         [("ratelimit-limit", "60, 60;w=60"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "60")];
@@ -188,7 +188,7 @@ fn the_ietf_draft() {
         (Requests, Some(DAY), Some(1_000), Some(0), Some(Window(ms(3_600_000)))),
     ];
     assert_eq!(read(&headers(&list)), expected);
-    for garbage in ["", "r=5", "burst;r=5", "\"a\"", "\"a\";r=-1;t=x", "\"a\";r;t", "\"a;r=5", ";;;,,,"] {
+    for garbage in ["", "r=5", "\"a\"", "\"a\";r=-1;t=x", "\"a\";r;t", "\"a;r=5", ";;;,,,"] {
         assert_eq!(read(&headers(&[("ratelimit", garbage)])), [], "{garbage:?}");
     }
 }
@@ -216,4 +216,155 @@ fn garbage_is_as_good_as_absent() {
 fn more_limits_than_there_is_room_for_are_dropped() {
     let list = (0..20).map(|n| format!("\"{n}\";r={n};t=1")).collect::<Vec<_>>().join(",");
     assert_eq!(read(&headers(&[("ratelimit", &list)])).len(), 8);
+}
+
+/// Fixed windows: which is told, and whether it is the server's own word.
+#[test]
+fn windows_of_every_family() {
+    let s = Duration::from_secs;
+    type Expected = (Option<Duration>, bool, Option<u64>, Option<u64>, Option<Duration>);
+    let one = |window: u64, named: bool, limit: u64, remaining: u64, reset: u64| -> Vec<Expected> {
+        vec![(Some(s(window)), named, Some(limit), Some(remaining), Some(s(reset)))]
+    };
+    let plain = |limit: &str, reset: &str| {
+        format!("x-ratelimit-limit: {limit}\nx-ratelimit-remaining: 2\nx-ratelimit-reset: {reset}")
+    };
+    let mut cases = vec![
+        // No window is named: the smallest usual one that holds the reset.
+        (plain("5", "1"), one(1, false, 5, 2, 1)),
+        (plain("5", "2"), one(10, false, 5, 2, 2)),
+        (plain("5", "10"), one(10, false, 5, 2, 10)),
+        (plain("5", "11"), one(60, false, 5, 2, 11)),
+        (plain("5", "61"), one(3_600, false, 5, 2, 61)),
+        (plain("5", "3601"), one(86_400, false, 5, 2, 3_601)),
+        (plain("5", "86401"), vec![(None, false, Some(5), Some(2), Some(s(86_401)))]),
+        (plain("5", "0"), vec![(None, false, Some(5), Some(2), Some(s(0)))]),
+        // Discord.
+        ("x-ratelimit-limit: 5\nx-ratelimit-remaining: 2\nx-ratelimit-reset-after: 1".into(), one(1, false, 5, 2, 1)),
+        // X, with hyphens.
+        ("x-rate-limit-limit: 900\nx-rate-limit-remaining: 2\nx-rate-limit-reset: 1795342200".into(), one(3_600, false, 900, 2, 600)),
+        // Renewal periods of Azure.
+        (
+            "x-ratelimit-limit-requests: 10\nx-ratelimit-remaining-requests: 2\nx-ratelimit-renewalperiod-requests: 10\nx-ratelimit-reset-requests: 4".into(),
+            one(10, true, 10, 2, 4),
+        ),
+        // GitHub.
+        (plain("5000", "1795341605") + "\nx-ratelimit-used: 4998\nx-ratelimit-resource: core", one(3_600, true, 5_000, 2, 5)),
+        (plain("5000", "1795341605") + "\nx-ratelimit-used: 4998", one(3_600, true, 5_000, 2, 5)),
+        (plain("30", "1795341605") + "\nx-ratelimit-used: 28\nx-ratelimit-resource: search", one(60, true, 30, 2, 5)),
+        (plain("5", "1") + "\nx-ratelimit-used: 3", one(1, false, 5, 2, 1)),
+        (plain("5000", "1795343400"), one(3_600, false, 5_000, 2, 1_800)),
+        // Drafts 3, 6, 7, 8 to 10.
+        ("ratelimit-limit: 5, 5;w=1\nratelimit-remaining: 2\nratelimit-reset: 1".into(), one(1, true, 5, 2, 1)),
+        ("x-ratelimit-limit: 5, 5;w=1\nx-ratelimit-remaining: 2\nx-ratelimit-reset: 1".into(), one(1, true, 5, 2, 1)),
+        ("ratelimit-policy: 5;w=1\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 1".into(), one(1, true, 5, 2, 1)),
+        ("ratelimit-policy: 5;w=20\nratelimit: limit=5, remaining=2, reset=1".into(), one(20, true, 5, 2, 1)),
+        ("ratelimit: limit=5, remaining=2, reset=1".into(), one(1, false, 5, 2, 1)),
+        ("ratelimit-policy: \"a\";q=5;w=20\nratelimit: \"a\";r=2;t=1".into(), one(20, true, 5, 2, 1)),
+        ("ratelimit-policy: a;q=5;w=20\nratelimit: a;r=2;t=1".into(), one(20, true, 5, 2, 1)),
+        ("ratelimit: \"a\";r=2;t=7".into(), vec![(Some(s(10)), false, None, Some(2), Some(s(7)))]),
+        // Several windows in one header.
+        (
+            "ratelimit-limit: 10, 10;w=1;burst=1000, 1000;w=3600\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
+            vec![(Some(s(1)), true, Some(10), Some(2), Some(s(1))), (Some(s(3_600)), true, Some(1_000), None, None)],
+        ),
+        (
+            "ratelimit-policy: 10;w=1, 1000;w=3600\nratelimit: limit=1000, remaining=2, reset=1".into(),
+            vec![(Some(s(1)), true, Some(10), None, None), (Some(s(3_600)), true, Some(1_000), Some(2), Some(s(1)))],
+        ),
+        (
+            "ratelimit-policy: \"a\";q=5;w=1, \"b\";q=100;w=60\nratelimit: \"b\";r=2;t=7".into(),
+            vec![(Some(s(1)), true, Some(5), None, None), (Some(s(60)), true, Some(100), Some(2), Some(s(7)))],
+        ),
+        ("ratelimit-policy: \"a\";q=5;w=1".into(), vec![(Some(s(1)), true, Some(5), None, None)]),
+        // Kong says it twice.
+        (
+            "x-ratelimit-limit-minute: 5\nx-ratelimit-remaining-minute: 2\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 7".into(),
+            vec![(Some(s(60)), true, Some(5), Some(2), None)],
+        ),
+        // LiteLLM.
+        (
+            "x-ratelimit-api_key-remaining-requests: 2\nx-ratelimit-api_key-limit-requests: 5\nx-ratelimit-api_key-limit-max_parallel_requests: 5".into(),
+            vec![(Some(s(60)), true, Some(5), Some(2), None)],
+        ),
+        (
+            "x-ratelimit-api_key-limit-requests: 5\nx-ratelimit-team-limit-requests: 9".into(),
+            vec![(Some(s(60)), true, Some(5), None, None), (Some(s(60)), true, Some(9), None, None)],
+        ),
+    ];
+    for (word, seconds) in
+        [("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400), ("month", 30 * 86_400)]
+    {
+        for form in
+            ["x-ratelimit-{}-requests-W", "x-ratelimit-{}-W", "ratelimit-{}-W", "x-rate-limit-{}-req-W"]
+        {
+            let name = |field: &str| form.replace("{}", field).replace('W', word);
+            let text = format!("{}: 5\n{}: 2\n{}: 1", name("limit"), name("remaining"), name("reset"));
+            cases.push((text, one(seconds, true, 5, 2, 1)));
+        }
+    }
+    for (text, expected) in cases {
+        let mut list = HeaderMap::new();
+        for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+            list.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let signals = Provider::openai().signals(&list, now());
+        let mut found: Vec<Expected> = signals
+            .iter()
+            .map(|signal| {
+                assert_eq!(signal.dimension, Requests, "{text}");
+                (
+                    signal.window,
+                    signal.window_is_named,
+                    signal.limit,
+                    signal.remaining,
+                    signal.reset.map(Reset::after),
+                )
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn buckets_fill_all_the_while_and_windows_end() {
+    let kinds = [
+        ("x-ratelimit-reset-requests", true),
+        ("x-rate-limit-reset-tokens", true),
+        ("anthropic-ratelimit-tokens-reset", true),
+        ("x-ratelimit-reset-tokens-minute", false),
+        ("x-ratelimit-reset-minute", false),
+        ("x-ratelimit-reset", false),
+        ("ratelimit-reset", false),
+        ("x-ratelimit-team-reset-tokens", false),
+        ("x-tokenlimit-reset", false),
+    ];
+    for (name, fills) in kinds {
+        let signals = Provider::openai().signals(&headers(&[(name, "7")]), now());
+        let reset = signals.iter().next().unwrap().reset;
+        assert_eq!(reset, Some(if fills { Full(ms(7_000)) } else { Window(ms(7_000)) }), "{name}");
+    }
+}
+
+#[test]
+fn dimensions_by_name() {
+    let names = [
+        ("x-ratelimit-limit-input-tokens", InputTokens),
+        ("x-ratelimit-limit-tokens-prompt", InputTokens),
+        ("x-ratelimit-limit-tokens-generated", OutputTokens),
+        ("x-ratelimit-limit-output-tokens", OutputTokens),
+        ("x-ratelimit-limit-tokens-hour", Tokens),
+        ("x-tokenlimit-limit", Tokens),
+        ("x-ratelimit-limit-req-second", Requests),
+        ("ratelimit-limit", Requests),
+    ];
+    for (name, dimension) in names {
+        let signals = Provider::openai().signals(&headers(&[(name, "7")]), now());
+        let found: Vec<_> = signals.iter().map(|signal| (signal.dimension, signal.limit)).collect();
+        assert_eq!(found, [(dimension, Some(7))], "{name}");
+    }
+    let tokens =
+        headers(&[("ratelimit", "\"t\";r=5;t=1"), ("ratelimit-policy", "\"t\";q=9;w=60;qu=\"tokens\"")]);
+    assert_eq!(read(&tokens)[0].0, Tokens);
 }

@@ -135,7 +135,8 @@ fn groqs_count_of_tokens_is_found_beside_an_empty_one() {
     let last = json!({"choices": [], "usage": null, "x_groq": {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}});
     let (reader, _) = openai(&[delta(json!({"content": "a"})), last, json!("[DONE]")]);
     assert_eq!(reader.usage().map(Usage::total), Some(11));
-    assert_eq!(Provider::openai().usage(&reader.finish().unwrap()).map(Usage::total), Some(11));
+    let body = reader.finish().unwrap().to_string();
+    assert_eq!(crate::read(Provider::openai(), body).unwrap().usage.map(Usage::total), Some(11));
 }
 
 #[test]

@@ -1,23 +1,78 @@
 //! Replies of status 200: are they answers, and what did they take?
 
-use http::HeaderMap;
-use outbound_provider::{Class, Provider, Terminal, Usage};
+use http::{HeaderMap, StatusCode};
+use outbound_provider::{Class, Fault, Provider, RequestFacts, Success, Terminal, Usage};
 use serde_json::{Value, json};
 
-use crate::{headers, ms, now};
+use crate::{chat, headers, ms, now, read};
 
-fn class(provider: Provider, body: &str) -> Option<Class> {
-    provider.check_body(&HeaderMap::new(), body.as_bytes(), now()).err().map(|fault| fault.class)
+const BAD: Class = Class::Terminal(Terminal::BadRequest);
+const GOOD: &str = r#"{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
+
+/// Reads the answer to a request that was no chat.
+fn read_other(body: impl AsRef<[u8]>) -> Result<Success, Fault> {
+    let none = (RequestFacts::default(), HeaderMap::new());
+    Provider::openai().read_success(&none.0, StatusCode::OK, &none.1, body.as_ref(), now())
+}
+
+fn class(body: impl AsRef<[u8]>) -> Option<Class> {
+    read(Provider::openai_compatible(), body).err().map(|fault| fault.class)
 }
 
 #[test]
-fn an_answer_is_given_back_parsed() {
-    let body = json!({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "error": null});
-    for provider in
-        [Provider::openai(), Provider::openai_compatible(), Provider::anthropic(), Provider::http()]
-    {
-        let value = provider.check_body(&HeaderMap::new(), body.to_string().as_bytes(), now());
-        assert_eq!(value, Ok(Some(body.clone())));
+fn answers_of_every_shape() {
+    let answers = [
+        GOOD,
+        r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}],"error":null,"errors":[],"detail":null}"#,
+        r#"{"choices":[{"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a"}]}}]}"#,
+        r#"{"choices":[{"message":{"role":"assistant","content":null},"finish_reason":"content_filter"}]}"#,
+        r#"{"choices":[{"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":null}]}"#,
+        r#"{"choices":[{"text":"","index":0}]}"#,
+        r#"{"choices":[{"delta":{"content":"whole"},"finish_reason":"stop"}]}"#,
+        // Good choices are an answer, whatever stands beside them.
+        r#"{"code":500,"message":"failed","success":false,"status":"error","choices":[{"message":{"content":"x"}}]}"#,
+        r#"{"choices":[{"message":{"content":"x"}}],"base_resp":{"status_code":0,"status_msg":""}}"#,
+        r#"{"choices":[{"message":{"content":"x"}}],"error":{"code":0,"message":""}}"#,
+        r#"{"choices":[{"message":{"content":"x"},"error":null}],"error":{"message":"warning"}}"#,
+        // What the answer speaks of is its own affair.
+        r#"{"choices":[{"message":{"content":"{\"error\":{\"code\":429}}"}}]}"#,
+        r#"{"choices":[{"message":{"content":"x","error":"insufficient_quota"},"finish_reason":"stop"}]}"#,
+        r#"{"type":"message","content":[{"type":"text","text":"error"}],"stop_reason":"end_turn"}"#,
+        r#"{"type":"message","role":"assistant","content":[],"stop_reason":"end_turn"}"#,
+        r#"{"id":"resp_1","object":"response","status":"completed","error":null,"output":[{"type":"message"}]}"#,
+        r#"{"id":"resp_1","object":"response","status":"queued","error":null,"output":[]}"#,
+        r#"{"object":"list","data":[{"embedding":[0.1]}],"message":"ok","code":0}"#,
+        r#"{"code":200,"message":"success","data":{"text":"x"}}"#,
+        r#"{"message":{"role":"assistant","content":"x"},"done":true}"#,
+        r#"[{"generated_text":"x"}]"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}"#,
+        r#"{"input_tokens":14}"#,
+        r#"{"id":"thread_1","object":"thread"}"#,
+    ];
+    for body in answers {
+        for provider in
+            [Provider::openai(), Provider::openai_compatible(), Provider::anthropic(), Provider::http()]
+        {
+            let success = read(provider, body);
+            assert_eq!(success.map(|success| success.body), Ok(None), "{}: {body}", provider.name());
+        }
+    }
+}
+
+#[test]
+fn oddities_that_no_answer_is_bought_again_for() {
+    let odd: &[&[u8]] = &[
+        b"\xEF\xBB\xBF{\"choices\":[{\"message\":{\"content\":\"x\"}}]}",
+        b"\n\n  {\"choices\":[{\"message\":{\"content\":\"x\"}}]}  \n",
+        b"{\"choices\":[{\"message\":{\"content\":\"half \\ud83d\"}}]}",
+        b"{\"choices\":[{\"message\":{\"content\":\"bad \xFF utf-8 \xC3\"}}]}",
+        b"{\"choices\":[{\"message\":{\"content\":\"x\"},\"logprobs\":{\"x\":-Infinity,\"y\":NaN}}]}",
+        b"{\"choices\":[{\"message\":{\"content\":\"raw \n\t control\"}}]}",
+    ];
+    let deep = format!("{{\"x\":{}{},{}", "[".repeat(5_000), "]".repeat(5_000), &GOOD[1..]);
+    for body in odd.iter().copied().chain([deep.as_bytes()]) {
+        let success = read(Provider::openai(), body);
+        assert_eq!(success, Ok(Success::default()), "{}", String::from_utf8_lossy(body));
     }
 }
 
@@ -29,49 +84,232 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"error":{"code":"429","message":"limit"}}"#, Class::RateLimited),
         (r#"{"error":{"type":"server_error","message":"oops"}}"#, Class::Transient),
         (r#"{"error":"out of memory"}"#, Class::Transient),
+        (r#"{"error":"rate limit exceeded"}"#, Class::RateLimited),
+        (r#"{"error":"Rate limit exceeded","choices":null}"#, Class::RateLimited),
         (r#"{"error":{"code":403,"message":"flagged"}}"#, Class::Terminal(Terminal::ContentFilter)),
         (r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#, BAD),
         (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, Class::Overloaded),
         (r#"[{"error":{"code":503,"status":"UNAVAILABLE"}}]"#, Class::Overloaded),
         (r#"{"choices":[{"error":{"code":502,"message":"cut"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
+        (r#"{"choices":[{"message":{"content":"ha"},"error":{"code":429}}]}"#, Class::RateLimited),
+        (r#"{"choices":[{"message":{"content":"a"}},{"error":{"code":429}}]}"#, Class::RateLimited),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),
+        (r#"{"errors":[{"code":429,"message":"slow"}]}"#, Class::Transient),
+        (r#"{"errors":[{"message":"too many requests"}]}"#, Class::RateLimited),
+        (r#"{"errors":["invalid api key"],"success":false}"#, Class::Terminal(Terminal::Auth)),
+        (r#"{"code":"rate_limit_exceeded","message":"slow"}"#, Class::RateLimited),
+        (r#"{"code":429,"message":"slow","data":null}"#, Class::RateLimited),
+        (r#"{"code":429,"message":"slow","data":{"trace":"t"}}"#, Class::RateLimited),
+        (r#"{"code":"500","msg":"slow"}"#, Class::Transient),
+        (r#"{"error_code":18,"error_msg":"qps request limit reached"}"#, Class::Transient),
+        (r#"{"detail":"Internal error"}"#, Class::Transient),
+        (r#"{"detail":{"error":"busy"}}"#, Class::Transient),
+        (r#"{"message":"rate limit reached","type":"error"}"#, Class::RateLimited),
+        (r#"{"message":"m","type":"rate_limit_error"}"#, Class::RateLimited),
+        (r#"{"message":"m","type":"rate_limited","code":"1300"}"#, Class::RateLimited),
+        (
+            r#"{"base_resp":{"status_code":1002,"status_msg":"rate limit"},"choices":null}"#,
+            Class::RateLimited,
+        ),
+        (r#"{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}"#, Class::QuotaSpent),
+        (r#"{"base_resp":{"status_code":1013,"status_msg":"internal"},"choices":[]}"#, Class::Transient),
+        (r#"{"success":false,"message":"no"}"#, Class::Transient),
+        (r#"{"ok":false}"#, Class::Transient),
+        (r#"{"status":"error","message":"overloaded"}"#, Class::Overloaded),
+        (r#"{"status":"failed"}"#, Class::Transient),
+        (r#"{"status":429,"title":"Too Many Requests","type":"about:blank"}"#, Class::RateLimited),
+        (r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#, Class::RateLimited),
+        (r#"{"fault":{"faultstring":"Rate limit quota violation"}}"#, Class::RateLimited),
+        (
+            r#"{"id":"r","object":"response","status":"failed","output":[],"error":{"code":"rate_limit_exceeded"}}"#,
+            Class::RateLimited,
+        ),
     ];
     for (body, expected) in cases {
-        assert_eq!(class(Provider::openai_compatible(), body), Some(expected), "{body}");
-        assert_eq!(class(Provider::http(), body), None, "{body}");
-    }
-}
-
-const BAD: Class = Class::Terminal(Terminal::BadRequest);
-
-#[test]
-fn what_only_looks_like_an_error_is_an_answer() {
-    for body in
-        [r#"{"error":null}"#, r#"{"error":""}"#, r#"{"error":{}}"#, r#"{"error":false}"#, "{}", "[]", "3"]
-    {
-        assert_eq!(class(Provider::openai(), body), None, "{body}");
+        assert_eq!(class(body), Some(expected), "{body}");
+        let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(body).unwrap()).unwrap();
+        assert_eq!(class(pretty), Some(expected), "{body}");
+        assert_eq!(read(Provider::http(), body), Ok(Success::default()), "{body}");
     }
 }
 
 #[test]
-fn a_body_that_should_be_json_and_is_not_may_come_right() {
-    for body in ["", "{\"choices\":[", "<html>", "\u{0}"] {
-        assert_eq!(class(Provider::openai(), body), Some(Class::Transient), "{body:?}");
-        assert_eq!(Provider::http().check_body(&HeaderMap::new(), body.as_bytes(), now()), Ok(None));
+fn what_is_no_answer_to_a_chat_is_unreadable() {
+    let cases = [
+        ("", "the answer is empty"),
+        (" \n", "the answer is empty"),
+        ("{\"choices\":[", "the answer is cut short"),
+        (&GOOD[..GOOD.len() - 1], "the answer is cut short"),
+        ("<html>", "the answer is an HTML page"),
+        ("<!DOCTYPE html>\n<title>Log\nin</title>", "the answer is an HTML page: Log in"),
+        ("upstream said no", "the answer is no JSON: upstream said no"),
+        ("{}", NO_CHOICES),
+        ("null", NO_CHOICES),
+        ("[]", NO_CHOICES),
+        ("3", NO_CHOICES),
+        (
+            r#"{"id":null,"choices":null,"model":null,"object":null,"usage":null,"system_fingerprint":null}"#,
+            NO_CHOICES,
+        ),
+        (r#"{"choices":[]}"#, NO_CHOICES),
+        (r#"{"choices":[null]}"#, NO_CHOICES),
+        (r#"{"choices":[{}]}"#, NO_CHOICES),
+        (r#"{"choices":[{"index":1,"message":null,"finish_reason":null}]}"#, NO_CHOICES),
+        (r#"{"choices":[{"message":{"role":"assistant","content":null},"finish_reason":null}]}"#, NO_CHOICES),
+        (r#"{"id":"c","object":"chat.completion","choices":[],"usage":{"prompt_tokens":1}}"#, NO_CHOICES),
+        (r#"{"id":"c","object":"chat.completion","usage":{"prompt_tokens":1}}"#, NO_CHOICES),
+        (r#"{"choices":{"a":1}}"#, NO_CHOICES),
+        (r#"{"error":null,"content":null}"#, NO_CHOICES),
+        (r#"{"error":{"code":null,"message":""}}"#, NO_CHOICES),
+        (r#"{"message":"hello"}"#, NO_CHOICES),
+    ];
+    for (body, message) in cases {
+        let fault = read(Provider::openai(), body).unwrap_err();
+        assert_eq!((fault.class, fault.message.as_deref()), (Class::Unreadable, Some(message)), "{body:?}");
+        assert!(fault.is_retryable(), "once more");
+        assert_eq!(read(Provider::http(), body), Ok(Success::default()), "{body:?}");
     }
+    let trailing = format!("{GOOD} x");
+    assert_eq!(class(trailing), Some(Class::Unreadable));
+}
+
+const NO_CHOICES: &str = "the answer holds no choices";
+
+#[test]
+fn whatever_answers_what_was_no_chat_is_an_answer() {
+    let answers: &[&[u8]] = &[
+        b"",
+        b"ID3\x04\x00\xFF\xFB",
+        b"plain text, { or not",
+        b"{laughs} a transcript",
+        b"<html>a file</html>",
+        b"WEBVTT\n\n00:00 --> 00:01\n",
+        b"data: not for us\n\n",
+        b"{\"a\":1}\n{\"a\":2}\n",
+        b"\x1F\x8B\x08",
+        b"{}",
+        b"null",
+        b"[]",
+        b"{\"choices\":null}",
+        b"{\"message\":\"deleted\"}",
+        b"{\"object\":\"list\",\"data\":[]}",
+        b"{\"status\":\"ok\",\"code\":200,\"message\":\"OK\"}",
+        b"{\"id\":\"b\",\"object\":\"batch\",\"status\":\"failed\",\"errors\":{\"data\":[{\"code\":\"x\"}]}}",
+        b"{\"id\":\"j\",\"object\":\"fine_tuning.job\",\"status\":\"failed\",\"error\":{\"code\":\"x\"}}",
+    ];
+    for body in answers {
+        assert_eq!(read_other(body), Ok(Success::default()), "{}", String::from_utf8_lossy(body));
+    }
+    for body in ["{\"data\":[{\"embedding\":[0.1,", "[{\"a\":1}"] {
+        assert_eq!(read_other(body).unwrap_err().class, Class::Unreadable, "{body}");
+    }
+    for body in [
+        r#"{"error":{"code":429}}"#,
+        r#"{"object":"error","id":"x","code":429}"#,
+        r#"{"code":429,"message":"m"}"#,
+    ] {
+        assert_eq!(read_other(body).unwrap_err().class, Class::RateLimited, "{body}");
+    }
+}
+
+fn events(list: &[Value]) -> String {
+    list.iter().map(|event| format!("data: {event}\n\n")).collect()
+}
+
+fn piece(text: &str) -> Value {
+    json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]})
+}
+
+#[test]
+fn a_stream_that_was_not_asked_for_is_put_together() {
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7}});
+    let whole = events(&[piece("a"), piece("b"), end]);
+    let forms = [
+        whole.clone(),
+        format!("\u{FEFF}{whole}data: [DONE]\n\n"),
+        format!("\n\n: waiting\n\n{whole}"),
+        format!("event: message\nid: 7\nretry: 5\n{whole}"),
+        whole.replace('\n', "\r\n"),
+        whole.replace('\n', "\r"),
+        whole.replace("data: ", "data:"),
+        whole.trim_end().to_owned(),
+        whole.replace("data: {", "data: {\ndata: "),
+    ];
+    for form in &forms {
+        let success = read(Provider::openai(), form).unwrap();
+        let body: Value = serde_json::from_slice(&success.body.unwrap()).unwrap();
+        assert_eq!(body["choices"][0]["message"]["content"], "ab", "{form}");
+        assert_eq!(body["object"], "chat.completion");
+        assert_eq!(success.usage.map(Usage::total), Some(12));
+    }
+    let message = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "whole"}, "finish_reason": "stop"}]});
+    let success = read(Provider::openai(), events(&[message])).unwrap();
+    let body: Value = serde_json::from_slice(&success.body.unwrap()).unwrap();
+    assert_eq!(body["choices"][0]["message"]["content"], "whole");
+}
+
+#[test]
+fn a_stream_that_was_not_asked_for_may_be_broken_or_refused() {
+    let fault = read(Provider::openai(), events(&[piece("so "), piece("far")])).unwrap_err();
+    assert_eq!((fault.class, fault.partial.as_deref()), (Class::StreamBroken, Some("so far")));
+    let fault = read(Provider::openai(), format!("{}data: {{\"cut", events(&[piece("so far")]))).unwrap_err();
+    assert_eq!((fault.class, fault.partial.as_deref()), (Class::StreamBroken, Some("so far")));
+    let refused = format!("event: error\n{}", events(&[json!({"error": {"code": 429, "message": "slow"}})]));
+    let told = headers(&[("retry-after", "3"), ("x-should-retry", "true")]);
+    let fault = Provider::openai()
+        .read_success(&chat(), StatusCode::OK, &told, refused.as_bytes(), now())
+        .unwrap_err();
+    assert_eq!((fault.class, fault.wait, fault.partial), (Class::RateLimited, Some(ms(3_000)), None));
+    assert_eq!(fault.should_retry, Some(true));
+    let two = Provider::openai().read_request(br#"{"messages":[],"n":2}"#).unwrap();
+    let one = events(&[piece("a"), json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})]);
+    let read = |facts: &RequestFacts| {
+        Provider::openai().read_success(facts, StatusCode::OK, &HeaderMap::new(), one.as_bytes(), now())
+    };
+    assert!(read(&chat()).is_ok());
+    assert_eq!(read(&two).unwrap_err().class, Class::StreamBroken);
 }
 
 #[test]
 fn headers_of_a_200_tell_waits_too() {
     let body = br#"{"error":{"code":429,"message":"limit"}}"#;
-    let fault = Provider::openai().check_body(&headers(&[("retry-after", "3")]), body, now()).unwrap_err();
+    let told = headers(&[("retry-after", "3")]);
+    let fault = Provider::openai().read_success(&chat(), StatusCode::OK, &told, body, now()).unwrap_err();
     assert_eq!(fault.wait, Some(ms(3_000)));
 }
 
-fn usage(body: &Value) -> Option<(u64, u64, u64)> {
-    Provider::openai().usage(body).map(|Usage { input, output, cached, .. }| (input, output, cached))
+#[test]
+fn a_coding_that_nobody_took_off_is_named_and_not_bought_again() {
+    let told = headers(&[("content-encoding", "gzip")]);
+    let read = |headers, body: &str| {
+        Provider::openai().read_success(&chat(), StatusCode::OK, headers, body.as_bytes(), now())
+    };
+    let fault = read(&told, "\u{1F}gibberish").unwrap_err();
+    assert_eq!(fault.class, Class::Unreadable);
+    assert_eq!(
+        fault.message.as_deref(),
+        Some("the answer has the content coding gzip, which was not asked for")
+    );
+    assert!(!fault.is_retryable());
+    assert!(read(&told, GOOD).is_ok(), "somebody took it off and left the header");
+    assert!(read(&headers(&[("content-encoding", "identity")]), "x").unwrap_err().is_retryable());
+}
+
+#[test]
+fn a_status_that_is_no_success_is_classified() {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let fault = Provider::openai()
+        .read_success(&chat(), status, &HeaderMap::new(), GOOD.as_bytes(), now())
+        .unwrap_err();
+    assert_eq!(fault.class, Class::RateLimited);
+}
+
+fn usage_in(body: &Value) -> Option<(u64, u64, u64)> {
+    let usage = read_other(body.to_string()).unwrap().usage;
+    usage.map(|Usage { input, output, cached, .. }| (input, output, cached))
 }
 
 #[test]
@@ -79,7 +317,7 @@ fn usage_in_every_dialect() {
     let cases = [
         (json!({"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}), Some((9, 12, 0))),
         (
-            json!({"prompt_tokens": 2006, "completion_tokens": 300, "prompt_tokens_details": {"cached_tokens": 1920}}),
+            json!({"prompt_tokens": 2006, "completion_tokens": 300, "prompt_tokens_details": {"audio_tokens": 1, "cached_tokens": 1920}}),
             Some((2006, 300, 1920)),
         ),
         (json!({"prompt_tokens": 8, "total_tokens": 8}), Some((8, 0, 0))),
@@ -93,6 +331,11 @@ fn usage_in_every_dialect() {
             Some((1150, 5, 1000)),
         ),
         (json!({"input_tokens": 50, "output_tokens": 5, "cache_read_input_tokens": null}), Some((50, 5, 0))),
+        // Some have both ways of saying it; those of OpenAI's are a part.
+        (
+            json!({"prompt_tokens": 50, "completion_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20}),
+            Some((50, 5, 20)),
+        ),
         (
             json!({"prompt_tokens": 100, "completion_tokens": 1, "prompt_cache_hit_tokens": 64}),
             Some((100, 1, 64)),
@@ -100,28 +343,31 @@ fn usage_in_every_dialect() {
         // Nonsense: a part is never more than the whole.
         (json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 64}), Some((10, 0, 10))),
         (json!({"prompt_tokens": -3, "completion_tokens": "many"}), None),
+        (json!({"prompt_tokens": 1.5, "completion_tokens": {"a": 1}}), None),
         (
             json!({"input_tokens": u64::MAX, "output_tokens": 1, "cache_read_input_tokens": 7}),
             Some((u64::MAX, 1, 7)),
         ),
+        (json!({"prompt_tokens": 1, "prompt_tokens_details": null}), Some((1, 0, 0))),
         (json!({}), None),
+        (json!([1]), None),
         (Value::Null, None),
     ];
     for (body, expected) in cases {
-        assert_eq!(usage(&json!({ "usage": body })), expected, "{body}");
+        assert_eq!(usage_in(&json!({ "usage": body })), expected, "{body}");
+        // The same in a stream.
+        let mut reader = Provider::openai().stream();
+        reader.feed("", &json!({"choices": [], "usage": body}).to_string()).unwrap();
+        let usage = reader.usage().map(|usage| (usage.input, usage.output, usage.cached));
+        assert_eq!(usage, expected, "{body}");
     }
-    let groq = json!({"x_groq": {"usage": {"prompt_tokens": 1, "completion_tokens": 2}}});
-    assert_eq!(usage(&groq), Some((1, 2, 0)));
-    assert_eq!(usage(&json!({"choices": []})), None);
-    assert_eq!(usage(&json!(["usage"])), None);
-    assert_eq!(Provider::http().usage(&groq).map(Usage::total), Some(3));
-}
-
-#[test]
-fn a_stream_is_asked_for_by_name() {
-    let provider = Provider::openai();
-    assert!(provider.is_stream(&json!({"stream": true})));
-    for body in [json!({"stream": false}), json!({"stream": "true"}), json!({}), json!(null), json!([true])] {
-        assert!(!provider.is_stream(&body), "{body}");
-    }
+    let groq =
+        json!({"usage": null, "x_groq": {"id": "x", "usage": {"prompt_tokens": 1, "completion_tokens": 2}}});
+    assert_eq!(usage_in(&groq), Some((1, 2, 0)));
+    assert_eq!(usage_in(&json!({"choices": []})), None);
+    assert_eq!(usage_in(&json!(["usage"])), None);
+    assert_eq!(usage_in(&json!({"x": {"usage": {"prompt_tokens": 1}}})), None);
+    // Also where the answer was looked at twice.
+    let twice = json!({"usage": {"prompt_tokens": 3}, "message": "ok", "data": [1]});
+    assert_eq!(usage_in(&twice), Some((3, 0, 0)));
 }

@@ -34,7 +34,12 @@ fn retry_after_in_numbers() {
         ("1e9", None),
         ("0x10", None),
         ("5 seconds", None),
-        ("5,5", None),
+        ("5,5", Some(ms(5_000))),
+        ("1, 2", Some(ms(2_000))),
+        ("2,soon", Some(ms(2_000))),
+        ("0, 0", None),
+        ("1.5s", Some(ms(1_500))),
+        ("-5", None),
         (".5", None),
         ("5.", None),
         ("NaN", None),
@@ -128,27 +133,151 @@ fn milliseconds() {
 }
 
 #[test]
-fn of_milliseconds_and_seconds_the_longer_counts() {
-    assert_eq!(wait(&headers(&[("retry-after-ms", "1300"), ("retry-after", "1")])), Some(ms(1_300)));
-    assert_eq!(wait(&headers(&[("retry-after-ms", "599"), ("retry-after", "1")])), Some(ms(1_000)));
-}
-
-#[test]
-fn a_full_bucket_is_waited_for_only_when_nothing_better_is_told() {
-    let empty = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m0s")];
-    assert_eq!(wait(&headers(&empty)), Some(ms(60_000)));
-    let [first, second] = empty;
-    assert_eq!(wait(&headers(&[first, second, ("retry-after", "2")])), Some(ms(2_000)));
-}
-
-#[test]
-fn a_new_window_is_waited_for_in_any_case() {
-    let window = [
-        ("x-ratelimit-remaining-req-minute", "0"),
-        ("x-ratelimit-reset-req-minute", "40"),
-        ("retry-after", "2"),
+fn the_first_kind_counts_and_a_finer_one_refines_it() {
+    type Told = &'static [(&'static str, &'static str)];
+    let cases: &[(Told, &str, u64)] = &[
+        // The first that is there, however long the others are.
+        (&[("retry-after-ms", "1300"), ("retry-after", "1")], "", 1_300),
+        (&[("retry-after-ms", "599"), ("retry-after", "1")], "", 599),
+        (&[("retry-after-ms", "80"), ("x-ms-retry-after-ms", "90")], "", 90),
+        (&[("retry-after-ms", "0"), ("retry-after", "1")], "", 1_000),
+        (&[("retry-after-ms", "80")], "try again in 5s", 80),
+        (&[("retry-after", "60")], "try again in 2s", 60_000),
+        (&[("retry-after", "2")], "try again in 9s", 2_000),
+        (&[("retry-after", "2")], "try again in 9.5s", 2_000),
+        // Rounded to the second, and told more finely.
+        (&[("retry-after", "1")], "try again in 80ms", 80),
+        (&[("retry-after", "2")], "try again in 1.2s", 1_200),
+        (&[("retry-after", "2")], "try again in 1.0s", 1_000),
+        (&[("retry-after", "2")], "try again in 0.9s", 2_000),
+        (&[("retry-after", "2")], "try again in 3.0s", 3_000),
+        (&[("retry-after", "2")], "try again in 3.1s", 2_000),
+        (&[("retry-after", "2")], "try again in 1s", 2_000),
+        (&[("retry-after", "1.5")], "try again in 1.3s", 1_500),
+        (&[("retry-after", "1.5")], "try again in 1450ms", 1_450),
+        (&[("retry-after", "Sun, 22 Nov 2026 10:00:02 GMT")], "try again in 1.2s", 1_200),
+        (&[("retry-after", "1m")], "try again in 12s", 12_000),
+        // The reset of what is used up.
+        (
+            &[
+                ("retry-after", "1"),
+                ("x-ratelimit-remaining-requests", "0"),
+                ("x-ratelimit-reset-requests", "80ms"),
+            ],
+            "",
+            80,
+        ),
+        (
+            &[
+                ("retry-after", "1"),
+                ("x-ratelimit-remaining-requests", "1"),
+                ("x-ratelimit-reset-requests", "80ms"),
+            ],
+            "",
+            1_000,
+        ),
+        (
+            &[
+                ("retry-after", "1"),
+                ("x-ratelimit-remaining-requests", "0"),
+                ("x-ratelimit-reset-requests", "1900ms"),
+            ],
+            "",
+            1_000,
+        ),
+        (&[("retry-after", "1"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1.9")], "", 1_900),
+        (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "40")], "try again in 3s", 3_000),
+        (&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m0s")], "", 60_000),
+        (
+            &[
+                ("retry-after", "2"),
+                ("x-ratelimit-remaining-req-minute", "0"),
+                ("x-ratelimit-reset-req-minute", "40"),
+            ],
+            "",
+            2_000,
+        ),
+        // New windows before full buckets, known before unknown.
+        (
+            &[
+                ("x-ratelimit-remaining-requests", "0"),
+                ("x-ratelimit-reset-requests", "50s"),
+                ("x-ratelimit-remaining-tokens-day", "0"),
+                ("x-ratelimit-reset-tokens-day", "7"),
+            ],
+            "",
+            7_000,
+        ),
+        (
+            &[
+                ("x-ratelimit-reset-requests", "50s"),
+                ("x-ratelimit-remaining-tokens", "0"),
+                ("x-ratelimit-reset-tokens", "7s"),
+            ],
+            "",
+            7_000,
+        ),
+        (&[("x-rate-limit-reset-tokens", "3")], "", 3_000),
+        (&[("x-ratelimit-reset-after", "1.5"), ("x-ratelimit-remaining", "0")], "", 1_500),
+        (
+            &[
+                ("anthropic-ratelimit-unified-status", "rejected"),
+                ("anthropic-ratelimit-unified-reset", "1795341700"),
+                ("retry-after", "3"),
+            ],
+            "",
+            3_000,
+        ),
     ];
-    assert_eq!(wait(&headers(&window)), Some(ms(40_000)));
+    for (list, message, expected) in cases {
+        let list: Vec<_> = list.iter().map(|(name, value)| (*name, *value)).collect();
+        let mut told = HeaderMap::new();
+        for (name, value) in list {
+            told.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let body = format!(r#"{{"error":{{"message":"{message}","code":"rate_limit_exceeded"}}}}"#);
+        let fault = Provider::openai().classify(StatusCode::TOO_MANY_REQUESTS, &told, body.as_bytes(), now());
+        assert_eq!(fault.wait, Some(ms(*expected)), "{told:?} {message}");
+    }
+}
+
+#[test]
+fn a_reset_is_a_wait_only_for_the_limit() {
+    let told = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "40")]);
+    for (status, expected) in
+        [(429, Some(ms(40_000))), (403, Some(ms(40_000))), (500, None), (503, None), (404, None)]
+    {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(Provider::openai().classify(status, &told, b"", now()).wait, expected, "{status}");
+    }
+}
+
+#[test]
+fn waits_in_fields_of_the_body() {
+    let cases = [
+        (r#"{"error":{"message":"slow","retry_after":12.5}}"#, Some(12_500)),
+        (r#"{"error":{"message":"slow"},"retry_after":12}"#, Some(12_000)),
+        (r#"{"message":"You are being rate limited.","retry_after":64.57,"global":false}"#, Some(64_570)),
+        (r#"{"error":{"message":"slow","retryAfter":"3"}}"#, Some(3_000)),
+        (r#"{"error":{"message":"slow","retry_after_ms":250}}"#, Some(250)),
+        (r#"{"error":{"message":"slow","metadata":{"retry_after_seconds":4}}}"#, Some(4_000)),
+        (r#"{"error":{"details":[{"retryDelay":"7s"}]}}"#, Some(7_000)),
+        (r#"{"error":{"details":[{"retryDelay":{"seconds":7}}]}}"#, Some(7_000)),
+        (r#"{"error":{"message":"retry in 6.5s","details":[{"retryDelay":"7s"}]}}"#, Some(7_000)),
+        (r#"{"error":{"retry_after":0}}"#, None),
+        (r#"{"error":{"retry_after":-1}}"#, None),
+        (r#"{"error":{"retry_after":null,"retryDelay":"soon"}}"#, None),
+        (r#"{"error":{"retry_after":99999999999999999999}}"#, Some(3_153_600_000_000)),
+    ];
+    for (body, expected) in cases {
+        let fault = Provider::openai().classify(
+            StatusCode::TOO_MANY_REQUESTS,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            now(),
+        );
+        assert_eq!(fault.wait, expected.map(ms), "{body}");
+    }
 }
 
 #[test]
@@ -170,6 +299,25 @@ fn hints_in_messages() {
         ("Please retry after 10 seconds.", Some(ms(10_000))),
         ("Try again in 1 minute and 30 seconds", Some(ms(90_000))),
         ("try again in 2s, or for more tokens try again in 9s", Some(ms(9_000))),
+        ("Please wait 3 seconds before retrying.", Some(ms(3_000))),
+        (
+            "Rate limit of 10 per 60s exceeded for UserByModelByMinute. Please wait 3 seconds before retrying.",
+            Some(ms(3_000)),
+        ),
+        ("Rate limit exceeded, resets in 3s.", Some(ms(3_000))),
+        ("Your quota will reset after 3s.", Some(ms(3_000))),
+        ("You must wait for at least 2 minutes and 5 seconds.", Some(ms(125_000))),
+        ("Limit reached. Try again in about 2 minutes and 5 seconds", Some(ms(125_000))),
+        ("Resets in 3h 20m", Some(ms(12_000_000))),
+        ("Retry after: 4s", Some(ms(4_000))),
+        ("please try again after 1 seconds", Some(ms(1_000))),
+        ("Limit type: requests. Limit resets at: 2026-11-22 10:00:42 UTC", Some(ms(42_000))),
+        ("Limit resets at 2026-11-22T10:00:42Z.", Some(ms(42_000))),
+        ("Try again at 2026-11-22T12:00:42+02:00, please", Some(ms(42_000))),
+        ("Limit resets at noon", None),
+        ("Limit resets at 2026-11-22 09:00:42 UTC", None),
+        ("You have exceeded a secondary rate limit. Please wait a few minutes.", None),
+        ("The queue's longest wait 30 s was exceeded", None),
         ("Please try again in 0s", None),
         ("Please try again in a moment.", None),
         ("Please try again in -3s.", None),

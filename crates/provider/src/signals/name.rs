@@ -1,0 +1,91 @@
+//! What the name of a header says: which limit it is about, and what about it.
+
+use std::time::Duration;
+
+use super::{DAY, Dimension, HOUR, MINUTE, MONTH, SECOND};
+
+/// What tells one limit from another before its numbers are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key<'a> {
+    pub(super) dimension: Dimension,
+    /// As the name has it, or as it is documented.
+    pub(super) window: Option<Duration>,
+    /// Whether the limit is a bucket that fills all the while, and the reset the time until it is full.
+    pub(super) fills_steadily: bool,
+    /// Whom it is for, where one reply reports limits of several: a key, a team, a model.
+    pub(super) scope: &'a str,
+}
+
+impl Key<'_> {
+    /// A limit of which only the numbers are told.
+    pub(super) const PLAIN: Key<'static> =
+        Key { dimension: Dimension::Requests, window: None, fills_steadily: false, scope: "" };
+}
+
+pub(super) enum Field {
+    Limit,
+    Remaining,
+    Reset,
+    /// The length of the window.
+    Period,
+    /// What the limit is for, in `GitHub`'s words.
+    Resource,
+    Used,
+}
+
+pub(super) fn read(name: &str) -> Option<(Key<'_>, Field)> {
+    if let Some(name) = name.strip_prefix("anthropic-ratelimit-") {
+        let (key, field) = parts(name)?;
+        return Some((Key { window: Some(MINUTE), fills_steadily: true, ..key }, field))
+            .filter(|_| key.scope.is_empty());
+    }
+    let name = name.strip_prefix("x-").unwrap_or(name);
+    if let Some(name) = name.strip_prefix("ratelimitbysize-") {
+        let (key, field) = parts(name)?;
+        let window = key.window.or(Some(MINUTE));
+        return Some((Key { dimension: Dimension::Tokens, window, fills_steadily: false, ..key }, field));
+    }
+    if let Some(name) = name.strip_prefix("tokenlimit-") {
+        let (key, field) = parts(name)?;
+        return Some((Key { dimension: Dimension::Tokens, ..key }, field));
+    }
+    let name = name.strip_prefix("ratelimit-").or_else(|| name.strip_prefix("rate-limit-"))?;
+    let (key, field) = parts(name)?;
+    // LiteLLM counts by the minute.
+    let window = if key.scope.is_empty() { key.window } else { key.window.or(Some(MINUTE)) };
+    Some((Key { window, ..key }, field))
+}
+
+/// Reads `limit-requests-day`, `remaining-tokens`, `api_key-limit-requests`: what a limit is for stands before the
+/// field, the rest in any order. A word that is not known makes the whole name unknown.
+fn parts(name: &str) -> Option<(Key<'_>, Field)> {
+    let mut field = None;
+    let mut dimension = None;
+    let mut window = None;
+    let mut scope = "";
+    for part in name.split('-') {
+        match part {
+            "limit" if field.is_none() => field = Some(Field::Limit),
+            "remaining" if field.is_none() => field = Some(Field::Remaining),
+            "reset" if field.is_none() => field = Some(Field::Reset),
+            "renewalperiod" | "period" | "window" if field.is_none() => field = Some(Field::Period),
+            "resource" if field.is_none() => field = Some(Field::Resource),
+            "used" if field.is_none() => field = Some(Field::Used),
+            // `reset-after` is a reset in seconds.
+            "after" if matches!(field, Some(Field::Reset)) => {}
+            "requests" | "request" | "reqs" | "req" => dimension = Some(Dimension::Requests),
+            "tokens" | "token" => dimension = dimension.or(Some(Dimension::Tokens)),
+            "input" | "prompt" => dimension = Some(Dimension::InputTokens),
+            "output" | "generated" | "completion" => dimension = Some(Dimension::OutputTokens),
+            "second" | "sec" | "1s" => window = Some(SECOND),
+            "minute" | "min" | "1m" => window = Some(MINUTE),
+            "hour" | "1h" => window = Some(HOUR),
+            "day" | "daily" | "1d" => window = Some(DAY),
+            "month" | "monthly" => window = Some(MONTH),
+            _ if field.is_none() && scope.is_empty() => scope = part,
+            _ => return None,
+        }
+    }
+    let fills_steadily = dimension.is_some() && window.is_none() && scope.is_empty();
+    Some((Key { dimension: dimension.unwrap_or(Dimension::Requests), window, fills_steadily, scope }, field?))
+}

@@ -1,0 +1,193 @@
+use serde_json::Value;
+
+use crate::{
+    Class, Fault, RequestFacts, Usage,
+    error_body::{has_answer, is_failed_choice, is_good_choice, is_refusal, unwrap_array},
+    json::{self, Bad, Scanner},
+    markup, redact,
+    usage::Counts,
+};
+
+/// A reply that answers the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Success {
+    /// The tokens it says it took.
+    pub usage: Option<Usage>,
+    /// The body to use in place of the one that came, where that was not of the form that was asked for: events,
+    /// put together. `None` where the bytes are good as they are.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What a body that is no stream turned out to be.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    Answer(Option<Usage>),
+    /// An error, or a choice that is one.
+    Refusal(Value),
+    /// No answer, and why.
+    Nothing(String),
+}
+
+/// Reads the body of a success once. Only what may be an error, or no answer, is looked at again.
+pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
+    let mut glance = Glance::default();
+    let mut scanner = Scanner::new(body);
+    let is_object = scanner.peek() == b'{';
+    let read =
+        if is_object { scanner.object(|scanner, name| glance.field(scanner, name)) } else { scanner.skip() };
+    if let Err(Bad) = read.and_then(|()| scanner.end()) {
+        return no_json(facts, body, scanner.is_at_end());
+    }
+    if is_object && glance.is_plainly_good(facts) {
+        return Reading::Answer(glance.usage);
+    }
+    match json::lenient_json(body) {
+        Some(value) => judge(facts, value, glance.usage),
+        None => no_json(facts, body, false),
+    }
+}
+
+/// What one pass over an object has seen.
+#[derive(Default)]
+struct Glance {
+    usage: Option<Usage>,
+    good_choice: bool,
+    /// A choice that may be an error.
+    bad_choice: bool,
+    /// A list of content (Anthropic) or of output (responses).
+    content: bool,
+    /// Something that errors have; most often it is null, or means something else.
+    suspicious: bool,
+}
+
+impl Glance {
+    #[inline]
+    fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+        match name {
+            b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| self.choice(scanner)),
+            b"usage" => {
+                self.usage = Counts::scan(scanner)?.or(self.usage);
+                Ok(())
+            }
+            b"x_groq" if scanner.peek() == b'{' => scanner.object(|scanner, name| match name {
+                b"usage" => {
+                    self.usage = self.usage.or(Counts::scan(scanner)?);
+                    Ok(())
+                }
+                _ => scanner.skip(),
+            }),
+            b"content" | b"output" => {
+                self.content |= scanner.peek() == b'[';
+                scanner.skip()
+            }
+            b"object" | b"type" | b"status" => {
+                let word = scanner.peek() == b'"';
+                let start = scanner.at();
+                scanner.skip()?;
+                let text = scanner.since(start);
+                self.suspicious |= match name {
+                    _ if !word => text != b"null",
+                    b"status" => text.starts_with(b"\"e") || text.starts_with(b"\"f"),
+                    _ => text.ends_with(b"rror\""),
+                };
+                Ok(())
+            }
+            b"error" | b"errors" | b"detail" | b"code" | b"success" | b"ok" | b"base_resp" | b"fault"
+            | b"__type" | b"statusCode" | b"status_code" | b"error_code" | b"message" | b"msg"
+            | b"error_msg" => {
+                self.suspicious |= scanner.peek() != b'n';
+                scanner.skip()
+            }
+            _ => scanner.skip(),
+        }
+    }
+
+    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+        if scanner.peek() != b'{' {
+            return scanner.skip();
+        }
+        let (mut container, mut set) = (false, false);
+        scanner.object(|scanner, name| match name {
+            b"message" | b"delta" if scanner.peek() == b'{' => {
+                container = true;
+                scanner.object(|scanner, name| {
+                    set |= name != b"role" && scanner.peek() != b'n';
+                    scanner.skip()
+                })
+            }
+            b"text" => {
+                let is_text = scanner.peek() == b'"';
+                container |= is_text;
+                set |= is_text;
+                scanner.skip()
+            }
+            b"finish_reason" => {
+                set |= scanner.peek() != b'n';
+                self.bad_choice |= scanner.text_or_skip()?.is_some_and(|reason| reason.raw == b"error");
+                Ok(())
+            }
+            b"error" => {
+                self.bad_choice |= scanner.peek() != b'n';
+                scanner.skip()
+            }
+            _ => scanner.skip(),
+        })?;
+        self.good_choice |= container && set;
+        Ok(())
+    }
+
+    fn is_plainly_good(&self, facts: &RequestFacts) -> bool {
+        !self.bad_choice && (self.good_choice || (!self.suspicious && (self.content || !facts.chat)))
+    }
+}
+
+/// Looks closely at what is not plainly good.
+fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
+    let choices = || unwrap_array(&value).get("choices").and_then(Value::as_array).into_iter().flatten();
+    if let Some(failed) = choices().find(|choice| is_failed_choice(choice)) {
+        // Beside it the error may be told once more, and better.
+        let failed = if is_refusal(&value) { value } else { failed.clone() };
+        return Reading::Refusal(failed);
+    }
+    if choices().any(is_good_choice) {
+        return Reading::Answer(usage);
+    }
+    // A resource that failed, asked for by its id, is what was asked for.
+    let kind = unwrap_array(&value).get("object").and_then(Value::as_str).unwrap_or("error");
+    let is_resource = !facts.chat && kind != "error" && unwrap_array(&value).get("id").is_some();
+    if is_refusal(&value) && !is_resource {
+        return Reading::Refusal(value);
+    }
+    if !facts.chat || has_answer(&value) {
+        return Reading::Answer(usage);
+    }
+    Reading::Nothing("the answer holds no choices".to_owned())
+}
+
+/// What is no JSON answers whatever was not a chat: audio, a file, a text, nothing. Of a value that was begun and
+/// not ended the rest is lost, whatever it was.
+fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
+    let text = json::without_mark(body).trim_ascii();
+    let begun = cut && matches!(text.first(), Some(b'{' | b'['));
+    if !facts.chat && !begun {
+        return Reading::Answer(None);
+    }
+    let start = String::from_utf8_lossy(&text[..text.len().min(4_096)]);
+    Reading::Nothing(if text.is_empty() {
+        "the answer is empty".to_owned()
+    } else if begun {
+        "the answer is cut short".to_owned()
+    } else if body.starts_with(b"\x1F\x8B") {
+        "the answer is compressed (gzip), and was not asked for so".to_owned()
+    } else if let Some(page) = markup::message(&start) {
+        format!("the answer is {page}")
+    } else {
+        format!("the answer is no JSON: {}", redact::cut(&start, 200))
+    })
+}
+
+/// The fault that a body is which is no answer.
+pub(crate) fn unreadable(why: &str) -> Fault {
+    Fault { message: Some(redact::message(why)), ..Fault::new(Class::Unreadable) }
+}

@@ -83,6 +83,12 @@ impl Clock {
         self.woken(cx, wake)
     }
 
+    /// Whether the limit of the phase passed some time ago: nobody looked when it did.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        const SOME: Duration = Duration::from_millis(50);
+        self.step.is_some_and(|(_, ends)| now.saturating_duration_since(ends) >= SOME)
+    }
+
     #[cold]
     fn woken(&self, cx: &mut Context<'_>, wake: Instant) -> Poll<(Limit, Duration)> {
         let first = self.step.into_iter().chain(self.spans()).min_by_key(|(_, ends)| *ends);

@@ -199,6 +199,7 @@ mod io;
 mod json;
 mod limits;
 mod lines;
+mod look;
 mod manage;
 mod multipart;
 mod origin;

@@ -5,6 +5,7 @@
 
 mod dial;
 mod drive;
+mod early;
 mod idle;
 mod later;
 mod multiplexed;
@@ -151,16 +152,35 @@ impl Pool {
         if connection.is_http2() {
             return connection.finish();
         }
+        let is_last = connection.keep_alive.max == Some(0);
         if connection.is_closed() {
+            if !is_last {
+                self.lock().ended(&connection, Duration::ZERO, now);
+            }
             return;
         }
         connection.reused = true;
-        self.change(now, |state, later| self.offer(state, connection, now, later));
+        let idle = connection.idle.take();
+        self.change(now, |state, later| {
+            if let Some((since, taken)) = idle {
+                state.ages.outlasted(taken.duration_since(since), now);
+            }
+            state.early_ends.served(connection.requests);
+            self.offer(state, connection, now, later);
+        });
     }
 
-    /// A connection that had been idle for `age` ended when it was used: the server may have closed it for its age.
-    pub(crate) fn died_of_age(&self, age: Duration, now: Instant) {
-        self.lock().ages.closed(age, now);
+    /// A connection that had been used turned out to have ended when it was to be used again, before it was.
+    pub(crate) fn found_ended(&self, connection: &Connection) {
+        let now = Instant::now();
+        let (since, taken) = connection.idle.unwrap_or((now, now));
+        let age = taken.duration_since(since);
+        let mut state = self.lock();
+        if !connection.is_http2() {
+            state.ended(connection, age, now);
+        } else if connection.idle.is_some() {
+            state.ages.closed(age, now);
+        }
     }
 
     /// Idle connections are closed now, those in use when their request is done. With `close`, nobody gets another.
@@ -268,6 +288,7 @@ impl Pool {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
+            || state.early_ends.are_expected(now)
             || self.rules.is_spent(connection.ends, connection.requests, now);
         let next = state.waiters.iter().position(|waiter| !waiter.fresh);
         let yields = match next {

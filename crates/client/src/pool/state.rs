@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     Pool, Rules,
     dial::DialError,
+    early::EarlyEnds,
     idle::{Idle, IdleAges},
     later::Later,
     multiplexed::{Multiplexed, Opened},
@@ -46,6 +48,8 @@ pub(super) struct State {
     pub(super) spare: Vec<Arc<Progress>>,
     /// For how long idle connections can be trusted.
     pub(super) ages: IdleAges,
+    /// Whether HTTP/1.1 connections end behind their replies.
+    pub(super) early_ends: EarlyEnds,
     /// Whether nobody gets a connection any more.
     pub(super) closed: bool,
 }
@@ -76,6 +80,7 @@ impl State {
             adrift: 0,
             spare: Vec::new(),
             ages: IdleAges::default(),
+            early_ends: EarlyEnds::default(),
             closed,
         }
     }
@@ -102,11 +107,11 @@ impl State {
         }
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
             if idle.connection.is_closed() {
-                self.ages.closed(now.duration_since(idle.since), now);
+                self.ended(&idle.connection, now.duration_since(idle.since), now);
                 later.close.push(idle.connection);
             } else if idle.is_expired(now) {
                 later.close.push(idle.connection);
-            } else if self.ages.limit().is_some_and(|limit| now.duration_since(idle.since) >= limit) {
+            } else if self.ages.limit(now).is_some_and(|limit| now.duration_since(idle.since) >= limit) {
                 // None of the others is younger. It stays, so that it is seen when the server closes it.
                 self.idle.push_back(idle);
                 return None;
@@ -131,7 +136,7 @@ impl State {
         }
         self.remove_closed_multiplexed(now, later);
         later.close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, rules));
-        let limit = self.ages.limit();
+        let limit = self.ages.limit(now);
         let is_young = |connection: &Multiplexed| {
             connection.streams > 0
                 || limit.is_none_or(|limit| now.duration_since(connection.idle_since) < limit)
@@ -174,7 +179,7 @@ impl State {
         let expires = earliest(stay.and_then(|stay| now.checked_add(stay)), connection.ends);
         self.idle.push_back(Idle { connection, since: now, expires });
         // Of those too old to be used, the oldest is enough to see what the server does.
-        let limit = self.ages.limit();
+        let limit = self.ages.limit(now);
         while self.idle.len() > rules.max_idle_per_origin
             || self.idle.get(1).is_some_and(|idle| limit.is_some_and(|limit| now - idle.since >= limit))
         {
@@ -190,9 +195,17 @@ impl State {
             let (closed, idle) = self.idle.drain(..).partition(|idle| idle.connection.is_closed());
             self.idle = idle;
             for idle in VecDeque::into_iter(closed) {
-                self.ages.closed(now.duration_since(idle.since), now);
+                self.ended(&idle.connection, now.duration_since(idle.since), now);
                 later.close.push(idle.connection);
             }
+        }
+    }
+
+    /// The server ended a connection that had been idle for `age`.
+    pub(super) fn ended(&mut self, connection: &Connection, age: Duration, now: Instant) {
+        if connection.history.has_ended() {
+            self.ages.closed(age, now);
+            self.early_ends.closed(age, connection.requests, now);
         }
     }
 

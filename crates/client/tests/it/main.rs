@@ -1,6 +1,7 @@
 //! The client against servers that behave and servers that do not.
 
 mod allocations;
+mod arrived;
 mod bodies;
 mod builder;
 mod cancel;

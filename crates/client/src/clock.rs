@@ -32,6 +32,11 @@ impl Clock {
         self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
+    /// Brings the end of everything forward.
+    pub(crate) fn end_within(&mut self, now: Instant, within: Duration) {
+        self.total = earliest(self.total, now.checked_add(within));
+    }
+
     /// A connection is held, and with it the timer that comes with a used one.
     pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
         self.exchange = after(now, self.limits.exchange);

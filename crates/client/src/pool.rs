@@ -137,6 +137,7 @@ impl Pool {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     state.close_oldest(&mut later);
                 }
+                state.pass_over_overdue(limits.dial(), now);
                 let ticket = self.queue(&mut state, now, fresh, limits.dial());
                 self.dial(&mut state, now, 0, &mut later);
                 Checkout::Wait(ticket)
@@ -288,7 +289,7 @@ impl Pool {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
-            || state.early_ends.are_expected(now)
+            || (connection.requests > 0 && state.early_ends.are_expected(now))
             || self.rules.is_spent(connection.ends, connection.requests, now);
         let next = state.waiters.iter().position(|waiter| !waiter.fresh);
         let yields = match next {
@@ -339,7 +340,7 @@ impl Pool {
         let each = state.each();
         let wanted = waiting.div_ceil(each);
         let mut next = state.settle(0, now, later);
-        while state.dialing < wanted && !self.is_full(state) {
+        while state.dials() < wanted && !self.is_full(state) {
             if granted > 0 {
                 granted -= 1;
             } else if !self.places.take() {
@@ -353,7 +354,7 @@ impl Pool {
         }
 
         let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
-        let missing = wanted.saturating_sub(state.dialing).min(max.saturating_sub(state.open));
+        let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
         let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
         if more {
             later.make_room += missing - state.claims;

@@ -57,6 +57,11 @@ impl ReplyBody {
         &self.call.clock.limits
     }
 
+    /// Gives it so much more time at most, from now on.
+    pub(crate) fn end_within(&mut self, within: Duration) {
+        self.call.clock.end_within(Instant::now(), within);
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         &self.call.pool.origin
     }

@@ -16,7 +16,7 @@ use super::{
     progress::Progress,
     waiter::Waiter,
 };
-use crate::{clock::earliest, connection::Connection};
+use crate::{clock::earliest, connection::Connection, limits::DialLimits};
 
 /// What the lock of a pool guards.
 pub(super) struct State {
@@ -46,6 +46,8 @@ pub(super) struct State {
     adrift: usize,
     /// Dials under way that would serve more than follow them.
     pub(super) spare: Vec<Arc<Progress>>,
+    /// Dials under way that took longer than a later request would wait for one. They go on, but serve nobody's turn.
+    overdue: Vec<Arc<Progress>>,
     /// For how long idle connections can be trusted.
     pub(super) ages: IdleAges,
     /// Whether HTTP/1.1 connections end behind their replies.
@@ -79,6 +81,7 @@ impl State {
             told: 0,
             adrift: 0,
             spare: Vec::new(),
+            overdue: Vec::new(),
             ages: IdleAges::default(),
             early_ends: EarlyEnds::default(),
             closed,
@@ -301,10 +304,22 @@ impl State {
         self.dialing -= 1;
         dial.end(now);
         self.spare.retain(|other| !Arc::ptr_eq(other, dial));
+        self.overdue.retain(|other| !Arc::ptr_eq(other, dial));
         self.adrift += dial.followers();
         if self.adrift == self.told {
             (self.told, self.adrift) = (0, 0);
         }
+    }
+
+    /// How many dials are under way that waiters can count on.
+    pub(super) fn dials(&self) -> usize {
+        self.dialing - self.overdue.len()
+    }
+
+    /// Counts no more on the dials that nobody follows and that a request with such limits would have given up by now.
+    pub(super) fn pass_over_overdue(&mut self, limits: DialLimits, now: Instant) {
+        let is_overdue = |dial: &mut Arc<Progress>| dial.followers() == 0 && dial.is_overdue(limits, now);
+        self.overdue.extend(self.spare.extract_if(.., is_overdue));
     }
 
     /// Where the first is, from a position on, for whom no dial runs: one who is adrift, else one who has not been told.
@@ -356,7 +371,7 @@ impl State {
         // A refusal is an answer to as many as the connection would have served, but for those another dial runs for.
         let each = self.each();
         let mut answered = 0;
-        while self.waiters.len() > self.dialing.saturating_mul(each) && answered < each {
+        while self.waiters.len() > self.dials().saturating_mul(each) && answered < each {
             let Some(waiter) = self.next_waiter() else { return };
             later.wake.extend(waiter.serve(Err(error.clone())));
             answered += 1;

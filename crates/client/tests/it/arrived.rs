@@ -2,6 +2,10 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,8 +35,10 @@ struct Script {
     ends: bool,
 }
 
-/// A server on a thread of its own, which nothing holds up.
-fn serve(script: Script) -> SocketAddr {
+/// A server on a thread of its own, which nothing holds up, and how many requests it has.
+fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = arrived.clone();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -42,23 +48,28 @@ fn serve(script: Script) -> SocketAddr {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
+                let count = count.clone();
                 if script.http2 {
-                    tokio::spawn(serve_http2(stream, move |_, mut respond| async move {
-                        sleep(millis(script.head)).await;
-                        let mut body = respond.send_response(Response::new(()), false).unwrap();
-                        for (piece, pause) in script.pieces.iter().enumerate() {
-                            sleep(millis(*pause)).await;
-                            let last = script.ends && piece + 1 == script.pieces.len();
-                            let _ = body.send_data(Bytes::from("data: x\n\n"), last);
-                        }
-                        if !script.ends {
-                            sleep(millis(60_000)).await;
+                    tokio::spawn(serve_http2(stream, move |_, mut respond| {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        async move {
+                            sleep(millis(script.head)).await;
+                            let mut body = respond.send_response(Response::new(()), false).unwrap();
+                            for (piece, pause) in script.pieces.iter().enumerate() {
+                                sleep(millis(*pause)).await;
+                                let last = script.ends && piece + 1 == script.pieces.len();
+                                let _ = body.send_data(Bytes::from("data: x\n\n"), last);
+                            }
+                            if !script.ends {
+                                sleep(millis(60_000)).await;
+                            }
                         }
                     }));
                 } else {
                     tokio::spawn(async move {
                         let mut stream = stream;
                         while read_request(&mut stream, 0).await.is_some() {
+                            count.fetch_add(1, Ordering::SeqCst);
                             sleep(millis(script.head)).await;
                             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                                  transfer-encoding: chunked\r\n\r\n";
@@ -76,12 +87,13 @@ fn serve(script: Script) -> SocketAddr {
             }
         });
     });
-    address
+    (address, arrived)
 }
 
-fn client(script: Script, limits: Limits) -> Client {
-    let builder = Client::builder().base_url(format!("http://{}", serve(script))).limits(limits);
-    if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap()
+fn client(script: Script, limits: Limits) -> (Client, Arc<AtomicUsize>) {
+    let (address, arrived) = serve(script);
+    let builder = Client::builder().base_url(format!("http://{address}")).limits(limits);
+    (if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap(), arrived)
 }
 
 fn runtimes() -> [Runtime; 3] {
@@ -92,13 +104,16 @@ fn runtimes() -> [Runtime; 3] {
     ]
 }
 
-/// Holds all threads of a runtime up, 200 ms from now on and for 600 ms.
-async fn hold_up() {
+/// Holds all threads of a runtime up until a time, once so many requests have arrived.
+async fn hold_up(arrived: &Arc<AtomicUsize>, count: usize, until: Instant) {
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     join_all((0..threads).map(|_| {
-        tokio::spawn(async {
-            sleep(millis(200)).await;
-            std::thread::sleep(millis(600));
+        let arrived = arrived.clone();
+        tokio::spawn(async move {
+            while arrived.load(Ordering::SeqCst) < count {
+                sleep(millis(1)).await;
+            }
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
         })
     }))
     .await;
@@ -124,19 +139,26 @@ fn all_succeed(script: Script, limits: [Limits; 3]) {
 }
 
 fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usize) {
-    let client = client(script, limits);
-    let first =
-        runtime.block_on(async { tokio::join!(join_all((0..requests).map(|_| text(&client))), hold_up()).0 });
+    let (client, arrived) = client(script, limits);
+    let first = runtime.block_on(async {
+        let held_up = hold_up(&arrived, requests, Instant::now() + HELD_UP);
+        tokio::join!(join_all((0..requests).map(|_| text(&client))), held_up).0
+    });
     let in_tasks = runtime.block_on(async {
         let request = |client: Client| tokio::spawn(async move { text(&client).await });
+        let held_up = hold_up(&arrived, 2 * requests, Instant::now() + HELD_UP);
         let tasks: Vec<_> = (0..requests).map(|_| request(client.clone())).collect();
-        tokio::join!(join_all(tasks), hold_up()).0
+        tokio::join!(join_all(tasks), held_up).0
     });
     for result in first.into_iter().chain(in_tasks.into_iter().map(Result::unwrap)) {
         let text = result.unwrap_or_else(|error| panic!("{script:?}, {limits:?}, {requests}: {error}"));
         assert_eq!(text.len(), 9 * script.pieces.len());
     }
 }
+
+/// The limits, and for how long the threads are held up. Answers come after a fraction of that.
+const LIMIT: Duration = millis(1_000);
+const HELD_UP: Duration = millis(1_200);
 
 const fn none() -> Limits {
     let mut limits = Limits::new();
@@ -147,18 +169,16 @@ const fn none() -> Limits {
 #[test]
 fn a_head_that_arrived_while_the_threads_were_held_up_is_read() {
     for http2 in [false, true] {
-        let script = Script { http2, head: 400, pieces: &[0], ends: true };
-        let limit = millis(700);
-        all_succeed(script, [none().first_byte(limit), none().exchange(limit), none().total(limit)]);
+        let script = Script { http2, head: 100, pieces: &[0], ends: true };
+        all_succeed(script, [none().first_byte(LIMIT), none().exchange(LIMIT), none().total(LIMIT)]);
     }
 }
 
 #[test]
 fn a_body_that_arrived_while_the_threads_were_held_up_is_read() {
     for http2 in [false, true] {
-        let script = Script { http2, head: 0, pieces: &[400, 2, 2, 2, 2, 2, 2, 2], ends: true };
-        let limit = millis(700);
-        all_succeed(script, [none().idle(limit), none().exchange(limit), none().total(limit)]);
+        let script = Script { http2, head: 0, pieces: &[100, 2, 2, 2, 2, 2, 2, 2], ends: true };
+        all_succeed(script, [none().idle(LIMIT), none().exchange(LIMIT), none().total(LIMIT)]);
     }
 }
 
@@ -180,12 +200,12 @@ fn what_did_not_arrive_is_still_missed() {
         ] {
             for runtime in runtimes() {
                 for held_up in [false, true] {
-                    let client = client(script, limits);
+                    let (client, arrived) = client(script, limits);
                     let started = Instant::now();
                     let result = runtime.block_on(async {
                         let held_up = async {
                             if held_up {
-                                hold_up().await;
+                                hold_up(&arrived, 1, started + millis(800)).await;
                             }
                         };
                         tokio::join!(text(&client), held_up).0
@@ -209,7 +229,7 @@ fn a_slow_reader_has_all_events_that_came_in_time() {
             let script = Script { http2, head: 0, pieces: PIECES, ends: true };
             for limits in [none().idle(millis(200)), none().exchange(millis(200)), none().total(millis(200))]
             {
-                let client = client(script, limits);
+                let (client, _) = client(script, limits);
                 runtime.block_on(async {
                     let mut reply = client.get("/x").send().await.unwrap();
                     let mut read = 0;
@@ -228,8 +248,8 @@ fn a_slow_reader_has_all_events_that_came_in_time() {
 async fn a_stream_that_never_ends_is_cut_in_time_all_the_same() {
     const PIECES: &[u64] = &[2; 5_000];
     for http2 in [false, true] {
-        let client =
-            client(Script { http2, head: 0, pieces: PIECES, ends: false }, none().total(millis(400)));
+        let script = Script { http2, head: 0, pieces: PIECES, ends: false };
+        let (client, _) = client(script, none().total(millis(400)));
         let started = Instant::now();
         let error = text(&client).await.unwrap_err();
         assert_eq!(error.limit(), Some((Limit::Total, millis(400))));

@@ -18,6 +18,7 @@ mod lifetimes;
 mod limits;
 mod manage;
 mod pool;
+mod prefixes;
 mod reading;
 mod requests;
 mod support;

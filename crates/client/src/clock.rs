@@ -32,6 +32,11 @@ impl Clock {
         self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
+    /// Brings the end of everything forward.
+    pub(crate) fn end_within(&mut self, now: Instant, within: Duration) {
+        self.total = earliest(self.total, now.checked_add(within));
+    }
+
     /// A connection is held, and with it the timer that comes with a used one.
     pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
         self.exchange = after(now, self.limits.exchange);
@@ -81,6 +86,12 @@ impl Clock {
         };
         ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
         self.woken(cx, wake)
+    }
+
+    /// Whether the limit of the phase passed some time ago: nobody looked when it did.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        const SOME: Duration = Duration::from_millis(50);
+        self.step.is_some_and(|(_, ends)| now.saturating_duration_since(ends) >= SOME)
     }
 
     #[cold]

@@ -4,7 +4,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -20,6 +20,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use crate::{
     alarm::Alarm,
     body::Body,
+    look::Looks,
     pool::{KeepAlive, Stream},
     sender::Sender,
 };
@@ -59,11 +60,23 @@ pub(crate) struct History {
     pub(crate) opened: Instant,
     pub(crate) remote_addr: Option<SocketAddr>,
     requests: AtomicU64,
+    pub(crate) looks: Looks,
+    // Whether the server ended it, or failed it, and not the runtime.
+    ended: AtomicBool,
 }
 
 impl History {
     pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
-        Arc::new(Self { opened, remote_addr, requests: AtomicU64::new(0) })
+        let (requests, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { opened, remote_addr, requests, looks: Looks::default(), ended })
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 }
 

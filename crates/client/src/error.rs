@@ -116,7 +116,7 @@ pub struct ErrorReply {
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
-    /// The first 64 KiB of the body; empty where it could not be read.
+    /// The first 64 KiB of the body, as far as they came within 2 s.
     pub body: Bytes,
     /// Whether `body` is the whole of it.
     pub complete: bool,

@@ -199,6 +199,7 @@ mod io;
 mod json;
 mod limits;
 mod lines;
+mod look;
 mod manage;
 mod multipart;
 mod origin;
@@ -232,7 +233,7 @@ pub use crate::{
     multipart::{Multipart, Part},
     origin::Origin,
     pool::{PoolSnapshot, WarmUp},
-    read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
+    read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     reply::Reply,
     request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,

@@ -4,10 +4,11 @@ use crate::error::Phase;
 
 /// How long each phase of a request may take, and how much of a reply is read.
 ///
-/// Plain data, for a whole client ([`ClientBuilder::limits`](crate::ClientBuilder::limits)) or for one request
-/// ([`RequestBuilder::limits`](crate::RequestBuilder::limits), which replaces the client's: start from
-/// [`Client::limits`](crate::Client::limits) to change one). `None` is no limit. Time spent in one phase never
-/// counts against another phase's limit; `exchange` and `total` span phases and say which.
+/// Plain data, for a whole client or for one request. `limits` ([of the client](crate::ClientBuilder::limits),
+/// [of a request](crate::RequestBuilder::limits)) replaces all of them. `change_limits`
+/// ([there](crate::ClientBuilder::change_limits), [here](crate::RequestBuilder::change_limits)) changes those that it
+/// names and leaves the others. `None` is no limit. Time spent in one phase never counts against another phase's limit;
+/// `exchange` and `total` span phases and say which.
 ///
 /// | limit | from | until | default |
 /// |---|---|---|---|
@@ -23,6 +24,9 @@ use crate::error::Phase;
 /// | `max_body` | | the most bytes that a whole-body read (`bytes`, `text`, `json`) takes | 64 MiB |
 /// | `max_line` | | the most bytes that one line takes (`lines`, `ndjson`) | 8 MiB |
 /// | `max_event` | | the most bytes that one server-sent event takes | 8 MiB |
+///
+/// What has arrived beats a limit that has passed. Who polls late, or was stopped, reads it first: a head, and as much of
+/// a body as sockets can have held (8 MiB).
 ///
 /// `first_byte` is long because a completion that is not streamed says nothing until it is whole. Heads of replies
 /// are bounded as well: 100 header fields and 400 KiB (HTTP/1.1), 16 KiB of fields (HTTP/2).

@@ -5,6 +5,7 @@
 
 mod dial;
 mod drive;
+mod early;
 mod idle;
 mod later;
 mod multiplexed;
@@ -136,6 +137,7 @@ impl Pool {
                     // Room for a new one, of those that cannot be used; it comes when the transport is closed.
                     state.close_oldest(&mut later);
                 }
+                state.pass_over_overdue(limits.dial(), now);
                 let ticket = self.queue(&mut state, now, fresh, limits.dial());
                 self.dial(&mut state, now, 0, &mut later);
                 Checkout::Wait(ticket)
@@ -151,16 +153,35 @@ impl Pool {
         if connection.is_http2() {
             return connection.finish();
         }
+        let is_last = connection.keep_alive.max == Some(0);
         if connection.is_closed() {
+            if !is_last {
+                self.lock().ended(&connection, Duration::ZERO, now);
+            }
             return;
         }
         connection.reused = true;
-        self.change(now, |state, later| self.offer(state, connection, now, later));
+        let idle = connection.idle.take();
+        self.change(now, |state, later| {
+            if let Some((since, taken)) = idle {
+                state.ages.outlasted(taken.duration_since(since), now);
+            }
+            state.early_ends.served(connection.requests);
+            self.offer(state, connection, now, later);
+        });
     }
 
-    /// A connection that had been idle for `age` ended when it was used: the server may have closed it for its age.
-    pub(crate) fn died_of_age(&self, age: Duration, now: Instant) {
-        self.lock().ages.closed(age, now);
+    /// A connection that had been used turned out to have ended when it was to be used again, before it was.
+    pub(crate) fn found_ended(&self, connection: &Connection) {
+        let now = Instant::now();
+        let (since, taken) = connection.idle.unwrap_or((now, now));
+        let age = taken.duration_since(since);
+        let mut state = self.lock();
+        if !connection.is_http2() {
+            state.ended(connection, age, now);
+        } else if connection.idle.is_some() {
+            state.ages.closed(age, now);
+        }
     }
 
     /// Idle connections are closed now, those in use when their request is done. With `close`, nobody gets another.
@@ -268,6 +289,7 @@ impl Pool {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
+            || (connection.requests > 0 && state.early_ends.are_expected(now))
             || self.rules.is_spent(connection.ends, connection.requests, now);
         let next = state.waiters.iter().position(|waiter| !waiter.fresh);
         let yields = match next {
@@ -318,7 +340,7 @@ impl Pool {
         let each = state.each();
         let wanted = waiting.div_ceil(each);
         let mut next = state.settle(0, now, later);
-        while state.dialing < wanted && !self.is_full(state) {
+        while state.dials() < wanted && !self.is_full(state) {
             if granted > 0 {
                 granted -= 1;
             } else if !self.places.take() {
@@ -332,7 +354,7 @@ impl Pool {
         }
 
         let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
-        let missing = wanted.saturating_sub(state.dialing).min(max.saturating_sub(state.open));
+        let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
         let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
         if more {
             later.make_room += missing - state.claims;

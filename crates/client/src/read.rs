@@ -3,6 +3,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -113,6 +114,61 @@ impl fmt::Debug for Read {
     }
 }
 
+/// The beginning of a body, from [`Reply::bytes_up_to`]. Dropping it gives the reply up, and what was read of it.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadPrefix {
+    body: ReplyBody,
+    read: Read,
+    max: usize,
+    // Taken when the body is first waited for.
+    within: Option<Duration>,
+    complete: bool,
+}
+
+impl ReadPrefix {
+    pub(crate) fn new(body: ReplyBody, max: usize, within: Duration) -> Self {
+        Self { body, read: Read::One(Bytes::new()), max, within: Some(within), complete: false }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let piece = match self.body.poll_chunk(cx) {
+                Poll::Ready(piece) => piece,
+                Poll::Pending => {
+                    let Some(within) = self.within.take() else { return Poll::Pending };
+                    self.body.end_within(within);
+                    // For the limit to be waited for.
+                    continue;
+                }
+            };
+            match piece {
+                None => self.complete = true,
+                Some(Err(_)) => {}
+                Some(Ok(mut piece)) => {
+                    let room = self.max - self.read.len();
+                    let fits = piece.len() <= room;
+                    piece.truncate(room);
+                    self.read.push(piece, 0);
+                    if fits {
+                        continue;
+                    }
+                }
+            }
+            return Poll::Ready(());
+        }
+    }
+}
+
+impl Future for ReadPrefix {
+    type Output = Bytes;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(self.poll_read(cx));
+        Poll::Ready(self.read.take())
+    }
+}
+
 /// A whole body as text, from [`Reply::text`]. Dropping it gives the reply up.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
@@ -181,20 +237,22 @@ enum State {
     /// Not an error.
     Fine(Reply),
     /// An error whose body is being read.
-    Reading { status: StatusCode, headers: HeaderMap, body: ReplyBody, read: Read },
+    Reading { status: StatusCode, headers: HeaderMap, prefix: ReadPrefix },
     /// Nothing more to come.
     Done,
 }
 
 impl ErrorForStatus {
     const MAX_BODY: usize = 64 << 10;
+    const WITHIN: Duration = Duration::from_secs(2);
 
     pub(crate) fn new(reply: Reply) -> Self {
         if reply.status().as_u16() < 400 {
             return Self(State::Fine(reply));
         }
         let (status, headers, body) = reply.into_parts();
-        Self(State::Reading { status, headers, body, read: Read::One(Bytes::new()) })
+        let prefix = ReadPrefix::new(body, Self::MAX_BODY, Self::WITHIN);
+        Self(State::Reading { status, headers, prefix })
     }
 }
 
@@ -202,26 +260,16 @@ impl Future for ErrorForStatus {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut complete = true;
-        if let State::Reading { body, read, .. } = &mut self.0 {
+        if let State::Reading { prefix, .. } = &mut self.0 {
             // The status is the error. That its body could not be read to the end does not take its place.
-            while let Some(piece) = ready!(body.poll_chunk(cx)) {
-                let room = Self::MAX_BODY - read.len();
-                complete = matches!(&piece, Ok(piece) if piece.len() <= room);
-                if let Ok(mut piece) = piece {
-                    piece.truncate(room);
-                    read.push(piece, 0);
-                }
-                if !complete {
-                    break;
-                }
-            }
+            ready!(prefix.poll_read(cx));
         }
         match std::mem::replace(&mut self.0, State::Done) {
             State::Fine(reply) => Poll::Ready(Ok(reply)),
-            State::Reading { status, headers, body, mut read } => {
-                let reply = ErrorReply { status, headers, body: read.take(), complete };
-                Poll::Ready(Err(Error::status(reply).at(body.origin())))
+            State::Reading { status, headers, mut prefix } => {
+                let reply =
+                    ErrorReply { status, headers, body: prefix.read.take(), complete: prefix.complete };
+                Poll::Ready(Err(Error::status(reply).at(prefix.body.origin())))
             }
             State::Done => panic!("polled after it was ready"),
         }
@@ -232,8 +280,8 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fine(reply) => reply.fmt(f),
-            Self::Reading { status, read, .. } => {
-                f.debug_struct("Reading").field("status", status).field("read", read).finish()
+            Self::Reading { status, prefix, .. } => {
+                f.debug_struct("Reading").field("status", status).field("read", &prefix.read).finish()
             }
             Self::Done => f.write_str("Done"),
         }

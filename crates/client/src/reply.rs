@@ -2,6 +2,7 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, ErrorReply, Kind},
     events::Events,
     lines::{Lines, Ndjson},
-    read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadText},
+    read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     reply_body::ReplyBody,
     send::Call,
     timings::{ConnectionInfo, Timings},
@@ -71,6 +72,17 @@ impl Reply {
         &self.headers
     }
 
+    /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it. This client
+    /// asks for no coding and undoes none, so a body with one is not what it seems.
+    pub fn content_encoding(&self) -> Option<&str> {
+        let values = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
+        let mut values = values.filter_map(|value| value.to_str().ok()).map(str::trim);
+        values.find(|value| {
+            let mut codings = value.split(',').map(str::trim);
+            codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+        })
+    }
+
     /// What it came over.
     pub fn connection(&self) -> ConnectionInfo {
         self.body.connection_info(self.version)
@@ -84,6 +96,15 @@ impl Reply {
     /// The whole body, up to [`Limits::max_body`](crate::Limits::max_body) bytes.
     pub fn bytes(self) -> ReadBytes {
         ReadBytes::new(self.body)
+    }
+
+    /// The beginning of the body: what comes of it within a time, up to a number of bytes. Never an error. A body that
+    /// stalls, breaks off or is longer gives what has come until then, and its connection is closed.
+    ///
+    /// For the body of an error, which nothing should wait for. The time begins at the first poll that has nothing to
+    /// read; what has arrived by then is given, however late it is read.
+    pub fn bytes_up_to(self, max: usize, within: Duration) -> ReadPrefix {
+        ReadPrefix::new(self.body, max, within)
     }
 
     /// The whole body as text, up to [`Limits::max_body`](crate::Limits::max_body) bytes of it: in the charset that its
@@ -144,7 +165,7 @@ impl Reply {
     }
 
     /// This reply, unless its status is 400 or more; then an error that keeps status, headers and the first 64 KiB of
-    /// the body ([`Error::reply`]).
+    /// the body, as far as they come within 2 s ([`Error::reply`]).
     ///
     /// A 3xx is no error: redirects are not followed, and it is the caller's to read.
     pub fn error_for_status(self) -> ErrorForStatus {

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{StatusCode, Version, response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
 
@@ -28,11 +28,14 @@ pub(crate) struct ReplyBody {
     // Its connection is taken when it goes back or is given up.
     call: Box<Call>,
     ended: bool,
+    // How much has come since a limit passed that spans phases.
+    late: usize,
 }
 
 impl ReplyBody {
     pub(crate) fn new(head: &response::Parts, incoming: Incoming, mut call: Box<Call>) -> Self {
         call.clock.stop_step();
+        call.last_look = None;
         if let Some(connection) = &call.connection {
             call.requests = connection.requests;
             call.history = Some(connection.history.clone());
@@ -43,7 +46,7 @@ impl ReplyBody {
         } else if let Some(connection) = &mut call.connection {
             connection.keep_alive.update(head);
         }
-        let mut body = Self { incoming, call, ended: false };
+        let mut body = Self { incoming, call, ended: false, late: 0 };
         if body.incoming.is_end_stream() {
             body.finish(None);
         }
@@ -52,6 +55,11 @@ impl ReplyBody {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.call.clock.limits
+    }
+
+    /// Gives it so much more time at most, from now on.
+    pub(crate) fn end_within(&mut self, within: Duration) {
+        self.call.clock.end_within(Instant::now(), within);
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -93,9 +101,10 @@ impl ReplyBody {
                         coop.made_progress();
                     }
                     self.call.clock.stop_step();
-                    // A body that never stops coming has a limit too.
                     let mut now = None;
-                    if let Some((limit, duration)) = self.call.clock.passed(&mut now) {
+                    if let Some((limit, duration)) = self.call.clock.passed(&mut now)
+                        && self.is_too_late(&frame)
+                    {
                         return Poll::Ready(Some(Err(self.fail(Error::timeout(
                             limit,
                             duration,
@@ -125,12 +134,23 @@ impl ReplyBody {
                     if !self.call.clock.has_step() {
                         self.call.clock.start_step(Limit::Idle, now);
                     }
-                    let (limit, duration) = ready!(self.call.clock.poll(cx, now, None));
+                    let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
                     let error = Error::timeout(limit, duration, Phase::Body);
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }
             }
         }
+    }
+
+    /// What has arrived beats a limit that has passed, as far as it can have arrived before.
+    #[cold]
+    fn is_too_late(&mut self, frame: &Frame<Bytes>) -> bool {
+        // As much as sockets and windows hold. A body that never stops coming has a limit too.
+        const MOST: usize = 8 << 20;
+        const EACH: usize = 64;
+        self.late += frame.data_ref().map_or(0, Bytes::len) + EACH;
+        self.call.last_look = None;
+        self.late > MOST
     }
 
     /// Nothing more comes.

@@ -193,9 +193,25 @@ impl<B> RequestBuilder<B> {
     }
 
     /// Other limits than the client's, all of them.
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(self, limits: Limits) -> Self {
+        self.change_limits(|_| limits)
+    }
+
+    /// Other limits than the client's, some of them: the others stay the client's, or what was said before.
+    ///
+    /// ```no_run
+    /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let soon = Duration::from_secs(3);
+    /// let probe = client.get("/models").change_limits(|limits| limits.dns(soon).connect(soon).tls(soon));
+    /// probe.send().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
         if let Ok(call) = &mut self.call {
-            call.clock.limits = Arc::new(limits);
+            call.clock.limits = Arc::new(change(*call.clock.limits));
         }
         self
     }

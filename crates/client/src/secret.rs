@@ -1,4 +1,6 @@
-use std::{fmt, sync::Arc};
+mod redact;
+
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::HeaderValue;
 
@@ -19,6 +21,33 @@ impl Secret {
     /// The key itself. Whoever calls this takes over keeping it out of logs.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A text with `[redacted]` where the key stands in it: as it is, percent-encoded, escaped as in JSON, or in the
+    /// base64 of an `Authorization` of `Basic` with any user's name. For what others wrote, such as the body of an error.
+    ///
+    /// A key of fewer than 8 characters may be any word, so it goes only where it stands as a word behind a
+    /// credential's name (`authorization`, `bearer`, `api key`, `key`, `token`, `secret`, `password`).
+    ///
+    /// ```
+    /// use outbound_client::Secret;
+    ///
+    /// let key = Secret::new("sk-12345678");
+    /// assert_eq!(key.redact("Incorrect API key: sk-12345678."), "Incorrect API key: [redacted].");
+    /// let none = Secret::new("EMPTY");
+    /// assert_eq!(none.redact("EMPTY reply to Bearer EMPTY"), "EMPTY reply to Bearer [redacted]");
+    /// ```
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match redact::redact(&self.0, text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            // What goes are whole characters.
+            Cow::Owned(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
+        }
+    }
+
+    /// [`redact`](Self::redact) for bytes, which need not be text.
+    pub fn redact_bytes<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        redact::redact(&self.0, bytes)
     }
 
     /// `prefix` and the key as a header value that its own `Debug` and HTTP/2's header table leave out.

@@ -18,6 +18,7 @@ use crate::{
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
     limits::{Limit, Limits},
+    look::LastLook,
     pool::{Checkout, Pool, Ticket},
     replica::Replica,
     reply::Reply,
@@ -46,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) history: Option<Arc<History>>,
     pub(crate) requests: u64,
     pub(crate) timings: Option<Box<Recorder>>,
+    // What is done before a limit that has passed ends it.
+    pub(crate) last_look: Option<LastLook>,
     state: State,
     // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
     // not give back a request that it proves unseen.
@@ -137,6 +140,7 @@ impl Call {
             history: None,
             requests: 0,
             timings: None,
+            last_look: None,
             state: State::Start,
             replica: None,
             replayable: false,
@@ -232,6 +236,7 @@ impl Call {
         }
         self.clock.start_exchange(now, connection.take_timer());
         self.clock.start_step(Limit::Connect, now);
+        self.last_look = None;
         self.connection = Some(connection);
         self.state = State::Held;
     }
@@ -250,8 +255,8 @@ impl Call {
     /// A new one that ends at once is another thing. That is a server which cannot be reached for now, as if it refused
     /// to be connected to; so there are pauses, and what all of it takes is bounded as connecting is.
     fn unsent(&mut self, connection: &Connection, request: Request<Body>) -> Result<(), Error> {
-        if let Some((since, taken)) = connection.idle {
-            self.pool.died_of_age(taken.duration_since(since), taken);
+        if connection.reused {
+            self.pool.found_ended(connection);
         }
         self.request = Some(request);
         self.state = State::Start;
@@ -307,6 +312,7 @@ impl Call {
 
     fn release(&mut self) -> Connection {
         self.clock.stop_exchange();
+        self.last_look = None;
         self.connection.take().expect(HELD)
     }
 
@@ -349,6 +355,36 @@ impl Call {
         (Phase::Upload, look_again(now, earliest(limits.first_byte, limits.write_idle)))
     }
 
+    /// Ready when a limit has passed and nothing of what has arrived is left to be read: which, and how long it is.
+    ///
+    /// The task is woken after the last look, to read once more before it asks again.
+    #[inline]
+    pub(crate) fn poll_passed(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        look: Option<Instant>,
+    ) -> Poll<(Limit, Duration)> {
+        let Poll::Ready(passed) = self.clock.poll(cx, now, look) else {
+            if self.last_look.is_some() {
+                self.last_look = None;
+            }
+            return Poll::Pending;
+        };
+        // A turn of its task lets a connection take more of the body, whether the server has or not. So none is caused
+        // where there was one in time.
+        if passed.0 == Limit::WriteIdle && !self.clock.is_late(now) {
+            return Poll::Ready(passed);
+        }
+        self.poll_last_look(cx).map(|()| passed)
+    }
+
+    #[cold]
+    fn poll_last_look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let looks = self.connection.as_ref().map(|connection| &connection.history.looks);
+        self.last_look.get_or_insert_with(|| LastLook::begin(looks)).poll(looks, cx)
+    }
+
     /// Pending, unless a limit has passed.
     fn wait<T>(
         &mut self,
@@ -357,7 +393,7 @@ impl Call {
         phase: Phase,
         look: Option<Instant>,
     ) -> Poll<Result<T, Error>> {
-        let (limit, duration) = ready!(self.clock.poll(cx, now, look));
+        let (limit, duration) = ready!(self.poll_passed(cx, now, look));
         self.record_wait(now);
         Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
     }

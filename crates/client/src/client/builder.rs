@@ -122,9 +122,27 @@ impl ClientBuilder {
         self
     }
 
-    /// The limits of requests that have none of their own.
+    /// The limits of requests that have none of their own. All of them: what was set before is replaced.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Changes some of the limits, and leaves the others as they were set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use outbound_client::{Client, Limits};
+    ///
+    /// # fn main() -> Result<(), outbound_client::Error> {
+    /// let builder = Client::builder().limits(Limits::new().max_body(1 << 20));
+    /// let client = builder.change_limits(|limits| limits.idle(Duration::from_secs(60))).build()?;
+    /// assert_eq!(client.limits(), Limits::new().max_body(1 << 20).idle(Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
+        self.limits = change(self.limits);
         self
     }
 

@@ -124,7 +124,7 @@ impl Drop for Report {
     }
 }
 
-type Handshake = (Dialed, Driver);
+type Handshake = (Dialed, Driver, Arc<History>);
 
 impl Dial {
     pub(super) fn spawn(self) {
@@ -141,10 +141,10 @@ impl Dial {
             dialed = self.open() => dialed,
         };
         match dialed {
-            Ok((dialed, driver)) => {
+            Ok((dialed, driver, history)) => {
                 self.report.send(Ok(dialed));
                 drop(self);
-                drive(driver, &pool).await;
+                drive(driver, &history, &pool).await;
             }
             Err(error) => self.report.send(Err(error)),
         }
@@ -173,13 +173,14 @@ impl Dial {
                 .await
                 .map_err(protocol)?;
             let pool = self.report.pool.clone();
-            let (opened, driver) = Http2Driver::new(sender, connection, &frames, history, pool);
-            Ok((Dialed::Http2(opened), Box::pin(driver)))
+            let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), pool);
+            Ok((Dialed::Http2(opened), Box::pin(driver), history))
         } else {
             let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
             let (sender, end) = Sender::new(sender);
             let driver = Box::pin(Http1Driver { connection, _end: end });
-            Ok((Dialed::Http1(Connection::http1(sender, history, Alarm::new(Instant::now()))), driver))
+            let connection = Connection::http1(sender, history.clone(), Alarm::new(Instant::now()));
+            Ok((Dialed::Http1(connection), driver, history))
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{
     body::Body,
     connection::History,
     io::Io,
+    look::Looking,
     sender::{End, Sender},
 };
 
@@ -29,7 +30,10 @@ use crate::{
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs a connection to its end, and closes idle ones in passing.
-pub(super) async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
+pub(super) async fn drive(driver: Driver, history: &History, pool: &Weak<Pool>) {
+    let mut looking = Looking::new(&history.looks);
+    // Dropped before who waits for a look is told that there is none any more.
+    let mut driver = driver;
     let mut timer = pin!(Timer::new());
     let sweep = || pool.upgrade()?.sweep(Instant::now());
     if let Some(next) = sweep() {
@@ -40,9 +44,14 @@ pub(super) async fn drive(mut driver: Driver, pool: &Weak<Pool>) {
     let mut flag = None;
     poll_fn(|cx| {
         if driver.as_mut().poll(cx).is_ready() {
+            history.end();
             return Poll::Ready(());
         }
-        let flag = flag.get_or_insert_with(|| Flag::raised(cx.waker()));
+        let flag = flag.get_or_insert_with(|| {
+            looking.begin(cx);
+            Flag::raised(cx.waker())
+        });
+        looking.turn(cx);
         if flag.take() {
             let waker = Waker::from(flag.clone());
             let mut cx = Context::from_waker(&waker);

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use http::{HeaderMap, HeaderName, Version, header, response};
 use tokio::time::Instant;
@@ -70,26 +70,43 @@ fn is_last(version: Version, headers: &HeaderMap) -> bool {
 
 /// At which ages a server was seen to close idle connections, and the age up to which one is used.
 ///
-/// A connection is used up to a margin below the youngest of the last four. That forgets: a restart, which closes
-/// connections of any age, is overruled by the next four closings, and where a server lets a connection be for as long
-/// as the client keeps one, that counts as one as well.
+/// A connection that ends may have been cut for any reason. Only ages that agree are the server's own limit: three
+/// times within ten minutes, no further apart than a second or a quarter. Then a connection is used up to a margin
+/// below the youngest of them. One that was idle for longer and still alive overrules what was seen before.
 #[derive(Default)]
 pub(super) struct IdleAges {
-    seen: [Option<Duration>; 4],
-    newest: usize,
-    at: Option<Instant>,
-    limit: Option<Duration>,
+    /// The newest last.
+    seen: VecDeque<Seen>,
+    learned: Option<Learned>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    age: Duration,
+    at: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Learned {
+    limit: Duration,
+    /// When too few of the ages that agree are recent.
+    until: Instant,
 }
 
 impl IdleAges {
-    /// A server that closes after a reply does so at once, and no server's idle time is as short as this.
-    const SHORTEST: Duration = Duration::from_millis(100);
+    /// No server's idle time is as short as this: what ends earlier ends for another reason.
+    const SHORTEST: Duration = Duration::from_secs(1);
     /// Closings within this time are one event.
     const TOGETHER: Duration = Duration::from_secs(1);
+    /// So many have to agree.
+    const AGREEING: usize = 3;
+    /// Of these.
+    const KEPT: usize = 8;
+    const FORGOTTEN: Duration = Duration::from_secs(600);
 
-    /// The age up to which an idle connection is used, if the server was seen to close one.
-    pub(super) fn limit(&self) -> Option<Duration> {
-        self.limit
+    /// The age up to which an idle connection is used, if the server was seen to have a limit.
+    pub(super) fn limit(&self, now: Instant) -> Option<Duration> {
+        self.learned.filter(|learned| now < learned.until).map(|learned| learned.limit)
     }
 
     /// The server closed a connection that was idle for `age`.
@@ -97,21 +114,52 @@ impl IdleAges {
         if age < Self::SHORTEST {
             return;
         }
-        let together = self.at.is_some_and(|at| now.duration_since(at) < Self::TOGETHER);
-        if !together {
-            self.at = Some(now);
-            self.newest = (self.newest + 1) % self.seen.len();
+        match self.seen.back_mut() {
+            Some(last) if now.duration_since(last.at) < Self::TOGETHER => last.age = last.age.min(age),
+            _ => {
+                if self.seen.len() == Self::KEPT {
+                    self.seen.pop_front();
+                }
+                self.seen.push_back(Seen { age, at: now });
+            }
         }
-        let seen = &mut self.seen[self.newest];
-        *seen = Some(seen.filter(|_| together).map_or(age, |seen| seen.min(age)));
-        self.limit = self.seen.iter().flatten().min().map(|age| below(*age));
+        self.learn(now);
     }
 
-    /// The client closed a connection that had been idle for `age`, and the server had not.
+    /// A connection that had been idle for `age` was alive.
+    #[inline]
     pub(super) fn outlasted(&mut self, age: Duration, now: Instant) {
-        if self.limit.is_some() {
-            self.closed(age, now);
+        if !self.seen.is_empty() {
+            self.forget(age, now);
         }
+    }
+
+    #[inline(never)]
+    fn forget(&mut self, age: Duration, now: Instant) {
+        let before = self.seen.len();
+        self.seen.retain(|seen| seen.age >= age);
+        if self.seen.len() < before {
+            self.learn(now);
+        }
+    }
+
+    fn learn(&mut self, now: Instant) {
+        self.seen.retain(|seen| now.duration_since(seen.at) < Self::FORGOTTEN);
+        let agree = |youngest: Duration| {
+            let oldest = youngest + (youngest / 4).max(Duration::from_secs(1));
+            let mut at: Vec<_> = self
+                .seen
+                .iter()
+                .filter(|seen| (youngest..=oldest).contains(&seen.age))
+                .map(|seen| seen.at)
+                .collect();
+            // In order of time: the newest that are needed count.
+            let oldest_needed = at.len().checked_sub(Self::AGREEING)?;
+            Some(at.swap_remove(oldest_needed) + Self::FORGOTTEN)
+        };
+        let learned = self.seen.iter().filter_map(|seen| Some((seen.age, agree(seen.age)?)));
+        self.learned =
+            learned.min().map(|(age, until)| Learned { limit: below(age).max(Self::SHORTEST), until });
     }
 }
 
@@ -121,56 +169,4 @@ fn below(time: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn secs(secs: u64) -> Duration {
-        Duration::from_secs(secs)
-    }
-
-    #[test]
-    fn the_limit_is_below_the_youngest_of_four() {
-        let start = Instant::now();
-        let mut ages = IdleAges::default();
-        assert_eq!(ages.limit(), None);
-        ages.outlasted(secs(90), start);
-        assert_eq!(ages.limit(), None, "nothing was ever closed");
-        ages.closed(secs(5), start);
-        assert_eq!(ages.limit(), Some(secs(4)));
-        ages.closed(secs(1), start + secs(10));
-        assert_eq!(ages.limit(), Some(Duration::from_millis(500)));
-        for (event, age) in [(2, 60), (3, 60), (4, 60)] {
-            ages.closed(secs(age), start + secs(10 * event));
-            assert_eq!(ages.limit(), Some(Duration::from_millis(500)), "{event}");
-        }
-        ages.outlasted(secs(90), start + secs(50));
-        assert_eq!(ages.limit(), Some(secs(59)), "what a restart taught is forgotten");
-    }
-
-    #[test]
-    fn closings_at_one_time_are_one_and_those_after_a_reply_none() {
-        let start = Instant::now();
-        let mut ages = IdleAges::default();
-        ages.closed(Duration::from_millis(99), start);
-        assert_eq!(ages.limit(), None);
-        ages.closed(secs(2), start);
-        for age in 3..50 {
-            ages.closed(secs(age), start + Duration::from_millis(999));
-        }
-        assert_eq!(ages.limit(), Some(secs(1)));
-    }
-
-    #[test]
-    fn the_header_is_read_with_its_margin() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("keep-alive", http::HeaderValue::from_static(text));
-            let mut keep_alive = KeepAlive::default();
-            keep_alive.update_parameters(&headers);
-            (keep_alive.timeout, keep_alive.max)
-        };
-        assert_eq!(read("timeout=5, max=100"), (Some(secs(4)), Some(100)));
-        assert_eq!(read("MAX=0,Timeout=\"1\""), (Some(Duration::from_millis(500)), Some(0)));
-        assert_eq!(read("timeout=-1, max, =, ;"), (None, None));
-    }
-}
+mod tests;

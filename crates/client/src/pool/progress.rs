@@ -13,7 +13,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{limits::Limit, timings::Waited};
+use crate::{
+    limits::{DialLimits, Limit},
+    timings::Waited,
+};
 
 /// A dial, as those see it who wait for it.
 pub(crate) struct Progress {
@@ -40,6 +43,12 @@ impl Progress {
     /// The dial is over: who still waits then waits for a place again.
     pub(super) fn end(&self, now: Instant) {
         self.stages().push((Limit::PoolWait, now));
+    }
+
+    /// Whether it has been in its stage for as long as a request would wait for that.
+    pub(super) fn is_overdue(&self, limits: DialLimits, now: Instant) -> bool {
+        let Some((stage, since)) = self.stages().last().copied() else { return false };
+        limits.get(stage).is_some_and(|limit| now.saturating_duration_since(since) >= limit)
     }
 
     pub(super) fn followers(&self) -> usize {

@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -8,13 +9,14 @@ use tokio::time::Instant;
 use super::{
     Pool, Rules,
     dial::DialError,
+    early::EarlyEnds,
     idle::{Idle, IdleAges},
     later::Later,
     multiplexed::{Multiplexed, Opened},
     progress::Progress,
     waiter::Waiter,
 };
-use crate::{clock::earliest, connection::Connection};
+use crate::{clock::earliest, connection::Connection, limits::DialLimits};
 
 /// What the lock of a pool guards.
 pub(super) struct State {
@@ -44,8 +46,12 @@ pub(super) struct State {
     adrift: usize,
     /// Dials under way that would serve more than follow them.
     pub(super) spare: Vec<Arc<Progress>>,
+    /// Dials under way that took longer than a later request would wait for one. They go on, but serve nobody's turn.
+    overdue: Vec<Arc<Progress>>,
     /// For how long idle connections can be trusted.
     pub(super) ages: IdleAges,
+    /// Whether HTTP/1.1 connections end behind their replies.
+    pub(super) early_ends: EarlyEnds,
     /// Whether nobody gets a connection any more.
     pub(super) closed: bool,
 }
@@ -75,7 +81,9 @@ impl State {
             told: 0,
             adrift: 0,
             spare: Vec::new(),
+            overdue: Vec::new(),
             ages: IdleAges::default(),
+            early_ends: EarlyEnds::default(),
             closed,
         }
     }
@@ -102,11 +110,11 @@ impl State {
         }
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
             if idle.connection.is_closed() {
-                self.ages.closed(now.duration_since(idle.since), now);
+                self.ended(&idle.connection, now.duration_since(idle.since), now);
                 later.close.push(idle.connection);
             } else if idle.is_expired(now) {
                 later.close.push(idle.connection);
-            } else if self.ages.limit().is_some_and(|limit| now.duration_since(idle.since) >= limit) {
+            } else if self.ages.limit(now).is_some_and(|limit| now.duration_since(idle.since) >= limit) {
                 // None of the others is younger. It stays, so that it is seen when the server closes it.
                 self.idle.push_back(idle);
                 return None;
@@ -131,7 +139,7 @@ impl State {
         }
         self.remove_closed_multiplexed(now, later);
         later.close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, rules));
-        let limit = self.ages.limit();
+        let limit = self.ages.limit(now);
         let is_young = |connection: &Multiplexed| {
             connection.streams > 0
                 || limit.is_none_or(|limit| now.duration_since(connection.idle_since) < limit)
@@ -174,7 +182,7 @@ impl State {
         let expires = earliest(stay.and_then(|stay| now.checked_add(stay)), connection.ends);
         self.idle.push_back(Idle { connection, since: now, expires });
         // Of those too old to be used, the oldest is enough to see what the server does.
-        let limit = self.ages.limit();
+        let limit = self.ages.limit(now);
         while self.idle.len() > rules.max_idle_per_origin
             || self.idle.get(1).is_some_and(|idle| limit.is_some_and(|limit| now - idle.since >= limit))
         {
@@ -190,9 +198,17 @@ impl State {
             let (closed, idle) = self.idle.drain(..).partition(|idle| idle.connection.is_closed());
             self.idle = idle;
             for idle in VecDeque::into_iter(closed) {
-                self.ages.closed(now.duration_since(idle.since), now);
+                self.ended(&idle.connection, now.duration_since(idle.since), now);
                 later.close.push(idle.connection);
             }
+        }
+    }
+
+    /// The server ended a connection that had been idle for `age`.
+    pub(super) fn ended(&mut self, connection: &Connection, age: Duration, now: Instant) {
+        if connection.history.has_ended() {
+            self.ages.closed(age, now);
+            self.early_ends.closed(age, connection.requests, now);
         }
     }
 
@@ -288,10 +304,22 @@ impl State {
         self.dialing -= 1;
         dial.end(now);
         self.spare.retain(|other| !Arc::ptr_eq(other, dial));
+        self.overdue.retain(|other| !Arc::ptr_eq(other, dial));
         self.adrift += dial.followers();
         if self.adrift == self.told {
             (self.told, self.adrift) = (0, 0);
         }
+    }
+
+    /// How many dials are under way that waiters can count on.
+    pub(super) fn dials(&self) -> usize {
+        self.dialing - self.overdue.len()
+    }
+
+    /// Counts no more on the dials that nobody follows and that a request with such limits would have given up by now.
+    pub(super) fn pass_over_overdue(&mut self, limits: DialLimits, now: Instant) {
+        let is_overdue = |dial: &mut Arc<Progress>| dial.followers() == 0 && dial.is_overdue(limits, now);
+        self.overdue.extend(self.spare.extract_if(.., is_overdue));
     }
 
     /// Where the first is, from a position on, for whom no dial runs: one who is adrift, else one who has not been told.
@@ -343,7 +371,7 @@ impl State {
         // A refusal is an answer to as many as the connection would have served, but for those another dial runs for.
         let each = self.each();
         let mut answered = 0;
-        while self.waiters.len() > self.dialing.saturating_mul(each) && answered < each {
+        while self.waiters.len() > self.dials().saturating_mul(each) && answered < each {
             let Some(waiter) = self.next_waiter() else { return };
             later.wake.extend(waiter.serve(Err(error.clone())));
             answered += 1;

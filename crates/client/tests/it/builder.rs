@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use outbound_client::{Client, Delivery, Kind, Limits, Method, Phase, Secret};
 
-use crate::support::{OK, answering};
+use crate::support::{OK, answering, secs};
 
 #[test]
 fn limits_have_the_documented_defaults() {
@@ -234,4 +234,26 @@ fn public_types_are_send_sync_and_unpin() {
     send::<outbound_client::ReadText>();
     send::<outbound_client::ReadJson<*const u8>>();
     send::<outbound_client::ErrorForStatus>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_are_replaced_or_changed_one_by_one() {
+    let own = Limits::new().max_body(10).idle(secs(7));
+    let builder = || Client::builder().base_url("http://a.test").limits(own);
+    let client = builder().change_limits(|limits| limits.connect(secs(3))).build().unwrap();
+    assert_eq!(client.limits(), own.connect(secs(3)));
+    assert_eq!(builder().change_limits(|_| Limits::new()).build().unwrap().limits(), Limits::new());
+
+    let (builder, _) = answering(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n01234567890".to_vec());
+    let client = builder.limits(own).build().unwrap();
+    let changed = client.get("/x").change_limits(|limits| limits.total(secs(9)));
+    let error = changed.send().await.unwrap().bytes().await.unwrap_err();
+    assert!(error.to_string().starts_with("`max_body` of 10 bytes"), "{error}");
+    let twice = client
+        .get("/x")
+        .change_limits(|limits| limits.max_body(11))
+        .change_limits(|limits| limits.idle(None));
+    assert_eq!(twice.send().await.unwrap().bytes().await.unwrap().len(), 11);
+    let replaced = client.get("/x").limits(Limits::new());
+    assert_eq!(replaced.send().await.unwrap().bytes().await.unwrap().len(), 11);
 }

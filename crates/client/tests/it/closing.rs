@@ -96,10 +96,9 @@ async fn all_arrive_once(closing: Closing, count: usize, build: impl Fn(ClientBu
     let failures = posts(&client, count).await;
     let unsent = failures.iter().filter(|error| error.delivery() == Delivery::NotSent).count();
     assert_eq!(unsent, 0, "{closing:?}: {:?}", failures.first());
-    if closing.reply != PLAIN {
-        // The server said that it closes, so that no request crosses the closing.
-        assert!(failures.is_empty(), "{closing:?}: {:?}", failures.first());
-    }
+    // Where the server says that it closes, no request crosses the closing. Else it is learned from a few that do.
+    let crossed = if closing.reply == PLAIN { 20 } else { 0 };
+    assert!(failures.len() <= crossed, "{closing:?}: {} of {count}, {:?}", failures.len(), failures.first());
     let arrived = server.arrived.lock().unwrap();
     assert!(arrived.values().all(|times| *times == 1), "{closing:?}");
     assert!(arrived.len() + failures.len() >= count, "{closing:?}");

@@ -10,7 +10,8 @@ use std::{
 
 use futures::future::join_all;
 use outbound_client::{
-    Client, Connecting, Delivery, Kind, Limit, Limits, Origin, Phase, Resolving, Timings, Transport,
+    Client, ConnectFailure, Connecting, Delivery, Kind, Limit, Limits, Origin, Phase, Resolving, Timings,
+    Transport,
 };
 use proptest::prelude::*;
 use tokio::{
@@ -170,6 +171,7 @@ async fn a_handshake_that_hangs_ends_with_the_tls_limit_whatever_connecting_took
     assert_eq!(started.elapsed(), secs(12));
     assert_eq!(error.limit(), Some((Limit::Tls, secs(3))));
     assert_eq!((error.phase(), error.delivery()), (Phase::Tls, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::TimedOut));
     let timings = error.timings().unwrap();
     assert_eq!((timings.connect, timings.tls, timings.total), (secs(9), secs(3), secs(12)));
 }

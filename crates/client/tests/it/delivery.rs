@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use outbound_client::{Client, Delivery, Error, Kind, Origin, Phase};
+use outbound_client::{Client, ConnectFailure, Delivery, Error, Kind, Origin, Phase};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpListener,
@@ -30,6 +30,7 @@ async fn an_address_that_refuses_is_not_sent() {
     let client = Client::builder().build().unwrap();
     let error = client.get(&url).send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Connect, Phase::Connect, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::Refused));
     assert!(std::error::Error::source(&error).is_some());
     assert!(!error.to_string().contains("key"));
 }
@@ -52,6 +53,7 @@ async fn a_reset_before_the_head_is_maybe_sent() {
     let error = client.post("/x").body("hello").send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
     assert_eq!(server.seen.connections(), 1);
+    assert_eq!(error.connect_failure(), None);
 }
 
 #[tokio::test]

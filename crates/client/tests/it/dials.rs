@@ -171,3 +171,40 @@ async fn a_refusal_answers_all_who_waited_for_the_dial() {
     }
     assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(1), 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_shorter_limits_does_not_wait_for_a_dial_that_took_longer() {
+    // Packets are dropped for 10 s: what was dialled before hears of it late, what is dialled after at once.
+    let started = Instant::now();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .limits(outbound_client::Limits::new().connect(secs(60)))
+        .connector(move |_: &Origin| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                sleep(if started.elapsed() < secs(10) { secs(50) } else { Duration::ZERO }).await;
+                let (near, mut far) = tokio::io::duplex(4096);
+                tokio::spawn(async move {
+                    while read_request(&mut far, 0).await.is_some() {
+                        write(&mut far, OK).await;
+                    }
+                });
+                Ok::<DuplexStream, io::Error>(near)
+            }
+        })
+        .build()
+        .unwrap();
+    let probe = || client.get("/x").change_limits(|limits| limits.connect(secs(3))).send();
+    for count in 1..=3 {
+        assert!(probe().await.unwrap_err().is_timeout());
+        assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(4 * count - 1), count as usize));
+        sleep(secs(1)).await;
+    }
+    probe().await.unwrap().bytes().await.unwrap();
+    assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(12), 4));
+    // Who would wait longer counts on the dials there are.
+    sleep(secs(200)).await;
+    assert!(format!("{client:?}").contains("dialing: 0"), "{client:?}");
+}

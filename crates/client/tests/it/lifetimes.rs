@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::support::{
-    OK, Seen, answering, counting_open, get, in_memory, on_socket, read_request, secs, settle, write,
+    OK, Seen, answering, counting_open, draws, get, in_memory, on_socket, read_request, secs, settle, write,
 };
 
 const fn millis(millis: u64) -> Duration {
@@ -215,13 +215,13 @@ fn impatient(patience: Duration, reply: &'static [u8]) -> (ClientBuilder, Arc<Se
     (builder, seen)
 }
 
-/// Sends numbered POSTs with pauses around a second, and counts: failures, and those that arrived more than once.
+/// Sends numbered POSTs with pauses around two seconds, and counts: failures, and those that arrived more than once.
 async fn paced(client: &Client, seen: &Seen, count: usize, replayable: bool) -> (usize, usize) {
     let mut failures = 0;
     for number in 0..count {
-        // The margin around the closing is hit again and again: pauses from 0.84 s to 1.16 s, and some short ones.
+        // The margin around the closing is hit again and again: pauses from 1.84 s to 2.16 s, and some short ones.
         let draw = number.wrapping_mul(2_654_435_761) >> 7;
-        sleep(if draw % 8 == 0 { millis(50) } else { millis(840 + (draw % 321) as u64) }).await;
+        sleep(if draw % 8 == 0 { millis(50) } else { millis(1840 + (draw % 321) as u64) }).await;
         let request = client.post("/x").body(number.to_string()).replayable(replayable);
         match request.send().await {
             Ok(reply) => assert_eq!(reply.text().await.unwrap(), "ok"),
@@ -240,34 +240,34 @@ async fn paced(client: &Client, seen: &Seen, count: usize, replayable: bool) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_after_a_second_costs_one_failure_at_most() {
-    let (builder, seen) = impatient(secs(1), OK);
+async fn a_server_that_closes_idle_connections_costs_no_more_than_it_takes_to_learn_when() {
+    let (builder, seen) = impatient(secs(2), OK);
     let client = builder.build().unwrap();
     let (failures, twice) = paced(&client, &seen, 10_000, false).await;
-    assert!(failures <= 1 && twice == 0, "{failures} failed, {twice} arrived twice");
+    assert!(failures <= 3 && twice == 0, "{failures} failed, {twice} arrived twice");
     // What is safe is still used.
     assert!(seen.connections() < 9_000, "{}", seen.connections());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_after_a_second_and_says_so_costs_none() {
-    const HINT: &[u8] = b"HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 2\r\n\r\nok";
-    let (builder, seen) = impatient(secs(1), HINT);
+async fn a_server_that_closes_idle_connections_and_says_so_costs_none() {
+    const HINT: &[u8] = b"HTTP/1.1 200 OK\r\nkeep-alive: timeout=2\r\ncontent-length: 2\r\n\r\nok";
+    let (builder, seen) = impatient(secs(2), HINT);
     let client = builder.build().unwrap();
     assert_eq!(paced(&client, &seen, 10_000, false).await, (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_after_a_second_costs_none_that_may_be_replayed() {
-    let (builder, seen) = impatient(secs(1), OK);
+async fn a_server_that_closes_idle_connections_costs_none_that_may_be_replayed() {
+    let (builder, seen) = impatient(secs(2), OK);
     let client = builder.build().unwrap();
     let (failures, twice) = paced(&client, &seen, 10_000, true).await;
-    assert!(failures == 0 && twice <= 1, "{failures} failed, {twice} arrived twice");
+    assert!(failures == 0 && twice <= 3, "{failures} failed, {twice} arrived twice");
 }
 
 #[tokio::test]
-async fn a_server_on_a_socket_that_closes_idle_connections_costs_one_failure_at_most() {
-    const PATIENCE: Duration = millis(300);
+async fn a_server_on_a_socket_that_closes_idle_connections_costs_none_once_that_is_learned() {
+    const PATIENCE: Duration = millis(1_200);
     let server = on_socket(|number, mut stream, seen| async move {
         while let Ok(Some(request)) = timeout(PATIENCE, read_request(&mut stream, number)).await {
             seen.requests.lock().unwrap().push(request);
@@ -279,8 +279,9 @@ async fn a_server_on_a_socket_that_closes_idle_connections_costs_one_failure_at_
         let client = Client::builder().base_url(&server.url).build().unwrap();
         async move {
             let mut failures = 0;
-            for request in 0..10 {
-                sleep(PATIENCE - millis(5) + millis(request)).await;
+            // Closed while nobody looks, three times; and then a request at the moment of it.
+            for pause in [50, 50, 50, 50, 0, 1, 2].map(millis) {
+                sleep(PATIENCE - millis(1) + pause).await;
                 let reply = client.post("/x").body("1").send().await;
                 failures += usize::from(reply.is_err());
                 if let Ok(reply) = reply {
@@ -291,41 +292,73 @@ async fn a_server_on_a_socket_that_closes_idle_connections_costs_one_failure_at_
         }
     });
     let failures = join_all(clients).await;
-    assert!(failures.iter().all(|failures| *failures <= 1), "{failures:?}");
-    let arrived = server.seen.requests().len();
-    assert!((320 - failures.iter().sum::<usize>()..=320).contains(&arrived), "{arrived} of 320");
+    assert!(failures.iter().all(|failures| *failures == 0), "{failures:?}");
+    assert_eq!(server.seen.requests().len(), 32 * 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_restart_taught_is_forgotten() {
-    // Closes the first connection at 2 s, as a restart would, and lets the others be for 40 s.
+async fn what_was_learned_is_overruled_by_a_connection_that_lives_longer() {
+    // Closes the first three connections at 3 s, as if that were its limit, and lets the others be.
     let (builder, seen) = in_memory(|number, mut pipe, _| async move {
-        let patience = if number == 0 { secs(2) } else { secs(40) };
+        let patience = if number < 3 { secs(3) } else { secs(3600) };
         while let Ok(Some(_)) = timeout(patience, read_request(&mut pipe, number)).await {
             write(&mut pipe, OK).await;
         }
     });
     let client = builder.build().unwrap();
-    get(&client).await;
-    sleep(secs(3)).await;
-    // Its age is learned: a second at most. So this pace needs a new connection each time.
-    for connections in 2..7 {
+    for _ in 0..3 {
+        get(&client).await;
+        sleep(secs(4)).await;
+    }
+    // Learned: two seconds at most. So this pace needs a new connection each time.
+    for connections in 4..8 {
         get(&client).await;
         assert_eq!(seen.connections(), connections);
-        sleep(secs(5)).await;
+        sleep(secs(3)).await;
     }
-    // Four later, the one that was left to be looked at has been closed for its age, four times.
-    sleep(secs(200)).await;
-    for _ in 0..4 {
-        get(&client).await;
-        sleep(secs(45)).await;
-    }
-    let before = seen.connections();
+    // The one that was left to be looked at has outlived it when the client closes it.
+    sleep(secs(100)).await;
     for _ in 0..5 {
         get(&client).await;
         sleep(secs(30)).await;
     }
-    assert_eq!(seen.connections(), before + 1);
+    assert_eq!(seen.connections(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_ends_of_idle_connections_and_any_number_of_resets_teach_nothing() {
+    // One request in two hundred is answered with the end of its connection, and two idle ones end at 2 s.
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let counted = arrived.clone();
+    let (builder, seen) = in_memory(move |number, mut pipe, _| {
+        let arrived = counted.clone();
+        async move {
+            let patience = if number < 2 { secs(2) } else { secs(3600) };
+            while let Ok(Some(_)) = timeout(patience, read_request(&mut pipe, number)).await {
+                if arrived.fetch_add(1, Ordering::SeqCst) % 200 == 199 {
+                    return;
+                }
+                sleep(millis(20)).await;
+                write(&mut pipe, OK).await;
+            }
+        }
+    });
+    let client = builder.build().unwrap();
+    let workers = (0..16_u64).map(|worker| {
+        let client = &client;
+        async move {
+            let mut draw = draws(worker);
+            for _ in 0..125 {
+                sleep(millis(draw(4_000))).await;
+                if let Ok(reply) = client.post("/x").body("1").send().await {
+                    reply.bytes().await.unwrap();
+                }
+            }
+        }
+    });
+    join_all(workers).await;
+    assert_eq!(arrived.load(Ordering::SeqCst), 2_000);
+    assert!(seen.connections() <= 32, "{}", seen.connections());
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,7 +369,7 @@ async fn connections_too_old_to_be_used_do_not_pile_up_nor_stand_in_the_way() {
         let open = counted.clone();
         async move {
             open.fetch_add(1, Ordering::SeqCst);
-            let patience = if number == 0 { millis(400) } else { secs(60) };
+            let patience = if number < 3 { secs(2) } else { secs(60) };
             while let Ok(Some(_)) = timeout(patience, read_request(&mut pipe, number)).await {
                 write(&mut pipe, OK).await;
             }
@@ -344,11 +377,13 @@ async fn connections_too_old_to_be_used_do_not_pile_up_nor_stand_in_the_way() {
         }
     });
     let client = builder.max_connections_per_origin(3).build().unwrap();
-    get(&client).await;
-    sleep(secs(1)).await;
+    for _ in 0..3 {
+        get(&client).await;
+        sleep(secs(3)).await;
+    }
     for _ in 0..100 {
         get(&client).await;
-        sleep(millis(300)).await;
+        sleep(millis(1_100)).await;
         assert!(open.load(Ordering::SeqCst) <= 2, "one to look at, one that was just used");
     }
     // All three places can be had.

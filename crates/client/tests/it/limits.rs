@@ -277,13 +277,11 @@ async fn an_endless_head_is_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn total_holds_also_where_there_is_always_more_to_read() {
+    const PIECE: usize = 16 << 10;
     let (builder, _) = in_memory(|_, mut pipe, _| async move {
         read_request(&mut pipe, 0).await;
-        write(&mut pipe, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
-        for _ in 0..100 {
-            write(&mut pipe, "1\r\na\r\n").await;
-            tokio::task::yield_now().await;
-        }
+        write(&mut pipe, "HTTP/1.1 200 OK\r\n\r\n").await;
+        while tokio::io::AsyncWriteExt::write_all(&mut pipe, &[b'a'; PIECE]).await.is_ok() {}
     });
     let client = builder.limits(none().total(secs(20))).build().unwrap();
     let mut reply = client.get("/x").send().await.unwrap();
@@ -291,10 +289,44 @@ async fn total_holds_also_where_there_is_always_more_to_read() {
         tokio::time::advance(secs(4)).await;
         settle().await;
         // Ready at once: no time passes in it, and no timer fires.
-        assert_eq!(reply.chunk().now_or_never().unwrap().unwrap().unwrap(), "a");
+        assert!(!reply.chunk().now_or_never().unwrap().unwrap().unwrap().is_empty());
     }
     tokio::time::advance(secs(5)).await;
     settle().await;
-    let error = reply.chunk().now_or_never().unwrap().unwrap().unwrap_err();
+    // What can have arrived before the limit passed is given, and no more than that.
+    let mut read = 0;
+    let error = loop {
+        match reply.chunk().await.unwrap() {
+            Ok(piece) => read += piece.len(),
+            Err(error) => break error,
+        }
+    };
     assert_eq!(error.limit(), Some((Limit::Total, secs(20))));
+    assert!(read > 64 << 10 && read <= 8 << 20, "{read}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_has_arrived_is_given_whole_after_the_limit_and_one_that_has_not_is_not() {
+    for whole in [true, false] {
+        let (builder, _) = in_memory(move |_, mut pipe, _| async move {
+            read_request(&mut pipe, 0).await;
+            let last = if whole { "0\r\n\r\n" } else { "" };
+            let pieces = "1\r\na\r\n".repeat(100);
+            write(&mut pipe, format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{pieces}{last}"))
+                .await;
+            silence(pipe).await;
+        });
+        let client = builder.limits(none().exchange(secs(20))).build().unwrap();
+        let mut reply = client.get("/x").send().await.unwrap();
+        tokio::time::advance(secs(25)).await;
+        for _ in 0..100 {
+            assert_eq!(reply.chunk().await.unwrap().unwrap(), "a");
+        }
+        match reply.chunk().await {
+            None => assert!(whole),
+            Some(end) => {
+                assert_eq!((end.unwrap_err().limit(), whole), (Some((Limit::Exchange, secs(20))), false))
+            }
+        }
+    }
 }

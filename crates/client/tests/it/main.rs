@@ -1,6 +1,7 @@
 //! The client against servers that behave and servers that do not.
 
 mod allocations;
+mod arrived;
 mod bodies;
 mod builder;
 mod cancel;
@@ -17,6 +18,7 @@ mod lifetimes;
 mod limits;
 mod manage;
 mod pool;
+mod prefixes;
 mod reading;
 mod requests;
 mod support;

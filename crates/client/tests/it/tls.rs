@@ -9,7 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::join_all;
-use outbound_client::{Client, ClientBuilder, Delivery, Kind, Limit, Limits, Origin, Phase, Version};
+use outbound_client::{
+    Client, ClientBuilder, ConnectFailure, Delivery, Kind, Limit, Limits, Origin, Phase, Version,
+};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
@@ -117,6 +119,7 @@ async fn a_certificate_for_another_name_is_refused_before_anything_is_sent() {
     let client = builder.build().unwrap();
     let error = client.get("https://other.test/").send().await.unwrap_err();
     assert_eq!((error.kind(), error.phase(), error.delivery()), (Kind::Tls, Phase::Tls, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::Certificate));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,6 +133,7 @@ async fn a_certificate_that_nobody_trusts_is_refused() {
     config.enable_sni = true;
     let error = builder.tls_config(Arc::new(config)).build().unwrap().get("/x").send().await.unwrap_err();
     assert_eq!((error.kind(), error.delivery()), (Kind::Tls, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::Certificate));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,4 +155,22 @@ async fn a_server_without_tls_is_refused_and_not_talked_to_in_the_clear() {
         .unwrap();
     let error = client.get("https://api.test/").send().await.unwrap_err();
     assert_eq!((error.kind(), error.delivery()), (Kind::Tls, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::NotTls));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_cut_can_heal() {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let client = Client::builder()
+        .connector(|_: &Origin| async { Ok::<_, io::Error>(tokio::io::duplex(4096).0) })
+        .tls_config(Arc::new(config))
+        .build()
+        .unwrap();
+    let error = client.get("https://api.test/").send().await.unwrap_err();
+    assert_eq!((error.kind(), error.phase(), error.delivery()), (Kind::Tls, Phase::Tls, Delivery::NotSent));
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::Handshake));
 }

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Whether a server ends its connections at once behind a reply, and does not say so.
+///
+/// A request that is sent on such a connection crosses its end, and may have been sent for all that is known. So where
+/// three connections in a row ended like that, none is used again for a minute.
+#[derive(Debug, Default)]
+pub(super) struct EarlyEnds {
+    seen: u32,
+    until: Option<Instant>,
+}
+
+impl EarlyEnds {
+    /// What ends within this time ends with the reply.
+    const AT_ONCE: Duration = Duration::from_millis(100);
+    /// A connection that has served as many tells nothing when it ends: servers have maxima, and restarts.
+    const MANY: u64 = 8;
+    const ENOUGH: u32 = 3;
+    const FOR: Duration = Duration::from_secs(60);
+
+    /// A connection ended `age` after its last reply, having served so many requests.
+    pub(super) fn closed(&mut self, age: Duration, requests: u64, now: Instant) {
+        if age >= Self::AT_ONCE || requests > Self::MANY {
+            return;
+        }
+        self.seen += 1;
+        if self.seen >= Self::ENOUGH {
+            self.seen = 0;
+            self.until = now.checked_add(Self::FOR);
+        }
+    }
+
+    /// A connection has served so many requests, and is open.
+    #[inline]
+    pub(super) fn served(&mut self, requests: u64) {
+        if requests > Self::MANY {
+            self.seen = 0;
+        }
+    }
+
+    /// Whether a connection is to be expected to end behind its reply.
+    #[inline]
+    pub(super) fn are_expected(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_in_a_row_are_expected_to_go_on_for_a_minute() {
+        let mut now = Instant::now();
+        let mut ends = EarlyEnds::default();
+        for round in 0..2 {
+            for _ in 0..2 {
+                ends.closed(Duration::from_millis(99), 8, now);
+                assert!(!ends.are_expected(now), "{round}");
+            }
+            ends.closed(Duration::ZERO, 1, now);
+            assert!(ends.are_expected(now + Duration::from_secs(59)));
+            now += Duration::from_secs(60);
+            assert!(!ends.are_expected(now));
+        }
+    }
+
+    #[test]
+    fn later_ends_ends_of_long_service_and_those_between_good_ones_are_not() {
+        let now = Instant::now();
+        let mut ends = EarlyEnds::default();
+        for _ in 0..10 {
+            ends.closed(Duration::from_millis(100), 1, now);
+            ends.closed(Duration::ZERO, 9, now);
+        }
+        assert!(!ends.are_expected(now));
+        for _ in 0..10 {
+            ends.closed(Duration::ZERO, 1, now);
+            ends.closed(Duration::ZERO, 1, now);
+            ends.served(8);
+            ends.served(9);
+        }
+        assert!(!ends.are_expected(now));
+        ends.closed(Duration::ZERO, 1, now);
+        ends.closed(Duration::ZERO, 1, now);
+        ends.served(8);
+        ends.closed(Duration::ZERO, 1, now);
+        assert!(ends.are_expected(now));
+    }
+}

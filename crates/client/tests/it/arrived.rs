@@ -1,0 +1,258 @@
+//! What has arrived beats a limit that has passed: threads that are held up while an answer arrives, and slow readers.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::Response;
+use outbound_client::{Client, Error, Limit, Limits};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    time::sleep,
+};
+
+use crate::support::{read_request, serve_http2, write};
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What a server does, after `millis` each: says the head, and pieces of the body.
+#[derive(Clone, Copy, Debug)]
+struct Script {
+    http2: bool,
+    head: u64,
+    pieces: &'static [u64],
+    /// Whether the body ends with them, or goes on for as long as there is a reader.
+    ends: bool,
+}
+
+/// A server on a thread of its own, which nothing holds up, and how many requests it has.
+fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = arrived.clone();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                let count = count.clone();
+                if script.http2 {
+                    tokio::spawn(serve_http2(stream, move |_, mut respond| {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        async move {
+                            sleep(millis(script.head)).await;
+                            let mut body = respond.send_response(Response::new(()), false).unwrap();
+                            for (piece, pause) in script.pieces.iter().enumerate() {
+                                sleep(millis(*pause)).await;
+                                let last = script.ends && piece + 1 == script.pieces.len();
+                                let _ = body.send_data(Bytes::from("data: x\n\n"), last);
+                            }
+                            if !script.ends {
+                                sleep(millis(60_000)).await;
+                            }
+                        }
+                    }));
+                } else {
+                    tokio::spawn(async move {
+                        let mut stream = stream;
+                        while read_request(&mut stream, 0).await.is_some() {
+                            count.fetch_add(1, Ordering::SeqCst);
+                            sleep(millis(script.head)).await;
+                            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                                 transfer-encoding: chunked\r\n\r\n";
+                            write(&mut stream, head).await;
+                            for pause in script.pieces {
+                                sleep(millis(*pause)).await;
+                                write(&mut stream, "9\r\ndata: x\n\n\r\n").await;
+                            }
+                            if script.ends {
+                                write(&mut stream, "0\r\n\r\n").await;
+                            }
+                        }
+                    });
+                }
+            }
+        });
+    });
+    (address, arrived)
+}
+
+fn client(script: Script, limits: Limits) -> (Client, Arc<AtomicUsize>) {
+    let (address, arrived) = serve(script);
+    let builder = Client::builder().base_url(format!("http://{address}")).limits(limits);
+    (if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap(), arrived)
+}
+
+fn runtimes() -> [Runtime; 3] {
+    [
+        Builder::new_current_thread().enable_all().build().unwrap(),
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+    ]
+}
+
+/// Holds all threads of a runtime up until a time, once so many requests have arrived.
+async fn hold_up(arrived: &Arc<AtomicUsize>, count: usize, until: Instant) {
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    join_all((0..threads).map(|_| {
+        let arrived = arrived.clone();
+        tokio::spawn(async move {
+            while arrived.load(Ordering::SeqCst) < count {
+                sleep(millis(1)).await;
+            }
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        })
+    }))
+    .await;
+}
+
+async fn text(client: &Client) -> Result<String, Error> {
+    client.get("/x").send().await?.text().await
+}
+
+/// In the runtime's first future, and in tasks; one request, and as many as take the scheduler a while.
+fn all_succeed(script: Script, limits: [Limits; 3]) {
+    std::thread::scope(|scope| {
+        for limits in limits {
+            for runtime in runtimes() {
+                scope.spawn(move || {
+                    for requests in [1, 70] {
+                        some_succeed(script, limits, &runtime, requests);
+                    }
+                });
+            }
+        }
+    });
+}
+
+fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usize) {
+    let (client, arrived) = client(script, limits);
+    let first = runtime.block_on(async {
+        let held_up = hold_up(&arrived, requests, Instant::now() + HELD_UP);
+        tokio::join!(join_all((0..requests).map(|_| text(&client))), held_up).0
+    });
+    let in_tasks = runtime.block_on(async {
+        let request = |client: Client| tokio::spawn(async move { text(&client).await });
+        let held_up = hold_up(&arrived, 2 * requests, Instant::now() + HELD_UP);
+        let tasks: Vec<_> = (0..requests).map(|_| request(client.clone())).collect();
+        tokio::join!(join_all(tasks), held_up).0
+    });
+    for result in first.into_iter().chain(in_tasks.into_iter().map(Result::unwrap)) {
+        let text = result.unwrap_or_else(|error| panic!("{script:?}, {limits:?}, {requests}: {error}"));
+        assert_eq!(text.len(), 9 * script.pieces.len());
+    }
+}
+
+/// The limits, and for how long the threads are held up. Answers come after a fraction of that.
+const LIMIT: Duration = millis(1_000);
+const HELD_UP: Duration = millis(1_200);
+
+const fn none() -> Limits {
+    let mut limits = Limits::new();
+    (limits.first_byte, limits.write_idle, limits.idle) = (None, None, None);
+    limits
+}
+
+#[test]
+fn a_head_that_arrived_while_the_threads_were_held_up_is_read() {
+    for http2 in [false, true] {
+        let script = Script { http2, head: 100, pieces: &[0], ends: true };
+        all_succeed(script, [none().first_byte(LIMIT), none().exchange(LIMIT), none().total(LIMIT)]);
+    }
+}
+
+#[test]
+fn a_body_that_arrived_while_the_threads_were_held_up_is_read() {
+    for http2 in [false, true] {
+        let script = Script { http2, head: 0, pieces: &[100, 2, 2, 2, 2, 2, 2, 2], ends: true };
+        all_succeed(script, [none().idle(LIMIT), none().exchange(LIMIT), none().total(LIMIT)]);
+    }
+}
+
+#[test]
+fn what_did_not_arrive_is_still_missed() {
+    for http2 in [false, true] {
+        for (script, limits, limit) in [
+            (
+                Script { http2, head: 60_000, pieces: &[], ends: true },
+                none().first_byte(millis(300)),
+                Limit::FirstByte,
+            ),
+            (Script { http2, head: 0, pieces: &[0, 2], ends: false }, none().idle(millis(300)), Limit::Idle),
+            (
+                Script { http2, head: 0, pieces: &[0, 2], ends: false },
+                none().total(millis(300)),
+                Limit::Total,
+            ),
+        ] {
+            for runtime in runtimes() {
+                for held_up in [false, true] {
+                    let (client, arrived) = client(script, limits);
+                    let started = Instant::now();
+                    let result = runtime.block_on(async {
+                        let held_up = async {
+                            if held_up {
+                                hold_up(&arrived, 1, started + millis(800)).await;
+                            }
+                        };
+                        tokio::join!(text(&client), held_up).0
+                    });
+                    assert_eq!(result.unwrap_err().limit(), Some((limit, millis(300))));
+                    let least = if held_up { 800 } else { 300 };
+                    let spent = started.elapsed();
+                    assert!(spent >= millis(least) && spent < millis(least + 400), "{spent:?}, {script:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_has_all_events_that_came_in_time() {
+    const PIECES: &[u64] = &[1; 40];
+    for http2 in [false, true] {
+        for runtime in runtimes() {
+            // All there after a tenth of a second; read in four tenths, by one who does not poll between.
+            let script = Script { http2, head: 0, pieces: PIECES, ends: true };
+            for limits in [none().idle(millis(200)), none().exchange(millis(200)), none().total(millis(200))]
+            {
+                let (client, _) = client(script, limits);
+                runtime.block_on(async {
+                    let mut reply = client.get("/x").send().await.unwrap();
+                    let mut read = 0;
+                    while let Some(piece) = reply.chunk().await {
+                        read += piece.unwrap_or_else(|error| panic!("{read} read: {error}")).len();
+                        std::thread::sleep(millis(10));
+                    }
+                    assert_eq!(read, 9 * PIECES.len());
+                });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_is_cut_in_time_all_the_same() {
+    const PIECES: &[u64] = &[2; 5_000];
+    for http2 in [false, true] {
+        let script = Script { http2, head: 0, pieces: PIECES, ends: false };
+        let (client, _) = client(script, none().total(millis(400)));
+        let started = Instant::now();
+        let error = text(&client).await.unwrap_err();
+        assert_eq!(error.limit(), Some((Limit::Total, millis(400))));
+        assert!(started.elapsed() < millis(800), "{:?}", started.elapsed());
+    }
+}

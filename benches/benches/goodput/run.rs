@@ -170,5 +170,13 @@ fn simulator(setting: &Setting, seed: u64, size: &Size) -> Builder {
         let [from, to] = size.outage.map(Duration::from_secs);
         builder = builder.outage(from..to);
     }
+    builder = builder.output_tokens(setting.output.0..=setting.output.1);
+    builder = builder.way_in(Latency::log_normal(
+        Duration::from_micros(setting.jitter.0),
+        Duration::from_micros(setting.jitter.1),
+    ));
+    if setting.stale {
+        builder = builder.headers_at_admission();
+    }
     if setting.count_refused { builder.charge_refused() } else { builder }
 }

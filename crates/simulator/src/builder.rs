@@ -64,7 +64,8 @@ impl fmt::Debug for Key {
 /// | [`outage`](Self::outage), [`trouble`](Self::trouble) | none |
 /// | [`bill_only_seen`](Self::bill_only_seen) | no: silence and early resets are billed |
 /// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
-/// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
+/// | [`headers_at_admission`](Self::headers_at_admission) | no: they tell the standing at the time of the head |
+/// | [`way_in`](Self::way_in), [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
 /// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
 /// | [`output_tokens`](Self::output_tokens) | 16 to 128 |
 /// | faults | none |
@@ -98,6 +99,7 @@ impl Builder {
                 key: None,
                 limit_headers: LimitHeaders::All,
                 latency: Latency::none(),
+                way_in: Latency::none(),
                 first_token: Latency::none(),
                 token_time: Duration::ZERO,
                 output_tokens: 16..=128,
@@ -109,6 +111,7 @@ impl Builder {
                 outages: Vec::new(),
                 troubles: Troubles::default(),
                 bill_unseen: true,
+                headers_at_admission: false,
             },
         }
     }
@@ -223,7 +226,21 @@ impl Builder {
         self
     }
 
-    /// Time from a request to the head of its reply; in a plain reply, to the start of work on the answer. Refusals
+    /// Has the headers tell the standing at the time of the admission, not of the reply: by the time they arrive they
+    /// are as old as the reply took.
+    pub fn headers_at_admission(mut self) -> Self {
+        self.settings.headers_at_admission = true;
+        self
+    }
+
+    /// Time from a request to its admission: network, gateway, and whatever else makes requests arrive at other times
+    /// than they were sent.
+    pub fn way_in(mut self, latency: Latency) -> Self {
+        self.settings.way_in = latency;
+        self
+    }
+
+    /// Time from an admission to the head of its reply; in a plain reply, to the start of work on the answer. Refusals
     /// for a key, a form or a quota come at once.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.settings.latency = latency;

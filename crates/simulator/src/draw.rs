@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     RequestId,
     /// Which items of a plan are struck by which fault.
     Ranks,
+    WayIn,
     /// How far a count of tokens is from the average.
     Count,
     /// The rule at this place in the list of faults.
@@ -41,6 +42,7 @@ impl Draw {
             // From the other end, so that they meet no rule.
             Purpose::Ranks => u64::MAX,
             Purpose::Count => u64::MAX - 1,
+            Purpose::WayIn => u64::MAX - 2,
         };
         // Each part goes through a whole mixing step, so that neighbouring keys share nothing.
         let state = [body, u64::from(attempt), purpose]

@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) key: Option<Key>,
     pub(crate) limit_headers: LimitHeaders,
     pub(crate) latency: Latency,
+    pub(crate) way_in: Latency,
     pub(crate) first_token: Latency,
     /// Time for one token of an answer.
     pub(crate) token_time: Duration,
@@ -39,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) token_spread: Option<f64>,
     pub(crate) outages: Vec<Range<Duration>>,
     pub(crate) troubles: Troubles,
+    pub(crate) headers_at_admission: bool,
     /// Whether a reply of which no byte left is billed.
     pub(crate) bill_unseen: bool,
 }

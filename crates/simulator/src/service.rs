@@ -18,6 +18,7 @@ use crate::{
     draw::{self, Draw, Purpose},
     exchange::Exchange,
     fault::{self, Fault},
+    latency::Latency,
     ledger::{Outcome, Seen},
     plan::Plan,
     provider::{Provider, Settings},
@@ -54,6 +55,12 @@ pub(crate) async fn answer(
     };
     let mut seen = seen(parts, &body, json.as_ref().ok());
     seen.item = provider.settings.plan.as_ref().and_then(|plan| plan.item_of(&body));
+    if provider.settings.way_in != Latency::none() {
+        // The number of the attempt is not known before the admission: the time stands in for it.
+        let now = provider.now().as_nanos() as u64;
+        let mut draw = Draw::keyed(provider.settings.seed ^ now, seen.key(), 0, Purpose::WayIn);
+        sleep(provider.settings.way_in.draw(&mut draw)).await;
+    }
     let asked = match provider.outage_at(provider.now()) {
         Some(_) => Err(Refusal::status(503)),
         None => asked.map(|ask| count(&provider.settings, ask, seen.key())),
@@ -62,7 +69,12 @@ pub(crate) async fn answer(
     let estimate = asked.as_ref().ok().map(|ask| charge(&provider.settings, charging, ask, seen.key()));
     let (mut exchange, seen, admission) = Exchange::begin(provider, busy, seen, estimate);
 
-    let reply = Reply { dialect, request_id: request_id(exchange.provider().settings.seed, &seen) };
+    let standings = exchange.provider().settings.headers_at_admission.then(|| {
+        let provider = exchange.provider();
+        provider.state().quotas.standings(provider.now())
+    });
+    let request_id = request_id(exchange.provider().settings.seed, &seen);
+    let reply = Reply { dialect, request_id, standings };
     let ask = match asked {
         Ok(ask) => ask,
         Err(refusal) => {

@@ -12,9 +12,8 @@ pub(crate) struct Setting {
     pub(crate) count_refused: bool,
     pub(crate) hopeless: f64,
     pub(crate) smoke: bool,
-    pub(crate) stale: bool,
-    pub(crate) jitter: (u64, u64),
-    pub(crate) output: (u64, u64),
+    /// Nothing is late: no time to dial or to arrive, and headers as fresh as the reply.
+    pub(crate) kind: bool,
 }
 
 /// The command line.
@@ -37,9 +36,7 @@ impl Arguments {
             count_refused: false,
             hopeless: 0.0,
             smoke: false,
-            stale: false,
-            jitter: (0, 0),
-            output: (16, 128),
+            kind: false,
         };
         let (mut variants, mut chargings, mut windows) = (None, None, None);
         let mut read = Self {
@@ -54,9 +51,7 @@ impl Arguments {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--smoke" => base.smoke = true,
-                "--stale" => base.stale = true,
-                "--output" => base.output = (1, number(&value()?)?),
-                "--jitter" => base.jitter = (number(&value()?)?, number(&value()?)?),
+                "--kind" => base.kind = true,
                 "--streamed" => base.streamed = true,
                 "--count-refused" => base.count_refused = true,
                 "--trace" => read.trace = true,

@@ -11,6 +11,7 @@
 //! | `--charging estimate,settle,actual` | with these ways of charging |
 //! | `--server bucket,window,log` | with these ways of limiting |
 //! | `--streamed` | with streamed answers |
+//! | `--kind` | no time to dial or to arrive, and headers as fresh as the reply |
 //! | `--count-refused` | refused requests count against the limit of requests |
 //! | `--hopeless 0.01` | this share of the items is refused for good |
 //! | `--seeds 5`, `--seed 3` | how many seeds, or the only one |

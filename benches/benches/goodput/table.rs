@@ -103,9 +103,12 @@ pub(crate) fn name(setting: &Setting) -> String {
         Window::Fixed => name += " window",
         Window::Log => name += " log",
     }
-    for (is_set, word) in
-        [(setting.streamed, " streamed"), (setting.count_refused, " counted"), (setting.smoke, " smoke")]
-    {
+    for (is_set, word) in [
+        (setting.streamed, " streamed"),
+        (setting.count_refused, " counted"),
+        (setting.kind, " kind"),
+        (setting.smoke, " smoke"),
+    ] {
         if is_set {
             name += word;
         }

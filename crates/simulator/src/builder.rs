@@ -65,6 +65,7 @@ impl fmt::Debug for Key {
 /// | [`bill_only_seen`](Self::bill_only_seen) | no: silence and early resets are billed |
 /// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
 /// | [`headers_at_admission`](Self::headers_at_admission) | no: they tell the standing at the time of the head |
+/// | [`dial_time`](Self::dial_time) | none |
 /// | [`way_in`](Self::way_in), [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
 /// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
 /// | [`output_tokens`](Self::output_tokens) | 16 to 128 |
@@ -100,6 +101,7 @@ impl Builder {
                 limit_headers: LimitHeaders::All,
                 latency: Latency::none(),
                 way_in: Latency::none(),
+                dial: Duration::ZERO,
                 first_token: Latency::none(),
                 token_time: Duration::ZERO,
                 output_tokens: 16..=128,
@@ -230,6 +232,12 @@ impl Builder {
     /// are as old as the reply took.
     pub fn headers_at_admission(mut self) -> Self {
         self.settings.headers_at_admission = true;
+        self
+    }
+
+    /// Time to make a connection with [`Simulator::dial`].
+    pub fn dial_time(mut self, time: Duration) -> Self {
+        self.settings.dial = time;
         self
     }
 

@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     RequestId,
     /// Which items of a plan are struck by which fault.
     Ranks,
+    /// How long a request takes to arrive.
     WayIn,
     /// How far a count of tokens is from the average.
     Count,

@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) key: Option<Key>,
     pub(crate) limit_headers: LimitHeaders,
     pub(crate) latency: Latency,
+    pub(crate) dial: Duration,
     pub(crate) way_in: Latency,
     pub(crate) first_token: Latency,
     /// Time for one token of an answer.

@@ -88,7 +88,11 @@ impl Simulator {
     /// Those of the trouble: [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) for a server that is gone,
     /// [`Other`](io::ErrorKind::Other) for a name, [`InvalidData`](io::ErrorKind::InvalidData) for a certificate.
     pub async fn dial(&self) -> io::Result<Pipe> {
-        self.provider.settings.troubles.dial(self.provider.started()).await?;
+        let settings = &self.provider.settings;
+        settings.troubles.dial(self.provider.started()).await?;
+        if !settings.dial.is_zero() {
+            sleep(settings.dial).await;
+        }
         Ok(self.connect())
     }
 

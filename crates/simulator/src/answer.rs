@@ -31,29 +31,31 @@ pub(crate) struct Answer {
     /// Whether it ended because it reached `max_tokens`.
     pub(crate) is_cut: bool,
     words: Vec<&'static str>,
+    // Stands behind the words and counts for nothing.
+    mark: Option<String>,
 }
 
 impl Answer {
-    /// The answer to a request whose body has this hash. Its length is drawn from `length` and cut at `max_tokens`.
+    /// The answer to a request with this key. Its length is drawn from `length` and cut at `max_tokens`.
     pub(crate) fn to(
         ask: &Ask,
         seed: u64,
-        body_hash: u64,
+        key: u64,
         length: &RangeInclusive<u64>,
         created: u64,
+        mark: Option<String>,
     ) -> Self {
-        let wanted =
-            Draw::keyed(seed, body_hash, 0, Purpose::Length).between(*length.start(), *length.end()).max(1);
-        let given = ask.max_tokens.map_or(wanted, |max| wanted.min(max));
-        let mut draw = Draw::keyed(seed, body_hash, 0, Purpose::Words);
+        let (wanted, given) = length_of(ask, seed, key, length);
+        let mut draw = Draw::keyed(seed, key, 0, Purpose::Words);
         let words = (0..given).map(|_| WORDS[draw.between(0, WORDS.len() as u64 - 1) as usize]).collect();
         Self {
-            id: format!("{:016x}", Draw::keyed(seed, body_hash, 0, Purpose::RequestId).next()),
+            id: format!("{:016x}", Draw::keyed(seed, key, 0, Purpose::RequestId).next()),
             model: ask.model.clone(),
             created,
             input_tokens: ask.input_tokens,
             is_cut: given < wanted,
             words,
+            mark,
         }
     }
 
@@ -62,14 +64,30 @@ impl Answer {
     }
 
     pub(crate) fn text(&self) -> String {
-        self.words.join(" ")
+        let mut text = self.words.join(" ");
+        if let Some(mark) = &self.mark {
+            text.push(' ');
+            text.push_str(mark);
+        }
+        text
     }
 
-    /// The text in pieces of one token.
+    /// The text in pieces of one token; a mark goes with the last.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = String> {
-        self.words
-            .iter()
-            .enumerate()
-            .map(|(index, word)| if index == 0 { (*word).into() } else { format!(" {word}") })
+        let last = self.words.len() - 1;
+        self.words.iter().enumerate().map(move |(index, word)| {
+            let mut token = if index == 0 { (*word).into() } else { format!(" {word}") };
+            if let (true, Some(mark)) = (index == last, &self.mark) {
+                token.push(' ');
+                token.push_str(mark);
+            }
+            token
+        })
     }
+}
+
+/// How many tokens the model would say, and how many it is let say.
+pub(crate) fn length_of(ask: &Ask, seed: u64, key: u64, length: &RangeInclusive<u64>) -> (u64, u64) {
+    let wanted = Draw::keyed(seed, key, 0, Purpose::Length).between(*length.start(), *length.end()).max(1);
+    (wanted, ask.max_tokens.map_or(wanted, |max| wanted.min(max)))
 }

@@ -31,10 +31,14 @@ pub(crate) enum Step {
         at: Duration,
         left: Option<u32>,
     },
-    /// Let what was sent go out, then tear the connection down.
-    Cut,
+    /// Let what was sent go out, then end the connection, in good order or not.
+    Cut {
+        resets: bool,
+    },
     /// The second half of `Cut`.
-    CutNow,
+    CutNow {
+        resets: bool,
+    },
     /// Nothing more, ever.
     Hang,
 }
@@ -120,14 +124,17 @@ impl Body for ReplyBody {
                     this.steps.push_front(Step::At(at));
                     continue;
                 }
-                Step::Cut => {
+                Step::Cut { resets } => {
                     // hyper flushes when the body is pending, and not when it fails.
-                    this.steps.push_front(Step::CutNow);
+                    this.steps.push_front(Step::CutNow { resets });
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Step::CutNow => {
-                    this.exchange.reset_connection();
+                Step::CutNow { resets } => {
+                    if resets {
+                        this.exchange.reset_connection();
+                    }
+                    this.exchange.end(Outcome::Broken);
                     return Poll::Ready(Some(Err(Cut)));
                 }
                 Step::Hang => {

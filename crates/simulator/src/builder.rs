@@ -11,9 +11,12 @@ use crate::{
     fault::{Closure, Fault, Rule},
     latency::Latency,
     ledger::Seen,
+    meter::Window,
+    plan::Plan,
     provider::{Provider, Settings},
-    quota::{Dimension, Quotas},
+    quota::{Charging, Counting, Dimension, Quotas},
     simulator::Simulator,
+    transport::{Trouble, Troubles},
     wall::Wall,
 };
 
@@ -53,9 +56,17 @@ impl fmt::Debug for Key {
 /// | limits per minute | none |
 /// | [`scale_limits_at`](Self::scale_limits_at) | no change |
 /// | [`burst`](Self::burst) | 60 s: a whole minute's limit may be used at once |
+/// | [`window`](Self::window) | [`Window::Bucket`] |
+/// | [`charging`](Self::charging) | [`Charging::Settle`] |
 /// | [`charge_refused`](Self::charge_refused) | no |
+/// | [`token_spread`](Self::token_spread) | characters / 4, rounded up, and nothing else |
+/// | [`plan`](Self::plan) | none |
+/// | [`outage`](Self::outage), [`trouble`](Self::trouble) | none |
+/// | [`bill_only_seen`](Self::bill_only_seen) | no: silence and early resets are billed |
 /// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
-/// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
+/// | [`headers_at_admission`](Self::headers_at_admission) | no: they tell the standing at the time of the head |
+/// | [`dial_time`](Self::dial_time) | none |
+/// | [`way_in`](Self::way_in), [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
 /// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
 /// | [`output_tokens`](Self::output_tokens) | 16 to 128 |
 /// | faults | none |
@@ -67,8 +78,7 @@ impl fmt::Debug for Key {
 pub struct Builder {
     limits: Vec<(Dimension, u64)>,
     changes: Vec<(Duration, f64)>,
-    burst: Duration,
-    charge_refused: bool,
+    counting: Counting,
     anchor: Wall,
     settings: Settings,
 }
@@ -78,20 +88,32 @@ impl Builder {
         Self {
             limits: Vec::new(),
             changes: Vec::new(),
-            burst: Duration::from_secs(60),
-            charge_refused: false,
+            counting: Counting {
+                window: Window::Bucket,
+                burst: Duration::from_secs(60),
+                charging: Charging::Settle,
+                charge_refused: false,
+            },
             anchor: Wall::DEFAULT,
             settings: Settings {
                 seed: 0,
                 key: None,
                 limit_headers: LimitHeaders::All,
                 latency: Latency::none(),
+                way_in: Latency::none(),
+                dial: Duration::ZERO,
                 first_token: Latency::none(),
                 token_time: Duration::ZERO,
                 output_tokens: 16..=128,
                 rules: Vec::new(),
                 idle_close: None,
                 max_body: 32 << 20,
+                plan: None,
+                token_spread: None,
+                outages: Vec::new(),
+                troubles: Troubles::default(),
+                bill_unseen: true,
+                headers_at_admission: false,
             },
         }
     }
@@ -134,9 +156,55 @@ impl Builder {
     }
 
     /// How much the buckets hold, and have at the start, as the time in which they refill it; one request or one
-    /// token at the least.
+    /// token at the least. With another [`window`](Self::window), its length.
     pub fn burst(mut self, burst: Duration) -> Self {
-        self.burst = burst;
+        self.counting.burst = burst;
+        self
+    }
+
+    /// How a limit is kept: in a bucket that refills all the time, in fixed windows, or in a log.
+    pub fn window(mut self, window: Window) -> Self {
+        self.counting.window = window;
+        self
+    }
+
+    /// What an admission takes from the quotas of tokens, and whether it is corrected.
+    pub fn charging(mut self, charging: Charging) -> Self {
+        self.counting.charging = charging;
+        self
+    }
+
+    /// Counts the tokens of a prompt about as real ones come out: characters / 4, give or take this share (drawn by
+    /// seed and request), and 4 a message, and 3.
+    pub fn token_spread(mut self, share: f64) -> Self {
+        self.settings.token_spread = Some(share);
+        self
+    }
+
+    /// Draws latencies and faults from a plan, in the place of [`latency`](Self::latency), for the requests that have
+    /// its marks. Faults of other rules go before the plan's.
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.settings.plan = Some(plan);
+        self
+    }
+
+    /// Answers everything that comes in this span of time since the start with a 503: at once, with no hint, and with
+    /// nothing charged. What came before goes on. Unlike a fault it is no attempt.
+    pub fn outage(mut self, times: Range<Duration>) -> Self {
+        self.settings.outages.push(times);
+        self
+    }
+
+    /// Has the way to the provider fail for a span of time since the start: for connections made with
+    /// [`Simulator::dial`].
+    pub fn trouble(mut self, trouble: Trouble, times: Range<Duration>) -> Self {
+        self.settings.troubles.push(trouble, times);
+        self
+    }
+
+    /// Bills nothing for a reply of which no byte has left: silence, and a reset before the head.
+    pub fn bill_only_seen(mut self) -> Self {
+        self.settings.bill_unseen = false;
         self
     }
 
@@ -150,7 +218,7 @@ impl Builder {
     /// Lets requests that are refused by a quota use up the limit of requests all the same, as some providers do:
     /// who keeps knocking is never let in.
     pub fn charge_refused(mut self) -> Self {
-        self.charge_refused = true;
+        self.counting.charge_refused = true;
         self
     }
 
@@ -160,7 +228,27 @@ impl Builder {
         self
     }
 
-    /// Time from a request to the head of its reply; in a plain reply, to the start of work on the answer. Refusals
+    /// Has the headers tell the standing at the time of the admission, not of the reply: by the time they arrive they
+    /// are as old as the reply took.
+    pub fn headers_at_admission(mut self) -> Self {
+        self.settings.headers_at_admission = true;
+        self
+    }
+
+    /// Time to make a connection with [`Simulator::dial`].
+    pub fn dial_time(mut self, time: Duration) -> Self {
+        self.settings.dial = time;
+        self
+    }
+
+    /// Time from a request to its admission: network, gateway, and whatever else makes requests arrive at other times
+    /// than they were sent.
+    pub fn way_in(mut self, latency: Latency) -> Self {
+        self.settings.way_in = latency;
+        self
+    }
+
+    /// Time from an admission to the head of its reply; in a plain reply, to the start of work on the answer. Refusals
     /// for a key, a form or a quota come at once.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.settings.latency = latency;
@@ -232,7 +320,7 @@ impl Builder {
 
     /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
     pub fn build(self) -> Simulator {
-        let quotas = Quotas::new(self.limits, self.burst, self.charge_refused).with_changes(self.changes);
+        let quotas = Quotas::new(self.limits, self.counting).with_changes(self.changes);
         Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))
     }
 

@@ -29,6 +29,7 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    provider.state().ledger.connections += 1;
     let link = Arc::new(Link::new());
     let idle_close = provider.settings.idle_close;
     let answer = service_fn(|request| service::answer(Arc::clone(&provider), Arc::clone(&link), request));

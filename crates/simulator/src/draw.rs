@@ -16,6 +16,12 @@ pub(crate) enum Purpose {
     Length,
     Words,
     RequestId,
+    /// Which items of a plan are struck by which fault.
+    Ranks,
+    /// How long a request takes to arrive.
+    WayIn,
+    /// How far a count of tokens is from the average.
+    Count,
     /// The rule at this place in the list of faults.
     Rule(usize),
 }
@@ -34,6 +40,10 @@ impl Draw {
             Purpose::Words => 4,
             Purpose::RequestId => 5,
             Purpose::Rule(index) => 6 + index as u64,
+            // From the other end, so that they meet no rule.
+            Purpose::Ranks => u64::MAX,
+            Purpose::Count => u64::MAX - 1,
+            Purpose::WayIn => u64::MAX - 2,
         };
         // Each part goes through a whole mixing step, so that neighbouring keys share nothing.
         let state = [body, u64::from(attempt), purpose]

@@ -7,7 +7,7 @@ use crate::{
     draw,
     fault::Fault,
     ledger::{Entry, Outcome, Seen},
-    provider::Provider,
+    provider::{Identity, Provider},
     quota::{Cost, OverQuota},
 };
 
@@ -37,9 +37,10 @@ impl Exchange {
     ) -> (Self, Seen, Result<(), OverQuota>) {
         let mut guard = provider.state();
         let state = &mut *guard;
-        let identity = match &seen.idempotency_key {
-            Some(key) => (true, draw::hash(key.as_bytes())),
-            None => (false, seen.body_hash),
+        let identity = match (seen.item, &seen.idempotency_key) {
+            (Some(item), _) => (Identity::Item, item),
+            (None, Some(key)) => (Identity::Key, draw::hash(key.as_bytes())),
+            (None, None) => (Identity::Body, seen.body_hash),
         };
         seen.at = provider.now();
         seen.sequence = state.ledger.entries.len() as u64;
@@ -65,6 +66,10 @@ impl Exchange {
         drop(guard);
         let bill = Cost::default();
         (Self { provider, busy: Some(busy), index, estimate, bill, breaks: false }, seen, admission)
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Provider> {
+        Arc::clone(&self.provider)
     }
 
     pub(crate) fn provider(&self) -> &Provider {
@@ -94,7 +99,8 @@ impl Exchange {
         let now = self.provider.now();
         state.in_flight -= 1;
         if let Some(estimate) = self.estimate {
-            state.quotas.settle(now, estimate, self.bill);
+            let taken = state.ledger.entries[self.index].seen.at;
+            state.quotas.settle(now, taken, estimate, self.bill);
         }
         let next = state.ledger.entries.len() as u64;
         let entry = &mut state.ledger.entries[self.index];

@@ -29,6 +29,12 @@ pub enum Fault {
         /// Chunks sent before.
         after: u32,
     },
+    /// The head and a part of the body arrive, then the connection is closed in good order, too early for what the
+    /// head announced.
+    CutShort {
+        /// Chunks sent before.
+        after: u32,
+    },
     /// No reply ever. The connection stays open until the client leaves.
     Silence,
     /// The head and a part of the body arrive, then nothing. The connection stays open until the client leaves.
@@ -79,6 +85,7 @@ impl fmt::Display for Fault {
             Self::Refuse(refusal) => write!(f, "status {}", refusal.status.as_u16()),
             Self::ResetBeforeHeaders => f.write_str("reset before headers"),
             Self::ResetAfterHeaders { after } => write!(f, "reset after {after}"),
+            Self::CutShort { after } => write!(f, "cut short after {after}"),
             Self::Silence => f.write_str("silence"),
             Self::Stall { after } => write!(f, "stall after {after}"),
             Self::Truncate { after } => write!(f, "truncated after {after}"),

@@ -1,6 +1,11 @@
 //! Everything the provider has seen.
 
-use std::{collections::BTreeMap, fmt, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    ops::Range,
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -33,10 +38,19 @@ pub struct Seen {
     pub body_hash: u64,
     /// Whether a stream of events was asked for.
     pub stream: bool,
-    /// Which attempt at this request it is, from 1: one more than the sends with the same idempotency key (without
-    /// one, the same body) that were let through by key, form and quota before. Refusals by a quota, whose number
+    /// The item of the [`Plan`](crate::Plan), where there is one and the body has its mark.
+    pub item: Option<u64>,
+    /// Which attempt at this request it is, from 1: one more than the sends of the same item (without one, with the
+    /// same idempotency key; without that, with the same body) that were let through by key, form and quota before. Refusals by a quota, whose number
     /// depends on timing, therefore do not shift the draws of the attempts after them.
     pub attempt: u32,
+}
+
+impl Seen {
+    /// What all draws for this request are keyed by.
+    pub(crate) fn key(&self) -> u64 {
+        self.item.unwrap_or(self.body_hash)
+    }
 }
 
 /// How a send ended.
@@ -107,11 +121,12 @@ impl Entry {
         self.ended.map_or(Duration::ZERO, |ended| ended.saturating_sub(self.seen.at))
     }
 
-    /// What it is the same request by: the idempotency key, without one the body.
-    pub(crate) fn identity(&self) -> (Option<&str>, u64) {
-        match self.seen.idempotency_key.as_deref() {
-            Some(key) => (Some(key), 0),
-            None => (None, self.seen.body_hash),
+    /// What it is the same request by: the item, without one the idempotency key, without that the body.
+    pub(crate) fn identity(&self) -> (Option<u64>, Option<&str>, u64) {
+        match (self.seen.item, self.seen.idempotency_key.as_deref()) {
+            (Some(item), _) => (Some(item), None, 0),
+            (None, Some(key)) => (None, Some(key), 0),
+            (None, None) => (None, None, self.seen.body_hash),
         }
     }
 }
@@ -121,6 +136,8 @@ impl Entry {
 pub struct Ledger {
     pub(crate) entries: Vec<Entry>,
     pub(crate) peak_concurrency: usize,
+    pub(crate) connections: usize,
+    pub(crate) outages: Vec<Range<Duration>>,
 }
 
 impl Ledger {
@@ -163,6 +180,36 @@ impl Ledger {
             *billed.entry(entry.identity()).or_insert(0_usize) += 1;
         }
         billed.values().filter(|times| **times > 1).count()
+    }
+
+    /// How many whole answers were given to requests that had been given one before: paid for, and of no use.
+    pub fn answered_again(&self) -> usize {
+        let answered = self.entries.iter().filter(|entry| entry.outcome == Outcome::Answered);
+        let distinct: BTreeSet<_> = answered.map(Entry::identity).collect();
+        self.answered() - distinct.len()
+    }
+
+    /// How many sends came during an [outage](crate::Builder::outage).
+    pub fn sends_in_outages(&self) -> usize {
+        self.count(|entry| self.outages.iter().any(|times| times.contains(&entry.seen.at)))
+    }
+
+    /// How many sends were in the provider's hands when an [outage](crate::Builder::outage) began.
+    pub fn in_flight_at_outages(&self) -> usize {
+        self.count(|entry| {
+            let runs_at = |at| entry.seen.at < at && entry.ended.is_none_or(|ended| ended >= at);
+            self.outages.iter().any(|times| runs_at(times.start))
+        })
+    }
+
+    /// How many sends were let through by key, form and quota.
+    pub fn admitted(&self) -> usize {
+        self.count(Entry::was_admitted)
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.connections
     }
 
     /// The highest [`attempt`](Seen::attempt) of any admitted send: what one request cost at worst.

@@ -47,7 +47,7 @@
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
 //! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
-//! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)` |
+//! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)`, [`Builder::outage`] |
 //! | a stream that stops half-way, or before it starts | [`Fault::Stall`] |
 //! | a stream that ends as if it were whole | [`Fault::Truncate`] |
 //! | an overload inside a status of 200 | [`Fault::ErrorEvent`] |
@@ -57,7 +57,9 @@
 //! | pooled connections closed behind the client's back | [`Builder::close_idle_after`] |
 //! | a proxy's page of HTML, replies that are not JSON | [`Refusal::html`], [`Fault::BadJson`] |
 //! | requests sent after they were answered, or billed twice | [`Ledger::duplicates`], [`Ledger::billed_twice`] |
-//! | a batch that takes longer than it must | [`Simulator::reference`], [`Simulator::floor`] |
+//! | a server that restarts, a network that drops packets, names and certificates that fail | [`Builder::trouble`] |
+//! | estimates that are charged, corrected or not; windows and logs in the place of buckets | [`Builder::charging`], [`Builder::window`] |
+//! | a batch that takes longer than it must | [`Simulator::oracle`] for a [`Plan`]; [`Simulator::reference`], [`Simulator::floor`] |
 //!
 //! # What a run depends on
 //!
@@ -90,6 +92,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod best;
 mod body;
 mod bucket;
 mod builder;
@@ -100,7 +103,9 @@ mod exchange;
 mod fault;
 mod latency;
 mod ledger;
+mod meter;
 mod oracle;
+mod plan;
 mod provider;
 mod quota;
 mod refusal;
@@ -108,13 +113,19 @@ mod reply;
 mod script;
 mod service;
 mod simulator;
+mod transport;
 mod wall;
+mod window;
 
+pub use best::Oracle;
 pub use builder::{Builder, LimitHeaders};
 pub use fault::Fault;
 pub use latency::Latency;
 pub use ledger::{Entry, Ledger, Outcome, Seen};
+pub use meter::Window;
 pub use oracle::Workload;
-pub use quota::Dimension;
+pub use plan::Plan;
+pub use quota::{Charging, Dimension};
 pub use refusal::Refusal;
 pub use simulator::Simulator;
+pub use transport::{Pipe, Trouble};

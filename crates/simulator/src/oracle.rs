@@ -84,12 +84,12 @@ pub(crate) fn reference(mut quotas: Quotas, ledger: &Ledger, concurrency: Option
     let mut now = Duration::ZERO;
     let mut last = Duration::ZERO;
     // Sends on their way: when they end, and what is settled then.
-    let mut running = BinaryHeap::<Reverse<(Duration, Cost, Cost)>>::new();
+    let mut running = BinaryHeap::<Reverse<(Duration, Duration, Cost, Cost)>>::new();
     for (entry, estimate) in admitted(ledger) {
         loop {
             while running.peek().is_some_and(|Reverse((ends, ..))| *ends <= now) {
-                if let Some(Reverse((ends, estimate, actual))) = running.pop() {
-                    quotas.settle(ends, estimate, actual);
+                if let Some(Reverse((ends, taken, estimate, actual))) = running.pop() {
+                    quotas.settle(ends, taken, estimate, actual);
                 }
             }
             let next_end = running.peek().map(|Reverse((ends, ..))| *ends);
@@ -111,7 +111,7 @@ pub(crate) fn reference(mut quotas: Quotas, ledger: &Ledger, concurrency: Option
         let ends = now.saturating_add(entry.took());
         last = last.max(ends);
         let actual = Cost { input: entry.input_tokens, output: entry.output_tokens };
-        running.push(Reverse((ends, estimate, actual)));
+        running.push(Reverse((ends, now, estimate, actual)));
     }
     last
 }

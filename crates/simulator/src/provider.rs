@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,9 @@ use crate::{
     fault::Rule,
     latency::Latency,
     ledger::Ledger,
+    plan::Plan,
     quota::Quotas,
+    transport::Troubles,
     wall::Wall,
 };
 
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) key: Option<Key>,
     pub(crate) limit_headers: LimitHeaders,
     pub(crate) latency: Latency,
+    pub(crate) dial: Duration,
+    pub(crate) way_in: Latency,
     pub(crate) first_token: Latency,
     /// Time for one token of an answer.
     pub(crate) token_time: Duration,
@@ -32,6 +36,22 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<Rule>,
     pub(crate) idle_close: Option<Duration>,
     pub(crate) max_body: usize,
+    pub(crate) plan: Option<Plan>,
+    /// How far a count of tokens may be from the average; none counts characters alone.
+    pub(crate) token_spread: Option<f64>,
+    pub(crate) outages: Vec<Range<Duration>>,
+    pub(crate) troubles: Troubles,
+    pub(crate) headers_at_admission: bool,
+    /// Whether a reply of which no byte left is billed.
+    pub(crate) bill_unseen: bool,
+}
+
+/// What makes two sends attempts at the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    Item,
+    Key,
+    Body,
 }
 
 #[derive(Debug)]
@@ -49,15 +69,25 @@ pub(crate) struct Provider {
 pub(crate) struct State {
     pub(crate) quotas: Quotas,
     pub(crate) ledger: Ledger,
-    /// Admitted attempts by request: the hash of its idempotency key, or (false) of its body.
-    pub(crate) attempts: HashMap<(bool, u64), u32>,
+    /// Admitted attempts by request: its item, or the hash of its idempotency key or body.
+    pub(crate) attempts: HashMap<(Identity, u64), u32>,
     pub(crate) in_flight: usize,
 }
 
 impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
-        let state = Mutex::new(State { quotas: quotas.clone(), ..State::default() });
+        let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
+        let state = Mutex::new(State { quotas: quotas.clone(), ledger, ..State::default() });
         Self { settings, started: Instant::now(), anchor, untouched: quotas, state }
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The outage there is at a time, if there is one.
+    pub(crate) fn outage_at(&self, at: Duration) -> Option<&Range<Duration>> {
+        self.settings.outages.iter().find(|times| times.contains(&at))
     }
 
     /// Time since the start.

@@ -1,8 +1,8 @@
-//! What the provider allows: a bucket per dimension, and an admission that takes from all of them or from none.
+//! What the provider allows: an account per dimension, and an admission that takes from all of them or from none.
 
 use std::time::Duration;
 
-use crate::bucket::Bucket;
+use crate::meter::{Meter, Window};
 
 /// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,24 +66,48 @@ pub(crate) struct Standing {
     pub(crate) full_in: Duration,
 }
 
+/// What an admission takes from the quotas of tokens, and whether it is corrected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charging {
+    /// The prompt and `max_tokens` at admission, and never corrected (OpenAI).
+    Estimate,
+    /// The same, and what is not billed is given back at the end (Anthropic's output tokens).
+    #[default]
+    Settle,
+    /// The prompt and what will be generated, at admission.
+    Actual,
+}
+
+/// How a simulator counts: what [`Quotas`] are made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting {
+    pub(crate) window: Window,
+    /// The length of the window, or what a bucket holds.
+    pub(crate) burst: Duration,
+    pub(crate) charging: Charging,
+    pub(crate) charge_refused: bool,
+}
+
 /// Times are given as time since the start of the simulator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quotas {
     // In the order of `Dimension`, so that headers come in one order.
-    buckets: Vec<(Dimension, Bucket)>,
+    meters: Vec<(Dimension, Meter)>,
     charge_refused: bool,
-    // The limits at the start, in the order of the buckets, and the changes still to come, the next one last.
+    charging: Charging,
+    // The limits at the start, in the order of the meters, and the changes still to come, the next one last.
     limits: Vec<u64>,
     changes: Vec<(Duration, f64)>,
 }
 
 impl Quotas {
-    pub(crate) fn new(mut per_minute: Vec<(Dimension, u64)>, burst: Duration, charge_refused: bool) -> Self {
+    pub(crate) fn new(mut per_minute: Vec<(Dimension, u64)>, counting: Counting) -> Self {
+        let Counting { window, burst, charging, charge_refused } = counting;
         per_minute.sort_by_key(|(dimension, _)| *dimension);
         let limits = per_minute.iter().map(|(_, limit)| *limit).collect();
-        let bucket = |(dimension, limit)| (dimension, Bucket::new(limit, burst));
-        let buckets = per_minute.into_iter().map(bucket).collect();
-        Self { buckets, charge_refused, limits, changes: Vec::new() }
+        let meter = |(dimension, limit)| (dimension, Meter::new(window, limit, burst));
+        let meters = per_minute.into_iter().map(meter).collect();
+        Self { meters, charge_refused, charging, limits, changes: Vec::new() }
     }
 
     /// From `at` on, every limit is this many times what it was at the start.
@@ -93,11 +117,11 @@ impl Quotas {
         self
     }
 
-    /// To be called before the buckets are looked at: makes the changes that are due, each at its own time.
+    /// To be called before the meters are looked at: makes the changes that are due, each at its own time.
     fn advance(&mut self, now: Duration) {
         while let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
-            for ((_, bucket), limit) in self.buckets.iter_mut().zip(&self.limits) {
-                bucket.set_limit(at, (*limit as f64 * factor).round() as u64);
+            for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
+                meter.set_limit(at, (*limit as f64 * factor).round() as u64);
             }
         }
     }
@@ -106,57 +130,65 @@ impl Quotas {
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
         self.advance(now);
         let over = self
-            .buckets
+            .meters
             .iter_mut()
-            .filter_map(|(dimension, bucket)| {
+            .filter_map(|(dimension, meter)| {
                 let requested = cost.of(*dimension);
-                let wait = bucket.wait(now, requested).err()?;
-                Some(OverQuota { dimension: *dimension, limit: bucket.limit(), requested, wait })
+                let wait = meter.wait(now, requested).err()?;
+                Some(OverQuota { dimension: *dimension, limit: meter.limit(), requested, wait })
             })
             .max_by_key(|over| over.wait.unwrap_or(Duration::MAX));
         match over {
             None => {
-                for (dimension, bucket) in &mut self.buckets {
-                    bucket.take(cost.of(*dimension));
+                for (dimension, meter) in &mut self.meters {
+                    meter.take(now, cost.of(*dimension));
                 }
                 Ok(())
             }
             Some(over) => {
                 if self.charge_refused {
                     let requests =
-                        self.buckets.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
-                    requests.into_iter().for_each(|(_, bucket)| bucket.take_up_to(1));
+                        self.meters.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
+                    requests.into_iter().for_each(|(_, meter)| meter.take_up_to(now, 1));
                 }
                 Err(over)
             }
         }
     }
 
-    /// Corrects an admitted estimate by what was really used. The request itself stays counted.
-    pub(crate) fn settle(&mut self, now: Duration, estimate: Cost, actual: Cost) {
+    /// Corrects what was taken at `taken` by what was really used, if that is how it charges. The request itself stays
+    /// counted.
+    pub(crate) fn settle(&mut self, now: Duration, taken: Duration, estimate: Cost, actual: Cost) {
+        if self.charging != Charging::Settle {
+            return;
+        }
         self.advance(now);
-        for (dimension, bucket) in &mut self.buckets {
-            bucket.settle(now, estimate.of(*dimension), actual.of(*dimension));
+        for (dimension, meter) in &mut self.meters {
+            meter.settle(now, taken, estimate.of(*dimension), actual.of(*dimension));
         }
     }
 
     pub(crate) fn standings(&mut self, now: Duration) -> Vec<Standing> {
         self.advance(now);
-        let standing = |(dimension, bucket): &mut (Dimension, Bucket)| Standing {
+        let standing = |(dimension, meter): &mut (Dimension, Meter)| Standing {
             dimension: *dimension,
-            limit: bucket.limit(),
-            remaining: bucket.remaining(now),
-            full_in: bucket.full_in(now),
+            limit: meter.limit(),
+            remaining: meter.remaining(now),
+            full_in: meter.full_in(now),
         };
-        self.buckets.iter_mut().map(standing).collect()
+        self.meters.iter_mut().map(standing).collect()
+    }
+
+    pub(crate) fn charging(&self) -> Charging {
+        self.charging
     }
 
     pub(crate) fn next_change(&self) -> Option<Duration> {
         self.changes.last().map(|(at, _)| *at)
     }
 
-    /// Each dimension with its limit per minute and what its bucket holds, changes to come left out.
+    /// Each dimension with its limit per minute and what can be used at once, changes to come left out.
     pub(crate) fn limits(&self) -> impl Iterator<Item = (Dimension, u64, f64)> {
-        self.buckets.iter().map(|(dimension, bucket)| (*dimension, bucket.limit(), bucket.capacity()))
+        self.meters.iter().map(|(dimension, meter)| (*dimension, meter.limit(), meter.capacity()))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     exchange::Exchange,
     ledger::Outcome,
     provider::Provider,
-    quota::{Dimension, OverQuota},
+    quota::{Dimension, OverQuota, Standing},
     refusal::{Reason, Refusal},
     script::Script,
     wall,
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Reply {
     pub(crate) dialect: Dialect,
     pub(crate) request_id: String,
+    /// How the quotas stood at the admission, if that is what the headers tell.
+    pub(crate) standings: Option<Vec<Standing>>,
 }
 
 impl Reply {
@@ -38,7 +40,8 @@ impl Reply {
         insert(&mut headers, header::DATE, now.http_date());
         insert(&mut headers, self.dialect.request_id_header(), self.request_id.clone());
         if provider.settings.limit_headers == LimitHeaders::All {
-            let standings = provider.state().quotas.standings(provider.now());
+            let current = || provider.state().quotas.standings(provider.now());
+            let standings = self.standings.clone().unwrap_or_else(current);
             headers.extend(self.dialect.limit_headers(&standings, now));
         }
         let mut response =

@@ -50,6 +50,7 @@ impl Script {
         let cut = match fault {
             Some(
                 Fault::ResetAfterHeaders { after }
+                | Fault::CutShort { after }
                 | Fault::Stall { after }
                 | Fault::Truncate { after }
                 | Fault::ErrorEvent { after },
@@ -87,7 +88,8 @@ impl Script {
                 let (event, _) = reply.dialect.overload(&reply.request_id);
                 steps.push_back(Step::Send(event.into()));
             }
-            Some(Fault::ResetAfterHeaders { .. }) => steps.push_back(Step::Cut),
+            Some(Fault::ResetAfterHeaders { .. }) => steps.push_back(Step::Cut { resets: true }),
+            Some(Fault::CutShort { .. }) => steps.push_back(Step::Cut { resets: false }),
             Some(Fault::Stall { .. }) => steps.push_back(Step::Hang),
             _ => {}
         }
@@ -103,7 +105,10 @@ impl Script {
         match fault {
             Some(Fault::Truncate { after }) => Self::immediate(part(*after), broken),
             Some(Fault::ResetAfterHeaders { after }) => {
-                Self::new([Step::Send(part(*after)), Step::Cut], length, broken)
+                Self::new([Step::Send(part(*after)), Step::Cut { resets: true }], length, broken)
+            }
+            Some(Fault::CutShort { after }) => {
+                Self::new([Step::Send(part(*after)), Step::Cut { resets: false }], length, broken)
             }
             Some(Fault::Stall { after }) => Self::new([Step::Send(part(*after)), Step::Hang], length, broken),
             Some(Fault::ErrorEvent { .. }) => {

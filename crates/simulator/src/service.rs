@@ -11,16 +11,18 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::{
-    answer::Answer,
+    answer::{self, Answer},
     body::{Cut, ReplyBody},
     connection::Link,
     dialect::{Ask, Dialect},
     draw::{self, Draw, Purpose},
     exchange::Exchange,
     fault::{self, Fault},
+    latency::Latency,
     ledger::{Outcome, Seen},
-    provider::Provider,
-    quota::Cost,
+    plan::Plan,
+    provider::{Provider, Settings},
+    quota::{Charging, Cost},
     refusal::Refusal,
     reply::Reply,
     script::{Script, Timing},
@@ -51,15 +53,28 @@ pub(crate) async fn answer(
             dialect.parse(&parts.headers, json).map_err(|message| Refusal::status(400).message(message))
         }
     };
-    let longest = *provider.settings.output_tokens.end();
-    let estimate = asked
-        .as_ref()
-        .ok()
-        .map(|ask| Cost { input: ask.input_tokens, output: ask.max_tokens.unwrap_or(longest) });
-    let seen = seen(parts, &body, json.as_ref().ok());
+    let mut seen = seen(parts, &body, json.as_ref().ok());
+    seen.item = provider.settings.plan.as_ref().and_then(|plan| plan.item_of(&body));
+    if provider.settings.way_in != Latency::none() {
+        // The number of the attempt is not known before the admission: the time stands in for it.
+        let now = provider.now().as_nanos() as u64;
+        let mut draw = Draw::keyed(provider.settings.seed ^ now, seen.key(), 0, Purpose::WayIn);
+        sleep(provider.settings.way_in.draw(&mut draw)).await;
+    }
+    let asked = match provider.outage_at(provider.now()) {
+        Some(_) => Err(Refusal::status(503)),
+        None => asked.map(|ask| count(&provider.settings, ask, seen.key())),
+    };
+    let charging = provider.untouched.charging();
+    let estimate = asked.as_ref().ok().map(|ask| charge(&provider.settings, charging, ask, seen.key()));
     let (mut exchange, seen, admission) = Exchange::begin(provider, busy, seen, estimate);
 
-    let reply = Reply { dialect, request_id: request_id(exchange.provider().settings.seed, &seen) };
+    let standings = exchange.provider().settings.headers_at_admission.then(|| {
+        let provider = exchange.provider();
+        provider.state().quotas.standings(provider.now())
+    });
+    let request_id = request_id(exchange.provider().settings.seed, &seen);
+    let reply = Reply { dialect, request_id, standings };
     let ask = match asked {
         Ok(ask) => ask,
         Err(refusal) => {
@@ -72,11 +87,17 @@ pub(crate) async fn answer(
         return Ok(reply.refuse(exchange, &refusal, Outcome::OverQuota(over.dimension)));
     }
     let settings = &exchange.provider().settings;
+    let planned = match (&settings.plan, seen.item) {
+        (Some(plan), Some(item)) => Some(plan.attempt(item, seen.attempt)),
+        _ => None,
+    };
     let fault = fault::choose(&settings.rules, settings.seed, &seen);
+    let fault = fault.or_else(|| planned.as_ref()?.fault.clone());
+    let latency = planned.map(|planned| planned.latency);
     if let Some(fault) = &fault {
         exchange.strike(fault);
     }
-    perform(exchange, &reply, &ask, &seen, fault).await
+    perform(exchange, &reply, &ask, &seen, fault, latency).await
 }
 
 /// The part that takes time.
@@ -86,22 +107,39 @@ async fn perform(
     ask: &Ask,
     seen: &Seen,
     fault: Option<Fault>,
+    planned: Option<Duration>,
 ) -> Result<Response<ReplyBody>, Cut> {
-    let provider = exchange.provider();
+    let provider = exchange.shared();
     let settings = &provider.settings;
-    let draw = |purpose| Draw::keyed(settings.seed, seen.body_hash, seen.attempt, purpose);
-    let latency = settings.latency.draw(&mut draw(Purpose::Latency));
-    let timing = Timing {
-        first_token: settings.first_token.draw(&mut draw(Purpose::FirstToken)),
-        token: settings.token_time,
-    };
     let created = provider.wall().unix_seconds();
-    let answer = Answer::to(ask, settings.seed, seen.body_hash, &settings.output_tokens, created);
+    let mark = seen.item.map(Plan::mark);
+    let answer = Answer::to(ask, settings.seed, seen.key(), &settings.output_tokens, created, mark);
+    let draw = |purpose| Draw::keyed(settings.seed, seen.body_hash, seen.attempt, purpose);
+    let (latency, timing) = match planned {
+        // It is the time of the whole: a quarter of it for the head, the rest for the tokens.
+        Some(whole) if ask.stream => {
+            let tokens = u32::try_from(answer.output_tokens()).unwrap_or(u32::MAX).max(1);
+            (whole / 4, Timing { first_token: Duration::ZERO, token: (whole - whole / 4) / tokens })
+        }
+        Some(whole) => (whole, Timing { first_token: Duration::ZERO, token: Duration::ZERO }),
+        None => {
+            let first_token = settings.first_token.draw(&mut draw(Purpose::FirstToken));
+            let latency = settings.latency.draw(&mut draw(Purpose::Latency));
+            (latency, Timing { first_token, token: settings.token_time })
+        }
+    };
 
     // Until it is known better, the whole answer: the client may leave, and the provider has made it all the same.
     exchange.bill(answer.input_tokens, answer.output_tokens());
     match fault {
-        Some(Fault::Silence) => pending().await,
+        Some(Fault::Silence) => {
+            if !settings.bill_unseen {
+                exchange.bill(0, 0);
+            }
+            // The exchange ends when the client leaves.
+            let _exchange = exchange;
+            pending().await
+        }
         Some(Fault::Refuse(refusal)) => {
             exchange.bill(0, 0);
             sleep(latency).await;
@@ -109,6 +147,9 @@ async fn perform(
             Ok(reply.refuse(exchange, &refusal, outcome))
         }
         Some(Fault::ResetBeforeHeaders) => {
+            if !settings.bill_unseen {
+                exchange.bill(0, 0);
+            }
             sleep(latency).await;
             exchange.reset_connection();
             Err(Cut)
@@ -140,6 +181,26 @@ async fn perform(
     }
 }
 
+/// Counts the prompt's tokens about as a tokenizer would, if that is asked for.
+pub(crate) fn count(settings: &Settings, mut ask: Ask, key: u64) -> Ask {
+    if let Some(spread) = settings.token_spread {
+        let off = Draw::keyed(settings.seed, key, 0, Purpose::Count).unit().mul_add(2.0, -1.0);
+        let text = (ask.input_tokens as f64 * off.mul_add(spread, 1.0)).round() as u64;
+        ask.input_tokens = text + 4 * ask.messages + 3;
+    }
+    ask
+}
+
+/// What its admission takes from the quotas.
+pub(crate) fn charge(settings: &Settings, charging: Charging, ask: &Ask, key: u64) -> Cost {
+    let length = &settings.output_tokens;
+    let output = match charging {
+        Charging::Actual => answer::length_of(ask, settings.seed, key, length).1,
+        Charging::Estimate | Charging::Settle => ask.max_tokens.unwrap_or(*length.end()),
+    };
+    Cost { input: ask.input_tokens, output }
+}
+
 /// Reads a body up to a limit; nothing and false if it is longer.
 async fn read(body: Incoming, limit: usize) -> Result<(Bytes, bool), Cut> {
     if body.size_hint().lower() > limit as u64 {
@@ -169,6 +230,7 @@ fn seen(parts: Parts, body: &[u8], json: Option<&Value>) -> Seen {
         body_hash: draw::hash(body),
         stream: field("stream").and_then(Value::as_bool).unwrap_or(false),
         attempt: 0,
+        item: None,
         path: parts.uri.path().to_owned(),
         method: parts.method,
     }

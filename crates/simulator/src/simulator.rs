@@ -1,19 +1,30 @@
 //! The handle.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use bytes::Bytes;
 use tokio::{
-    io::DuplexStream,
     net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::watch,
     time::sleep,
 };
 
 use crate::{
-    Builder, connection,
+    Builder,
+    best::{self, Oracle},
+    connection,
     ledger::Ledger,
     oracle::{self, Workload},
     provider::Provider,
+    transport::Pipe,
 };
 
 /// A provider that misbehaves on request.
@@ -51,14 +62,38 @@ impl Simulator {
     }
 
     /// Opens a connection in memory and serves its other end from a spawned task. Each direction holds 64 KiB.
+    /// [Trouble](Builder::trouble) that comes later ends it.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn connect(&self) -> DuplexStream {
+    pub fn connect(&self) -> Pipe {
         let (client, server) = tokio::io::duplex(64 << 10);
-        tokio::spawn(connection::serve(server, Arc::clone(&self.provider), self.stop.subscribe(), drop));
-        client
+        let was_reset = Arc::new(AtomicBool::new(false));
+        let pipe =
+            self.provider.settings.troubles.pipe(client, Arc::clone(&was_reset), self.provider.started());
+        let reset = move |server| {
+            was_reset.store(true, Ordering::Relaxed);
+            drop(server);
+        };
+        tokio::spawn(connection::serve(server, Arc::clone(&self.provider), self.stop.subscribe(), reset));
+        pipe
+    }
+
+    /// As [`connect`](Self::connect), but with the [trouble](Builder::trouble) there is at the time: what the connector
+    /// of a client is made of.
+    ///
+    /// # Errors
+    ///
+    /// Those of the trouble: [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) for a server that is gone,
+    /// [`Other`](io::ErrorKind::Other) for a name, [`InvalidData`](io::ErrorKind::InvalidData) for a certificate.
+    pub async fn dial(&self) -> io::Result<Pipe> {
+        let settings = &self.provider.settings;
+        settings.troubles.dial(self.provider.started()).await?;
+        if !settings.dial.is_zero() {
+            sleep(settings.dial).await;
+        }
+        Ok(self.connect())
     }
 
     /// Everything seen until now.
@@ -85,6 +120,16 @@ impl Simulator {
     /// Divided by the time a run really took, it is the run's efficiency; another order may do better than 1.
     pub fn reference(&self, concurrency: Option<usize>) -> Duration {
         oracle::reference(self.provider.untouched.clone(), &self.ledger(), concurrency)
+    }
+
+    /// The time of an oracle for the items of this simulator's [plan](Builder::plan), whose requests have these
+    /// bodies, `concurrency` at a time. It knows all draws, sends in the order given but retries first, repeats failed
+    /// attempts at once, sends nothing in an [outage](Builder::outage), and leaves an attempt after `attempt_timeout`.
+    /// A prompt is read as OpenAI's dialect has it.
+    ///
+    /// A body without a mark of the plan is left out.
+    pub fn oracle(&self, bodies: &[Bytes], concurrency: usize, attempt_timeout: Duration) -> Oracle {
+        best::best(&self.provider, bodies, concurrency, attempt_timeout)
     }
 
     /// Stops listening, closes all connections whatever they are doing, and waits for all tasks to end. The ledger

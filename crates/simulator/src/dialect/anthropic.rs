@@ -23,7 +23,8 @@ pub(super) fn parse(headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
     let max_tokens = prompt::count(body, "max_tokens")?.ok_or("max_tokens: Field required")?;
     let input_tokens = prompt::tokens(&[body.get("system").unwrap_or(&Value::Null), messages]);
     let stream = prompt::flag(body, "stream")?;
-    Ok(Ask { model, input_tokens, max_tokens: Some(max_tokens), stream, include_usage: true })
+    let messages = messages.as_array().map_or(0, |messages| messages.len() as u64);
+    Ok(Ask { model, input_tokens, messages, max_tokens: Some(max_tokens), stream, include_usage: true })
 }
 
 pub(super) fn plain(answer: &Answer) -> Value {

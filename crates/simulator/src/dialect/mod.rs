@@ -28,6 +28,7 @@ pub(crate) enum Dialect {
 pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) input_tokens: u64,
+    pub(crate) messages: u64,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,

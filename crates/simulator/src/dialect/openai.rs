@@ -27,7 +27,15 @@ pub(super) fn parse(body: &Value) -> Result<Ask, String> {
         None => false,
     };
     let input_tokens = prompt::tokens(&[messages]);
-    Ok(Ask { model, input_tokens, max_tokens, stream: prompt::flag(body, "stream")?, include_usage })
+    let messages = messages.as_array().map_or(0, |messages| messages.len() as u64);
+    Ok(Ask {
+        model,
+        input_tokens,
+        messages,
+        max_tokens,
+        stream: prompt::flag(body, "stream")?,
+        include_usage,
+    })
 }
 
 pub(super) fn plain(answer: &Answer) -> Value {

@@ -1,8 +1,8 @@
 //! Send, Sync and Unpin of every public type.
 
 use outbound_simulator::{
-    Builder, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Outcome, Refusal, Seen, Simulator,
-    Workload,
+    Builder, Charging, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Oracle, Outcome, Pipe, Plan,
+    Refusal, Seen, Simulator, Trouble, Window, Workload,
 };
 
 fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
@@ -10,6 +10,12 @@ fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
 #[test]
 fn public_types_go_anywhere() {
     is_plain::<Builder>();
+    is_plain::<Charging>();
+    is_plain::<Oracle>();
+    is_plain::<Pipe>();
+    is_plain::<Plan>();
+    is_plain::<Trouble>();
+    is_plain::<Window>();
     is_plain::<Dimension>();
     is_plain::<Entry>();
     is_plain::<Fault>();

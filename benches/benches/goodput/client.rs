@@ -1,0 +1,50 @@
+//! All that this bench knows of the manager.
+
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+use outbound::{Client, Origin, Provider, Request, RequestManager};
+use outbound_simulator::Simulator;
+use serde_json::Value;
+
+/// What the client is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// Requests and tokens a minute.
+    pub(crate) limits: Option<(u64, u64)>,
+    pub(crate) max_concurrent: usize,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) seed: u64,
+}
+
+/// Runs a batch, and says for each item what the model wrote, or why there is nothing.
+pub(crate) async fn batch(
+    simulator: &Simulator,
+    told: Told,
+    bodies: &[Value],
+) -> Vec<(usize, Result<String, String>)> {
+    let dialled = simulator.clone();
+    let client = Client::builder().connector(move |_: &Origin| {
+        let dialled = dialled.clone();
+        async move { dialled.dial().await }
+    });
+    let mut manager = RequestManager::builder()
+        .provider(Provider::openai())
+        .base_url("http://provider.test/v1")
+        .key("sk-of-nobody")
+        .client(client)
+        .max_concurrent(told.max_concurrent)
+        .attempt_timeout(told.attempt_timeout)
+        .seed(told.seed)
+        .wall_clock(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    if let Some((requests, tokens)) = told.limits {
+        manager = manager.requests_per_minute(requests).tokens_per_minute(tokens);
+    }
+    let manager = manager.build().expect("a manager");
+    let outcomes: Vec<_> = manager.batch(bodies.iter().map(Request::chat)).collect().await;
+    let text = |result: Result<outbound::Reply, outbound::Error>| match result {
+        Ok(reply) => Ok(reply.content().unwrap_or_default()),
+        Err(error) => Err(error.to_string()),
+    };
+    outcomes.into_iter().map(|outcome| (outcome.index, text(outcome.result))).collect()
+}

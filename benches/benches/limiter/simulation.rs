@@ -60,7 +60,7 @@ type Gates = [Option<(f64, f64)>; 5];
 
 const OWN: Option<(f64, f64)> = Some((99.0, 2.0));
 /// The limiter is not told that the log slides.
-const SLIDING: Option<(f64, f64)> = Some((96.0, 5.0));
+const SLIDING: Option<(f64, f64)> = Some((96.0, 45.0));
 const SHARED: Option<(f64, f64)> = Some((70.0, 20.0));
 
 const ROWS: [(&str, Setting, Gates); 4] = [
@@ -149,6 +149,7 @@ struct World {
     counts: Mutex<Counts>,
     refused: Mutex<VecDeque<u64>>,
     tells: Tells,
+    ends_window: bool,
 }
 
 async fn run_backlog(kind: Kind, setting: Setting, seed: u64) -> Counts {
@@ -158,6 +159,7 @@ async fn run_backlog(kind: Kind, setting: Setting, seed: u64) -> Counts {
         counts: Mutex::default(),
         refused: Mutex::default(),
         tells: setting.tells,
+        ends_window: kind == Kind::FixedWindow,
     });
     let builder = QuotaLimiter::builder()
         .requests_per_minute(LIMITS[0])
@@ -207,7 +209,12 @@ async fn call(
         for ((dimension, left), limit) in
             [Dimension::Requests, Dimension::Tokens].into_iter().zip(left).zip(LIMITS)
         {
-            let reading = Reading::per_minute().limit(limit).remaining(left.remaining).reset(left.reset);
+            let reading = Reading::per_minute().limit(limit).remaining(left.remaining);
+            let reading = if world.ends_window {
+                reading.resets_window(left.reset)
+            } else {
+                reading.fills_by(left.reset)
+            };
             signals = signals.reading(dimension, reading);
         }
     }

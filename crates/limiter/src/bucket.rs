@@ -139,6 +139,11 @@ impl Bucket {
         self.debt = self.debt.saturating_add(u128::from(owed));
     }
 
+    /// Forgives what is owed beyond so much.
+    pub(crate) fn bound_debt(&mut self, most: u64) {
+        self.debt = self.debt.min(u128::from(most));
+    }
+
     /// Puts units back. What does not fit is lost.
     ///
     /// It need not be up to date: what comes in and what is put back may be added in either order, and be cut off at the
@@ -205,6 +210,15 @@ impl Bucket {
     /// Lets nothing come in before `until`. What is in it stays.
     pub(crate) fn hold_until(&mut self, until: Instant) {
         self.at = self.at.max(until);
+    }
+
+    /// Makes it full.
+    pub(crate) fn fill_up(&mut self) {
+        (self.units, self.parts, self.debt) = (self.capacity, 0, 0);
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// Ends a hold.

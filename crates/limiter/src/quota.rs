@@ -5,7 +5,6 @@ mod cost;
 mod desk;
 mod dimension;
 mod error;
-mod fixed;
 mod gate;
 mod levels;
 mod limiter;

@@ -117,7 +117,8 @@ impl QuotaDesk {
     }
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
-        self.gate.close(now, until);
+        // How fast a server may be asked that was closed for another reason than its limits is not known.
+        self.gate.close(now, until, self.limits.meters.is_empty());
         self.turns.gate_closed();
     }
 

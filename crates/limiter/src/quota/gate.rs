@@ -41,15 +41,19 @@ impl Gate {
     }
 
     /// Closes it. It stays closed at least as long as it would have before.
-    pub(super) fn close(&mut self, now: Instant, until: Instant) {
+    ///
+    /// Where limits are known they set the pace after it. Where none is, it `opens_slowly`.
+    pub(super) fn close(&mut self, now: Instant, until: Instant, opens_slowly: bool) {
         if until <= now || self.until.is_some_and(|earlier| until <= earlier) {
             return;
         }
         self.until = Some(until);
         self.next = Some(until);
         self.closed_at = Some(now);
-        let gap = (until.duration_since(now) / 8).clamp(MIN_GAP, MAX_GAP);
-        self.gap = self.gap.max(Some(gap));
+        if opens_slowly {
+            let gap = (until.duration_since(now) / 8).clamp(MIN_GAP, MAX_GAP);
+            self.gap = self.gap.max(Some(gap));
+        }
     }
 
     /// Opens it at once, and fully.
@@ -90,16 +94,17 @@ impl Gate {
         self.until.filter(|&until| until > now)
     }
 
-    /// Whether the ones let through are spread out.
+    /// Whether it is closed, as far as anybody has seen, or those let through are spread out.
     pub(super) fn is_opening(&self) -> bool {
-        self.gap.is_some()
+        self.next.is_some()
     }
 
     /// One is let through.
     #[inline]
     pub(super) fn pass(&mut self, now: Instant) {
-        if let Some(gap) = self.gap {
-            self.open_further(now, gap);
+        match self.gap {
+            Some(gap) => self.open_further(now, gap),
+            None => self.next = None,
         }
     }
 

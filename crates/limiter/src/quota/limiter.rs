@@ -89,8 +89,8 @@ impl QuotaLimiter {
     /// - What is missing at the server and was not sent from here is taken by others who use the same key. A running mean
     ///   of it (over 15 s, less 4 % of the rate for noise) is left to them: it does not come in here, and what they
     ///   take in a second is held back. At least a tenth of the rate is tried, whatever they take.
-    /// - If the moment at which all will be there again stays where it is however much is sent, the server counts in fixed
-    ///   windows: then nothing comes in before that moment.
+    /// - If a reset is the end of a window ([`Reading::resets_window`](super::Reading::resets_window)), nothing comes in
+    ///   before that moment. A window that the server did not name is as long as its resets say.
     /// - A refusal closes the gate for the wait it names; without one, until the latest reset of what it says is used up;
     ///   without that, for a second, and twice as long each time up to a minute, halved again by quiet spells. The buckets
     ///   (of windows up to a minute) are empty when it opens, and what was learned about the server's burst counts half.

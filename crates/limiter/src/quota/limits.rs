@@ -57,6 +57,7 @@ impl Limits {
             // The clock has gone back.
             None => self.meters.iter_mut().for_each(|meter| meter.bucket.refill(now)),
         }
+        self.meters.iter_mut().for_each(|meter| meter.roll(now));
         self.windows.iter_mut().for_each(|window| window.log.refill(now));
     }
 
@@ -122,11 +123,14 @@ impl Limits {
             let (estimate, actual) = (estimate.at(meter.place), actual.at(meter.place));
             meter.bucket.put(estimate.saturating_sub(actual));
             meter.bucket.take(actual.saturating_sub(estimate));
+            // A number that cannot be true must not hold up everything for years.
+            meter.bucket.bound_debt(meter.limit());
         }
         for Window { place, log, .. } in &mut self.windows {
             let (estimate, actual) = (estimate.at(*place), actual.at(*place));
             log.put(estimate.saturating_sub(actual));
-            log.take(actual.saturating_sub(estimate));
+            // What a window cannot hold says nothing about it.
+            log.take(actual.saturating_sub(estimate).min(log.limit()));
         }
     }
 
@@ -142,7 +146,7 @@ impl Limits {
     pub(super) fn cover_at(&self, cost: &Cost, ahead: &Total) -> Option<(Option<Instant>, Dimension)> {
         let meters = self.meters.iter().map(|meter| {
             let (units, ahead) = (cost.at(meter.place), ahead.units(meter.dimension));
-            (units, meter.dimension, if units == 0 { None } else { meter.bucket.covers_at(units, ahead) })
+            (units, meter.dimension, if units == 0 { None } else { meter.covers_at(units, ahead) })
         });
         let windows = self.windows.iter().map(|Window { dimension, log, .. }| {
             let (units, ahead) = (cost.units(*dimension), ahead.units(*dimension));

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{
     cost::Count,
     dimension::Dimension,
-    fixed::FixedWindow,
     others::{Others, Seen},
     signals::Reading,
 };
@@ -23,6 +22,19 @@ const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 /// Full trust in the server's burst. Halved by each refusal, regained one by one with each reply.
 const FULL_TRUST: u32 = 64;
 
+/// Moments closer together than this are the same: resets are often told in whole seconds.
+const SAME: Duration = Duration::from_millis(1_500);
+
+/// The windows in use. One that the server does not name is the shortest of these that its resets allow.
+const USUAL_WINDOWS: [Duration; 6] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(60 * 60),
+    Duration::from_secs(24 * 60 * 60),
+];
+
 /// A limit per window.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -30,6 +42,8 @@ pub(super) struct Meter {
     /// Where in a cost it is.
     pub(super) place: usize,
     pub(super) window: Duration,
+    /// The window by which the server's readings are known. Where it was guessed, `window` is what resets made of it.
+    pub(super) named: Duration,
     pub(super) bucket: Bucket,
     /// The lower of what the user told and of what was heard from the server.
     limit: u64,
@@ -40,7 +54,10 @@ pub(super) struct Meter {
     learned: u64,
     trust: u32,
     others: Others,
-    fixed: FixedWindow,
+    /// The end of the server's window, in which nothing comes in.
+    ends: Option<Instant>,
+    /// The longest reset that was told of a window without a name.
+    longest_reset: Duration,
 }
 
 /// When the server may have counted what is left, and what was sent before and after.
@@ -90,6 +107,7 @@ impl Meter {
             dimension,
             place: dimension.place(),
             window,
+            named: window,
             bucket,
             limit,
             told,
@@ -98,7 +116,8 @@ impl Meter {
             learned: 0,
             trust: FULL_TRUST,
             others: Others::default(),
-            fixed: FixedWindow::default(),
+            ends: None,
+            longest_reset: Duration::ZERO,
         }
     }
 
@@ -123,11 +142,12 @@ impl Meter {
     /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may
     /// have been `explained` by a dimension of which nothing does.
     pub(super) fn refused(&mut self, until: Instant, remaining: Option<u64>, explained: bool) {
+        // What the reply said is left has corrected the bucket already, and the hint tells when more comes. Where it said nothing of this one, and nothing else
+        // explains the refusal, what was thought to be left was not. A long window is not judged by a refusal that does
+        // not speak of it, since refilling it would take too long.
         if remaining == Some(0) {
             self.bucket.drain_until(until);
-        } else if !explained && self.window <= Duration::from_secs(60) {
-            // For all that is known it is this one: what was thought to be left was not. A long window is not judged
-            // by a refusal that does not speak of it, since refilling it would take too long.
+        } else if remaining.is_none() && !explained && self.window <= Duration::from_secs(60) {
             self.trust /= 2;
             self.reshape();
             self.bucket.drain_until(until);
@@ -145,6 +165,9 @@ impl Meter {
     /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
     /// still to come off.
     pub(super) fn read(&mut self, reading: &Reading, counted: Option<&Counted>, reserved: &Count) {
+        if reading.guessed {
+            self.guess_window(reading);
+        }
         if let Some(limit) = reading.limit {
             self.heard = Some(limit);
             self.limit = self.told.map_or(limit, |told| told.min(limit));
@@ -153,11 +176,11 @@ impl Meter {
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
         let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
-        let new_window = self.note_window(reading.reset, counted);
+        let new_window = self.note_window(reading, counted);
         if !self.wants_less() {
             self.note_others(remaining, new_window || full < remaining / 16, counted);
         }
-        let fixed = self.fixed.ends().is_some();
+        let fixed = self.ends.is_some();
         let reserved = reserved.units(self.dimension);
         let missing = |(age, sent): &(Duration, Count)| {
             let gone = u128::from(reserved) + u128::from(sent.units(self.dimension));
@@ -179,28 +202,73 @@ impl Meter {
         self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
     }
 
-    /// Looks for a fixed window, in which nothing comes in before its end. Whether a new one has begun.
-    fn note_window(&mut self, reset: Option<Duration>, counted: &Counted) -> bool {
-        let before = self.fixed.ends();
-        let last = counted.now.checked_sub(counted.since_last.0).unwrap_or(counted.now);
+    /// Corrects the length of a window that the server did not name. A bucket's reset is the time that what is missing
+    /// takes, and a window is no shorter than the longest time to its end.
+    fn guess_window(&mut self, reading: &Reading) {
+        let (Some(limit), Some(reset)) = (reading.limit, reading.reset) else { return };
+        let window = if reading.ends_window {
+            self.longest_reset = self.longest_reset.max(reset);
+            USUAL_WINDOWS.into_iter().find(|usual| self.longest_reset <= *usual)
+        } else {
+            let missing = limit.saturating_sub(reading.remaining.unwrap_or(limit));
+            // A short reset is rounded by too large a part, and a bucket that is nearly full tells nothing.
+            let tells = missing >= limit.div_ceil(10) && reset >= SAME;
+            tells
+                .then(|| reset.mul_f64(limit as f64 / missing.max(1) as f64))
+                .and_then(|window| USUAL_WINDOWS.into_iter().find(|usual| window <= usual.mul_f64(1.2)))
+        };
+        if let Some(window) = window
+            && window != self.window
+        {
+            self.window = window;
+            self.reshape();
+        }
+    }
+
+    /// Takes note of the end of a window, before which nothing comes in. Whether a new one has begun.
+    fn note_window(&mut self, reading: &Reading, counted: &Counted) -> bool {
         // Whoever wants less than that, or no more than so much at once, keeps to a rate of his own.
-        if self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
+        if !reading.ends_window || self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
             return false;
         }
-        let Some(ends) = reset.and_then(|reset| last.checked_add(reset)) else { return false };
-        let sent = counted.sent_before.units(self.dimension);
-        self.fixed.note(counted.now, ends, sent, self.rate());
-        if let Some(ends) = self.fixed.ends() {
-            self.bucket.hold_until(ends);
-        } else if before.is_some() {
-            self.bucket.release(counted.now);
+        let last = counted.now.checked_sub(counted.since_last.0).unwrap_or(counted.now);
+        let Some(ends) = reading.reset.and_then(|reset| last.checked_add(reset)) else { return false };
+        match self.ends {
+            // A reply of the window before, or a reset that was rounded.
+            Some(known) if ends <= known + SAME.min(self.window / 4) => return false,
+            Some(known) if counted.now < known => self.bucket.release(counted.now),
+            _ => {}
         }
-        self.fixed.ends() != before
+        self.ends = Some(ends);
+        self.bucket.hold_until(ends);
+        true
+    }
+
+    /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
+    pub(super) fn roll(&mut self, now: Instant) {
+        let Some(ends) = self.ends.filter(|&ends| ends <= now) else { return };
+        let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
+        let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
+        self.ends = next.and_then(|next| ends.checked_add(next));
+        self.bucket.fill_up();
+        if let Some(ends) = self.ends {
+            self.bucket.hold_until(ends);
+        }
+    }
+
+    /// When a cost can be covered behind others. `None`: not in any foreseeable time.
+    pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
+        let at = self.bucket.covers_at(units, ahead);
+        let fits = ahead.saturating_add(u128::from(units)) <= u128::from(self.bucket.capacity());
+        match self.ends {
+            Some(ends) if fits => at.map(|at| at.min(ends)).or(Some(ends)),
+            _ => at,
+        }
     }
 
     fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted) {
         let sent_before = counted.sent_before.units(self.dimension);
-        let refills = self.fixed.ends().is_none();
+        let refills = self.ends.is_none();
         let seen = Seen { at: counted.sent_at, remaining, sent_before, full, refills };
         let rate = self.rate();
         self.others.note(seen, rate);

@@ -49,7 +49,7 @@ impl QuotaDesk {
         for (dimension, reading) in signals.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             let key = (*dimension, reading.window);
-            let known = self.limits.meters.iter().any(|meter| (meter.dimension, meter.window) == key);
+            let known = self.limits.meters.iter().any(|meter| (meter.dimension, meter.named) == key);
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters.len() < MAX_METERS {
                 self.limits.meters.push(Meter::heard(*dimension, reading.window, limit, self.burst, now));
@@ -102,7 +102,7 @@ impl QuotaDesk {
 /// What a reply said about a meter.
 fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
     let mut said = signals.readings.iter().flatten();
-    said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.window))
+    said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.named))
         .map(|(_, reading)| reading)
 }
 

@@ -42,12 +42,17 @@ pub struct Reading {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Option<Duration>,
+    /// The reset is the end of a window, before which nothing comes in.
+    pub(super) ends_window: bool,
+    /// The server did not name the window.
+    pub(super) guessed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) wait: Option<Duration>,
     pub(super) ramp: bool,
+    pub(super) parallel: bool,
 }
 
 impl Signals {
@@ -66,14 +71,24 @@ impl Signals {
 
     /// It refused the request because a limit was reached, and said how long to wait, or did not.
     pub const fn refused(mut self, wait: Option<Duration>) -> Self {
-        self.refusal = Some(Refusal { wait, ramp: false });
+        self.refusal = Some(Refusal { wait, ramp: false, parallel: false });
         self
     }
 
     /// It refused the request because there were suddenly too many: as [`refused`](Self::refused), and the rate may
     /// grow only slowly from then on.
     pub const fn ramp(mut self, wait: Option<Duration>) -> Self {
-        self.refusal = Some(Refusal { wait, ramp: true });
+        self.refusal = Some(Refusal { wait, ramp: true, parallel: false });
+        self
+    }
+
+    /// The refusal said that too many were in flight at once: fewer are from now on.
+    pub const fn parallel(mut self) -> Self {
+        let refusal = match self.refusal {
+            Some(refusal) => refusal,
+            None => Refusal { wait: None, ramp: false, parallel: true },
+        };
+        self.refusal = Some(Refusal { parallel: true, ..refusal });
         self
     }
 }
@@ -91,7 +106,7 @@ impl Reading {
 
     /// About a limit per window of any other length.
     pub const fn per(window: Duration) -> Self {
-        Self { window, limit: None, remaining: None, reset: None }
+        Self { window, limit: None, remaining: None, reset: None, ends_window: false, guessed: false }
     }
 
     /// Sets the limit, in units per window. 0 counts as not said.
@@ -106,9 +121,27 @@ impl Reading {
         self
     }
 
-    /// Sets how long it takes from now until all of the limit is there again.
-    pub const fn reset(mut self, reset: Duration) -> Self {
-        self.reset = Some(reset);
+    /// Sets how long it takes from now until all of the limit is there again, coming in all the time until then. The
+    /// other kind of reset is [`resets_window`](Self::resets_window).
+    pub const fn fills_by(mut self, reset: Duration) -> Self {
+        (self.reset, self.ends_window) = (Some(reset), false);
+        self
+    }
+
+    /// Sets how long it takes from now until the window ends, and all of the limit is there again at once.
+    pub const fn resets_window(mut self, reset: Duration) -> Self {
+        (self.reset, self.ends_window) = (Some(reset), true);
+        self
+    }
+
+    /// [`fills_by`](Self::fills_by), which is what is assumed where the kind of the reset is not known.
+    pub const fn reset(self, reset: Duration) -> Self {
+        self.fills_by(reset)
+    }
+
+    /// The server did not name the window: the one given is a guess, which the resets correct.
+    pub const fn window_guessed(mut self) -> Self {
+        self.guessed = true;
         self
     }
 }

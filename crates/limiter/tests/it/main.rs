@@ -10,6 +10,7 @@ mod quota;
 mod quota_gate;
 mod quota_named;
 mod quota_order;
+mod quota_readings;
 mod quota_server;
 mod quota_signals;
 mod quota_windows;

@@ -273,3 +273,20 @@ async fn limits_are_checked_as_ever() {
     let built = QuotaLimiter::builder().under(&parent).max_concurrent(0).build();
     assert_eq!(built.unwrap_err(), BuildError::ZeroConcurrency);
 }
+
+/// Turns go on for as long as there is something to be had.
+#[tokio::test(start_paused = true)]
+async fn all_that_comes_free_at_once_is_given_out() {
+    let account = slots(1);
+    account.set_max_concurrent(Some(0));
+    let model = under(&account);
+    let mut line = Vec::new();
+    for quota in [&account, &account, &model, &model, &account] {
+        let mut place = Box::pin(quota.reserve(ONE));
+        assert!(poll_once(place.as_mut()).is_pending());
+        line.push(place);
+    }
+    account.set_max_concurrent(Some(5));
+    let given: Vec<_> = line.iter_mut().map(|place| poll_once(place.as_mut())).collect();
+    assert!(given.iter().all(Poll::is_ready));
+}

@@ -58,7 +58,9 @@ impl Server {
             self.refused += 1;
             (remaining, reset)
         };
-        (granted, Reading::per_minute().limit(PER_MINUTE).remaining(remaining).reset(ms(reset)))
+        let reading = Reading::per_minute().limit(PER_MINUTE).remaining(remaining);
+        let ends = matches!(self.kind, Kind::Fixed);
+        (granted, if ends { reading.resets_window(ms(reset)) } else { reading.fills_by(ms(reset)) })
     }
 
     /// What is left, and how long it takes until all of it is.
@@ -156,13 +158,13 @@ async fn the_servers_bucket_is_used_and_not_overdrawn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fixed_window_is_recognised_by_its_end() {
+async fn a_fixed_window_is_used_up_and_not_overdrawn() {
     assert_run(Kind::Fixed, 0, 99, 2).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sliding_log_is_borne_without_being_told() {
-    assert_run(Kind::Sliding, 0, 96, 5).await;
+    assert_run(Kind::Sliding, 0, 96, 45).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,5 +173,5 @@ async fn a_key_shared_with_others_is_shared() {
         assert_run(Kind::Bucket(capacity), 3, 69, 20).await;
     }
     assert_run(Kind::Fixed, 3, 69, 20).await;
-    assert_run(Kind::Sliding, 3, 69, 20).await;
+    assert_run(Kind::Sliding, 3, 69, 45).await;
 }

@@ -1,0 +1,116 @@
+//! What readings say of windows, and numbers that cannot be true.
+
+use std::time::Duration;
+
+use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Signals};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{at, ms, s};
+
+const ONE: Cost = Cost::request();
+
+fn window(quota: &QuotaLimiter) -> Duration {
+    quota.snapshot().dimensions[0].window
+}
+
+async fn told(reading: Reading) -> QuotaLimiter {
+    let quota = QuotaLimiter::builder().build().unwrap();
+    drop(quota.reserve(ONE).await.unwrap().sent());
+    let sent_at = Instant::now();
+    quota.observe(sent_at, &Signals::new(sent_at).reading(Dimension::Requests, reading));
+    quota
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_without_a_name_is_as_long_as_its_resets_say() {
+    let reading = Reading::per_minute().limit(60).remaining(5);
+    assert_eq!(window(&told(reading.resets_window(s(1))).await), s(60), "it was named");
+    let guessed = reading.window_guessed();
+    assert_eq!(window(&told(guessed.resets_window(s(1))).await), s(1));
+    assert_eq!(window(&told(guessed.resets_window(ms(9_500))).await), s(10));
+    assert_eq!(window(&told(guessed.resets_window(s(59))).await), s(60));
+    // 55 of 60 are missing, and are there in so long.
+    assert_eq!(window(&told(guessed.fills_by(s(55))).await), s(60));
+    assert_eq!(window(&told(guessed.fills_by(s(9))).await), s(10));
+    assert_eq!(window(&told(guessed.fills_by(ms(900))).await), s(60), "too short to tell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_reset_counts() {
+    let quota = told(Reading::per_minute().limit(60).remaining(5).resets_window(s(1)).window_guessed()).await;
+    sleep(s(1)).await;
+    let sent_at = Instant::now();
+    let longer = Reading::per_minute().limit(60).remaining(59).resets_window(s(58)).window_guessed();
+    quota.observe(sent_at, &Signals::new(sent_at).reading(Dimension::Requests, longer));
+    assert_eq!(window(&quota), s(60));
+}
+
+/// 5 in each window of a second: the server counts a request when it comes, and answers 0.1 s later.
+#[tokio::test(start_paused = true)]
+async fn a_short_window_runs_at_its_rate() {
+    let quota = QuotaLimiter::builder().max_concurrent(64).build().unwrap();
+    let start = Instant::now();
+    let server = std::sync::Arc::new(std::sync::Mutex::new((0_u128, 0_u64)));
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..60)
+        .map(|id| {
+            let (quota, server, refused) = (quota.clone(), server.clone(), refused.clone());
+            tokio::spawn(async move {
+                // One goes ahead, since nothing is known before its reply.
+                sleep(ms(if id == 0 { 0 } else { 110 })).await;
+                loop {
+                    let charge = quota.reserve(ONE).before(start + s(30)).await.unwrap().sent();
+                    let sent_at = Instant::now();
+                    let (remaining, reset, granted) = {
+                        let mut server = server.lock().unwrap();
+                        let now = at(start);
+                        if server.0 != now / 1_000 {
+                            *server = (now / 1_000, 0);
+                        }
+                        let granted = server.1 < 5;
+                        server.1 += u64::from(granted);
+                        (5 - server.1, 1_000 - now % 1_000, granted)
+                    };
+                    sleep(ms(if granted { 100 } else { 1 })).await;
+                    let reset = Duration::from_millis(u64::try_from(reset).unwrap());
+                    let reading = Reading::per_minute()
+                        .limit(5)
+                        .remaining(remaining)
+                        .resets_window(reset)
+                        .window_guessed();
+                    let signals = Signals::new(sent_at).reading(Dimension::Requests, reading);
+                    if granted {
+                        quota.observe(Instant::now(), &signals);
+                        return charge.settle(ONE);
+                    }
+                    quota.observe(Instant::now(), &signals.refused(Some(reset)));
+                    refused.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    charge.refund();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let refused = refused.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(at(start) <= 13_300, "60 at 5 a second took {} ms", at(start));
+    assert!(refused <= 3, "{refused} were refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
+    let quota = QuotaLimiter::builder().tokens_per_minute(6_000).build().unwrap();
+    let start = Instant::now();
+    let cost = Cost::request().input_tokens(10);
+    quota.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(10_u64.pow(18)));
+    drop(quota.reserve(cost).await.unwrap());
+    assert!(start.elapsed() <= s(61), "a window's worth at most, not {:?}", start.elapsed());
+    // Of a long window no more than all of it.
+    let builder = QuotaLimiter::builder().limit(Dimension::Tokens, s(600), 1_000);
+    let quota = builder.build().unwrap();
+    quota.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(u64::MAX));
+    let start = Instant::now();
+    drop(quota.reserve(cost).await.unwrap());
+    assert!(start.elapsed() <= s(601), "{:?}", start.elapsed());
+}

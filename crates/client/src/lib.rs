@@ -46,6 +46,8 @@
 //! | read it by lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
 //! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
+//! | read what comes of a body in time, and no more | [`Reply::bytes_up_to`] |
+//! | keep a key out of what others wrote | [`Secret::redact`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
 //! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
@@ -61,11 +63,11 @@
 //! [`Replied`](Delivery::Replied) means that the head of a reply came. All else is
 //! [`MaybeSent`](Delivery::MaybeSent).
 //!
-//! What was not sent because a connection ended is sent again by itself, and so is a refused stream. With HTTP/1.1 that
-//! is after a connection that had been used before; three are tried at most, and the last of them is a new one. With
-//! HTTP/2 a stream is refused three times at most, and the end of connections that gave nobody a reply is borne
-//! sixteen times more. (A body that is a stream cannot be read twice: where the connection has begun to read it, the
-//! error is the caller's.) What may have been sent is never sent again, unless the request says that it is
+//! What was not sent because a connection ended is sent again by itself, however often; after two connections that had
+//! been used before, on a new one. New ones that end at once count as connecting: they are dialled with pauses of up to
+//! a second, and after [`Limits::connect`] that is an error. An HTTP/2 stream that is refused is sent three times at
+//! most. (A body that is a stream cannot be read twice: where the connection has begun to read it, the error is the
+//! caller's.) What may have been sent is never sent again, unless the request says that it is
 //! [`replayable`](RequestBuilder::replayable). A request whose body is a stream or has parts cannot say so: its type
 //! ([`Streamed`]) has no such method.
 //!
@@ -81,7 +83,12 @@
 //! its number of requests, but never under one. How long it may be idle is the least of what the client says
 //! ([`idle_timeout`](ClientBuilder::idle_timeout)), what the server says (`Keep-Alive`), and what the server was seen to
 //! do: a request that crosses the server's FIN may have been sent, so none is sent on a connection nearly as old as those
-//! that it closed. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
+//! that it closed, three of which have to agree. A connection is not used again after a reply with `Connection: close` or
+//! of HTTP/1.0 without `keep-alive`, nor for a minute after three in a row ended at once behind a reply that did not say
+//! so. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
+//!
+//! A limit that has passed ends a request after a last look at what has arrived: its connection's task reads what there
+//! is, and only what has not come by then is missed.
 //!
 //! Each connection has one task, which dials, shakes hands, drives the connection until it is closed and closes idle
 //! ones in passing. It is on the runtime of the request that needed the dial (or of the connection that made room for
@@ -98,7 +105,8 @@
 //! (RFC 8305).
 //!
 //! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
-//! goes on for as long as the client's limits and that request's allow, whichever are longer.
+//! goes on for as long as the client's limits and that request's allow, whichever are longer. A later request does not
+//! wait for one that has taken longer than its own limits by then; another is dialled beside it.
 //!
 //! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
 //! machine, and a [`Connect`] to anything that carries bytes.

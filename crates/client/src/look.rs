@@ -8,11 +8,18 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll, Waker, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::alarm::Flag;
 
 /// What the requests on a connection and its task tell each other.
 #[derive(Debug, Default)]
@@ -88,7 +95,7 @@ impl LastLook {
         looks.map_or_else(|| Self::Turns(Turns::new()), |looks| Self::Asked(looks.ask()))
     }
 
-    pub(crate) fn poll(&mut self, looks: Option<&Looks>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, looks: Option<&Looks>, cx: &Context<'_>) -> Poll<()> {
         match (self, looks) {
             (Self::Asked(look), Some(looks)) => looks.poll(*look, cx),
             (Self::Asked(_), None) => Poll::Ready(()),
@@ -116,14 +123,14 @@ impl<'a> Looking<'a> {
 
     /// To be called in each turn, after the connection was read.
     #[inline]
-    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn turn(&mut self, cx: &Context<'_>) {
         if self.turns.is_some() || self.looks.asked.load(Ordering::Relaxed) {
             self.look(cx);
         }
     }
 
     #[cold]
-    fn look(&mut self, cx: &mut Context<'_>) {
+    fn look(&mut self, cx: &Context<'_>) {
         loop {
             // The connection was read in this turn, after the scheduler had looked.
             if let Some(turns) = &mut self.turns {
@@ -145,6 +152,8 @@ impl<'a> Looking<'a> {
 /// A few turns of the scheduler.
 pub(crate) struct Turns {
     turn: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    // The scheduler's wake-up, told from others: a task that is woken by somebody else has not seen a turn.
+    woken: Option<(Arc<Flag>, Waker)>,
     left: u8,
 }
 
@@ -154,16 +163,37 @@ impl Turns {
     const MANY: u8 = 3;
 
     fn new() -> Self {
-        Self { turn: Box::pin(tokio::task::yield_now()), left: Self::MANY }
+        Self { turn: Box::pin(turn()), woken: None, left: Self::MANY }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         while self.left > 0 {
-            ready!(self.turn.as_mut().poll(cx));
-            self.left -= 1;
-            self.turn = Box::pin(tokio::task::yield_now());
+            if self.woken.as_ref().is_none_or(|(_, task)| !task.will_wake(cx.waker())) {
+                self.woken = Some((Flag::raised(cx.waker()), cx.waker().clone()));
+                self.turn = Box::pin(turn());
+            }
+            let Some((flag, _)) = &self.woken else { return Poll::Pending };
+            if !flag.take() {
+                return Poll::Pending;
+            }
+            let waker = Waker::from(flag.clone());
+            if self.turn.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                self.left -= 1;
+                self.woken = None;
+            }
         }
         Poll::Ready(())
+    }
+}
+
+/// Ready once the runtime has looked for what the sockets have, and told their tasks.
+async fn turn() {
+    tokio::task::yield_now().await;
+    // Where it is another thread that looks, this one can be back before that is done. A timer is not: the thread that
+    // looks tells of the sockets first. (With one thread, time that is paused does not move for this.)
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if flavor.is_ok_and(|flavor| flavor != RuntimeFlavor::CurrentThread) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

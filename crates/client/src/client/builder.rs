@@ -172,10 +172,11 @@ impl ClientBuilder {
     /// How long a connection may be idle before it is closed. A server's `Keep-Alive: timeout` shortens it, to a second
     /// (at most half of it) less than the server said.
     ///
-    /// Where a server says nothing and was seen to close idle connections, or to let one die at its next request, none
-    /// is used that has been idle for as long as that: again a second, at most half of it, is taken off the shortest of
-    /// the last four such ages. One that is too old to be used stays open until the server closes it or this time is
-    /// over, which shows whether the server has more patience than it seemed.
+    /// Where a server says nothing and was seen to close idle connections at the same age, three times within ten minutes
+    /// and no further apart than a second or a quarter, none is used that has been idle for as long as that: again a
+    /// second, at most half of it, is taken off the shortest of those ages, and it is a second at least. The oldest one
+    /// that is too old to be used stays open until the server closes it or this time is over. One that lived longer
+    /// than it seemed possible overrules what was seen before.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.rules.idle_timeout = timeout.into();
         self

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use outbound_client::{Client, Error, Limit, Limits};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::support::{read_request, serve_http2, write};
@@ -35,10 +35,17 @@ struct Script {
     ends: bool,
 }
 
-/// A server on a thread of its own, which nothing holds up, and how many requests it has.
-fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
-    let arrived = Arc::new(AtomicUsize::new(0));
-    let count = arrived.clone();
+/// How many requests have come to a server, and how many of them it has answered.
+#[derive(Default)]
+struct Served {
+    arrived: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+/// A server on a thread of its own, which nothing holds up.
+fn serve(script: Script) -> (SocketAddr, Arc<Served>) {
+    let served = Arc::<Served>::default();
+    let count = served.clone();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +58,8 @@ fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
                 let count = count.clone();
                 if script.http2 {
                     tokio::spawn(serve_http2(stream, move |_, mut respond| {
-                        count.fetch_add(1, Ordering::SeqCst);
+                        count.arrived.fetch_add(1, Ordering::SeqCst);
+                        let count = count.clone();
                         async move {
                             sleep(millis(script.head)).await;
                             let mut body = respond.send_response(Response::new(()), false).unwrap();
@@ -60,6 +68,7 @@ fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
                                 let last = script.ends && piece + 1 == script.pieces.len();
                                 let _ = body.send_data(Bytes::from("data: x\n\n"), last);
                             }
+                            count.answered.fetch_add(1, Ordering::SeqCst);
                             if !script.ends {
                                 sleep(millis(60_000)).await;
                             }
@@ -69,7 +78,7 @@ fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
                     tokio::spawn(async move {
                         let mut stream = stream;
                         while read_request(&mut stream, 0).await.is_some() {
-                            count.fetch_add(1, Ordering::SeqCst);
+                            count.arrived.fetch_add(1, Ordering::SeqCst);
                             sleep(millis(script.head)).await;
                             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                                  transfer-encoding: chunked\r\n\r\n";
@@ -81,19 +90,20 @@ fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
                             if script.ends {
                                 write(&mut stream, "0\r\n\r\n").await;
                             }
+                            count.answered.fetch_add(1, Ordering::SeqCst);
                         }
                     });
                 }
             }
         });
     });
-    (address, arrived)
+    (address, served)
 }
 
-fn client(script: Script, limits: Limits) -> (Client, Arc<AtomicUsize>) {
-    let (address, arrived) = serve(script);
+fn client(script: Script, limits: Limits) -> (Client, Arc<Served>) {
+    let (address, served) = serve(script);
     let builder = Client::builder().base_url(format!("http://{address}")).limits(limits);
-    (if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap(), arrived)
+    (if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap(), served)
 }
 
 fn runtimes() -> [Runtime; 3] {
@@ -104,16 +114,25 @@ fn runtimes() -> [Runtime; 3] {
     ]
 }
 
-/// Holds all threads of a runtime up until a time, once so many requests have arrived.
-async fn hold_up(arrived: &Arc<AtomicUsize>, count: usize, until: Instant) {
+#[expect(clippy::disallowed_methods, reason = "to hold a thread of the runtime up is what it is for")]
+fn block(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Holds all threads of a runtime up from when so many requests have arrived: until a time, and until so many are
+/// answered.
+async fn hold_up(served: &Arc<Served>, [arrived, answered]: [usize; 2], until: Instant) {
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     join_all((0..threads).map(|_| {
-        let arrived = arrived.clone();
+        let served = served.clone();
         tokio::spawn(async move {
-            while arrived.load(Ordering::SeqCst) < count {
+            while served.arrived.load(Ordering::SeqCst) < arrived {
                 sleep(millis(1)).await;
             }
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            while Instant::now() < until || served.answered.load(Ordering::SeqCst) < answered {
+                block(millis(5));
+            }
+            block(millis(50));
         })
     }))
     .await;
@@ -129,7 +148,7 @@ fn all_succeed(script: Script, limits: [Limits; 3]) {
         for limits in limits {
             for runtime in runtimes() {
                 scope.spawn(move || {
-                    for requests in [1, 70] {
+                    for requests in [1, 40] {
                         some_succeed(script, limits, &runtime, requests);
                     }
                 });
@@ -139,14 +158,14 @@ fn all_succeed(script: Script, limits: [Limits; 3]) {
 }
 
 fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usize) {
-    let (client, arrived) = client(script, limits);
+    let (client, served) = client(script, limits);
     let first = runtime.block_on(async {
-        let held_up = hold_up(&arrived, requests, Instant::now() + HELD_UP);
+        let held_up = hold_up(&served, [requests; 2], Instant::now() + HELD_UP);
         tokio::join!(join_all((0..requests).map(|_| text(&client))), held_up).0
     });
     let in_tasks = runtime.block_on(async {
         let request = |client: Client| tokio::spawn(async move { text(&client).await });
-        let held_up = hold_up(&arrived, 2 * requests, Instant::now() + HELD_UP);
+        let held_up = hold_up(&served, [2 * requests; 2], Instant::now() + HELD_UP);
         let tasks: Vec<_> = (0..requests).map(|_| request(client.clone())).collect();
         tokio::join!(join_all(tasks), held_up).0
     });
@@ -157,8 +176,8 @@ fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usi
 }
 
 /// The limits, and for how long the threads are held up. Answers come after a fraction of that.
-const LIMIT: Duration = millis(1_000);
-const HELD_UP: Duration = millis(1_200);
+const LIMIT: Duration = millis(1_500);
+const HELD_UP: Duration = millis(1_700);
 
 const fn none() -> Limits {
     let mut limits = Limits::new();
@@ -200,12 +219,12 @@ fn what_did_not_arrive_is_still_missed() {
         ] {
             for runtime in runtimes() {
                 for held_up in [false, true] {
-                    let (client, arrived) = client(script, limits);
+                    let (client, served) = client(script, limits);
                     let started = Instant::now();
                     let result = runtime.block_on(async {
                         let held_up = async {
                             if held_up {
-                                hold_up(&arrived, 1, started + millis(800)).await;
+                                hold_up(&served, [1, 0], started + millis(800)).await;
                             }
                         };
                         tokio::join!(text(&client), held_up).0
@@ -235,7 +254,7 @@ fn a_slow_reader_has_all_events_that_came_in_time() {
                     let mut read = 0;
                     while let Some(piece) = reply.chunk().await {
                         read += piece.unwrap_or_else(|error| panic!("{read} read: {error}")).len();
-                        std::thread::sleep(millis(10));
+                        block(millis(10));
                     }
                     assert_eq!(read, 9 * PIECES.len());
                 });

@@ -325,7 +325,7 @@ async fn a_body_that_has_arrived_is_given_whole_after_the_limit_and_one_that_has
         match reply.chunk().await {
             None => assert!(whole),
             Some(end) => {
-                assert_eq!((end.unwrap_err().limit(), whole), (Some((Limit::Exchange, secs(20))), false))
+                assert_eq!((end.unwrap_err().limit(), whole), (Some((Limit::Exchange, secs(20))), false));
             }
         }
     }

@@ -1,0 +1,107 @@
+//! What a request waits for, under which limit.
+
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Call, State};
+use crate::{
+    body::Stage,
+    clock::earliest,
+    error::{Error, Phase},
+    limits::Limit,
+    look::LastLook,
+};
+
+impl Call {
+    /// Arms the limit of what is waited for now: a place in the pool, or a stage of a dial.
+    pub(super) fn await_connection(&mut self, now: Instant) -> (Phase, Option<Instant>) {
+        let State::Waiting(ticket) = &self.state else { return (Phase::PoolWait, None) };
+        let stage = ticket.stage();
+        if stage == Limit::PoolWait && !ticket.has_dialed() {
+            return (Phase::PoolWait, None);
+        }
+        // What it has cost so far counts, also where another dial went wrong before this one.
+        let since = now.checked_sub(ticket.spent(now)[stage]).unwrap_or(now);
+        self.clock.start_step(stage, since);
+        // Nobody tells this task when the dial moves on, or ends with others. The limit of what comes next is not over
+        // before the shortest is.
+        let limits = &self.clock.limits;
+        (stage.phase(), look_again(now, earliest(limits.dial().shortest(), limits.pool_wait)))
+    }
+
+    pub(super) fn record_wait(&mut self, now: Instant) {
+        if let (Some(timings), State::Waiting(ticket)) = (&mut self.timings, &self.state) {
+            timings.waited(ticket.spent(now));
+        }
+    }
+
+    /// Arms the limit of what the connection does now: takes the request's body, or has it and owes an answer.
+    pub(super) fn await_answer(&mut self, now: Instant) -> (Phase, Option<Instant>) {
+        let Some(upload) = &self.upload else { return (Phase::Head, None) };
+        match upload.stage() {
+            Stage::Done(at) => {
+                self.clock.start_step(Limit::FirstByte, at);
+                return (Phase::Head, None);
+            }
+            Stage::Sending(last) => self.clock.start_step(Limit::WriteIdle, last),
+            Stage::Producing => self.clock.stop_step(),
+        }
+        // Nobody tells this task when the body is gone, or stands still again. To look once in the shortest limit's
+        // time is enough for none of them to be noticed late.
+        let limits = &self.clock.limits;
+        (Phase::Upload, look_again(now, earliest(limits.first_byte, limits.write_idle)))
+    }
+
+    /// Ready when a limit has passed and nothing of what has arrived is left to be read: which, and how long it is.
+    ///
+    /// The task is woken after the last look, to read once more before it asks again.
+    #[inline]
+    pub(crate) fn poll_passed(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        look: Option<Instant>,
+    ) -> Poll<(Limit, Duration)> {
+        let Poll::Ready(passed) = self.clock.poll(cx, now, look) else {
+            if self.last_look.is_some() {
+                self.last_look = None;
+            }
+            return Poll::Pending;
+        };
+        // A turn of its task lets a connection take more of the body, whether the server has or not. So none is caused
+        // where there was one in time.
+        if passed.0 == Limit::WriteIdle && !self.clock.is_late(now) {
+            return Poll::Ready(passed);
+        }
+        self.poll_last_look(cx).map(|()| passed)
+    }
+
+    #[cold]
+    fn poll_last_look(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let looks = self.connection.as_ref().map(|connection| &connection.history.looks);
+        self.last_look.get_or_insert_with(|| LastLook::begin(looks)).poll(looks, cx)
+    }
+
+    /// Pending, unless a limit has passed.
+    pub(super) fn wait<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        phase: Phase,
+        look: Option<Instant>,
+    ) -> Poll<Result<T, Error>> {
+        let (limit, duration) = ready!(self.poll_passed(cx, now, look));
+        self.record_wait(now);
+        Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
+    }
+}
+
+/// When to look at a limit whose time nobody tells: when the shortest has passed, and not at once, however short.
+fn look_again(now: Instant, shortest: Option<Duration>) -> Option<Instant> {
+    const GRAIN: Duration = Duration::from_millis(1);
+    now.checked_add(shortest?.max(GRAIN))
+}

@@ -94,6 +94,8 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"choices":[{"message":{"content":"ha"},"error":{"code":429}}]}"#, Class::RateLimited),
         (r#"{"choices":[{"message":{"content":"a"}},{"error":{"code":429}}]}"#, Class::RateLimited),
+        // Beside a failed choice the error is told better.
+        (r#"{"error":{"code":429},"choices":[{"finish_reason":"error"}]}"#, Class::RateLimited),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),
         (r#"{"errors":[{"code":429,"message":"slow"}]}"#, Class::Transient),
@@ -367,6 +369,12 @@ fn usage_in_every_dialect() {
     assert_eq!(usage_in(&json!({"choices": []})), None);
     assert_eq!(usage_in(&json!(["usage"])), None);
     assert_eq!(usage_in(&json!({"x": {"usage": {"prompt_tokens": 1}}})), None);
+    let first = json!({"x_groq": {"usage": {"prompt_tokens": 1}}, "usage": null});
+    let text = r#"{"x_groq":{"usage":{"prompt_tokens":1}},"usage":null}"#;
+    assert_eq!(
+        (read_other(text).unwrap().usage.map(Usage::total), usage_in(&first)),
+        (Some(1), Some((1, 0, 0)))
+    );
     // Also where the answer was looked at twice.
     let twice = json!({"usage": {"prompt_tokens": 3}, "message": "ok", "data": [1]});
     assert_eq!(usage_in(&twice), Some((3, 0, 0)));

@@ -39,6 +39,7 @@ fn answers_of_every_shape() {
         r#"{"choices":[{"message":{"content":"x","error":"insufficient_quota"},"finish_reason":"stop"}]}"#,
         r#"{"type":"message","content":[{"type":"text","text":"error"}],"stop_reason":"end_turn"}"#,
         r#"{"type":"message","role":"assistant","content":[],"stop_reason":"end_turn"}"#,
+        r#"{"type":"message","content":[],"stop_reason":"end_turn","code":0}"#,
         r#"{"id":"resp_1","object":"response","status":"completed","error":null,"output":[{"type":"message"}]}"#,
         r#"{"id":"resp_1","object":"response","status":"queued","error":null,"output":[]}"#,
         r#"{"object":"list","data":[{"embedding":[0.1]}],"message":"ok","code":0}"#,

@@ -28,15 +28,20 @@ pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
 /// How long it is from `clock` until `value`: seconds or an epoch (a plain number), a Go duration, RFC 3339,
 /// or an HTTP-date (RFC 9110, section 5.6.7). A time gone by is zero; what cannot be read is `None`.
 pub(crate) fn until(value: &str, clock: SystemTime) -> Option<Length> {
-    let value = value.trim_matches([' ', '\t']);
+    until_by(value, || clock)
+}
+
+/// The same, with a clock that is looked at only for points in time.
+pub(crate) fn until_by(value: &str, clock: impl FnOnce() -> SystemTime) -> Option<Length> {
+    let value = value.trim_ascii();
     if let Some(number) = duration::number(value, SECOND) {
-        return Some(if is_epoch(value) { at(epoch(value), clock) } else { number });
+        return Some(if is_epoch(value) { at(epoch(value), clock()) } else { number });
     }
     if let Some(length) = duration::go(value) {
         return Some(length);
     }
     let then = rfc3339(value).or_else(|| httpdate::parse_http_date(value).ok())?;
-    Some(at(Some(then), clock))
+    Some(at(Some(then), clock()))
 }
 
 /// The wait until a time at the start of a sentence: `2026-11-22 10:00:00 UTC`, with `T` or not, with or without
@@ -57,7 +62,8 @@ pub(crate) fn date_in(text: &str, clock: SystemTime) -> Option<Length> {
 
 /// Whether this plain number is a time since 1970.
 pub(crate) fn is_epoch(value: &str) -> bool {
-    duration::number(value.trim(), SECOND).is_some_and(|number| number.time >= EPOCH_SECONDS)
+    value.len() > 9
+        && duration::number(value.trim(), SECOND).is_some_and(|number| number.time >= EPOCH_SECONDS)
 }
 
 /// The wait until an absolute time. Clocks agree to a second at best.

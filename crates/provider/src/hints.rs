@@ -50,7 +50,6 @@ impl Hints {
         let unified = |name: &str| clock::text(headers.get(name));
         if unified("anthropic-ratelimit-unified-status") == Some("rejected") {
             let reset = unified("anthropic-ratelimit-unified-reset").and_then(|at| clock::until(at, clock));
-            hints.reset_is_full &= reset.is_none();
             longer(&mut hints.reset, reset);
         }
         hints

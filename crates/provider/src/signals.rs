@@ -134,8 +134,9 @@ impl Signals {
                 Field::Limit => raw.limit = Some(count(value)),
                 Field::Remaining => raw.remaining = count(value),
                 Field::Reset => {
-                    let clock = *clock.get_or_insert_with(|| clock::of_reply(headers, now));
-                    raw.reset = clock::until(value, clock);
+                    raw.reset = clock::until_by(value, || {
+                        *clock.get_or_insert_with(|| clock::of_reply(headers, now))
+                    });
                     raw.reset_is_epoch = clock::is_epoch(value);
                 }
                 Field::Period => raw.period = clock::until(value, now).map(|period| period.time),
@@ -253,8 +254,14 @@ fn of_bucket(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
 
 /// A whole number; of a list, as early drafts of the standard had it (`100, 100;w=60`), the first.
 fn count(value: &str) -> Option<u64> {
-    let first = value.split([',', ';']).next().unwrap_or_default().trim();
-    first.bytes().all(|b| b.is_ascii_digit()).then(|| first.parse().ok())?
+    let value = value.trim_ascii().as_bytes();
+    let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+    let (digits, behind) = value.split_at(end);
+    if digits.is_empty() || !matches!(behind.trim_ascii_start(), [] | [b',' | b';', ..]) {
+        return None;
+    }
+    let add = |n: u64, digit: &u8| n.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, add)
 }
 
 /// The server's own word on retrying.

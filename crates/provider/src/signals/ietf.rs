@@ -57,17 +57,16 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, found: &mut Found<'a>, signals: &
     }
     // Of the policies without a name the one that is nearest to its end is told in full.
     let plain = found.0.iter_mut().flatten().find(|(key, _)| *key == Key::PLAIN).map(|(_, raw)| raw);
-    let mut told = plain.and_then(|raw| {
+    let told = plain.and_then(|raw| {
         let quota = raw.limit.flatten()?;
         let policy =
             policies(headers).find(|policy| policy.quota == Some(quota) && policy.window.is_some())?;
         raw.period = policy.window;
-        Some((quota, policy.window))
+        Some((policy.quota, policy.window))
     });
-    for policy in policies(headers) {
-        if told.is_some_and(|(quota, window)| policy.quota == Some(quota) && policy.window == window) {
-            told = None;
-        } else if policy.window.is_some() && !states().any(|state| state.name == policy.name) {
+    for policy in policies(headers).filter(|policy| policy.window.is_some()) {
+        let in_full = told.is_some_and(|told| told == (policy.quota, policy.window));
+        if !in_full && !states().any(|state| state.name == policy.name) {
             push(policy, signals);
         }
     }

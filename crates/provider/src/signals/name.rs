@@ -13,13 +13,13 @@ pub(super) struct Key<'a> {
     /// Whether the limit is a bucket that fills all the while, and the reset the time until it is full.
     pub(super) fills_steadily: bool,
     /// Whom it is for, where one reply reports limits of several: a key, a team, a model.
-    pub(super) scope: &'a str,
+    pub(super) scope: &'a [u8],
 }
 
 impl Key<'_> {
     /// A limit of which only the numbers are told.
     pub(super) const PLAIN: Key<'static> =
-        Key { dimension: Dimension::Requests, window: None, fills_steadily: false, scope: "" };
+        Key { dimension: Dimension::Requests, window: None, fills_steadily: false, scope: b"" };
 }
 
 pub(super) enum Field {
@@ -62,26 +62,26 @@ fn parts(name: &str) -> Option<(Key<'_>, Field)> {
     let mut field = None;
     let mut dimension = None;
     let mut window = None;
-    let mut scope = "";
-    for part in name.split('-') {
+    let mut scope: &[u8] = b"";
+    for part in name.as_bytes().split(|&byte| byte == b'-') {
         match part {
-            "limit" if field.is_none() => field = Some(Field::Limit),
-            "remaining" if field.is_none() => field = Some(Field::Remaining),
-            "reset" if field.is_none() => field = Some(Field::Reset),
-            "renewalperiod" | "period" | "window" if field.is_none() => field = Some(Field::Period),
-            "resource" if field.is_none() => field = Some(Field::Resource),
-            "used" if field.is_none() => field = Some(Field::Used),
+            b"limit" if field.is_none() => field = Some(Field::Limit),
+            b"remaining" if field.is_none() => field = Some(Field::Remaining),
+            b"reset" if field.is_none() => field = Some(Field::Reset),
+            b"renewalperiod" | b"period" | b"window" if field.is_none() => field = Some(Field::Period),
+            b"resource" if field.is_none() => field = Some(Field::Resource),
+            b"used" if field.is_none() => field = Some(Field::Used),
             // `reset-after` is a reset in seconds.
-            "after" if matches!(field, Some(Field::Reset)) => {}
-            "requests" | "request" | "reqs" | "req" => dimension = Some(Dimension::Requests),
-            "tokens" | "token" => dimension = dimension.or(Some(Dimension::Tokens)),
-            "input" | "prompt" => dimension = Some(Dimension::InputTokens),
-            "output" | "generated" | "completion" => dimension = Some(Dimension::OutputTokens),
-            "second" | "sec" | "1s" => window = Some(SECOND),
-            "minute" | "min" | "1m" => window = Some(MINUTE),
-            "hour" | "1h" => window = Some(HOUR),
-            "day" | "daily" | "1d" => window = Some(DAY),
-            "month" | "monthly" => window = Some(MONTH),
+            b"after" if matches!(field, Some(Field::Reset)) => {}
+            b"requests" | b"request" | b"reqs" | b"req" => dimension = Some(Dimension::Requests),
+            b"tokens" | b"token" => dimension = dimension.or(Some(Dimension::Tokens)),
+            b"input" | b"prompt" => dimension = Some(Dimension::InputTokens),
+            b"output" | b"generated" | b"completion" => dimension = Some(Dimension::OutputTokens),
+            b"second" | b"sec" | b"1s" => window = Some(SECOND),
+            b"minute" | b"min" | b"1m" => window = Some(MINUTE),
+            b"hour" | b"1h" => window = Some(HOUR),
+            b"day" | b"daily" | b"1d" => window = Some(DAY),
+            b"month" | b"monthly" => window = Some(MONTH),
             _ if field.is_none() && scope.is_empty() => scope = part,
             _ => return None,
         }

@@ -55,7 +55,7 @@ fn messages_system_prompts_tools_and_parts() {
 
 #[test]
 fn media_count_a_flat_sum_and_not_their_bytes() {
-    let base64 = "A".repeat(1 << 20);
+    let base64 = "A".repeat(1 << 16);
     let parts = [
         json!({"type": "image_url", "image_url": {"url": base64}}),
         json!({"type": "image", "source": {"type": "base64", "data": base64}}),

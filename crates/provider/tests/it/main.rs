@@ -8,6 +8,8 @@ mod replies;
 mod request;
 mod signals;
 mod stream;
+mod stream_messages;
+mod stream_oddities;
 mod success;
 mod waits;
 

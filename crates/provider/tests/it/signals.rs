@@ -263,6 +263,7 @@ fn windows_of_every_family() {
         ("ratelimit-policy: \"a\";q=5;w=20\nratelimit: \"a\";r=2;t=1".into(), one(20, true, 5, 2, 1)),
         ("ratelimit-policy: a;q=5;w=20\nratelimit: a;r=2;t=1".into(), one(20, true, 5, 2, 1)),
         ("ratelimit: \"a\";r=2;t=7".into(), vec![(Some(s(10)), false, None, Some(2), Some(s(7)))]),
+        ("ratelimit-policy: \"a\";q=5;w=0\nratelimit: \"a\";r=2;t=1".into(), one(1, false, 5, 2, 1)),
         // Several windows in one header.
         (
             "ratelimit-limit: 10, 10;w=1;burst=1000, 1000;w=3600\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
@@ -281,6 +282,16 @@ fn windows_of_every_family() {
         (
             "x-ratelimit-limit-minute: 5\nx-ratelimit-remaining-minute: 2\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 7".into(),
             vec![(Some(s(60)), true, Some(5), Some(2), None)],
+        ),
+        // Two limits that are not the same, though both count requests.
+        (
+            "x-ratelimit-limit-minute: 50\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
+            vec![(Some(s(1)), false, Some(5), Some(2), Some(s(1))), (Some(s(60)), true, Some(50), None, None)],
+        ),
+        // A policy that is told in two headers is one.
+        (
+            "ratelimit-limit: 5, 5;w=1, 50;w=60\nratelimit-policy: 5;w=1, 50;w=60\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
+            vec![(Some(s(1)), true, Some(5), Some(2), Some(s(1))), (Some(s(60)), true, Some(50), None, None)],
         ),
         // LiteLLM.
         (

@@ -3,35 +3,35 @@
 use outbound_provider::{
     Class, Fault, Provider,
     StreamItem::{self, Finished, Nothing},
-    StreamReader, Terminal, Usage,
+    StreamReader, Usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Feeds events, each a name and JSON or text, and collects what they bring.
-fn feed(reader: &mut StreamReader, events: &[(&str, Value)]) -> Result<Vec<StreamItem>, Fault> {
+pub(crate) fn feed(reader: &mut StreamReader, events: &[(&str, Value)]) -> Result<Vec<StreamItem>, Fault> {
     let text = |data: &Value| data.as_str().map_or_else(|| data.to_string(), str::to_owned);
     events.iter().map(|(name, data)| reader.feed(name, &text(data))).collect()
 }
 
-fn openai(events: &[Value]) -> (StreamReader, Result<Vec<StreamItem>, Fault>) {
+pub(crate) fn openai(events: &[Value]) -> (StreamReader, Result<Vec<StreamItem>, Fault>) {
     let mut reader = Provider::openai().stream();
     let events: Vec<_> = events.iter().map(|event| ("", event.clone())).collect();
     let items = feed(&mut reader, &events);
     (reader, items)
 }
 
-fn delta(delta: impl Into<Value>) -> Value {
+pub(crate) fn delta(delta: impl Into<Value>) -> Value {
     let delta = delta.into();
     json!({"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m",
         "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]})
 }
 
-fn finish(reason: &str) -> Value {
+pub(crate) fn finish(reason: &str) -> Value {
     json!({"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
 }
 
-fn text(text: &str) -> StreamItem {
+pub(crate) fn text(text: &str) -> StreamItem {
     StreamItem::Delta(text.to_owned())
 }
 
@@ -213,262 +213,6 @@ fn after_the_end_marker_nothing_is_read() {
     assert_eq!(feed(&mut reader, &events), Ok(vec![text("a"), Finished, Nothing]));
     assert_eq!(reader.feed("error", "late"), Ok(Nothing));
     assert_eq!(reader.text(), "a");
-}
-
-#[test]
-fn an_error_in_the_stream_has_the_class_of_its_status() {
-    let cases = [
-        (
-            "",
-            json!({"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}),
-            Class::Overloaded,
-        ),
-        ("", json!({"error": {"message": "m", "code": 429}}), Class::RateLimited),
-        ("", json!({"error": {"message": "m", "type": "insufficient_quota"}}), Class::QuotaSpent),
-        ("", json!({"error": {"message": "m", "type": "server_error"}}), Class::Transient),
-        ("", json!({"error": "ran out of memory"}), Class::Transient),
-        ("", json!([{"error": {"code": 503, "status": "UNAVAILABLE"}}]), Class::Overloaded),
-        ("", json!({"object": "error", "message": "m", "code": 400}), Class::Terminal(Terminal::BadRequest)),
-        ("", json!({"type": "error", "code": "rate_limit_exceeded", "message": "m"}), Class::RateLimited),
-        ("error", json!({"message": "no word of its kind"}), Class::Transient),
-        ("error", json!("upstream gone"), Class::Transient),
-        // OpenRouter: inside a choice.
-        (
-            "",
-            json!({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error",
-            "error": {"code": 502, "message": "Provider disconnected"}}]}),
-            Class::Transient,
-        ),
-        (
-            "",
-            json!({"error": {"code": 502, "message": "m"}, "choices": [{"index": 0, "delta": {"content": ""},
-            "finish_reason": "error"}]}),
-            Class::Transient,
-        ),
-    ];
-    for (name, data, class) in cases {
-        let (mut reader, _) = openai(&[delta(json!({"content": "so far"}))]);
-        let fault = feed(&mut reader, &[(name, data.clone())]).unwrap_err();
-        assert_eq!(fault.class, class, "{data}");
-        assert_eq!(reader.text(), "so far");
-        assert_eq!(reader.finish().unwrap_err().text, "so far", "{data}");
-    }
-}
-
-#[test]
-fn a_reason_of_error_is_no_end() {
-    let (reader, items) = openai(&[delta(json!({"content": "so far"})), finish("error")]);
-    assert_eq!(items.unwrap_err().class, Class::Transient);
-    assert_eq!(reader.finish().unwrap_err().text, "so far");
-}
-
-#[test]
-fn after_a_fault_no_end_marker_makes_it_whole() {
-    let mut reader = Provider::openai().stream();
-    let events = [delta(json!({"content": "a"})), finish("stop")];
-    feed(&mut reader, &events.map(|event| ("", event))).unwrap();
-    assert!(reader.is_complete());
-    assert!(reader.feed("", "{broken").is_err());
-    assert!(!reader.is_complete());
-    assert_eq!(reader.feed("", "[DONE]"), Ok(Nothing));
-    assert_eq!(reader.finish().unwrap_err().text, "a");
-}
-
-#[test]
-fn a_wait_inside_the_stream_is_told_and_never_taken_from_a_date() {
-    let told = json!({"error": {"code": 429, "message": "Please try again in 599ms."}});
-    let fault = openai(&[told]).1.unwrap_err();
-    assert_eq!(fault.wait, Some(std::time::Duration::from_millis(599)));
-    let date =
-        json!({"error": {"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "1795341660000"}}}});
-    assert_eq!(openai(&[date]).1.unwrap_err().wait, None);
-}
-
-#[test]
-fn what_is_not_of_the_format_breaks_the_stream() {
-    for data in ["{\"choices\":[{\"delta\"", "hello", "3", "null", "[]", "\"text\"", "{}{}"] {
-        for provider in [Provider::openai(), Provider::anthropic()] {
-            let mut reader = provider.stream();
-            assert_eq!(reader.feed("", data).unwrap_err().class, Class::StreamBroken, "{data}");
-            assert!(reader.finish().is_err());
-        }
-    }
-    let orphan = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#;
-    for data in [orphan, r#"{"type":"message_delta","delta":{}}"#, r#"{"type":"message_stop"}"#] {
-        let fault = Provider::anthropic().stream().feed("", data).unwrap_err();
-        assert_eq!(fault.class, Class::StreamBroken, "{data}");
-    }
-}
-
-#[test]
-fn empty_and_unknown_events_bring_nothing() {
-    for (name, data) in
-        [("", ""), ("", " \n"), ("", "{}"), ("ping", r#"{"type":"ping"}"#), ("new", r#"{"type":"new"}"#)]
-    {
-        for provider in [Provider::openai(), Provider::anthropic()] {
-            assert_eq!(provider.stream().feed(name, data), Ok(Nothing), "{name} {data}");
-        }
-    }
-}
-
-/// The events of an answer with a thought, a text with a citation, and a call of a tool.
-fn anthropic_events() -> Vec<(&'static str, Value)> {
-    let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
-    let delta =
-        |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
-    let stop = |index: u64| json!({"type": "content_block_stop", "index": index});
-    vec![
-        (
-            "message_start",
-            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message",
-            "role": "assistant", "content": [], "model": "claude", "stop_reason": null, "stop_sequence": null,
-            "usage": {"input_tokens": 25, "cache_read_input_tokens": 5, "output_tokens": 1}}}),
-        ),
-        ("content_block_start", block(0, json!({"type": "thinking", "thinking": "", "signature": ""}))),
-        ("ping", json!({"type": "ping"})),
-        ("content_block_delta", delta(0, json!({"type": "thinking_delta", "thinking": "h"}))),
-        ("content_block_delta", delta(0, json!({"type": "thinking_delta", "thinking": "m"}))),
-        ("content_block_delta", delta(0, json!({"type": "signature_delta", "signature": "S="}))),
-        ("content_block_stop", stop(0)),
-        ("content_block_start", block(1, json!({"type": "text", "text": ""}))),
-        ("content_block_delta", delta(1, json!({"type": "text_delta", "text": "Hel"}))),
-        ("content_block_delta", delta(1, json!({"type": "text_delta", "text": "lo"}))),
-        ("content_block_delta", delta(1, json!({"type": "citations_delta", "citation": {"title": "t"}}))),
-        ("content_block_stop", stop(1)),
-        (
-            "content_block_start",
-            block(2, json!({"type": "tool_use", "id": "t1", "name": "look", "input": {}})),
-        ),
-        ("content_block_delta", delta(2, json!({"type": "input_json_delta", "partial_json": ""}))),
-        (
-            "content_block_delta",
-            delta(2, json!({"type": "input_json_delta", "partial_json": "{\"city\": \"Ro"})),
-        ),
-        ("content_block_delta", delta(2, json!({"type": "input_json_delta", "partial_json": "me\"}"}))),
-        ("content_block_stop", stop(2)),
-        (
-            "message_delta",
-            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null},
-            "usage": {"output_tokens": 15, "cache_read_input_tokens": null}}),
-        ),
-        ("message_stop", json!({"type": "message_stop"})),
-    ]
-}
-
-fn anthropic_body() -> Value {
-    json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude",
-        "content": [
-            {"type": "thinking", "thinking": "hm", "signature": "S="},
-            {"type": "text", "text": "Hello", "citations": [{"title": "t"}]},
-            {"type": "tool_use", "id": "t1", "name": "look", "input": {"city": "Rome"}}],
-        "stop_reason": "tool_use", "stop_sequence": null,
-        "usage": {"input_tokens": 25, "cache_read_input_tokens": 5, "output_tokens": 15}})
-}
-
-#[test]
-fn anthropic_events_make_the_reply_without_a_stream() {
-    let mut reader = Provider::anthropic().stream();
-    let items = feed(&mut reader, &anthropic_events()).unwrap();
-    let texts: String = items
-        .iter()
-        .filter_map(|item| if let StreamItem::Delta(t) = item { Some(&**t) } else { None })
-        .collect();
-    assert_eq!((texts.as_str(), reader.text().as_str()), ("Hello", "Hello"));
-    assert_eq!(items.last(), Some(&Finished));
-    assert_eq!(reader.usage().map(|usage| (usage.input, usage.output, usage.cached)), Some((30, 15, 5)));
-    assert_eq!(reader.finish(), Ok(anthropic_body()));
-}
-
-#[test]
-fn names_of_events_may_be_missing() {
-    let mut reader = Provider::anthropic().stream();
-    let nameless: Vec<_> = anthropic_events().into_iter().map(|(_, data)| ("", data)).collect();
-    feed(&mut reader, &nameless).unwrap();
-    assert_eq!(reader.finish(), Ok(anthropic_body()));
-}
-
-#[test]
-fn anthropic_is_complete_at_its_last_event_and_not_before() {
-    let events = anthropic_events();
-    for end in 0..events.len() {
-        let mut reader = Provider::anthropic().stream();
-        feed(&mut reader, &events[..end]).unwrap();
-        assert!(!reader.is_complete(), "after {end} events");
-        // The input is known, and to be paid, from the first event on.
-        assert_eq!(reader.usage().map(|usage| usage.input), (end > 0).then_some(30));
-        assert_eq!(
-            reader.finish().unwrap_err().text,
-            ["", "Hel", "Hello"][usize::from(end > 8) + usize::from(end > 9)]
-        );
-    }
-}
-
-#[test]
-fn an_input_cut_by_the_maximum_stays_text() {
-    let mut events = anthropic_events();
-    events.remove(15);
-    let mut reader = Provider::anthropic().stream();
-    feed(&mut reader, &events).unwrap();
-    assert_eq!(reader.finish().unwrap()["content"][2]["input"], "{\"city\": \"Ro");
-}
-
-#[test]
-fn overload_after_the_200_is_overload() {
-    let mut reader = Provider::anthropic().stream();
-    feed(&mut reader, &anthropic_events()[..10]).unwrap();
-    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
-    let fault = reader.feed("error", error).unwrap_err();
-    assert_eq!((fault.class, fault.code.as_deref()), (Class::Overloaded, Some("overloaded_error")));
-    assert_eq!(reader.finish().unwrap_err().text, "Hello");
-}
-
-#[test]
-fn openai_responses_end_with_the_whole_response() {
-    let created = json!({"type": "response.created", "sequence_number": 0, "response": {"id": "r1", "status": "in_progress", "error": null}});
-    let piece = |text: &str| json!({"type": "response.output_text.delta", "delta": text});
-    let whole = json!({"id": "r1", "status": "completed", "error": null, "output": [],
-        "usage": {"input_tokens": 3, "output_tokens": 4}});
-    let done = json!({"type": "response.completed", "response": whole});
-    let call = json!({"type": "response.function_call_arguments.delta", "delta": "{}"});
-    let (reader, items) = openai(&[created.clone(), piece("a"), call, piece("b"), done]);
-    assert_eq!(items, Ok(vec![Nothing, text("a"), text(""), text("b"), Finished]));
-    assert_eq!(reader.text(), "ab");
-    assert_eq!(reader.usage().map(Usage::total), Some(7));
-    assert_eq!(reader.finish(), Ok(whole));
-
-    let incomplete = json!({"type": "response.incomplete", "response": {"status": "incomplete"}});
-    assert!(openai(&[created.clone(), incomplete]).0.finish().is_ok());
-
-    let cut = openai(&[created.clone(), piece("a")]).0.finish().unwrap_err();
-    assert_eq!((cut.text.as_str(), &cut.body["id"]), ("a", &json!("r1")));
-
-    let failed = json!({"type": "response.failed", "response": {"status": "failed",
-        "error": {"code": "rate_limit_exceeded", "message": "Please try again in 2s."}}});
-    let (reader, items) = openai(&[created, piece("a"), failed]);
-    let fault = items.unwrap_err();
-    assert_eq!((fault.class, fault.wait), (Class::RateLimited, Some(std::time::Duration::from_secs(2))));
-    assert_eq!(reader.finish().unwrap_err().text, "a");
-}
-
-#[test]
-fn plain_events_end_when_they_end() {
-    let mut reader = Provider::http().stream();
-    assert_eq!(reader.feed("tick", "one"), Ok(text("one")));
-    assert_eq!(reader.feed("error", "[DONE]"), Ok(text("[DONE]")));
-    assert!(reader.is_complete());
-    assert_eq!(reader.text(), "one[DONE]");
-    assert_eq!(reader.finish(), Ok(json!(["one", "[DONE]"])));
-}
-
-#[test]
-fn a_reply_without_end_is_bounded() {
-    let mut reader = Provider::openai().stream();
-    let chunk = delta(json!({"content": "x".repeat(8 << 20)})).to_string();
-    let fault = (0..9).find_map(|_| reader.feed("", &chunk).err()).expect("a bound");
-    assert_eq!(fault.class, Class::Terminal(Terminal::TooLarge));
-    assert_eq!(fault.message.as_deref(), Some("the streamed reply is larger than 64 MiB"));
-    assert_eq!(reader.text().len(), 7 * (8 << 20));
-    assert!(reader.finish().is_err());
 }
 
 proptest! {

@@ -39,6 +39,7 @@ fn answers_of_every_shape() {
         r#"{"choices":[{"message":{"content":"x","error":"insufficient_quota"},"finish_reason":"stop"}]}"#,
         r#"{"type":"message","content":[{"type":"text","text":"error"}],"stop_reason":"end_turn"}"#,
         r#"{"type":"message","role":"assistant","content":[],"stop_reason":"end_turn"}"#,
+        r#"{"type":"message","content":[],"stop_reason":"end_turn","code":0}"#,
         r#"{"id":"resp_1","object":"response","status":"completed","error":null,"output":[{"type":"message"}]}"#,
         r#"{"id":"resp_1","object":"response","status":"queued","error":null,"output":[]}"#,
         r#"{"object":"list","data":[{"embedding":[0.1]}],"message":"ok","code":0}"#,
@@ -94,6 +95,8 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"choices":[{"message":{"content":"ha"},"error":{"code":429}}]}"#, Class::RateLimited),
         (r#"{"choices":[{"message":{"content":"a"}},{"error":{"code":429}}]}"#, Class::RateLimited),
+        // Beside a failed choice the error is told better.
+        (r#"{"error":{"code":429},"choices":[{"finish_reason":"error"}]}"#, Class::RateLimited),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),
         (r#"{"errors":[{"code":429,"message":"slow"}]}"#, Class::Transient),
@@ -367,6 +370,12 @@ fn usage_in_every_dialect() {
     assert_eq!(usage_in(&json!({"choices": []})), None);
     assert_eq!(usage_in(&json!(["usage"])), None);
     assert_eq!(usage_in(&json!({"x": {"usage": {"prompt_tokens": 1}}})), None);
+    let first = json!({"x_groq": {"usage": {"prompt_tokens": 1}}, "usage": null});
+    let text = r#"{"x_groq":{"usage":{"prompt_tokens":1}},"usage":null}"#;
+    assert_eq!(
+        (read_other(text).unwrap().usage.map(Usage::total), usage_in(&first)),
+        (Some(1), Some((1, 0, 0)))
+    );
     // Also where the answer was looked at twice.
     let twice = json!({"usage": {"prompt_tokens": 3}, "message": "ok", "data": [1]});
     assert_eq!(usage_in(&twice), Some((3, 0, 0)));

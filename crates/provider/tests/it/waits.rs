@@ -139,6 +139,7 @@ fn the_first_kind_counts_and_a_finer_one_refines_it() {
         // The first that is there, however long the others are.
         (&[("retry-after-ms", "1300"), ("retry-after", "1")], "", 1_300),
         (&[("retry-after-ms", "599"), ("retry-after", "1")], "", 599),
+        (&[("retry-after-ms", "5000"), ("retry-after", "1")], "", 5_000),
         (&[("retry-after-ms", "80"), ("x-ms-retry-after-ms", "90")], "", 90),
         (&[("retry-after-ms", "0"), ("retry-after", "1")], "", 1_000),
         (&[("retry-after-ms", "80")], "try again in 5s", 80),

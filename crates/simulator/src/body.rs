@@ -21,8 +21,8 @@ pub(crate) enum Step {
     /// Wait until this long after the head.
     At(Duration),
     Send(Bytes),
-    /// The same, and it is one token of the answer.
-    SendToken(Bytes),
+    /// The same, and it is so many tokens of the answer.
+    SendTokens(Bytes, u64),
     /// Send this every so often, a number of times or for ever.
     Repeat {
         data: Bytes,
@@ -112,8 +112,8 @@ impl Body for ReplyBody {
                     continue;
                 }
                 Step::Send(data) => data,
-                Step::SendToken(data) => {
-                    this.exchange.bill_token();
+                Step::SendTokens(data, tokens) => {
+                    this.exchange.bill_tokens(tokens);
                     data
                 }
                 Step::Repeat { left: Some(0), .. } => continue,

@@ -87,9 +87,9 @@ impl Exchange {
         self.bill = Cost { input, output };
     }
 
-    /// One more token of the answer has left.
-    pub(crate) fn bill_token(&mut self) {
-        self.bill.output += 1;
+    /// So many more tokens of the answer have left.
+    pub(crate) fn bill_tokens(&mut self, tokens: u64) {
+        self.bill.output += tokens;
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome) {

@@ -79,7 +79,8 @@ impl Plan {
         }
     }
 
-    /// Time of each attempt from its request to the end of its answer. A stream has its head after a quarter of it.
+    /// Time of each attempt from its request to the end of its answer. A stream has its head after a quarter
+    /// of it, and then at most eight pieces.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = latency;
         self

@@ -11,6 +11,8 @@ use crate::{answer::Answer, body::Step, dialect::Ask, fault::Fault, ledger::Outc
 pub(crate) struct Timing {
     pub(crate) first_token: Duration,
     pub(crate) token: Duration,
+    /// Tokens that are sent together, 1 at the least.
+    pub(crate) together: usize,
 }
 
 impl Timing {
@@ -73,10 +75,11 @@ impl Script {
         let shown = cut.map_or(tokens, |after| after.min(tokens));
         let at = |index: usize| start.saturating_add(timing.whole(index as u64));
         let mut opening = std::mem::take(&mut events.opening);
-        for (index, chunk) in events.chunks.into_iter().take(shown).enumerate() {
+        for (piece, chunks) in events.chunks[..shown].chunks(timing.together.max(1)).enumerate() {
             // The opening goes with the first chunk, so that with a fault before it nothing follows the head.
-            let event = std::mem::take(&mut opening) + &chunk;
-            steps.extend([Step::At(at(index)), Step::SendToken(event.into())]);
+            let events = std::mem::take(&mut opening) + &chunks.concat();
+            let sent = Step::SendTokens(events.into(), chunks.len() as u64);
+            steps.extend([Step::At(at(piece * timing.together.max(1))), sent]);
         }
         if cut.is_none() {
             steps.extend([Step::At(at(tokens)), Step::Send(events.closing.into())]);

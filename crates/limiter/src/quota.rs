@@ -6,6 +6,7 @@ mod desk;
 mod dimension;
 mod error;
 mod gate;
+mod learner;
 mod levels;
 mod limiter;
 mod limits;

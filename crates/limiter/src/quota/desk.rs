@@ -6,8 +6,10 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Count, Total},
+    dimension::Dimension,
     error::{Bottleneck, TooLarge},
     gate::Gate,
+    learner::Learner,
     levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
     meter::Burst,
@@ -31,6 +33,9 @@ pub(super) struct QuotaDesk {
     pub(super) sends: Sends,
     /// All that was ever let through and not given back unsent.
     admitted: Count,
+    /// Sent and refused, or never arrived.
+    pub(super) refunded: Count,
+    pub(super) learner: Learner,
     queued: Total,
     waiting: usize,
     round: Round,
@@ -63,6 +68,8 @@ impl QuotaDesk {
             gate: Gate::new(),
             sends: Sends::default(),
             admitted: Count::default(),
+            refunded: Count::default(),
+            learner: Learner::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
@@ -102,6 +109,9 @@ impl QuotaDesk {
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.put_back(estimate, actual);
+        if actual.units(Dimension::Requests) == 0 {
+            self.refunded += estimate;
+        }
     }
 
     /// A charge ends that did cost more than was estimated, in some dimension at least.
@@ -118,7 +128,7 @@ impl QuotaDesk {
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
-        self.gate.close(now, until, self.limits.meters.is_empty());
+        self.gate.close(now, until, self.limits.meters.is_empty() && !self.has_served());
         self.turns.gate_closed();
     }
 
@@ -235,6 +245,7 @@ impl QuotaDesk {
             self.turns.own_passed();
             return Verdict::Admit;
         };
+        self.probe(&Held { at, reason }, self.round.now);
         self.round.reason = reason;
         (self.round.next, self.round.head_at) = (at, at);
         let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
@@ -358,7 +369,8 @@ impl Desk for QuotaDesk {
 
     fn give_back(&mut self, cost: &Cost) {
         self.admitted -= cost;
-        self.settle(cost, &Cost::default());
+        self.end();
+        self.limits.put_back(cost, &Cost::default());
     }
 
     fn went_away(&mut self) {

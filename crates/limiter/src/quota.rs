@@ -13,6 +13,7 @@ mod limits;
 mod meter;
 mod observe;
 mod others;
+mod parallel;
 mod reservation;
 mod reserve;
 mod sends;

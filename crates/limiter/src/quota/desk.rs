@@ -13,6 +13,7 @@ use super::{
     levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
     meter::Burst,
+    parallel::ParallelBound,
     sends::Sends,
     snapshot::Snapshot,
 };
@@ -28,7 +29,8 @@ pub(super) struct QuotaDesk {
     pub(super) burst: Burst,
     /// `usize::MAX` for any number.
     max_concurrent: usize,
-    in_flight: usize,
+    pub(super) in_flight: usize,
+    pub(super) parallel: ParallelBound,
     pub(super) gate: Gate,
     pub(super) sends: Sends,
     /// All that was ever let through and not given back unsent.
@@ -65,6 +67,7 @@ impl QuotaDesk {
             burst,
             max_concurrent: max_concurrent.unwrap_or(usize::MAX),
             in_flight: 0,
+            parallel: ParallelBound::new(),
             gate: Gate::new(),
             sends: Sends::default(),
             admitted: Count::default(),
@@ -186,7 +189,7 @@ impl QuotaDesk {
     }
 
     fn free_slots(&self) -> usize {
-        self.max_concurrent.saturating_sub(self.in_flight)
+        self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
     /// When a cost can be covered behind others, and what it waits for until then.
@@ -298,7 +301,7 @@ impl Desk for QuotaDesk {
 
     #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || self.in_flight >= self.max_concurrent || !self.turns.is_empty() {
+        if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
             return false;
         }
         self.limits.refill(now);

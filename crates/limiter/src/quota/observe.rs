@@ -39,6 +39,7 @@ impl QuotaDesk {
         }
         let Some(refusal) = signals.refusal else {
             self.limits.meters.iter_mut().for_each(Meter::let_through);
+            self.parallel.succeeded(self.in_flight);
             return;
         };
         self.refused(signals, refusal, now);
@@ -76,6 +77,13 @@ impl QuotaDesk {
     }
 
     fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
+        if refusal.parallel {
+            self.parallel.refused(self.in_flight);
+            // When one of the others ends there is room again, whatever wait was named.
+            if self.in_flight > 1 {
+                return;
+            }
+        }
         let news = self.gate.is_news(signals.sent_at);
         // A hint of zero is none: the request was refused.
         let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));

@@ -11,7 +11,7 @@ const STEP: Duration = Duration::from_secs(1);
 /// So must two between which fewer units than this come in: one that is cut off, or on its way, would be a large part.
 const FEW: f64 = 5.0;
 /// The weight of the past fades with this time constant.
-const MEMORY: Duration = Duration::from_secs(5);
+const MEMORY: Duration = Duration::from_secs(15);
 /// Within this part of the rate, what is missing is noise.
 const NOISE: f64 = 0.04;
 /// Whatever seems to be missing, this part of the rate is taken to be left for us: it keeps the readings coming.

@@ -98,8 +98,20 @@ const CASES: &[Case] = &[
             black_box(now);
         });
     }),
-    ("quota, reserved, sent, settled", Some((340.0, 250.0)), |rounds| {
+    ("quota, reserved, sent, settled", Some((380.0, 250.0)), |rounds| {
         let quota = quota();
+        let now = Instant::now();
+        each(rounds, |_| {
+            let reservation = quota.try_reserve_at(COST, black_box(now)).expect("there is room");
+            black_box(reservation).sent_at(now).settle(ACTUAL);
+        });
+    }),
+    ("quota, the same on three levels", None, |rounds| {
+        let endpoint = QuotaLimiter::builder().max_concurrent(64).build().expect("a limit above 0");
+        let account = QuotaLimiter::builder().under(&endpoint).build().expect("no limits");
+        let builder = QuotaLimiter::builder().under(&account).requests_per_minute(1 << 40);
+        let builder = builder.input_tokens_per_minute(1 << 50).output_tokens_per_minute(1 << 50);
+        let quota = builder.build().expect("limits above 0");
         let now = Instant::now();
         each(rounds, |_| {
             let reservation = quota.try_reserve_at(COST, black_box(now)).expect("there is room");

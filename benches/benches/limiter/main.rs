@@ -1,7 +1,7 @@
 //! What limits cost, and how well they do against servers that limit.
 //!
 //! `cargo bench --bench limiter -- instructions` counts instructions with callgrind and allocations against the gates;
-//! `-- simulation` runs a backlog against five kinds of server on the paused clock; `-- contended` times permits that are
+//! `-- goodput` runs a batch of 2,000 against a server that counts by the second; `-- simulation` runs a backlog against five kinds of server on the paused clock; `-- contended` times permits that are
 //! fought for; `-- costs` times single operations beside their peers with criterion. With nothing said, all but
 //! `contended`.
 
@@ -11,6 +11,7 @@ use outbound_instructions::callgrind;
 
 mod contended;
 mod costs;
+mod goodput;
 mod instructions;
 mod server;
 mod simulation;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let held = match arguments[..] {
         ["instructions"] => instructions::gates(),
+        ["goodput"] => goodput::print(),
         ["simulation"] => simulation::gates(),
         ["contended"] => {
             contended::measure();
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         }
         _ => {
             costs::measure();
-            instructions::gates() & simulation::gates()
+            instructions::gates() & simulation::gates() & goodput::print()
         }
     };
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -260,15 +260,15 @@ fn omniscient(kind: Kind, seed: u64) -> u64 {
 }
 
 /// `SplitMix64`, by Steele, Lea and Flood, 2014: small, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Above 0, up to 1.
-    fn uniform(&mut self) -> f64 {
+    pub(super) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -280,7 +280,7 @@ impl Random {
         -mean * self.uniform().ln()
     }
 
-    fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
+    pub(super) fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
         let normal = (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos();
         median * (sigma * normal).exp()
     }

@@ -212,6 +212,11 @@ impl Bucket {
         self.at = self.at.max(until);
     }
 
+    /// Holds nothing as of an instant, from which on it fills.
+    pub(crate) fn empty_at(&mut self, at: Instant) {
+        (self.units, self.parts, self.debt, self.at) = (0, 0, 0, at);
+    }
+
     /// Makes it full.
     pub(crate) fn fill_up(&mut self) {
         (self.units, self.parts, self.debt) = (self.capacity, 0, 0);

@@ -87,14 +87,23 @@
 //!   that set it last; if that runtime is shut down, another takes over.
 //! - Time is tokio's, so a paused clock is obeyed. The `_at` methods take the time from the caller.
 //!
-//! # Against a server that counts in another way
+//! # What a quota believes, and why
 //!
-//! A [`QuotaLimiter`] takes the server for a bucket until its resets say that it counts in fixed windows. One that counts
-//! in a sliding log, and so gives back in lumps what was taken in lumps a minute before, is not told apart: a rule that
-//! tries to has to be right within a minute, and where it is wrong it costs more than it gains. Instead every reading of
-//! what is left moves the level, which holds against such a server, too. In the simulation of `cargo bench --bench limiter
-//! -- simulation`, ten minutes of backlog, it gets 99.9 % of what an omniscient client does, with 3.7 refusals per 1,000;
-//! on buckets and fixed windows it is 99.4 % and 0.3 or better.
+//! 1. *Limit*: the lower of what the user told and what the last reading said.
+//! 2. *Level*: each reading of what is left moves the bucket, as far as all moments agree at which it may have been counted.
+//! 3. *Burst*: a second's worth, or what the server has shown to hold; refusals without a reason halve what was shown.
+//! 4. *Window*: as named, else the shortest usual one that the resets allow. A reset that ends a window brings all at once.
+//! 5. *Others*: a running mean of what is missing at the server and was not sent from here is left to them.
+//! 6. *Refusal*: the gate closes for the wait it names. Then known limits set the pace, a little below what is left.
+//! 7. *No limit known*: what was served between two refusals is what came in. The largest of the last four measurements,
+//!    less 1 %, is the pace, for requests and tokens each; the one that was used most is the one that was too high.
+//! 8. *Probing*: the learned limit that is waited for grows by 1 % a second.
+//! 9. *In parallel*: a refusal that names it bounds what is in flight; a round of successes raises the bound by one.
+//! 10. *Nothing known at all*: the gate opens slowly, in about the time that it was closed.
+//!
+//! `cargo bench --bench limiter -- goodput` shows how near a batch comes to an oracle's time, against buckets, windows and
+//! logs of a second; `-- simulation` the same for ten minutes against servers that count by the minute. A sliding log is
+//! not told apart from a bucket, and costs refusals.
 //!
 //! # Not offered
 //!

@@ -263,15 +263,13 @@ impl<D: Desk> Line<D> {
         let mut unused = None;
         match line.leave(place) {
             Some(Left::Queued(entry)) => line.desk.left(&entry.ask),
-            Some(Left::Woken(Entry { ask, answer: Some(Ok(())), .. })) => unused = Some(ask),
-            Some(Left::Woken(_)) | None => {}
+            Some(Left::Woken(entry)) if matches!(entry.answer, Some(Ok(()))) => unused = Some(entry.ask),
+            _ => {}
         }
         drop(line);
         let Some(ask) = unused else { return self.serve(now, Caller::Anybody) };
-        let mut level = Some(self);
-        while let Some(line) = level {
+        for line in std::iter::successors(Some(self), |line| line.parent()) {
             line.change(now, |desk| desk.give_back(&ask));
-            level = line.parent();
         }
     }
 

@@ -6,11 +6,14 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Count, Total},
+    dimension::Dimension,
     error::{Bottleneck, TooLarge},
     gate::Gate,
+    learner::Learner,
     levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
     meter::Burst,
+    parallel::ParallelBound,
     sends::Sends,
     snapshot::Snapshot,
 };
@@ -26,11 +29,15 @@ pub(super) struct QuotaDesk {
     pub(super) burst: Burst,
     /// `usize::MAX` for any number.
     max_concurrent: usize,
-    in_flight: usize,
+    pub(super) in_flight: usize,
+    pub(super) parallel: ParallelBound,
     pub(super) gate: Gate,
     pub(super) sends: Sends,
     /// All that was ever let through and not given back unsent.
     admitted: Count,
+    /// Sent and refused, or never arrived.
+    pub(super) refunded: Count,
+    pub(super) learner: Learner,
     queued: Total,
     waiting: usize,
     round: Round,
@@ -60,9 +67,12 @@ impl QuotaDesk {
             burst,
             max_concurrent: max_concurrent.unwrap_or(usize::MAX),
             in_flight: 0,
+            parallel: ParallelBound::new(),
             gate: Gate::new(),
             sends: Sends::default(),
             admitted: Count::default(),
+            refunded: Count::default(),
+            learner: Learner::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
@@ -102,6 +112,9 @@ impl QuotaDesk {
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.put_back(estimate, actual);
+        if actual.units(Dimension::Requests) == 0 {
+            self.refunded += estimate;
+        }
     }
 
     /// A charge ends that did cost more than was estimated, in some dimension at least.
@@ -118,7 +131,7 @@ impl QuotaDesk {
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
-        self.gate.close(now, until, self.limits.meters.is_empty());
+        self.gate.close(now, until, self.limits.meters.is_empty() && !self.has_served());
         self.turns.gate_closed();
     }
 
@@ -176,7 +189,7 @@ impl QuotaDesk {
     }
 
     fn free_slots(&self) -> usize {
-        self.max_concurrent.saturating_sub(self.in_flight)
+        self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
     /// When a cost can be covered behind others, and what it waits for until then.
@@ -235,6 +248,7 @@ impl QuotaDesk {
             self.turns.own_passed();
             return Verdict::Admit;
         };
+        self.probe(&Held { at, reason }, self.round.now);
         self.round.reason = reason;
         (self.round.next, self.round.head_at) = (at, at);
         let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
@@ -287,7 +301,7 @@ impl Desk for QuotaDesk {
 
     #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || self.in_flight >= self.max_concurrent || !self.turns.is_empty() {
+        if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
             return false;
         }
         self.limits.refill(now);
@@ -358,7 +372,8 @@ impl Desk for QuotaDesk {
 
     fn give_back(&mut self, cost: &Cost) {
         self.admitted -= cost;
-        self.settle(cost, &Cost::default());
+        self.end();
+        self.limits.put_back(cost, &Cost::default());
     }
 
     fn went_away(&mut self) {

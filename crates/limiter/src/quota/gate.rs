@@ -76,6 +76,11 @@ impl Gate {
         now + self.backoff
     }
 
+    /// The next wait of a refusal that does not name one is the first again.
+    pub(super) fn forget_back_off(&mut self) {
+        self.backoff = Duration::ZERO;
+    }
+
     /// Lets the rate grow only slowly, from half of what it was: so many requests in the last ten seconds.
     pub(super) fn ramp(&mut self, requests: u64) {
         let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);

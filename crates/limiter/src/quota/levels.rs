@@ -260,6 +260,9 @@ impl QuotaDesk {
         passed: Option<Passed<'_>>,
         now: Instant,
     ) -> Result<(), Held> {
+        if self.gate.blocks(now).is_none() {
+            self.learn(now);
+        }
         self.limits.refill(now);
         let checked = self.check(cost, passed, now);
         let Some(parent) = &mut self.parent else {

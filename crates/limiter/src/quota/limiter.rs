@@ -25,8 +25,8 @@ use crate::{
 ///   will suffice for all who are ahead by the time the first of them can go.
 /// - **A cost larger than what may come at once** waits for a full bucket and then goes into debt. One larger than the
 ///   limit itself is refused at once.
-/// - **One gate for everybody.** After a refusal nobody is let through until the time that was told, or learned. Then
-///   one request goes, the next an eighth of that time later (at most half a second), and each gap is an eighth shorter
+/// - **One gate for everybody.** After a refusal nobody is let through until the time that was told, or learned. Then the
+///   limits set the pace, told or learned. Where none is known one request goes, the next an eighth of that time later (at most half a second), and each gap is an eighth shorter
 ///   than the one before: opening takes about as long as the gate was closed, at most 4 s.
 /// - **In step with the server.** [`observe`](Self::observe) moves the buckets to what the server says is left.
 /// - One timer however many wait.
@@ -92,8 +92,10 @@ impl QuotaLimiter {
     /// - If a reset is the end of a window ([`Reading::resets_window`](super::Reading::resets_window)), nothing comes in
     ///   before that moment. A window that the server did not name is as long as its resets say.
     /// - A refusal closes the gate for the wait it names; without one, until the latest reset of what it says is used up;
-    ///   without that, for a second, and twice as long each time up to a minute, halved again by quiet spells. The buckets
-    ///   (of windows up to a minute) are empty when it opens, and what was learned about the server's burst counts half.
+    ///   without that, for a second, and twice as long each time up to a minute, halved again by quiet spells. A
+    ///   bucket of which the refusal says what is left goes to a little below that. One of which it says nothing is empty
+    ///   when the gate opens, unless another explains the refusal.
+    /// - Where no limit is known, what was served between two refusals is the rate from then on, and grows slowly.
     pub fn observe(&self, now: Instant, signals: &Signals) {
         self.line.change(now, |desk| desk.observe(signals, now));
     }

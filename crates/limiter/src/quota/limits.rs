@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Total},
-    dimension::Dimension,
+    dimension::{Dimension, REQUESTS},
     error::TooLarge,
     meter::Meter,
     snapshot::DimensionSnapshot,
@@ -100,7 +100,9 @@ impl Limits {
     #[inline]
     pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in &mut self.meters {
-            meter.bucket.put(estimate.at(meter.place) - actual.at(meter.place));
+            if !meter.learned_limit || actual.at(REQUESTS) == 0 {
+                meter.bucket.put(estimate.at(meter.place) - actual.at(meter.place));
+            }
         }
         if !self.windows.is_empty() {
             self.put_back_in_windows(estimate, actual);
@@ -119,7 +121,7 @@ impl Limits {
 
     /// Replaces an estimate, taken before, by what it did cost: more in some dimension, perhaps less in another.
     pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut().filter(|meter| !meter.learned_limit) {
             let (estimate, actual) = (estimate.at(meter.place), actual.at(meter.place));
             meter.bucket.put(estimate.saturating_sub(actual));
             meter.bucket.take(actual.saturating_sub(estimate));
@@ -171,7 +173,8 @@ impl Limits {
     /// The first limit that a cost is larger than.
     pub(super) fn too_small_for(&self, cost: &Cost) -> Option<TooLarge> {
         let windows = self.windows.iter().map(|window| (window.dimension, window.log.limit()));
-        let limits = self.meters.iter().map(|meter| (meter.dimension, meter.limit())).chain(windows);
+        let meters = self.meters.iter().filter(|meter| !meter.learned_limit);
+        let limits = meters.map(|meter| (meter.dimension, meter.limit())).chain(windows);
         let mut asked = limits.map(|(dimension, limit)| (dimension, cost.units(dimension), limit));
         let too_large = asked.find(|(_, asked, limit)| asked > limit);
         too_large.map(|(dimension, asked, limit)| TooLarge { dimension, asked, limit })

@@ -54,6 +54,8 @@ pub(super) struct Meter {
     learned: u64,
     trust: u32,
     others: Others,
+    /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
+    pub(super) learned_limit: bool,
     /// The end of the server's window, in which nothing comes in.
     ends: Option<Instant>,
     /// The longest reset that was told of a window without a name.
@@ -116,6 +118,7 @@ impl Meter {
             learned: 0,
             trust: FULL_TRUST,
             others: Others::default(),
+            learned_limit: false,
             ends: None,
             longest_reset: Duration::ZERO,
         }
@@ -137,6 +140,15 @@ impl Meter {
 
     pub(super) fn limit(&self) -> u64 {
         self.limit
+    }
+
+    pub(super) fn is_learned(&self) -> bool {
+        self.learned_limit
+    }
+
+    pub(super) fn set_learned(&mut self, limit: u64) {
+        self.limit = limit;
+        self.reshape();
     }
 
     /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may
@@ -164,7 +176,15 @@ impl Meter {
     /// it has gained what the rate brings, and lost what others take and what was sent. The level moves only as far as
     /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
     /// still to come off.
-    pub(super) fn read(&mut self, reading: &Reading, counted: Option<&Counted>, reserved: &Count) {
+    ///
+    /// After a refusal the level goes to a little below what is left, so that the next is not refused for the same error.
+    pub(super) fn read(
+        &mut self,
+        reading: &Reading,
+        counted: Option<&Counted>,
+        reserved: &Count,
+        refused: bool,
+    ) {
         if reading.guessed {
             self.guess_window(reading);
         }
@@ -189,6 +209,7 @@ impl Meter {
         let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
         let (first, last) = (missing(&counted.since_first), missing(&counted.since_last));
         let (less, more) = (first.min(last) - held_back, first.max(last) - held_back);
+        let more = if refused { more.saturating_sub(self.bucket.parts_in(GUARD)) } else { more };
         if more < 0 {
             return self.bucket.shift(more);
         }
@@ -276,7 +297,7 @@ impl Meter {
     }
 
     /// In units per second.
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.limit as f64 / self.window.as_secs_f64()
     }
 

@@ -34,11 +34,12 @@ impl QuotaDesk {
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
             if let Some(reading) = said_of(meter, signals) {
-                meter.read(reading, counted.as_ref(), &reserved);
+                meter.read(reading, counted.as_ref(), &reserved, signals.refusal.is_some());
             }
         }
         let Some(refusal) = signals.refusal else {
             self.limits.meters.iter_mut().for_each(Meter::let_through);
+            self.parallel.succeeded(self.in_flight);
             return;
         };
         self.refused(signals, refusal, now);
@@ -48,6 +49,7 @@ impl QuotaDesk {
     fn adopt(&mut self, signals: &Signals, now: Instant) {
         for (dimension, reading) in signals.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
+            self.forget_learned();
             let key = (*dimension, reading.window);
             let known = self.limits.meters.iter().any(|meter| (meter.dimension, meter.named) == key);
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
@@ -75,14 +77,30 @@ impl QuotaDesk {
     }
 
     fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
+        if refusal.parallel {
+            self.parallel.refused(self.in_flight);
+            // When one of the others ends there is room again, whatever wait was named.
+            if self.in_flight > 1 {
+                return;
+            }
+        }
         let news = self.gate.is_news(signals.sent_at);
         // A hint of zero is none: the request was refused.
         let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));
         let until = match hint {
             Some(wait) => after(now, wait),
-            None if news => self.gate.back_off(now),
+            None if news => {
+                if self.served_lately() {
+                    self.gate.forget_back_off();
+                }
+                self.gate.back_off(now)
+            }
             None => return,
         };
+        let learns = news && !refusal.ramp && self.knows_no_limit();
+        if learns {
+            self.refused_without_limits(until, now);
+        }
         self.close_gate_until(now, until);
         if !news {
             return;
@@ -92,7 +110,7 @@ impl QuotaDesk {
             self.gate.ramp(lately.map_or(0, |sent| sent.units(Dimension::Requests)));
         }
         let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
-        for meter in &mut self.limits.meters {
+        for meter in self.limits.meters.iter_mut().filter(|meter| !meter.is_learned()) {
             let remaining = said_of(meter, signals).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }

@@ -82,7 +82,9 @@ impl Signals {
         self
     }
 
-    /// The refusal said that too many were in flight at once: fewer are from now on.
+    /// The refusal said that too many were in flight at once. Then fewer are from now on, and one more is tried after each
+    /// round of successes, later after each that failed. The gate stays open while another is in flight, since its end
+    /// makes room. To be called while the refused request's charge is still held.
     pub const fn parallel(mut self) -> Self {
         let refusal = match self.refusal {
             Some(refusal) => refusal,

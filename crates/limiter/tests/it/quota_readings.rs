@@ -114,3 +114,42 @@ async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
     drop(quota.reserve(cost).await.unwrap());
     assert!(start.elapsed() <= s(601), "{:?}", start.elapsed());
 }
+
+/// Two at a time, 20 requests of 2 s, and refusals that ask for a minute.
+#[tokio::test(start_paused = true)]
+async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+    let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();
+    let (start, inside, refused) =
+        (Instant::now(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let (quota, inside, refused) = (quota.clone(), Arc::clone(&inside), Arc::clone(&refused));
+            tokio::spawn(async move {
+                loop {
+                    let charge = quota.reserve(ONE).await.unwrap().sent();
+                    let signals = Signals::new(Instant::now());
+                    sleep(ms(1)).await;
+                    if inside.load(SeqCst) < 2 {
+                        inside.fetch_add(1, SeqCst);
+                        sleep(s(2)).await;
+                        inside.fetch_sub(1, SeqCst);
+                        quota.observe(Instant::now(), &signals);
+                        return charge.settle(ONE);
+                    }
+                    refused.fetch_add(1, SeqCst);
+                    quota.observe(Instant::now(), &signals.refused(Some(s(60))).parallel());
+                    charge.refund();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(start.elapsed() <= s(24), "{:?}", start.elapsed());
+    assert!((6..=14).contains(&refused.load(SeqCst)), "{} refused", refused.load(SeqCst));
+}

@@ -1,0 +1,194 @@
+//! The rate of a server that tells no limit, learned from its refusals.
+//!
+//! At a refusal the server has nothing left, and at the one before it had nothing left either. So what it served between
+//! the two is what came in in that time. That is never more than its rate, and less only where it was full in between.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    cost::Count,
+    desk::QuotaDesk,
+    dimension::Dimension,
+    error::Bottleneck,
+    levels::Held,
+    meter::{Burst, Meter},
+};
+
+/// What is counted while nothing is known.
+const LEARNED: [Dimension; 2] = [Dimension::Requests, Dimension::Tokens];
+
+/// Learned limits are per minute, like most.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The largest of so many measurements counts. With 2 in place of 4, C had 0.92 in place of 0.96.
+const MEASUREMENTS: usize = 4;
+
+/// The pace is this part of what was measured, and grows by that part each second while it is what is waited for.
+const PACE: f64 = 0.99;
+const GROWTH: f64 = 0.01;
+
+/// Before there are two refusals the pace is what was served before the first, in this time or in the wait it named.
+const FIRST_GUESS: Duration = Duration::from_secs(1);
+
+/// A measurement over less than this says nothing: the refusals belong together.
+const SHORTEST: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+pub(super) struct Learner {
+    /// When the server was last known to have nothing left.
+    refused_at: Option<Instant>,
+    /// The time between the last refusal and the one before, and the wait the last named. It is worked out when the gate
+    /// opens: only then it is known which of those in flight were refused, too.
+    pending: Option<Pending>,
+    /// What had been served at the last refusal.
+    served: Count,
+    /// What was measured lately in units per second, by dimension.
+    measured: [[f64; MEASUREMENTS]; LEARNED.len()],
+    grown_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    since_last: Option<Duration>,
+    refused_at: Instant,
+    closed_for: Duration,
+}
+
+impl QuotaDesk {
+    /// A server of which no limit is known has refused a request, and the gate opens at `until`.
+    pub(super) fn refused_without_limits(&mut self, until: Instant, now: Instant) {
+        self.learn(now);
+        let since_last = self.learner.refused_at.map(|last| now.saturating_duration_since(last));
+        if since_last.is_some_and(|since| since < SHORTEST) {
+            return;
+        }
+        self.learner.refused_at = Some(now);
+        let closed_for = until.saturating_duration_since(now);
+        self.learner.pending = Some(Pending { since_last, refused_at: now, closed_for });
+    }
+
+    /// Works out what the last refusal means, now that the gate opens or the next has come.
+    #[inline]
+    pub(super) fn learn(&mut self, now: Instant) {
+        if let Some(pending) = self.learner.pending.take() {
+            self.learn_from(pending, now);
+        }
+    }
+
+    #[cold]
+    fn learn_from(&mut self, pending: Pending, now: Instant) {
+        let served = self.sends.total() - self.refunded;
+        let grown = served - std::mem::replace(&mut self.learner.served, served);
+        self.learner.grown_at = Some(now);
+        let mut rates = [0.0; LEARNED.len()];
+        for (place, dimension) in LEARNED.into_iter().enumerate() {
+            // What is refunded that was sent before may come late.
+            let units = grown.units(dimension).cast_signed().max(0) as f64;
+            let measured = &mut self.learner.measured[place];
+            rates[place] = match pending.since_last {
+                None => units / pending.closed_for.max(FIRST_GUESS).as_secs_f64(),
+                Some(time) => {
+                    measured.rotate_right(1);
+                    measured[0] = units / time.as_secs_f64();
+                    PACE * measured.iter().copied().fold(0.0, f64::max)
+                }
+            };
+        }
+        // The one that was used most of what was thought of it is the cause. The other keeps what it had at least.
+        let use_of = |place: usize| {
+            let rate = self.learned(LEARNED[place]).map_or(0.0, Meter::rate);
+            self.learner.measured[place][0] / rate.max(f64::MIN_POSITIVE)
+        };
+        let uses = [use_of(0), use_of(1)];
+        for (place, dimension) in LEARNED.into_iter().enumerate() {
+            let is_cause = pending.since_last.is_none() || uses[place] >= 0.97 * uses[1 - place];
+            self.set_learned(dimension, rates[place], is_cause, &pending, now);
+        }
+    }
+
+    fn set_learned(
+        &mut self,
+        dimension: Dimension,
+        per_second: f64,
+        is_cause: bool,
+        pending: &Pending,
+        now: Instant,
+    ) {
+        let limit = (per_second * WINDOW.as_secs_f64()).round().clamp(0.0, 1e15) as u64;
+        let known = self.limits.meters.iter().position(|meter| meter.dimension == dimension);
+        let meter = match known {
+            Some(place) => &mut self.limits.meters[place],
+            None if limit == 0 => return,
+            None => {
+                self.limits.meters.push(Meter::learned(dimension, WINDOW, limit, self.burst, now));
+                self.limits.meters.last_mut().expect("it was pushed")
+            }
+        };
+        if is_cause || limit > meter.limit() {
+            meter.set_learned(limit.max(1));
+        }
+        // The server had nothing left then, and gains since.
+        meter.bucket.empty_at(pending.refused_at);
+        meter.bucket.refill(now);
+    }
+
+    fn learned(&self, dimension: Dimension) -> Option<&Meter> {
+        self.limits.meters.iter().find(|meter| meter.dimension == dimension)
+    }
+
+    /// The head of the line waits for a limit that was learned: more is tried.
+    pub(super) fn probe(&mut self, held: &Held, now: Instant) {
+        let (Bottleneck::Dimension(dimension), Some(grown_at)) = (held.reason, self.learner.grown_at) else {
+            return;
+        };
+        let elapsed = now.saturating_duration_since(grown_at);
+        if elapsed < Duration::from_millis(100) {
+            return;
+        }
+        self.learner.grown_at = Some(now);
+        let factor = 1.0 + GROWTH * elapsed.as_secs_f64().min(1.0);
+        let mut meters = self.limits.meters.iter_mut();
+        if let Some(meter) = meters.find(|meter| meter.is_learned() && meter.dimension == dimension) {
+            let limit = (meter.limit() as f64 * factor).ceil();
+            meter.set_learned(limit as u64);
+        }
+    }
+
+    /// Whether all that is known of limits was learned from refusals.
+    pub(super) fn knows_no_limit(&self) -> bool {
+        self.limits.meters.iter().all(Meter::is_learned)
+    }
+
+    /// Whether a rate was learned, and the server has served something since the last refusal: then the rate is right or
+    /// nearly so, and there is no reason to stay away for longer and longer.
+    pub(super) fn served_lately(&self) -> bool {
+        let served = self.sends.total() - self.refunded - self.learner.served;
+        // The refused one is among them, and perhaps some that are on their way.
+        self.limits.meters.iter().any(Meter::is_learned)
+            && served.units(Dimension::Requests).cast_signed() > 2
+    }
+
+    /// Whether there is anything that a rate could be learned from.
+    pub(super) fn has_served(&self) -> bool {
+        let served = self.sends.total() - self.refunded;
+        served.units(Dimension::Requests).cast_signed() > 2
+    }
+
+    /// The server tells its limits after all.
+    pub(super) fn forget_learned(&mut self) {
+        if self.learner.refused_at.is_some() && self.limits.meters.iter().any(Meter::is_learned) {
+            self.limits.meters.retain(|meter| !meter.is_learned());
+            self.learner = Learner::default();
+        }
+    }
+}
+
+impl Meter {
+    fn learned(dimension: Dimension, window: Duration, limit: u64, burst: Burst, now: Instant) -> Self {
+        let mut meter = Self::heard(dimension, window, limit, burst, now);
+        meter.learned_limit = true;
+        meter
+    }
+}

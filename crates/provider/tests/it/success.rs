@@ -147,6 +147,8 @@ fn what_is_no_answer_to_a_chat_is_unreadable() {
         (&GOOD[..GOOD.len() - 1], "the answer is cut short"),
         ("<html>", "the answer is an HTML page"),
         ("<!DOCTYPE html>\n<title>Log\nin</title>", "the answer is an HTML page: Log in"),
+        ("<html><title>a > b</title>", "the answer is an HTML page: a > b"),
+        ("<html><h1>Bad <b>gate</b>way", "the answer is an HTML page: Bad gateway"),
         ("upstream said no", "the answer is no JSON: upstream said no"),
         ("{}", NO_CHOICES),
         ("null", NO_CHOICES),
@@ -239,6 +241,8 @@ fn a_stream_that_was_not_asked_for_is_put_together() {
         whole.replace('\n', "\r"),
         whole.replace("data: ", "data:"),
         whole.trim_end().to_owned(),
+        // A name without data is the name of nothing.
+        format!("event: error\n\n{whole}"),
         whole.replace("data: {", "data: {\ndata: "),
     ];
     for form in &forms {

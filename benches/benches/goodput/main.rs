@@ -33,6 +33,7 @@ use std::{
 mod arguments;
 mod client;
 mod run;
+mod scenario;
 mod table;
 mod trace;
 mod workload;

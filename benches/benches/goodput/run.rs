@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use outbound_simulator::{Builder, Fault, Latency, Ledger, LimitHeaders, Plan, Refusal, Simulator};
+use outbound_simulator::{Builder, Ledger, Plan};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
     arguments::Setting,
     client::{self, Told},
-    workload,
+    scenario::{self, CONCURRENT, Size},
 };
-
-const REQUESTS: u64 = 3_000;
-const TOKENS: u64 = 600_000;
-const CONCURRENT: usize = 64;
 
 /// What came of it.
 #[derive(Debug)]
@@ -53,33 +49,19 @@ impl Run {
     }
 }
 
-/// What differs between the full size and the smoke.
-struct Size {
-    items: u32,
-    latency: [u64; 3],
-    outage: [u64; 2],
-    attempt_timeout: u64,
-}
-
-const FULL: Size =
-    Size { items: 2_000, latency: [800, 8_000, 12_000], outage: [20, 25], attempt_timeout: 10 };
-const SMOKE: Size = Size { items: 500, latency: [300, 2_500, 3_500], outage: [4, 6], attempt_timeout: 4 };
-
 pub(crate) fn run(setting: &Setting, seed: u64, prompts: &[Value]) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime").block_on(on_the_paused_clock(setting, seed, prompts))
 }
 
 async fn on_the_paused_clock(setting: &Setting, seed: u64, prompts: &[Value]) -> Run {
-    let size = if setting.smoke { SMOKE } else { FULL };
-    let models: &[&str] =
-        if setting.variant == 'S' { &["gpt-4o", "gpt-4o-mini", "gpt-4.1-mini"] } else { &["gpt-4o-mini"] };
-    let bodies = workload::items(prompts, size.items as usize, seed, models, setting.streamed);
-    let attempt_timeout = Duration::from_secs(size.attempt_timeout);
+    let size = Size::of(setting);
+    let bodies = scenario::bodies(setting, seed, prompts);
+    let attempt_timeout = size.attempt_timeout();
     let bytes: Vec<_> = bodies.iter().map(|body| body.to_string().into()).collect();
     let oracle = |builder: Builder| builder.build().oracle(&bytes, CONCURRENT, attempt_timeout);
 
-    let plain = || simulator(setting, seed, &size);
+    let plain = || scenario::simulator(setting, seed, &size);
     let mut best = oracle(plain());
     let simulator = if setting.variant == 'E' {
         // The moves are told in parts of a time that depends on them.
@@ -97,12 +79,7 @@ async fn on_the_paused_clock(setting: &Setting, seed: u64, prompts: &[Value]) ->
         plain().build()
     };
 
-    let told = Told {
-        limits: matches!(setting.variant, 'A' | 'E' | 'N').then_some((REQUESTS, TOKENS)),
-        max_concurrent: CONCURRENT,
-        attempt_timeout,
-        seed,
-    };
+    let told = Told { limits: scenario::told(setting), max_concurrent: CONCURRENT, attempt_timeout, seed };
     let started = Instant::now();
     let outcomes = client::batch(&simulator, told, &bodies).await;
     let time = started.elapsed();
@@ -129,54 +106,4 @@ async fn on_the_paused_clock(setting: &Setting, seed: u64, prompts: &[Value]) ->
         ledger,
         errors,
     }
-}
-
-/// The provider of a variant, moves of the limits left out.
-fn simulator(setting: &Setting, seed: u64, size: &Size) -> Builder {
-    let [median, p99, max] = size.latency.map(Duration::from_millis);
-    let mut plan = Plan::new(seed, size.items).latency(Latency::log_normal(median, p99).max(max));
-    if setting.hopeless > 0.0 {
-        plan = plan.refuse_for_good(Refusal::status(400), setting.hopeless);
-    }
-    // Half of a plain answer; of a stream, its first tokens.
-    let after = 8;
-    if setting.variant != 'N' {
-        plan = plan
-            .fault(Refusal::status(500), 0.01)
-            .fault(Refusal::status(503).retry_after(Duration::from_secs(1)), 0.005)
-            .fault(Fault::ResetBeforeHeaders, 0.003)
-            .fault(Fault::ResetAfterHeaders { after }, 0.002)
-            .fault(Fault::Silence, 0.002)
-            .fault(Fault::CutShort { after }, 0.002)
-            .fault(Fault::Stall { after }, 0.001)
-            .fault(Fault::Truncate { after }, 0.001);
-    }
-    let mut builder = Simulator::builder()
-        .seed(seed)
-        .requests_per_minute(REQUESTS)
-        .tokens_per_minute(TOKENS)
-        .burst(Duration::from_secs(1))
-        .window(setting.window)
-        .charging(setting.charging)
-        .token_spread(0.1)
-        .bill_only_seen()
-        .limit_headers(match setting.variant {
-            'C' => LimitHeaders::RetryAfter,
-            'D' => LimitHeaders::None,
-            _ => LimitHeaders::All,
-        })
-        .plan(plan);
-    if setting.variant != 'N' {
-        let [from, to] = size.outage.map(Duration::from_secs);
-        builder = builder.outage(from..to);
-    }
-    if !setting.kind {
-        // As a provider over sockets is: without these the told client is in step with the server's bucket, and today's
-        // code was refused a third as often as by a server over loopback.
-        builder = builder
-            .dial_time(Duration::from_millis(5))
-            .way_in(Latency::log_normal(Duration::from_millis(1), Duration::from_millis(5)))
-            .headers_at_admission();
-    }
-    if setting.count_refused { builder.charge_refused() } else { builder }
 }

@@ -9,6 +9,7 @@
 mod allocations;
 mod case;
 mod firing;
+mod goodput;
 mod measure;
 mod queue;
 mod retry;
@@ -31,6 +32,7 @@ const TOPICS: &[Topic] = &[
     Topic { name: "timeout", groups: timeout::groups, also: firing::measure },
     Topic { name: "retry", groups: retry::groups, also: || () },
     Topic { name: "queue", groups: queue::groups, also: queue::also },
+    Topic { name: "goodput", groups: Vec::new, also: goodput::measure },
 ];
 
 fn main() -> ExitCode {

@@ -102,8 +102,10 @@
 //! 10. *Nothing known at all*: the gate opens slowly, in about the time that it was closed.
 //!
 //! `cargo bench --bench limiter -- goodput` shows how near a batch comes to an oracle's time, against buckets, windows and
-//! logs of a second; `-- simulation` the same for ten minutes against servers that count by the minute. A sliding log is
-//! not told apart from a bucket, and costs refusals.
+//! logs of a second; `-- simulation` the same for ten minutes against servers that count by the minute: on buckets and fixed
+//! windows 99.0 % of what an omniscient client gets, or better, with no refusals. A sliding log of a minute whose resets are
+//! passed on as [`Reading::fills_by`] is taken for a bucket shared with others: it gets 45 % and 250 refusals per 1,000.
+//! Without its readings, by its waits alone, it gets 98 % and 2.
 //!
 //! # Not offered
 //!

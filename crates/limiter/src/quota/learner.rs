@@ -22,7 +22,8 @@ const LEARNED: [Dimension; 2] = [Dimension::Requests, Dimension::Tokens];
 /// Learned limits are per minute, like most.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The largest of so many measurements counts. With 2 in place of 4, C had 0.92 in place of 0.96.
+/// The largest of so many measurements counts. In the bench of goodput, bucket and estimates, C has 1.007 with 4 and 0.986
+/// with 2.
 const MEASUREMENTS: usize = 4;
 
 /// The pace is this part of what was measured, and grows by that part each second while it is what is waited for.

@@ -290,3 +290,19 @@ async fn all_that_comes_free_at_once_is_given_out() {
     let given: Vec<_> = line.iter_mut().map(|place| poll_once(place.as_mut())).collect();
     assert!(given.iter().all(Poll::is_ready));
 }
+
+/// A gate above that closes concerns the deadlines of all below, and not only of the one whose turn it is.
+#[tokio::test(start_paused = true)]
+async fn a_gate_above_ends_waits_out_of_turn() {
+    let account = slots(1);
+    let (first, second) = (under(&account), under(&account));
+    let start = Instant::now();
+    let _held = account.reserve(ONE).await.unwrap();
+    let (mut patient, mut hurried) =
+        (pin!(first.reserve(ONE)), pin!(second.reserve(ONE).before(start + s(5))));
+    assert!(poll_once(patient.as_mut()).is_pending());
+    assert!(poll_once(hurried.as_mut()).is_pending());
+    account.close_gate_until(start, start + s(10));
+    assert!(matches!(poll_once(hurried), Poll::Ready(Err(QuotaError::MustWait { .. }))));
+    assert!(poll_once(patient).is_pending());
+}

@@ -9,6 +9,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod run;
+mod say;
 mod sim;
 mod simulate;
 mod summary;
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("outbound: no runtime: {error}");
+            say::line(format_args!("outbound: no runtime: {error}"));
+            say::flush();
             return ExitCode::FAILURE;
         }
     };
@@ -36,11 +38,13 @@ fn main() -> ExitCode {
     });
     // Not waited for: a read of standard input that is under way ends when its writer pleases.
     runtime.shutdown_background();
-    match result {
+    let code = match result {
         Ok(code) => ExitCode::from(code),
         Err(stop) => {
-            eprintln!("outbound: {stop}");
+            say::line(format_args!("outbound: {stop}"));
             stop.code()
         }
-    }
+    };
+    say::flush();
+    code
 }

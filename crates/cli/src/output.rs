@@ -17,20 +17,17 @@ use crate::exit::Stop;
 pub(crate) struct Output {
     writer: Box<dyn Write>,
     name: String,
-    /// Blotted out wherever a reply repeats it, as refusals of a key do.
-    key: Option<String>,
     line: Vec<u8>,
 }
 
 impl Output {
     /// Opens the output. A file that holds something is only replaced if `replace` says so.
-    pub(crate) fn open(path: &Path, replace: bool, key: Option<String>) -> Result<Self, Stop> {
+    pub(crate) fn open(path: &Path, replace: bool) -> Result<Self, Stop> {
         let name = path.display().to_string();
         if path.as_os_str() == "-" {
             return Ok(Self {
                 writer: Box::new(io::stdout()),
                 name: String::from("standard output"),
-                key,
                 line: Vec::new(),
             });
         }
@@ -40,7 +37,7 @@ impl Output {
         }
         let opened = OpenOptions::new().write(true).create(true).truncate(true).open(path);
         match opened {
-            Ok(file) => Ok(Self { writer: Box::new(file), name, key, line: Vec::new() }),
+            Ok(file) => Ok(Self { writer: Box::new(file), name, line: Vec::new() }),
             Err(error) => Err(Stop::Output(format!("{name}: {error}"))),
         }
     }
@@ -51,24 +48,11 @@ impl Output {
         serde_json::to_writer(&mut self.line, &Line::of(outcome))
             .map_err(io::Error::from)
             .and_then(|()| {
-                if outcome.result.is_err() {
-                    self.blot_out_key();
-                }
                 self.line.push(b'\n');
                 self.writer.write_all(&self.line)?;
                 self.writer.flush()
             })
             .map_err(|error| Stop::Output(format!("{}: {error}", self.name)))
-    }
-}
-
-impl Output {
-    fn blot_out_key(&mut self) {
-        if let (Some(key), Ok(line)) = (&self.key, str::from_utf8(&self.line))
-            && line.contains(key)
-        {
-            self.line = line.replace(key, "[key]").into_bytes();
-        }
     }
 }
 
@@ -152,12 +136,17 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A body as one line of JSON: itself if it is JSON, else a string. A line break in JSON can only be white space
-/// between two tokens, so it can be blanked without reading further.
+/// A body as one line of JSON: itself if it is JSON, else the JSON that can be read in it, else a string. A line break in
+/// JSON can only be white space between two tokens, so it can be blanked without reading further.
 fn one_line(body: &[u8]) -> Box<RawValue> {
     let text = String::from_utf8_lossy(body);
     let line = text.replace(['\n', '\r'], " ");
-    RawValue::from_string(line).or_else(|_| to_raw_value(&text)).unwrap_or_default()
+    let readable = || outbound::provider::lenient_json(body).and_then(|value| to_raw_value(&value).ok());
+    RawValue::from_string(line)
+        .ok()
+        .or_else(readable)
+        .or_else(|| to_raw_value(&text).ok())
+        .unwrap_or_default()
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -188,8 +177,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("out.jsonl");
         std::fs::write(&path, "paid for\n").expect("a file in it");
-        assert!(matches!(Output::open(&path, false, None), Err(Stop::Output(_))));
+        assert!(matches!(Output::open(&path, false), Err(Stop::Output(_))));
         assert_eq!(std::fs::read_to_string(&path).expect("still there"), "paid for\n");
-        assert!(Output::open(&path, true, None).is_ok());
+        assert!(Output::open(&path, true).is_ok());
     }
 }

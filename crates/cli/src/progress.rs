@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::summary::Summary;
+use crate::{say, summary::Summary};
 
 /// Where standard error is no terminal, one plain line in this time.
 const EVERY: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Progress {
                 if now >= *next {
                     *next = now + EVERY;
                     let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
-                    eprintln!("{}{of} done, {} of them failed", summary.done(), summary.failed);
+                    say::line(format_args!("{}{of} done, {} of them failed", summary.done(), summary.failed));
                 }
             }
         }

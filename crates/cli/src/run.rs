@@ -3,7 +3,7 @@
 use std::{cell::RefCell, path::Path, pin::pin, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
-use outbound::{ErrorKind, Provider, RequestManager, RequestManagerBuilder};
+use outbound::{ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
 use outbound_simulator::Simulator;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::{
     interrupt::Interrupt,
     output::{self, Output},
     progress::Progress,
+    say,
     simulate::{self, Plan},
     summary::Summary,
 };
@@ -37,7 +38,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let manager = target.builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
     // The input first: nothing is replaced for a run that cannot begin.
     let lines = input::lines(input::open(&arguments.input).await?, &arguments.input);
-    let mut output = Output::open(&path, replace, target.key)?;
+    let mut output = Output::open(&path, replace)?;
 
     let started = Instant::now();
     let mut summary = Summary::default();
@@ -47,23 +48,24 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         progress.show(&summary);
     })
     .await;
+    let end = end.map(|stopped| summary.stopped = stopped);
     manager.shutdown(Duration::ZERO).await;
     progress.finish();
     summary.wall = started.elapsed();
     if let Some(simulator) = target.simulator {
         simulator.shutdown().await;
         if !arguments.quiet {
-            eprintln!("{}", simulate::seen(&simulator.ledger()));
+            say::line(simulate::seen(&simulator.ledger()));
         }
     }
     if !arguments.quiet {
-        eprintln!("{summary}\n{} answers written to {}", summary.done(), path.display());
+        say::line(format_args!("{summary}\n{} answers written to {}", summary.done(), path.display()));
     }
     end?;
     Ok(match () {
         () if interrupt.asked() => INTERRUPTED,
-        () if summary.was_stopped() => REFUSED,
-        () if summary.failed > 0 => SOME_FAILED,
+        () if summary.key_or_money_refused() => REFUSED,
+        () if summary.failed > 0 || summary.stopped.is_some() => SOME_FAILED,
         () => ALL_SUCCEEDED,
     })
 }
@@ -77,14 +79,14 @@ async fn drive(
     interrupt: &Interrupt,
     output: &mut Output,
     mut done: impl FnMut(&outbound::Outcome),
-) -> Result<(), Stop> {
+) -> Result<Option<Stopped>, Stop> {
     let wrong = RefCell::new(None);
     let requests = lines
         .map(|line| line.map_err(|stop| drop(wrong.replace(Some(stop)))).ok())
         .take_while(|line| std::future::ready(line.is_some()))
         .filter_map(|line| std::future::ready(line.map(|line| line.into_request(base_path))))
         .take_until(interrupt.clone().times(1));
-    let mut outcomes = pin!(manager.batch_stream(requests));
+    let mut outcomes = Box::pin(manager.batch_stream(requests));
     let mut at_once = pin!(interrupt.clone().times(2));
     // Fused, since it is polled on after it is done.
     let closing = async {
@@ -106,7 +108,7 @@ async fn drive(
         }
         done(&outcome);
     }
-    wrong.take().map_or(Ok(()), Err)
+    wrong.take().map_or_else(|| Ok(outcomes.stopped()), Err)
 }
 
 /// What a job is made of.
@@ -125,12 +127,11 @@ async fn survey(input: &Path) -> Result<Option<Job>, Stop> {
     let mut lines = pin!(input::lines(input::open(input).await?, input));
     while let Some(line) = lines.next().await {
         let line = line?;
-        let body = serde_json::from_str(line.body.get());
-        let body =
-            body.map_err(|error| Stop::Input(format!("{}, line {}: {error}", input.display(), line.number)))?;
-        let estimate = Provider::openai().estimate(&body);
+        let facts = Provider::openai().read_request(line.body.get().as_bytes());
+        let facts = facts
+            .map_err(|error| Stop::Input(format!("{}, line {}: {error}", input.display(), line.number)))?;
         job.requests += 1;
-        job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
+        job.tokens = job.tokens.saturating_add(facts.estimate.input).saturating_add(facts.estimate.output);
     }
     Ok(Some(job))
 }
@@ -140,7 +141,6 @@ struct Target {
     builder: RequestManagerBuilder,
     /// The path of the base URL.
     base_path: String,
-    key: Option<String>,
     simulator: Option<Simulator>,
 }
 
@@ -178,10 +178,10 @@ impl Target {
             base_url.ok_or_else(|| Stop::Usage(String::from("--provider http needs a --base-url")))?;
         let key = key(arguments, provider)?;
         let mut builder = RequestManager::builder().provider(provider).base_url(base_url);
-        if let Some(key) = &key {
-            builder = builder.key(key.as_str());
+        if let Some(key) = key {
+            builder = builder.key(key);
         }
-        Ok(Self { builder, base_path: path_of(base_url), key, simulator: None })
+        Ok(Self { builder, base_path: path_of(base_url), simulator: None })
     }
 
     async fn simulated(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
@@ -196,7 +196,7 @@ impl Target {
             .await
             .map_err(|error| Stop::Usage(format!("the simulator cannot listen on loopback: {error}")))?;
         if !arguments.quiet {
-            eprintln!("simulated provider at {address}: {plan}");
+            say::line(format_args!("simulated provider at {address}: {plan}"));
         }
         let builder = RequestManager::builder()
             .provider(Provider::openai_compatible())
@@ -207,16 +207,31 @@ impl Target {
             .attempt_timeout(plan.attempt_timeout)
             .first_item_timeout(plan.first_item_timeout)
             .idle_timeout(plan.idle_timeout);
-        Ok(Self { builder, base_path: String::from("/v1"), key: None, simulator: Some(simulator) })
+        Ok(Self { builder, base_path: String::from("/v1"), simulator: Some(simulator) })
     }
 }
 
-/// Whether two paths name one file that is there.
+/// Whether two paths name one file that is there, be it by a link.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other && one.is_file(),
+        (Ok(one), Ok(other)) => (one == other && one.is_file()) || is_hard_link(&one, &other),
         _ => false,
     }
+}
+
+#[cfg(unix)]
+fn is_hard_link(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+/// The standard library has no stable way to ask there.
+#[cfg(not(unix))]
+fn is_hard_link(_one: &Path, _other: &Path) -> bool {
+    false
 }
 
 fn provider(arguments: &Run) -> Provider {
@@ -234,7 +249,7 @@ fn key(arguments: &Run, provider: Provider) -> Result<Option<String>, Stop> {
     let key = std::env::var(name).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     if arguments.base_url.is_some() && arguments.key_env.is_none() {
         if key.is_some() && !arguments.quiet {
-            eprintln!("{name} is set, and not sent to --base-url; --key-env {name} sends it");
+            say::line(format_args!("{name} is set, and not sent to --base-url; --key-env {name} sends it"));
         }
         return Ok(None);
     }

@@ -1,12 +1,15 @@
 //! `outbound sim`: the simulated provider alone.
 
-use std::{fs::File, io::BufWriter};
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+};
 
 use crate::{
     args::Sim,
     exit::{ALL_SUCCEEDED, Stop},
     interrupt::Interrupt,
-    simulate,
+    say, simulate,
 };
 
 pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
@@ -30,12 +33,16 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
     let address = simulate::serve(&simulator, arguments.port)
         .await
         .map_err(|error| Stop::Usage(format!("port {}: {error}", arguments.port)))?;
-    println!("http://{address}/v1");
-    eprintln!("{} requests and {} tokens a minute; Ctrl-C ends it", arguments.rpm, arguments.tpm);
+    // Whoever started it may not be listening any more; then it ends with Ctrl-C all the same.
+    let _ = writeln!(std::io::stdout(), "http://{address}/v1");
+    say::line(format_args!(
+        "{} requests and {} tokens a minute; Ctrl-C ends it",
+        arguments.rpm, arguments.tpm
+    ));
     Interrupt::listen().times(1).await;
     simulator.shutdown().await;
     let seen = simulator.ledger();
-    eprintln!("{}", simulate::seen(&seen));
+    say::line(simulate::seen(&seen));
     if let Some((path, file)) = ledger {
         seen.write_to(file).map_err(|error| Stop::Output(format!("{}: {error}", path.display())))?;
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use outbound::{ErrorKind, Outcome};
+use outbound::{ErrorKind, Outcome, Stopped};
 
 /// How many different errors are shown in full.
 const SHOWN: usize = 3;
@@ -20,7 +20,9 @@ pub(crate) struct Summary {
     input_tokens: u64,
     output_tokens: u64,
     possible_duplicates: u64,
-    stopped: bool,
+    /// Why not everything was sent.
+    pub(crate) stopped: Option<Stopped>,
+    refused_account: bool,
     pub(crate) wall: Duration,
 }
 
@@ -41,7 +43,7 @@ impl Summary {
             Ok(_) => self.succeeded += 1,
             Err(error) => {
                 self.failed += 1;
-                self.stopped |= matches!(error.kind(), ErrorKind::Auth | ErrorKind::QuotaSpent);
+                self.refused_account |= matches!(error.kind(), ErrorKind::Auth | ErrorKind::QuotaSpent);
                 *self.by_kind.entry(error.kind().as_str()).or_default() += 1;
                 let known = self.examples.iter().any(|(kind, ..)| *kind == error.kind());
                 if !known && self.examples.len() < SHOWN {
@@ -57,8 +59,8 @@ impl Summary {
     }
 
     /// Whether some request failed because the key or the quota was refused.
-    pub(crate) fn was_stopped(&self) -> bool {
-        self.stopped
+    pub(crate) fn key_or_money_refused(&self) -> bool {
+        self.refused_account
     }
 }
 
@@ -79,6 +81,9 @@ impl fmt::Display for Summary {
         write!(f, "possible duplicates {}", self.possible_duplicates)?;
         if self.unfinished > 0 {
             write!(f, "\ninterrupted before its answer: {}", self.unfinished)?;
+        }
+        if let Some(stopped) = &self.stopped {
+            write!(f, "\nstopped: {}", stopped.message)?;
         }
         for (kind, id, message) in &self.examples {
             write!(f, "\nfirst {kind}: {id}: {message}")?;

@@ -183,6 +183,28 @@ impl<B> RequestBuilder<B> {
         self
     }
 
+    /// Sets headers: all values of a name, in place of the client's defaults of that name.
+    ///
+    /// Not for the headers that say where a message goes, as with [`header`](Self::header).
+    pub fn set_headers(mut self, headers: &HeaderMap) -> Self {
+        if headers.keys().any(is_framing) {
+            self.reject("a header of the message's framing cannot be set");
+            return self;
+        }
+        let own = self.request_mut().headers_mut();
+        own.reserve(headers.len());
+        for name in headers.keys() {
+            let mut values = headers.get_all(name).iter();
+            if let Some(first) = values.next() {
+                own.insert(name, first.clone());
+            }
+            for value in values {
+                own.append(name, value.clone());
+            }
+        }
+        self
+    }
+
     /// Appends pairs to the query, encoded.
     pub fn query<K: AsRef<str>, V: AsRef<str>>(mut self, pairs: &[(K, V)]) -> Self {
         if !pairs.is_empty() {

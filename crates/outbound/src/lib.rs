@@ -115,8 +115,9 @@ mod manager;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    Batch, BuildError, Endpoint, Error, ErrorKind, Outcome, Reply, Request, RequestManager,
-    RequestManagerBuilder, ShutdownReport, SubmitError, Ticket,
+    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, ModelLimits, Observer, Outcome,
+    Reply, Request, RequestManager, RequestManagerBuilder, Rest, ShutdownReport, Step, Stopped, SubmitError,
+    Ticket, Waiting,
 };
 
 /// The README's example, compiled.

@@ -223,21 +223,12 @@ impl Meter {
         self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
     }
 
-    /// Corrects the length of a window that the server did not name. A bucket's reset is the time that what is missing
-    /// takes, and a window is no shorter than the longest time to its end.
+    /// Corrects the length of a window that the server did not name: it is no shorter than the longest time to its end.
+    /// The reset of a bucket tells nothing of the kind, since a bucket may hold far less than the limit of its window.
     fn guess_window(&mut self, reading: &Reading) {
-        let (Some(limit), Some(reset)) = (reading.limit, reading.reset) else { return };
-        let window = if reading.ends_window {
-            self.longest_reset = self.longest_reset.max(reset);
-            USUAL_WINDOWS.into_iter().find(|usual| self.longest_reset <= *usual)
-        } else {
-            let missing = limit.saturating_sub(reading.remaining.unwrap_or(limit));
-            // A short reset is rounded by too large a part, and a bucket that is nearly full tells nothing.
-            let tells = missing >= limit.div_ceil(10) && reset >= SAME;
-            tells
-                .then(|| reset.mul_f64(limit as f64 / missing.max(1) as f64))
-                .and_then(|window| USUAL_WINDOWS.into_iter().find(|usual| window <= usual.mul_f64(1.2)))
-        };
+        let Some(reset) = reading.reset.filter(|_| reading.ends_window) else { return };
+        self.longest_reset = self.longest_reset.max(reset);
+        let window = USUAL_WINDOWS.into_iter().find(|usual| self.longest_reset <= *usual);
         if let Some(window) = window
             && window != self.window
         {

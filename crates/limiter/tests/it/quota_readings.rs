@@ -29,10 +29,8 @@ async fn a_window_without_a_name_is_as_long_as_its_resets_say() {
     assert_eq!(window(&told(guessed.resets_window(s(1))).await), s(1));
     assert_eq!(window(&told(guessed.resets_window(ms(9_500))).await), s(10));
     assert_eq!(window(&told(guessed.resets_window(s(59))).await), s(60));
-    // 55 of 60 are missing, and are there in so long.
-    assert_eq!(window(&told(guessed.fills_by(s(55))).await), s(60));
-    assert_eq!(window(&told(guessed.fills_by(s(9))).await), s(10));
-    assert_eq!(window(&told(guessed.fills_by(ms(900))).await), s(60), "too short to tell");
+    // A bucket may hold far less than the limit of its window: when it is full again says nothing of the window.
+    assert_eq!(window(&told(guessed.fills_by(s(9))).await), s(60));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,65 +1,128 @@
-//! Many requests, a window of them at a time.
+//! Many requests, as many of them at a time as the limits can use.
 
 use std::{
-    collections::BTreeMap,
+    collections::VecDeque,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use futures::{
-    future::BoxFuture,
-    stream::{FuturesUnordered, Stream},
-};
+use futures::stream::Stream;
 use pin_project_lite::pin_project;
+use tokio::{runtime::Handle, task::JoinSet};
 
-use super::{manager::RequestManager, outcome::Outcome, request::Request};
+use super::{
+    driver::{self, Job, To},
+    manager::RequestManager,
+    outcome::Outcome,
+    request::Request,
+    scope::Stopped,
+};
+
+mod shared;
+
+pub(crate) use self::shared::Shared;
 
 pin_project! {
     /// The outcomes of a batch, as they complete. Made by [`RequestManager::batch`].
     ///
-    /// Requests are taken from their source as there is room in the window, so neither memory nor anything else
-    /// grows with their number. The window is one for all endpoints: while one of them keeps everyone waiting, its
-    /// requests fill it.
+    /// Each request runs in a task of its own, on the runtime of the first poll. So a batch that is polled slowly, or not
+    /// at all for a while, goes on: what was sent is read and settled, and its outcome waits here.
     ///
-    /// The batch runs in the task that polls it: a task that awaits a shutdown instead stands still for its grace. Dropping it cancels what is under way;
-    /// outcomes that were given out are the caller's.
+    /// Requests are taken from their source while the batch is polled, and only while fewer than `max_concurrent` of them
+    /// wait for their turn, fewer than four times as many back off, and fewer than four times as many outcomes wait to be
+    /// read. So memory does not grow with their number, and a slow reader slows the intake and nothing else.
+    ///
+    /// # The end
+    ///
+    /// It ends when every request has its outcome, or when it was [stopped](Self::stopped): then what was in flight has
+    /// its outcome, and [`into_rest`](Self::into_rest) gives the others back.
+    ///
+    /// # Dropping
+    ///
+    /// Dropping it cuts off what is under way. Outcomes that were given out are the caller's.
     #[must_use = "a batch does nothing unless polled"]
     pub struct Batch<S> {
         manager: RequestManager,
         // `None` once the source has ended.
         #[pin]
         requests: Option<S>,
-        running: FuturesUnordered<BoxFuture<'static, Outcome>>,
-        // Outcomes that came before their turn. Empty unless `in_order`.
-        early: BTreeMap<usize, Outcome>,
+        shared: Arc<Shared>,
+        // Dropping it cuts its tasks off.
+        tasks: JoinSet<()>,
+        // The runtime of the first poll.
+        runtime: Option<Handle>,
         in_order: bool,
-        window: usize,
-        taken: usize,
-        given: usize,
+        order: Order,
     }
+}
+
+/// Which outcomes have been given out.
+#[derive(Debug, Default)]
+struct Order {
+    /// The first that has not.
+    first: usize,
+    /// From `first` on, whether each that was taken has.
+    given: VecDeque<bool>,
+}
+
+/// What a stopped batch did not send.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rest<S> {
+    /// Requests that were taken from the source and never sent, in their order.
+    pub requests: Vec<Request>,
+    /// The source, from where it was read to. `None` if it had ended.
+    pub source: Option<S>,
 }
 
 impl<S: Stream<Item = Request>> Batch<S> {
     pub(crate) fn new(manager: RequestManager, requests: S) -> Self {
-        let window = manager.window();
+        let inner = manager.inner();
+        let shared = Shared::new(inner.width(), inner.equal_refusals(), inner.has_one_endpoint());
+        let shared = Arc::new(shared);
         Self {
             manager,
             requests: Some(requests),
-            running: FuturesUnordered::new(),
-            early: BTreeMap::new(),
+            shared,
+            tasks: JoinSet::new(),
+            runtime: None,
             in_order: false,
-            window,
-            taken: 0,
-            given: 0,
+            order: Order::default(),
         }
     }
 
-    /// Gives the outcomes in the order of the requests. An outcome that has to wait for its turn keeps its place in
-    /// the window. Default: as they complete.
+    /// From now on gives the outcomes in the order of the requests. One that came before its turn counts as an outcome
+    /// that waits to be read. Default: as they complete.
     pub fn in_order(mut self) -> Self {
         self.in_order = true;
         self
+    }
+
+    /// The next outcome; `None` at the end. For an `Unpin` source, as [`RequestManager::batch`] makes one.
+    ///
+    /// Cancel safe: dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Outcome>
+    where
+        S: Unpin,
+    {
+        futures::StreamExt::next(self).await
+    }
+}
+
+impl<S> Batch<S> {
+    /// Why the batch takes and sends nothing more, if so: the key or the money is refused, the server wants a longer pause
+    /// than `max_pause`, nobody was ever reached, or the first outcomes were equal refusals.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.shared.stopped()
+    }
+
+    /// What was not sent: the requests that a stop kept back, in their order, and the source.
+    ///
+    /// Read to the end first: what is still under way is cut off by this, and what was not sent of it is not in here.
+    pub fn into_rest(self) -> Rest<S> {
+        Rest { requests: self.shared.take_rest(), source: self.requests }
     }
 }
 
@@ -68,30 +131,66 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut this = self.project();
-        loop {
-            while this.running.len() + this.early.len() < *this.window {
-                let Some(requests) = this.requests.as_mut().as_pin_mut() else { break };
-                match requests.poll_next(cx) {
-                    Poll::Ready(Some(request)) => {
-                        this.running.push(this.manager.boxed(request, *this.taken));
-                        *this.taken += 1;
-                    }
-                    Poll::Ready(None) => this.requests.set(None),
-                    Poll::Pending => break,
+        // Joined tasks have told their outcomes; only their places are to be freed.
+        while this.tasks.try_join_next().is_some() {}
+        let mut ended = this.requests.is_none();
+        while !ended && this.shared.takes(cx.waker()) {
+            let Some(requests) = this.requests.as_mut().as_pin_mut() else { break };
+            match requests.poll_next(cx) {
+                Poll::Ready(Some(request)) => {
+                    let runtime = this.runtime.get_or_insert_with(Handle::current);
+                    let job = Job { request, index: this.order.take(), since: None };
+                    this.shared.taken();
+                    let to = To::Batch(Arc::clone(this.shared));
+                    let inner = this.manager.inner();
+                    let (entry, task) = driver::task(inner, job, to);
+                    inner.lifecycle.runs_in(entry, &this.tasks.spawn_on(task, runtime));
                 }
-            }
-            if let Some(outcome) = this.early.remove(this.given) {
-                *this.given += 1;
-                return Poll::Ready(Some(outcome));
-            }
-            match Pin::new(&mut *this.running).poll_next(cx) {
-                Poll::Ready(Some(outcome)) if *this.in_order => {
-                    this.early.insert(outcome.index, outcome);
+                Poll::Ready(None) => {
+                    this.requests.set(None);
+                    ended = true;
                 }
-                Poll::Ready(Some(outcome)) => return Poll::Ready(Some(outcome)),
-                Poll::Ready(None) if this.requests.is_none() => return Poll::Ready(None),
-                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+                Poll::Pending => break,
             }
+        }
+        let first = if *this.in_order { this.order.first(this.shared) } else { None };
+        match this.shared.poll_outcome(first, *this.in_order, ended, cx.waker()) {
+            Poll::Ready(Some(outcome)) => {
+                this.order.give(outcome.index);
+                Poll::Ready(Some(outcome))
+            }
+            other => other,
+        }
+    }
+}
+
+impl Order {
+    /// The index of the next that is taken.
+    fn take(&mut self) -> usize {
+        self.given.push_back(false);
+        self.first + self.given.len() - 1
+    }
+
+    fn give(&mut self, index: usize) {
+        if let Some(given) = index.checked_sub(self.first).and_then(|place| self.given.get_mut(place)) {
+            *given = true;
+        }
+        self.skip_given();
+    }
+
+    /// The first that is to be given out and not kept back.
+    fn first(&mut self, shared: &Shared) -> Option<usize> {
+        while !self.given.is_empty() && shared.is_kept_back(self.first) {
+            self.given[0] = true;
+            self.skip_given();
+        }
+        (!self.given.is_empty()).then_some(self.first)
+    }
+
+    fn skip_given(&mut self) {
+        while self.given.front() == Some(&true) {
+            self.given.pop_front();
+            self.first += 1;
         }
     }
 }
@@ -99,8 +198,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
 impl<S> fmt::Debug for Batch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("taken", &self.taken)
-            .field("running", &self.running.len())
+            .field("shared", &self.shared)
             .field("in_order", &self.in_order)
             .finish_non_exhaustive()
     }

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeMap,
     error, fmt,
+    num::NonZeroU32,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -10,9 +12,10 @@ use outbound_client::{ClientBuilder, Secret};
 use outbound_provider::Provider;
 
 use super::{
-    endpoint::Endpoint,
-    manager::{RequestManager, Settings},
-    scope::Scope,
+    manager::RequestManager,
+    observe::Observer,
+    scope::{Account, Endpoint, Reach},
+    settings::Settings,
 };
 
 /// Builds a [`RequestManager`]. Made by [`RequestManager::builder`].
@@ -26,10 +29,14 @@ use super::{
 /// | `first_item_timeout` | 60 seconds |
 /// | `idle_timeout` | 60 seconds |
 /// | `connect_timeout` | 10 seconds |
+/// | `unreachable_timeout` | 30 seconds |
+/// | `max_pause` | 15 minutes |
 /// | `max_attempts` | 5 |
+/// | `retry_ambiguous` | yes |
+/// | `stop_after_equal_refusals` | 20 |
+/// | `observer` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct RequestManagerBuilder {
     endpoint: Endpoint,
@@ -136,9 +143,41 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How often a request is sent at most, charged sends counted: a refusal with a hint when to return is not
-    /// charged, nor is an overload, whose patience is bounded by the deadline. As many failures to connect are
-    /// borne.
+    /// How long an address that has never replied is tried before everything stops. Once it has replied, requests wait
+    /// for it until their deadlines.
+    pub fn unreachable_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.unreachable_timeout = timeout;
+        self
+    }
+
+    /// The longest pause that is waited out when a server says how long to wait. A longer one stops what it concerns.
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.settings.max_pause = pause;
+        self
+    }
+
+    /// Whether a request is sent again after a failure that does not say whether it was processed: a limit in time, a
+    /// connection that broke after the request was written, a stream that broke. It may then be processed, and paid for,
+    /// twice; [`Outcome::possible_duplicate`](super::Outcome::possible_duplicate) says so.
+    pub fn retry_ambiguous(mut self, retry: bool) -> Self {
+        self.settings.retry_ambiguous = retry;
+        self
+    }
+
+    /// A batch stops where its first so many outcomes are the same refusal, and none has succeeded: `None` never.
+    pub fn stop_after_equal_refusals(mut self, refusals: impl Into<Option<NonZeroU32>>) -> Self {
+        self.settings.stop_after_equal_refusals = refusals.into();
+        self
+    }
+
+    /// Who is told what becomes of each request while it happens.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// How often a request is sent at most, charged sends counted. Not charged is what never left, a refusal for the
+    /// rate, an overload, and a probe of an outage: these are bounded by the deadline.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.max_attempts = attempts;
         self
@@ -170,6 +209,7 @@ impl RequestManagerBuilder {
             ("first_item_timeout", settings.first_item_timeout),
             ("idle_timeout", settings.idle_timeout),
             ("connect_timeout", settings.connect_timeout),
+            ("unreachable_timeout", settings.unreachable_timeout),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(BuildError::new(format!("{name} is zero")));
@@ -177,15 +217,32 @@ impl RequestManagerBuilder {
         if settings.max_attempts == 0 {
             return Err(BuildError::new(String::from("max_attempts is zero")));
         }
-        let mut scopes = BTreeMap::new();
+        // Accounts at one origin share what is known of the way to it.
+        let mut ways: BTreeMap<String, Arc<Reach>> = BTreeMap::new();
+        let mut reach = |origin: &str| {
+            let way = ways.entry(origin.to_owned());
+            Arc::clone(way.or_insert_with(|| Arc::new(Reach::new(settings.unreachable_timeout))))
+        };
+        let mut others = BTreeMap::new();
         for (name, endpoint) in self.others {
-            let scope = Scope::build(endpoint, &settings).map_err(|error| error.of_endpoint(&name))?;
-            scopes.insert(name, scope);
+            let account = Account::build(Some(name.clone()), endpoint, &settings, &mut reach);
+            others.insert(name.clone(), account.map_err(|error| error.of_endpoint(&name))?);
         }
-        let scope = Scope::build(self.endpoint, &settings)?;
+        let account = Account::build(None, self.endpoint, &settings, &mut reach)?;
         let seed = self.seed.unwrap_or_else(rand::random);
         let wall_clock = self.wall_clock.unwrap_or_else(SystemTime::now);
-        Ok(RequestManager::new(scope, scopes, settings, seed, wall_clock))
+        Ok(RequestManager::new(account, others, settings, seed, wall_clock))
+    }
+}
+
+impl fmt::Debug for RequestManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestManagerBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("others", &self.others)
+            .field("settings", &self.settings)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 

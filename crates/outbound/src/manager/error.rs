@@ -11,6 +11,10 @@ use super::outcome::Reply;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// The provider's code for it.
+    code: Option<String>,
+    /// The request itself is at fault: it would be refused again.
+    terminal: bool,
     reply: Option<Box<Reply>>,
     partial: Option<String>,
     source: Option<Box<dyn error::Error + Send + Sync>>,
@@ -32,10 +36,15 @@ pub enum ErrorKind {
     Timeout,
     /// A stream ended without the provider's end marker; what arrived is in [`Error::partial`].
     StreamBroken,
-    /// The quota or the credit is used up. Nothing more is sent to that endpoint.
+    /// A success whose body is no answer: cut JSON, a page of HTML, no choices. The body is in [`Error::reply`].
+    Unreadable,
+    /// The quota or the credit is used up.
     QuotaSpent,
-    /// The key was not accepted. Nothing more is sent to that endpoint.
+    /// The key was not accepted.
     Auth,
+    /// It was not sent because nothing more is sent to its endpoint or for its model; the request is in
+    /// [`Outcome::unsent`](super::Outcome::unsent), and the message says why.
+    Stopped,
     /// The provider refused the request for what it is (400, 404, 413, 422, a content filter).
     Rejected,
     /// The request's deadline passed, or would pass before it could be sent.
@@ -58,7 +67,9 @@ impl ErrorKind {
             Self::Connection => "connection",
             Self::Timeout => "timeout",
             Self::StreamBroken => "stream_broken",
+            Self::Unreadable => "unreadable",
             Self::QuotaSpent => "quota_spent",
+            Self::Stopped => "stopped",
             Self::Auth => "auth",
             Self::Rejected => "rejected",
             Self::Deadline => "deadline",
@@ -71,7 +82,15 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), reply: None, partial: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            code: None,
+            terminal: false,
+            reply: None,
+            partial: None,
+            source: None,
+        }
     }
 
     pub(crate) fn with_reply(mut self, reply: Option<Box<Reply>>) -> Self {
@@ -89,9 +108,19 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_code(mut self, code: Option<String>, terminal: bool) -> Self {
+        (self.code, self.terminal) = (code, terminal);
+        self
+    }
+
+    /// Whether the same request would be refused again.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Says how often it was tried.
     pub(crate) fn after_sends(mut self, sends: u32) -> Self {
-        if sends > 1 {
+        if sends > 1 && !self.terminal {
             self.message = format!("{} (after {sends} sends)", self.message);
         }
         self
@@ -100,6 +129,11 @@ impl Error {
     /// What sort of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The provider's code for it, such as `rate_limit_exceeded`.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// The last reply, if the provider replied at all.

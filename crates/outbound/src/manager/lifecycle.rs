@@ -1,93 +1,152 @@
-//! Open, draining, ended: who may still come in, and when the last one has left.
+//! Open, draining, ended: who may still come in, what runs, and when the last one has left.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::AbortHandle};
 
 /// The life of a manager, shared by everything that runs for it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
-    phase: watch::Sender<Phase>,
-    active: watch::Sender<usize>,
+    phase: AtomicU8,
+    inside: Mutex<Inside>,
+    /// Told when the last one has left.
+    empty: Notify,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    /// Requests come in.
-    Open,
-    /// None comes in; those inside run to their end.
-    Draining,
-    /// Those still inside are cut off.
-    Aborted,
+/// Nobody comes in any more; those inside run to their end.
+const DRAINING: u8 = 1;
+/// Those still inside are cut off.
+const ABORTED: u8 = 2;
+
+/// The requests inside, each at a place of its own.
+#[derive(Debug, Default)]
+struct Inside {
+    places: Vec<Place>,
+    free: Vec<usize>,
+    count: usize,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// Which of those that had this place one after the other.
+    turn: u64,
+    task: Option<AbortHandle>,
+}
+
+/// A place and the turn at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    place: usize,
+    turn: u64,
 }
 
 /// One request inside. Dropping it says that it has left.
 #[derive(Debug)]
-pub(crate) struct Inside<'a>(&'a Lifecycle);
+pub(crate) struct Guest {
+    lifecycle: Arc<Lifecycle>,
+    entry: Entry,
+}
 
 impl Lifecycle {
-    pub(crate) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Open), active: watch::Sender::new(0) }
+    /// Whether requests come in and are sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) == 0
     }
 
     /// Lets a request in, unless the doors are closed.
-    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
-        // Counted first, so that `drained` cannot miss one that saw the doors open.
-        self.active.send_modify(|active| *active += 1);
-        let inside = Inside(self);
-        self.is_open().then_some(inside)
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Guest> {
+        let mut inside = self.inside.lock();
+        // Asked under the lock, so that a shutdown that finds nobody inside lets nobody in.
+        if !self.is_open() {
+            return None;
+        }
+        let place = inside.free.pop().unwrap_or(inside.places.len());
+        if place == inside.places.len() {
+            inside.places.push(Place::default());
+        }
+        inside.count += 1;
+        let turn = inside.places[place].turn;
+        drop(inside);
+        Some(Guest { lifecycle: Arc::clone(self), entry: Entry { place, turn } })
     }
 
-    /// Whether the doors are open.
-    pub(crate) fn is_open(&self) -> bool {
-        *self.phase.borrow() == Phase::Open
+    /// The task in which a guest runs. One that has left meanwhile is no guest any more.
+    pub(crate) fn runs_in(&self, entry: Option<Entry>, task: &AbortHandle) {
+        let Some(entry) = entry else { return };
+        let mut inside = self.inside.lock();
+        let place = &mut inside.places[entry.place];
+        if place.turn == entry.turn {
+            place.task = Some(task.clone());
+        }
+        drop(inside);
+        if self.phase.load(Ordering::SeqCst) == ABORTED {
+            task.abort();
+        }
     }
 
     /// Closes the doors; what is inside runs on.
     pub(crate) fn drain(&self) {
-        self.advance(Phase::Draining);
+        let _inside = self.inside.lock();
+        self.phase.fetch_max(DRAINING, Ordering::SeqCst);
     }
 
     /// Closes the doors and cuts off what is inside.
     pub(crate) fn abort(&self) {
-        self.advance(Phase::Aborted);
+        let inside = self.inside.lock();
+        self.phase.fetch_max(ABORTED, Ordering::SeqCst);
+        let tasks: Vec<_> = inside.places.iter().filter_map(|place| place.task.clone()).collect();
+        // Dropped by `abort`, a task leaves, which takes the lock.
+        drop(inside);
+        tasks.iter().for_each(AbortHandle::abort);
     }
 
     /// How many requests are inside.
     pub(crate) fn active(&self) -> usize {
-        *self.active.borrow()
+        self.inside.lock().count
     }
 
     /// Returns once nobody is inside, or after the time given; says how many still are.
     pub(crate) async fn drained(&self, grace: Duration) -> usize {
-        let mut active = self.active.subscribe();
-        let empty = active.wait_for(|active| *active == 0);
+        let empty = async {
+            loop {
+                let empty = self.empty.notified();
+                if self.active() == 0 {
+                    return;
+                }
+                empty.await;
+            }
+        };
         let _ = tokio::time::timeout(grace, empty).await;
         self.active()
     }
+}
 
-    /// Returns when the doors are closed.
-    pub(crate) async fn closed(&self) {
-        self.reached(Phase::Draining).await;
-    }
-
-    /// Returns when those inside are cut off.
-    pub(crate) async fn aborted(&self) {
-        self.reached(Phase::Aborted).await;
-    }
-
-    async fn reached(&self, wanted: Phase) {
-        // The sender is `self`, so waiting cannot fail.
-        let _ = self.phase.subscribe().wait_for(|phase| *phase >= wanted).await;
-    }
-
-    fn advance(&self, to: Phase) {
-        self.phase.send_modify(|phase| *phase = to.max(*phase));
+impl Guest {
+    /// What [`Lifecycle::runs_in`] knows it by.
+    pub(crate) fn entry(&self) -> Entry {
+        self.entry
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Guest {
     fn drop(&mut self) {
-        self.0.active.send_modify(|active| *active -= 1);
+        let mut inside = self.lifecycle.inside.lock();
+        let place = &mut inside.places[self.entry.place];
+        place.turn += 1;
+        place.task = None;
+        inside.free.push(self.entry.place);
+        inside.count -= 1;
+        let empty = inside.count == 0;
+        drop(inside);
+        if empty {
+            self.lifecycle.empty.notify_waiters();
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
+    num::NonZeroU32,
     panic::{AssertUnwindSafe, resume_unwind},
-    pin::pin,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -15,37 +15,45 @@ use std::{
 
 use futures::{
     FutureExt,
-    future::{self, BoxFuture, Either},
     stream::{self, Iter, Stream},
 };
-use http::HeaderValue;
-use outbound_client::Limits;
-use tokio::time::Instant;
+use outbound_limiter::ConcurrencyLimiter;
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 
 use super::{
+    admission::Admission,
+    attempt::{Prepared, Wire},
     batch::Batch,
     builder::{BuildError, RequestManagerBuilder},
-    clock::WallClock,
+    driver::{self, Job, Seat, To},
     error::{Error, ErrorKind},
-    exchange::Prepared,
-    flight::Flight,
+    judge::Rules,
+    key::{idempotency_key, mix},
     lifecycle::Lifecycle,
+    observe::{Event, Step},
     outcome::{Outcome, Reply},
     record::Record,
     request::Request,
-    scope::Scope,
-    ticket::{Desk, SubmitError, Ticket},
+    run::Run,
+    scope::Account,
+    settings::Settings,
+    ticket::{SubmitError, Ticket},
+    wall_clock::WallClock,
 };
 
 /// Sends requests under limits, retries what is worth it, and brings every answer back.
 ///
 /// Cloning gives another handle to the same manager. See the [crate's page](crate) for what it does by default.
 ///
+/// Each request runs in a task of its own, on the tokio runtime of the call that brought it.
+///
 /// # Dropping
 ///
-/// Dropping a future made by a manager cancels its request: its place and its quota are given back as far as it
-/// was not sent. When the last handle is dropped, submitted requests are cut off, and their tickets say so; to bring
-/// everything to its end, [`shutdown`](Self::shutdown) first, or use a [`scope`](Self::scope). Batches are handles.
+/// Dropping the future of [`send`](Self::send) or a [`Batch`] cuts off its requests: what they hold is given back as far
+/// as it was not sent. Dropping a [`Ticket`] does not. When the last handle is dropped, submitted requests are cut off,
+/// and their tickets say so; to bring everything to its end, [`shutdown`](Self::shutdown) first, or use a
+/// [`scope`](Self::scope). Batches are handles.
 #[derive(Clone)]
 pub struct RequestManager {
     inner: Arc<Inner>,
@@ -55,35 +63,27 @@ pub struct RequestManager {
 
 /// What all handles share, and all that runs for them.
 pub(crate) struct Inner {
-    scope: Scope,
-    others: BTreeMap<String, Scope>,
+    account: Arc<Account>,
+    others: BTreeMap<String, Arc<Account>>,
     settings: Settings,
-    /// How many requests a batch or the queue looks after at once: more than are in flight, since one that backs
-    /// off, or waits for its quota, holds nothing.
-    window: usize,
     seed: u64,
-    /// Requests so far: with `seed`, where their draws and keys come from.
+    /// Requests so far: where the draws of each come from, with `seed`.
     begun: AtomicU64,
     clock: WallClock,
-    lifecycle: Lifecycle,
-    desk: OnceLock<Desk>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// How many submitted requests there may be that have no outcome.
+    room: ConcurrencyLimiter,
+    /// Submitted requests that a shutdown kept from being sent, until a shutdown gives them back.
+    returned: Mutex<Vec<Request>>,
 }
 
 struct AbortOnDrop(Arc<Inner>);
 
-/// As wide as a window gets for the sake of those that hold nothing.
-const WIDEST: usize = 16_384;
+/// A task that is cut off when it is dropped.
+struct Cut(JoinHandle<()>);
 
-/// What holds for every request that does not say otherwise.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) deadline: Duration,
-    pub(crate) attempt_timeout: Duration,
-    pub(crate) first_item_timeout: Duration,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) max_attempts: u32,
-}
+/// So many times `max_concurrent` submitted requests may be without an outcome.
+const SUBMITTED: usize = 8;
 
 /// What a shutdown left.
 #[derive(Debug)]
@@ -95,36 +95,6 @@ pub struct ShutdownReport {
     pub returned: Vec<Request>,
 }
 
-impl Settings {
-    /// The limits of one exchange. A request waits for its admission, not for a connection: the client's pool has no
-    /// cap, and so no limit on waiting for it.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits::new()
-            .pool_wait(None)
-            .dns(self.connect_timeout)
-            .connect(self.connect_timeout)
-            .tls(self.connect_timeout)
-            .write_idle(self.idle_timeout)
-            .first_byte(None)
-            .idle(self.idle_timeout)
-            .exchange(self.attempt_timeout)
-            .total(None)
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(30 * 60),
-            attempt_timeout: Duration::from_secs(5 * 60),
-            first_item_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(10),
-            max_attempts: 5,
-        }
-    }
-}
-
 impl RequestManager {
     /// Starts with the defaults listed at [`RequestManagerBuilder`].
     pub fn builder() -> RequestManagerBuilder {
@@ -133,21 +103,25 @@ impl RequestManager {
 
     /// Sends one request and waits for its outcome, for as long as its deadline allows.
     ///
-    /// Dropping the future cancels the request.
+    /// Dropping the future cuts the request off.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     pub async fn send(&self, request: Request) -> Outcome {
-        let now = Instant::now();
-        self.inner.run(request, 0, now, Some(now)).await
+        let (sender, outcome) = oneshot::channel();
+        let id = request.id.clone();
+        let job = Job { request, index: 0, since: Some(Instant::now()) };
+        let (entry, task) = driver::task(&self.inner, job, To::One(sender));
+        let task = Cut(tokio::spawn(task));
+        self.inner.lifecycle.runs_in(entry, &task.0.abort_handle());
+        Ticket::new(outcome, id).await
     }
 
-    /// Sends many requests, a window of them at a time, and yields their outcomes as they complete. One failure
-    /// never hides the others.
+    /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One
+    /// failure never hides the others.
     ///
-    /// The window is wider than the number of requests in flight, since a request that backs off holds nothing. The
-    /// deadline of each runs from its first admission on: waiting for its turn is no fault of its own.
+    /// The deadline of each runs from its first admission on: waiting for its turn is no fault of its own.
     pub fn batch<I>(&self, requests: I) -> Batch<Iter<I::IntoIter>>
     where
         I: IntoIterator<Item = Request>,
@@ -160,12 +134,10 @@ impl RequestManager {
         Batch::new(self.clone(), requests)
     }
 
-    /// Puts a request into the queue, waiting for room in it, and returns a ticket for its outcome. The deadline
-    /// runs from here on.
+    /// Takes a request over and returns a ticket for its outcome; waits where eight times `max_concurrent` have been
+    /// submitted and have no outcome. The deadline runs from here on.
     ///
-    /// As many may wait in the queue as are looked after at once; workers are started with the first, on the runtime
-    /// that it comes from. Dropping this future before it is done submits nothing. Dropping the ticket does not cancel
-    /// the request.
+    /// Dropping this future before it is done submits nothing. Dropping the ticket does not cut the request off.
     ///
     /// # Errors
     ///
@@ -175,40 +147,44 @@ impl RequestManager {
     ///
     /// Outside a tokio runtime.
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
-        let now = Instant::now();
+        let since = Some(Instant::now());
         let inner = &self.inner;
+        let Ok(room) = inner.room.acquire_owned().await else { return Err(SubmitError(request)) };
         if !inner.lifecycle.is_open() {
             return Err(SubmitError(request));
         }
-        let desk = inner.desk.get_or_init(|| Desk::open(Arc::downgrade(inner), inner.window));
-        // A shutdown that came in between has closed no desk.
-        if !inner.lifecycle.is_open() {
-            drop(desk.close());
-            desk.ended().await;
-            return Err(SubmitError(request));
-        }
-        desk.submit(request, now).await
+        let (sender, outcome) = oneshot::channel();
+        let id = request.id.clone();
+        let job = Job { request, index: 0, since };
+        let (entry, task) = driver::task(inner, job, To::Submitter(sender));
+        let task = tokio::spawn(async move {
+            let _room = room;
+            task.await;
+        });
+        inner.lifecycle.runs_in(entry, &task.abort_handle());
+        Ok(Ticket::new(outcome, id))
     }
 
     /// Lets nobody in any more and sends nothing more: what waits for its admission, or between two attempts, ends at
     /// once with [`ErrorKind::ShutDown`]. Attempts under way are waited for, and cut off after the time given.
     /// Submitted requests that have not been sent are given back, and their tickets resolve with the same error.
     ///
-    /// A batch goes on as it is polled: await this beside it, not in its place.
-    ///
-    /// Dropping the future leaves the doors closed, and lets what is under way run on.
+    /// Dropping the future leaves the doors closed, and lets what is under way run on. What there was to give back is
+    /// given back by the next call.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let inner = &self.inner;
-        inner.lifecycle.drain();
-        inner.close_quotas();
-        let mut returned = inner.desk.get().map(Desk::close).unwrap_or_default();
+        inner.drain();
         let aborted = inner.lifecycle.drained(grace).await;
         inner.lifecycle.abort();
-        // Those cut off are told at once; whoever awaits their outcomes is not waited for.
-        if let Some(desk) = inner.desk.get() {
-            returned.extend(desk.ended().await);
-        }
-        ShutdownReport { aborted, returned }
+        // Those cut off tell their outcomes as they are dropped; a runtime that stands still is not waited for.
+        inner.lifecycle.drained(Duration::from_secs(1)).await;
+        ShutdownReport { aborted, returned: std::mem::take(&mut inner.returned.lock()) }
+    }
+
+    /// Lifts every stop: the keys, the money and the servers are tried again from here on.
+    pub fn resume(&self) {
+        let now = Instant::now();
+        self.inner.accounts().for_each(|account| account.resume(now));
     }
 
     /// Builds a manager, lends it to a function, and shuts it down when the function returns, fails or panics;
@@ -236,109 +212,135 @@ impl RequestManager {
         }
     }
 
-    pub(crate) fn window(&self) -> usize {
-        self.inner.window
-    }
-
-    /// One request of a batch, to be polled by it.
-    pub(crate) fn boxed(&self, request: Request, index: usize) -> BoxFuture<'static, Outcome> {
-        let inner = Arc::clone(&self.inner);
-        let started = Instant::now();
-        Box::pin(async move { inner.run(request, index, started, None).await })
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     pub(crate) fn new(
-        scope: Scope,
-        others: BTreeMap<String, Scope>,
+        account: Account,
+        others: BTreeMap<String, Account>,
         settings: Settings,
         seed: u64,
         wall_clock: SystemTime,
     ) -> Self {
-        let concurrent = others.values().map(|scope| scope.max_concurrent);
-        let concurrent = concurrent.fold(scope.max_concurrent, usize::saturating_add);
+        let others: BTreeMap<_, _> =
+            others.into_iter().map(|(name, account)| (name, Arc::new(account))).collect();
+        let concurrent = others.values().map(|account| account.max_concurrent);
+        let width = concurrent.fold(account.max_concurrent, usize::saturating_add);
         let inner = Arc::new(Inner {
-            scope,
+            account: Arc::new(account),
             others,
             settings,
-            window: concurrent.saturating_mul(4).saturating_add(64).min(concurrent.max(WIDEST)),
             seed,
             begun: AtomicU64::new(0),
             clock: WallClock::starting_at(wall_clock),
-            lifecycle: Lifecycle::new(),
-            desk: OnceLock::new(),
+            lifecycle: Arc::default(),
+            room: ConcurrencyLimiter::new(width.saturating_mul(SUBMITTED)),
+            returned: Mutex::default(),
         });
         Self { _handle: Arc::new(AbortOnDrop(Arc::clone(&inner))), inner }
     }
 }
 
 impl Inner {
-    /// One request, from its arrival at `started` to its outcome. Its deadline runs from `since`, or from its first
-    /// admission on.
-    pub(crate) async fn run(
-        &self,
-        request: Request,
-        index: usize,
-        started: Instant,
-        since: Option<Instant>,
-    ) -> Outcome {
-        let id = request.id.clone();
-        let mut record = Record::default();
-        let result = match self.lifecycle.enter() {
-            Some(_inside) => {
-                let flight = pin!(self.fly(request, since, &mut record));
-                let aborted = pin!(self.lifecycle.aborted());
-                match future::select(flight, aborted).await {
-                    Either::Left((result, _)) => result,
-                    Either::Right(((), _)) => Err(Error::new(ErrorKind::ShutDown, "cut off by the shutdown")),
-                }
-            }
-            None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),
-        };
-        record.into_outcome(result, id, index, started.elapsed())
+    /// `max_concurrent`, of all endpoints together.
+    pub(crate) fn width(&self) -> usize {
+        self.accounts().map(|account| account.max_concurrent).fold(0, usize::saturating_add)
     }
 
-    async fn fly(
+    pub(crate) fn has_one_endpoint(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    pub(crate) fn equal_refusals(&self) -> Option<NonZeroU32> {
+        self.settings.stop_after_equal_refusals
+    }
+
+    /// A submitted request that was not sent: a shutdown gives it back.
+    pub(crate) fn give_back(&self, request: Request) {
+        self.returned.lock().push(request);
+    }
+
+    /// One request, to its reply or its error.
+    pub(crate) async fn run(
         &self,
-        request: Request,
+        request: &Request,
+        index: usize,
         since: Option<Instant>,
         record: &mut Record,
+        seat: &mut Seat,
     ) -> Result<Reply, Error> {
-        let scope = match &request.endpoint {
-            None => &self.scope,
+        let account = match &request.endpoint {
+            None => &self.account,
             Some(name) => self.others.get(name).ok_or_else(|| {
                 Error::new(ErrorKind::Invalid, format!("there is no endpoint of the name {name:?}"))
             })?,
         };
+        let settings = &self.settings;
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let limit = request.deadline.unwrap_or(self.settings.deadline);
-        let key = || idempotency_key(self.seed, number);
-        let flight = Flight {
-            scope,
-            clock: &self.clock,
-            lifecycle: &self.lifecycle,
-            prepared: Prepared::new(request, scope, &self.settings, key)?,
-            max_attempts: self.settings.max_attempts,
-            limit,
-            since,
-            seed: mix(self.seed, number),
+        let key = || idempotency_key(self.seed, request.id.as_deref(), number);
+        let prepared = Prepared::new(request, account, settings, key)?;
+        let scope = account.scope(prepared.facts.model.as_deref());
+        let observed = settings.observer.as_deref().map(|observer| {
+            let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
+            let endpoint = account.name.as_deref();
+            (observer, Event { id, index, endpoint, model, step: Step::Queued })
+        });
+        if let Some((observer, event)) = &observed {
+            observer.event(event);
+        }
+        let run = Run {
+            scope: &scope,
+            attempt: Wire { scope: &scope, clock: &self.clock, observed },
+            admission: Admission {
+                scope: &scope,
+                lifecycle: &self.lifecycle,
+                seat,
+                cost: prepared.cost,
+                limit: request.deadline.unwrap_or(settings.deadline),
+                since,
+                observed,
+            },
+            prepared: &prepared,
+            rules: Rules { max_attempts: settings.max_attempts, retry_ambiguous: settings.retry_ambiguous },
+            number,
+            draw: mix(self.seed, number),
         };
-        flight.run(record).await
+        let result = run.run(record).await;
+        if let Some((observer, event)) = &observed {
+            let failure = result.as_ref().err().map(Error::kind);
+            observer.event(&Event { step: Step::Ended { failure }, ..*event });
+        }
+        result
     }
 
-    fn close_quotas(&self) {
-        for scope in std::iter::once(&self.scope).chain(self.others.values()) {
-            scope.quota.close();
-        }
+    /// Wakes all who wait, so that they ask again whether they may go.
+    pub(crate) fn notify(&self) {
+        self.accounts().for_each(|account| account.notify().notify_waiters());
+    }
+
+    /// Lets nobody in and sends nothing more.
+    fn drain(&self) {
+        self.lifecycle.drain();
+        self.room.close();
+        self.accounts().for_each(|account| account.close());
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        std::iter::once(&self.account).chain(self.others.values())
     }
 }
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
+        self.0.drain();
         self.0.lifecycle.abort();
-        self.0.close_quotas();
-        if let Some(desk) = self.0.desk.get() {
-            drop(desk.close());
-        }
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -351,26 +353,9 @@ impl fmt::Debug for Inner {
 impl fmt::Debug for RequestManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestManager")
-            .field("endpoint", &self.inner.scope)
+            .field("endpoint", &self.inner.account)
             .field("others", &self.inner.others)
             .field("active", &self.inner.lifecycle.active())
             .finish_non_exhaustive()
     }
-}
-
-/// A key that no other request of this manager has, and most likely none of another: 64 bits of its seed, 64 of the
-/// request's number.
-fn idempotency_key(seed: u64, number: u64) -> HeaderValue {
-    let key = format!("outbound-{:016x}{number:016x}", mix(seed, u64::MAX));
-    // Hexadecimal digits are a header value.
-    HeaderValue::from_str(&key).unwrap_or_else(|_| HeaderValue::from_static("outbound"))
-}
-
-/// The finalizer of `SplitMix64` over a seed and a counter (Steele, Lea, Flood: "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014).
-fn mix(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

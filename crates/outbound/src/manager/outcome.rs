@@ -4,10 +4,14 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use outbound_provider::Usage;
+use outbound_provider::{Usage, lenient_json};
 use serde_json::Value;
 
-use super::error::{Error, ErrorKind};
+use super::{
+    error::{Error, ErrorKind},
+    record::AttemptRecord,
+    request::Request,
+};
 
 /// What came of one request, whatever came of it: every request has exactly one.
 #[derive(Debug)]
@@ -21,8 +25,8 @@ pub struct Outcome {
     pub result: Result<Reply, Error>,
     /// How often it was sent, or may have been: attempts that provably never left are not in here.
     pub sends: u32,
-    /// How many of the sends were charged against `max_attempts`: all but those refused with a hint when to return,
-    /// and those turned away by an overloaded provider.
+    /// How many of the sends were charged against `max_attempts`: all but those refused for the rate, those turned away
+    /// by an overloaded provider, and probes of an outage.
     pub charged: u32,
     /// How many of the sends were refused for the rate (429).
     pub refused: u32,
@@ -34,6 +38,10 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// It was sent again after an earlier send may have been processed, and nothing proves that it was not.
     pub possible_duplicate: bool,
+    /// Its attempts in their order, at most 32 of them: of a longer way the first and the last.
+    pub attempts: Vec<AttemptRecord>,
+    /// The request itself, where it was never sent because its scope was stopped or the manager was shut down.
+    pub unsent: Option<Request>,
 }
 
 impl Outcome {
@@ -56,13 +64,14 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body as JSON.
+    /// The body as JSON. What strict JSON does not allow and servers send all the same is read too: a byte order mark,
+    /// `NaN` (as null), half an emoji (as the replacement character).
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If it is none even so.
     pub fn json(&self) -> Result<Value, serde_json::Error> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(&self.body).or_else(|error| lenient_json(&self.body).ok_or(error))
     }
 
     /// The text that the model wrote, in the formats this crate knows: the first choice of a chat completion, or the

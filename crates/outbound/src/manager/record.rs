@@ -1,38 +1,101 @@
-//! What is counted on a request's way, and survives a way that is cut short.
+//! What is noted on a request's way, and survives a way that is cut short.
 
 use std::time::Duration;
 
+use http::StatusCode;
+use outbound_client::Delivery;
 use outbound_provider::Usage;
+use tokio::time::Instant;
 
 use super::{
-    error::Error,
+    attempt::Failure,
+    error::{Error, ErrorKind},
+    judge::{Counts, Effect, Verdict},
     outcome::{Outcome, Reply},
+    request::Request,
 };
 
-/// The count of one request.
-#[derive(Debug, Default)]
+/// So many attempts are listed. Of a longer way the first and the last are kept.
+const LISTED: usize = 32;
+
+/// One attempt of a request, in [`Outcome::attempts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AttemptRecord {
+    /// When it began, from the request's start on.
+    pub after: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the server has it: surely not, perhaps, or surely.
+    pub delivery: Delivery,
+    /// The status of the reply, if there was one.
+    pub status: Option<StatusCode>,
+    /// How it failed; `None` if it brought the answer.
+    pub failure: Option<ErrorKind>,
+    /// Whether it counted against `max_attempts`.
+    pub charged: bool,
+}
+
+/// The way of one request.
+#[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) charged: u32,
-    pub(crate) refused: u32,
-    pub(crate) overloads: u32,
-    /// Attempts in a row that found no connection.
-    pub(crate) unconnected: u32,
+    pub(crate) started: Instant,
+    pub(crate) counts: Counts,
     pub(crate) usage: Option<Usage>,
     pub(crate) waited: Duration,
+    attempts: Vec<AttemptRecord>,
     sends: u32,
+    /// It was sent again after a send that may have been processed.
     possible_duplicate: bool,
-    /// An attempt went out, and nothing proves that it was not processed.
+    /// A send may have been processed, for all that is known.
     maybe_processed: bool,
-    /// An attempt is under way: dropped now, it may have been sent.
-    under_way: bool,
+    /// When the attempt under way began. Dropped now, it may have been sent.
+    under_way: Option<Instant>,
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
 }
 
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    delivery: Delivery,
+    status: Option<StatusCode>,
+    failure: Option<ErrorKind>,
+    charged: bool,
+    /// Nothing proves that the server did not process it.
+    maybe_processed: bool,
+}
+
 impl Record {
+    pub(crate) fn new(started: Instant) -> Self {
+        Self {
+            started,
+            counts: Counts::default(),
+            usage: None,
+            waited: Duration::ZERO,
+            attempts: Vec::new(),
+            sends: 0,
+            possible_duplicate: false,
+            maybe_processed: false,
+            under_way: None,
+            repeatable: false,
+            last_failure: None,
+        }
+    }
+
     pub(crate) fn sends(&self) -> u32 {
         self.sends
+    }
+
+    /// Whether it was tried at all, be it that no connection was found.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.sends > 0 || self.under_way.is_some()
+    }
+
+    /// Which attempt the next one is, from 1.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.sends + self.counts.unreached + 1
     }
 
     /// What went wrong last, behind a few words; nothing if nothing did.
@@ -40,30 +103,61 @@ impl Record {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
-    /// An attempt begins.
-    pub(crate) fn begins(&mut self, repeatable: bool) {
-        self.under_way = true;
+    pub(crate) fn begins(&mut self, now: Instant, repeatable: bool) {
+        self.under_way = Some(now);
         self.repeatable = repeatable;
     }
 
-    /// The attempt ended, having been sent.
-    pub(crate) fn ended(&mut self, maybe_processed: bool) {
-        self.under_way = false;
-        self.sends += 1;
-        self.possible_duplicate |= self.maybe_processed;
-        self.maybe_processed |= maybe_processed && !self.repeatable;
+    /// The answer has come.
+    pub(crate) fn arrived(&mut self, status: StatusCode, usage: Option<Usage>) {
+        self.counts.charged += 1;
+        self.usage = usage;
+        let (delivery, status) = (Delivery::Replied, Some(status));
+        let ended = Ended { delivery, status, failure: None, charged: true, maybe_processed: true };
+        self.ended(Instant::now(), ended);
     }
 
-    /// The attempt failed.
-    pub(crate) fn failed(&mut self, sent: bool, maybe_processed: bool, message: String) {
-        if sent {
-            self.ended(maybe_processed);
-            self.unconnected = 0;
-        } else {
-            self.under_way = false;
-            self.unconnected += 1;
+    /// The attempt has failed, and was judged.
+    pub(crate) fn failed(&mut self, failure: &Failure, verdict: Verdict, message: &str, now: Instant) {
+        let counts = &mut self.counts;
+        counts.charged += u32::from(verdict.charged);
+        match verdict.effect {
+            Effect::Refused { .. } => counts.refused += 1,
+            Effect::Overloaded => counts.overloads += 1,
+            Effect::Unreachable { .. } => counts.unreached += 1,
+            Effect::Failed => counts.free_probes += u32::from(!verdict.charged),
+            Effect::None | Effect::Account => {}
         }
-        self.last_failure = Some(message);
+        counts.unreadable += u32::from(failure.kind == ErrorKind::Unreadable);
+        self.last_failure = Some(message.to_owned());
+        let ended = Ended {
+            delivery: failure.delivery,
+            status: failure.status,
+            failure: Some(failure.kind),
+            charged: verdict.charged,
+            maybe_processed: failure.maybe_processed(),
+        };
+        self.ended(now, ended);
+    }
+
+    fn ended(&mut self, now: Instant, how: Ended) {
+        let began = self.under_way.take().unwrap_or(now);
+        if how.delivery != Delivery::NotSent {
+            self.sends += 1;
+            self.possible_duplicate |= self.maybe_processed;
+            self.maybe_processed |= how.maybe_processed && !self.repeatable;
+        }
+        if self.attempts.len() == LISTED {
+            self.attempts.remove(LISTED / 2);
+        }
+        self.attempts.push(AttemptRecord {
+            after: began.saturating_duration_since(self.started),
+            took: now.saturating_duration_since(began),
+            delivery: how.delivery,
+            status: how.status,
+            failure: how.failure,
+            charged: how.charged,
+        });
     }
 
     pub(crate) fn into_outcome(
@@ -71,22 +165,27 @@ impl Record {
         result: Result<Reply, Error>,
         id: Option<String>,
         index: usize,
-        elapsed: Duration,
+        unsent: Option<Request>,
     ) -> Outcome {
-        if self.under_way {
-            self.ended(true);
+        let now = Instant::now();
+        if self.under_way.is_some() {
+            let failure = result.as_ref().err().map(Error::kind);
+            let delivery = Delivery::MaybeSent;
+            self.ended(now, Ended { delivery, status: None, failure, charged: false, maybe_processed: true });
         }
         Outcome {
             index,
             id,
             result,
             sends: self.sends,
-            charged: self.charged,
-            refused: self.refused,
+            charged: self.counts.charged,
+            refused: self.counts.refused,
             usage: self.usage,
             waited: self.waited,
-            elapsed,
+            elapsed: now.saturating_duration_since(self.started),
             possible_duplicate: self.possible_duplicate,
+            attempts: self.attempts,
+            unsent,
         }
     }
 }

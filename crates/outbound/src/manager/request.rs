@@ -132,7 +132,7 @@ impl Body {
 }
 
 /// A path, or an address, without what may be secret in it: user, query, fragment.
-fn shown(path: &str) -> &str {
+pub(super) fn shown(path: &str) -> &str {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     path.rsplit_once('@').map_or(path, |(_, rest)| rest)
 }

@@ -44,5 +44,5 @@ fn an_hour_of_quota_twice_to_the_same_ledger() {
     assert!(virtual_time > s(3_500) && virtual_time < s(3_900), "{virtual_time:?}");
     // Bounded loosely: what is promised is two seconds, on a machine with nothing else to do.
     let took = began.elapsed().unwrap_or_default();
-    assert!(took < s(20), "{took:?} for two hours");
+    assert!(took < s(90), "{took:?} for two hours");
 }

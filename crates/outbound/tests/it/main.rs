@@ -3,6 +3,7 @@
 
 mod batches;
 mod defaults;
+mod driver;
 mod faults;
 mod hour;
 mod lifecycle;
@@ -14,4 +15,5 @@ mod secrets;
 mod sockets;
 mod stack;
 mod streams;
+mod transport;
 mod wire;

@@ -1,8 +1,9 @@
 //! Real sockets on loopback, real time.
 
+use futures::future::join_all;
 use outbound::{ErrorKind, Provider, RequestManager};
 
-use crate::stack::{KEY, all_succeeded, chat, ms, provider, run, s};
+use crate::stack::{KEY, chat, ms, provider, s};
 
 /// stale-socket: the server closes an idle connection as a request is being written to it.
 #[tokio::test]
@@ -20,7 +21,10 @@ async fn stale_socket() {
         assert!(outcome.result.is_ok(), "{outcome:?}");
         tokio::time::sleep(ms(28 + id as u64 % 5)).await;
     }
-    all_succeeded(&run(&manager, 50).await);
+    // Others: a key repeats with its id.
+    for outcome in join_all((100..150).map(|id| manager.send(chat(id)))).await {
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+    }
     assert_eq!(simulator.ledger().duplicates(), 0);
     manager.shutdown(s(1)).await;
     simulator.shutdown().await;
@@ -34,13 +38,14 @@ async fn an_unreachable_address_is_a_clear_error() {
     let manager = RequestManager::builder()
         .provider(Provider::openai_compatible())
         .base_url(format!("http://127.0.0.1:{port}/v1"))
-        .max_attempts(2)
+        .unreachable_timeout(s(2))
         .build()
         .expect("a manager");
-    let outcomes = run(&manager, 30).await;
-    for outcome in outcomes {
-        let error = outcome.result.expect_err("nobody is there");
-        assert_eq!((error.kind(), outcome.sends), (ErrorKind::Connection, 0), "{error}");
-        assert!(error.to_string().contains(&port.to_string()), "{error}");
-    }
+    let mut batch = manager.batch((0..30).map(chat));
+    assert!(batch.next().await.is_none(), "nothing was sent, so there is no outcome");
+    let why = batch.stopped().expect("a reason");
+    assert_eq!(why.kind, ErrorKind::Connection);
+    assert!(why.message.contains(&port.to_string()), "{}", why.message);
+    let outcome = manager.send(chat(30)).await;
+    assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Stopped), 0));
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::stack::{KEY, chat, s, stream};
+use crate::stack::{KEY, chat, ms, s, stream};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 68\r\n\r\n\
                       {\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"whole one\"}}]}";
@@ -66,7 +66,8 @@ async fn what_follows_a_whole_answer_does_not_break_it() {
         let started = Instant::now();
         let reply = manager.send(stream(1)).await.result.expect("whole, though the body is not");
         assert_eq!(reply.content().as_deref(), Some("All of it"));
-        assert!(started.elapsed() < s(1), "nor is it waited for");
+        // But for a count of tokens, which comes last where it comes.
+        assert!(started.elapsed() <= ms(1_100), "nor is it waited for");
     }
 }
 
@@ -135,7 +136,7 @@ async fn a_plain_stream_is_read_to_the_end_of_its_body() {
         let outcome = manager.send(Request::post("/events", &json!({"stream": true}))).await;
         match outcome.result {
             Ok(reply) => {
-                assert!(whole && reply.json().is_ok_and(|body| body == json!(["one", "two"])), "{reply:?}");
+                assert!(whole && reply.body == "data: one\n\ndata: two\n\n", "{reply:?}");
             }
             Err(error) => assert!(!whole, "{error}"),
         }

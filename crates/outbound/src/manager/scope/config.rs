@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::HeaderMap;
 use outbound_client::{ClientBuilder, Secret};
+use outbound_limiter::{QuotaBuilder, QuotaLimiter};
 use outbound_provider::Provider;
 
 /// One provider at one address with one key, and the limits that come with the key.
@@ -13,7 +14,8 @@ use outbound_provider::Provider;
 /// | `base_url` | the provider's own |
 /// | `key` | none |
 /// | `max_concurrent` | 64 |
-/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider's headers say, if they say it |
+/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider's headers say, or its refusals teach |
+/// | `model` | none: each model has what its replies say |
 /// | `headers` | those the provider asks for |
 /// | `client` | [`Client::builder()`](crate::Client::builder) |
 #[must_use = "an endpoint does nothing until a manager is built with it"]
@@ -24,10 +26,77 @@ pub struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) client: Option<ClientBuilder>,
     pub(crate) max_concurrent: usize,
-    pub(crate) requests_per_minute: Option<u64>,
-    pub(crate) tokens_per_minute: Option<u64>,
-    pub(crate) input_tokens_per_minute: Option<u64>,
-    pub(crate) output_tokens_per_minute: Option<u64>,
+    pub(crate) limits: ModelLimits,
+    pub(crate) models: Vec<(String, ModelLimits)>,
+}
+
+/// Limits that hold for one model. None by default: what the server tells holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct ModelLimits {
+    pub(crate) max_concurrent: Option<usize>,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    input_tokens_per_minute: Option<u64>,
+    output_tokens_per_minute: Option<u64>,
+}
+
+impl ModelLimits {
+    /// No limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests in flight at once, at most.
+    pub fn max_concurrent(mut self, requests: usize) -> Self {
+        self.max_concurrent = Some(requests);
+        self
+    }
+
+    /// Requests per minute, at most.
+    pub fn requests_per_minute(mut self, requests: u64) -> Self {
+        self.requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Tokens per minute, input and output together, at most.
+    pub fn tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// Tokens of input per minute, at most.
+    pub fn input_tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.input_tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// Tokens of output per minute, at most.
+    pub fn output_tokens_per_minute(mut self, tokens: u64) -> Self {
+        self.output_tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// A quota with these limits, and so many requests at once.
+    pub(super) fn quota(&self, max_concurrent: Option<usize>) -> QuotaBuilder {
+        let mut quota = QuotaLimiter::builder();
+        if let Some(requests) = max_concurrent {
+            quota = quota.max_concurrent(requests);
+        }
+        if let Some(requests) = self.requests_per_minute {
+            quota = quota.requests_per_minute(requests);
+        }
+        if let Some(tokens) = self.tokens_per_minute {
+            quota = quota.tokens_per_minute(tokens);
+        }
+        if let Some(tokens) = self.input_tokens_per_minute {
+            quota = quota.input_tokens_per_minute(tokens);
+        }
+        if let Some(tokens) = self.output_tokens_per_minute {
+            quota = quota.output_tokens_per_minute(tokens);
+        }
+        quota
+    }
 }
 
 impl Endpoint {
@@ -45,10 +114,8 @@ impl Endpoint {
             headers: HeaderMap::new(),
             client: None,
             max_concurrent: Self::DEFAULT_MAX_CONCURRENT,
-            requests_per_minute: None,
-            tokens_per_minute: None,
-            input_tokens_per_minute: None,
-            output_tokens_per_minute: None,
+            limits: ModelLimits::new(),
+            models: Vec::new(),
         }
     }
 
@@ -85,25 +152,31 @@ impl Endpoint {
 
     /// Requests per minute, at most.
     pub fn requests_per_minute(mut self, requests: u64) -> Self {
-        self.requests_per_minute = Some(requests);
+        self.limits = self.limits.requests_per_minute(requests);
         self
     }
 
     /// Tokens per minute, input and output together, at most.
     pub fn tokens_per_minute(mut self, tokens: u64) -> Self {
-        self.tokens_per_minute = Some(tokens);
+        self.limits = self.limits.tokens_per_minute(tokens);
         self
     }
 
     /// Tokens of input per minute, at most.
     pub fn input_tokens_per_minute(mut self, tokens: u64) -> Self {
-        self.input_tokens_per_minute = Some(tokens);
+        self.limits = self.limits.input_tokens_per_minute(tokens);
         self
     }
 
     /// Tokens of output per minute, at most.
     pub fn output_tokens_per_minute(mut self, tokens: u64) -> Self {
-        self.output_tokens_per_minute = Some(tokens);
+        self.limits = self.limits.output_tokens_per_minute(tokens);
+        self
+    }
+
+    /// Limits for one model, beside those of the whole endpoint: the model that requests name in their body.
+    pub fn model(mut self, name: impl Into<String>, limits: ModelLimits) -> Self {
+        self.models.push((name.into(), limits));
         self
     }
 }
@@ -115,10 +188,8 @@ impl fmt::Debug for Endpoint {
             .field("provider", &self.provider)
             .field("key", &self.key)
             .field("max_concurrent", &self.max_concurrent)
-            .field("requests_per_minute", &self.requests_per_minute)
-            .field("tokens_per_minute", &self.tokens_per_minute)
-            .field("input_tokens_per_minute", &self.input_tokens_per_minute)
-            .field("output_tokens_per_minute", &self.output_tokens_per_minute)
+            .field("limits", &self.limits)
+            .field("models", &self.models)
             .finish_non_exhaustive()
     }
 }

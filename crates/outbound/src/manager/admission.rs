@@ -1,0 +1,241 @@
+//! Waiting to be sent: the scope says whether one may go at all, the limits say when. Whoever waits holds nothing.
+
+use std::{pin::pin, time::Duration};
+
+use futures::future::{Either, select};
+use outbound_limiter::{Bottleneck, Charge, QuotaError};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    driver::{Place, Seat},
+    error::{Error, ErrorKind},
+    lifecycle::Lifecycle,
+    observe::{Event, Observer, Step, Waiting},
+    record::Record,
+    scope::{Ask, Pass, Scope, Stopped},
+};
+
+/// How long a retry waits for a success that pays for it. A server that fails one call in five does so however long one
+/// waits, so then it goes unpaid.
+const FOR_A_DEPOSIT: Duration = Duration::from_secs(10);
+
+/// How often it looks whether it can pay.
+const LOOK_FOR_A_DEPOSIT: Duration = Duration::from_millis(100);
+
+/// A limit beyond the clock's range is none; a century is near enough.
+const CENTURY: Duration = Duration::from_secs(3_155_760_000);
+
+/// One request's way to be sent.
+pub(crate) struct Admission<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) lifecycle: &'a Lifecycle,
+    pub(crate) seat: &'a mut Seat,
+    pub(crate) cost: outbound_limiter::Cost,
+    /// How long the request may take in all.
+    pub(crate) limit: Duration,
+    /// Since when. `None`: from its first admission on.
+    pub(crate) since: Option<Instant>,
+    pub(crate) observed: Option<(&'a dyn Observer, Event<'a>)>,
+}
+
+/// A request that may be sent now.
+pub(crate) struct Admitted<'a> {
+    pub(crate) pass: Pass<'a>,
+    pub(crate) charge: Charge,
+}
+
+impl<'a> Admission<'a> {
+    /// When the request has to be done. A century away while it has not been admitted and does not run yet.
+    pub(crate) fn deadline(&self) -> Instant {
+        let since = self.since.unwrap_or_else(Instant::now);
+        let limit = if self.since.is_some() { self.limit } else { CENTURY };
+        since.checked_add(limit).unwrap_or_else(|| since + CENTURY)
+    }
+
+    pub(crate) fn tell(&self, step: Step<'_>) {
+        if let Some((observer, event)) = &self.observed {
+            observer.event(&Event { step, ..*event });
+        }
+    }
+
+    /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
+    pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
+        let scope = self.scope;
+        loop {
+            // Made before anything is asked, so that no change is missed.
+            let changed = scope.account.changed();
+            let now = Instant::now();
+            if !self.lifecycle.is_open() {
+                return Err(turned_away(record));
+            }
+            if let Some(why) = self.seat.stopped() {
+                return Err(stopped(&why.message, record));
+            }
+            if now >= self.deadline() {
+                return Err(self.past_deadline(record));
+            }
+            match scope.ask(now) {
+                Ask::Go(pass) => {
+                    let reserved = if pass.is_elected() {
+                        // The others wait for this one: it does not let go of that for any news but a stop.
+                        self.reserve(self.stopped_or_closed(), record).await?
+                    } else {
+                        self.reserve(changed, record).await?
+                    };
+                    let Some(charge) = reserved else { continue };
+                    self.since.get_or_insert_with(Instant::now);
+                    self.seat.move_to(Place::InFlight);
+                    self.tell(Step::Admitted);
+                    return Ok(Admitted { pass, charge });
+                }
+                Ask::Wait(reason, until) => {
+                    self.seat.move_to(Place::Held);
+                    self.tell(Step::Waiting { reason, at_least: Some(until.saturating_duration_since(now)) });
+                    let until = until.min(self.deadline());
+                    select(pin!(sleep_until(until)), pin!(changed)).await;
+                    record.waited += now.elapsed();
+                }
+                Ask::Stopped(why) => return Err(self.scope_stopped(&why, record)),
+            }
+        }
+    }
+
+    fn scope_stopped(&self, why: &Stopped, record: &Record) -> Error {
+        self.seat.scope_stopped(why);
+        stopped(&why.message, record)
+    }
+
+    /// Returns when nothing more is sent with this key, for this batch or at all.
+    fn stopped_or_closed(&self) -> impl Future<Output = ()> + use<'a> {
+        let (scope, lifecycle) = (self.scope, self.lifecycle);
+        async move {
+            loop {
+                let changed = scope.account.changed();
+                if !lifecycle.is_open() || scope.account.stopped(Instant::now()).is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        }
+    }
+
+    /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
+    async fn reserve(
+        &mut self,
+        changed: impl Future<Output = ()>,
+        record: &mut Record,
+    ) -> Result<Option<Charge>, Error> {
+        let quota = &self.scope.model.quota;
+        let now = Instant::now();
+        let reserved = match quota.try_reserve_at(self.cost, now) {
+            Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
+                let gated = bottleneck == Bottleneck::Gate;
+                self.seat.move_to(if gated { Place::Held } else { Place::Ready });
+                let reason = if gated { Waiting::Refused } else { Waiting::Limits };
+                self.tell(Step::Waiting { reason, at_least: wait });
+                let reserve = quota.reserve(self.cost);
+                // Its turn may be far away: that is no fault of a request whose time has not begun.
+                let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
+                let (reserve, changed) = (pin!(reserve), pin!(changed));
+                // A change first: what was asked before it may not hold any more.
+                let ended = select(changed, reserve).await;
+                record.waited += now.elapsed();
+                match ended {
+                    Either::Left(_) => return Ok(None),
+                    Either::Right((reserved, _)) => reserved,
+                }
+            }
+            reserved => reserved,
+        };
+        match reserved {
+            Ok(reservation) => Ok(Some(reservation.sent())),
+            Err(error @ QuotaError::Impossible { .. }) => {
+                Err(Error::new(ErrorKind::Impossible, error.to_string()))
+            }
+            Err(QuotaError::MustWait { .. }) if Instant::now() >= self.deadline() => {
+                Err(self.past_deadline(record))
+            }
+            Err(QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. }) => {
+                let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
+                let message = format!(
+                    "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
+                );
+                Err(Error::new(ErrorKind::Deadline, message))
+            }
+            Err(error @ QuotaError::MustWait { .. }) => {
+                Err(Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: "))))
+            }
+            Err(_) => Err(turned_away(record)),
+        }
+    }
+
+    /// Waits between two attempts, unless that becomes pointless meanwhile; then until an extra call is paid for.
+    pub(crate) async fn back_off(
+        &mut self,
+        wait: Duration,
+        extra: bool,
+        record: &mut Record,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        self.seat.move_to(Place::Held);
+        if !wait.is_zero() {
+            self.tell(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
+            self.sleep_until(began + wait, record).await?;
+        }
+        if extra && !self.pays() {
+            self.tell(Step::Waiting { reason: Waiting::Budget, at_least: None });
+            let unpaid = began + wait + FOR_A_DEPOSIT;
+            while Instant::now() < unpaid && !self.pays() {
+                self.sleep_until(Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
+            }
+        }
+        record.waited += began.elapsed();
+        Ok(())
+    }
+
+    /// An extra call is paid for from the budget. In an outage the pauses between the probes are what bounds them.
+    fn pays(&self) -> bool {
+        self.scope.model.is_down() || self.scope.account.pay_for_retry()
+    }
+
+    async fn sleep_until(&mut self, until: Instant, record: &Record) -> Result<(), Error> {
+        let until = until.min(self.deadline());
+        let mut slept = pin!(sleep_until(until));
+        loop {
+            let changed = self.scope.account.changed();
+            if !self.lifecycle.is_open() {
+                return Err(turned_away(record));
+            }
+            match select(slept.as_mut(), pin!(changed)).await {
+                Either::Left(_) => return Ok(()),
+                Either::Right(_) => {
+                    if let Some(why) = self.scope.account.stopped(Instant::now()) {
+                        return Err(self.scope_stopped(&why, record));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn past_deadline(&self, record: &Record) -> Error {
+        let last = record.last("; last: ");
+        let sends = match record.sends() {
+            1 => String::from("1 send"),
+            sends => format!("{sends} sends"),
+        };
+        let message = format!("the deadline of {:?} passed, after {sends}{last}", self.limit);
+        Error::new(ErrorKind::Deadline, message)
+    }
+}
+
+/// The error of a request that a shutdown kept from being sent, or sent again.
+fn turned_away(record: &Record) -> Error {
+    let last = record.last(" again; last: ");
+    Error::new(ErrorKind::ShutDown, format!("the manager was shut down before it was sent{last}"))
+}
+
+/// The error of a request that a stop kept from being sent, or sent again.
+fn stopped(why: &str, record: &Record) -> Error {
+    let last = record.last("; its own last failure: ");
+    Error::new(ErrorKind::Stopped, format!("nothing more is sent: {why}{last}"))
+}

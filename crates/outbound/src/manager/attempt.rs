@@ -1,0 +1,270 @@
+//! One attempt: a request out, a whole reply in.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use outbound_client as client;
+use outbound_client::{ConnectFailure, Delivery, Limits};
+use outbound_limiter::Cost;
+use outbound_provider::{Class, Fault, RequestFacts, Signals, Terminal, Usage};
+use tokio::time::Instant;
+
+use super::{
+    error::{Error, ErrorKind},
+    observe::{Event, Observer, Step},
+    outcome::Reply,
+    read::Expected,
+    request::{Body, Request},
+    scope::{Account, Scope},
+    settings::Settings,
+    wall_clock::WallClock,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How long a probe may take to connect.
+const PROBE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// What stands between a run and the wire: whoever wants to answer from elsewhere (a cache, a recording), or to send
+/// twice (a hedge), does it here.
+pub(crate) trait Attempt: Send + Sync {
+    /// Sends the request once and reads the reply to its end, which has to come before the deadline.
+    fn send(
+        &self,
+        prepared: &Prepared,
+        deadline: Instant,
+        is_probe: bool,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// A request made ready: everything that does not change from one attempt to the next.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Bytes,
+    limits: Limits,
+    first_item_timeout: std::time::Duration,
+    pub(crate) facts: RequestFacts,
+    pub(crate) cost: Cost,
+    /// Sending it twice does nothing twice: it only reads, or the provider promises to honour its key.
+    pub(crate) repeatable: bool,
+}
+
+/// What came back of an attempt that succeeded.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) signals: Signals,
+}
+
+/// What came back of one that did not.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) fault: Fault,
+    pub(crate) delivery: Delivery,
+    pub(crate) connect: Option<ConnectFailure>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) signals: Signals,
+    pub(super) reply: Option<Box<Reply>>,
+    pub(super) partial: Option<String>,
+    pub(super) source: Option<client::Error>,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        request: &Request,
+        account: &Account,
+        settings: &Settings,
+        key: impl FnOnce() -> HeaderValue,
+    ) -> Result<Self, Error> {
+        let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
+        let provider = &account.provider;
+        let (body, facts) = match &request.body {
+            Body::Empty => (Bytes::new(), RequestFacts::default()),
+            Body::Unserializable(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
+            Body::Json(json) => match provider.read_request(json) {
+                Ok(facts) => (json.clone(), facts),
+                Err(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
+            },
+        };
+        let path = request.path.as_deref().unwrap_or(provider.chat_path());
+        if path.contains("://") && !path.starts_with(['/', '?']) {
+            let to = "give a path, and name an endpoint that has this address";
+            return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(path))));
+        }
+        let mut headers = account.headers.clone();
+        for name in request.headers.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in &request.headers {
+            headers.append(name, value.clone());
+        }
+        if request.method == Method::POST {
+            // The caller's own, however it was given, goes before one of the manager's making.
+            if let Some(key) = &request.idempotency_key {
+                headers.insert(IDEMPOTENCY_KEY, key.clone());
+            }
+            headers.entry(IDEMPOTENCY_KEY).or_insert_with(key);
+            headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        let mut limits = settings.limits(account.client.limits());
+        if facts.stream {
+            limits = limits.first_byte(settings.first_item_timeout);
+        }
+        let cost = request.cost.unwrap_or_else(|| {
+            Cost::request().input_tokens(facts.estimate.input).output_tokens(facts.estimate.output)
+        });
+        Ok(Self {
+            method: request.method.clone(),
+            path: path.to_owned(),
+            headers,
+            body,
+            limits,
+            first_item_timeout: settings.first_item_timeout,
+            cost,
+            repeatable: request.method.is_safe() || provider.documents_idempotency(),
+            facts,
+        })
+    }
+}
+
+/// The wire itself.
+pub(crate) struct Wire<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) clock: &'a WallClock,
+    /// Told of the first item of a stream.
+    pub(super) observed: Option<(&'a dyn Observer, Event<'a>)>,
+}
+
+impl Wire<'_> {
+    pub(super) fn first_item(&self) {
+        if let Some((observer, event)) = &self.observed {
+            observer.event(&Event { step: Step::Item, ..*event });
+        }
+    }
+}
+
+impl Attempt for Wire<'_> {
+    async fn send(&self, prepared: &Prepared, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
+        let sent_at = Instant::now();
+        let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
+        if is_probe {
+            limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
+        }
+        let client = &self.scope.account.client;
+        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
+        builder = builder.set_headers(&prepared.headers);
+        if !prepared.body.is_empty() {
+            builder = builder.body(prepared.body.clone());
+        }
+        let reply = builder.send().await.map_err(Failure::of_client)?;
+        let limit = prepared.first_item_timeout;
+        let expected = Expected { facts: &prepared.facts, first_item: (sent_at.checked_add(limit), limit) };
+        self.read(reply, &expected).await
+    }
+}
+
+impl Failure {
+    pub(super) fn of_fault(fault: Fault) -> Self {
+        let kind = match fault.class {
+            Class::RateLimited | Class::RampLimited => ErrorKind::RateLimited,
+            Class::Overloaded => ErrorKind::Overloaded,
+            Class::StreamBroken => ErrorKind::StreamBroken,
+            Class::Unreadable => ErrorKind::Unreadable,
+            Class::QuotaSpent => ErrorKind::QuotaSpent,
+            Class::Terminal(Terminal::Auth) => ErrorKind::Auth,
+            Class::Terminal(Terminal::Forbidden) if fault.of_account => ErrorKind::Auth,
+            Class::Terminal(_) => ErrorKind::Rejected,
+            _ => ErrorKind::Server,
+        };
+        Self {
+            kind,
+            fault,
+            delivery: Delivery::Replied,
+            connect: None,
+            status: None,
+            signals: Signals::default(),
+            reply: None,
+            partial: None,
+            source: None,
+        }
+    }
+
+    pub(super) fn of_client(error: client::Error) -> Self {
+        let (kind, class) = match (error.kind(), error.delivery()) {
+            (client::Kind::Config | client::Kind::Request, _) => {
+                (ErrorKind::Invalid, Class::Terminal(Terminal::BadRequest))
+            }
+            (client::Kind::TooLarge, _) => (ErrorKind::Rejected, Class::Terminal(Terminal::TooLarge)),
+            (client::Kind::Timeout, Delivery::NotSent) => (ErrorKind::Timeout, Class::Transient),
+            (client::Kind::Timeout, _) => (ErrorKind::Timeout, Class::Ambiguous),
+            (_, Delivery::NotSent) => (ErrorKind::Connection, Class::Transient),
+            (_, _) => (ErrorKind::Connection, Class::Ambiguous),
+        };
+        let (delivery, connect) = (error.delivery(), error.connect_failure());
+        Self { kind, delivery, connect, source: Some(error), ..Self::of_fault(Fault::new(class)) }
+    }
+
+    pub(super) fn stalled(message: String) -> Self {
+        let mut fault = Fault::new(Class::StreamBroken);
+        fault.message = Some(message);
+        Self { kind: ErrorKind::Timeout, ..Self::of_fault(fault) }
+    }
+
+    /// Whether nothing proves that the server did not process the request. It provably did not where it never had it, or
+    /// refused it by a status for its rate, for an overload, for the key or the money. The same inside a stream may
+    /// follow half an answer.
+    pub(crate) fn maybe_processed(&self) -> bool {
+        let at_the_door = self.fault.of_account
+            || matches!(self.fault.class, Class::RateLimited | Class::RampLimited | Class::Overloaded);
+        !(self.delivery == Delivery::NotSent || (at_the_door && self.is_refused_by_status()))
+    }
+
+    /// Whether it is the request's own deadline that passed: the one limit on everything that an attempt has.
+    pub(crate) fn is_past_deadline(&self) -> bool {
+        let limit = self.source.as_ref().and_then(client::Error::limit);
+        limit.is_some_and(|(limit, _)| limit == client::Limit::Total)
+    }
+
+    /// Whether it is a reply with an error status.
+    pub(crate) fn is_refused_by_status(&self) -> bool {
+        self.status.is_some_and(|status| !status.is_success())
+    }
+
+    /// What happened, in one line: for the error, and for the record of the last attempt.
+    pub(crate) fn message(&self) -> String {
+        match (&self.source, &self.status) {
+            (Some(error), _) => in_full(error),
+            (None, Some(status)) => format!("status {}: {}", status.as_u16(), self.fault),
+            (None, None) => self.fault.to_string(),
+        }
+    }
+
+    pub(crate) fn into_error(self, kind: ErrorKind, message: String) -> Error {
+        let terminal = matches!(self.fault.class, Class::Terminal(_)) || self.fault.of_account;
+        let error = Error::new(kind, message)
+            .with_code(self.fault.code, terminal)
+            .with_reply(self.reply)
+            .with_partial(self.partial);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

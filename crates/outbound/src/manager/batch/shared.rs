@@ -1,0 +1,230 @@
+//! What a batch and its requests share: who is where, what waits to be read, and why it was stopped.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    num::NonZeroU32,
+    task::{Poll, Waker},
+};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+
+use super::super::{driver::Place, error::ErrorKind, outcome::Outcome, request::Request, scope::Stopped};
+
+/// So many times `max_concurrent` requests may back off, and so many outcomes may wait to be read.
+const HELD: usize = 4;
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// `max_concurrent`, of all endpoints together.
+    width: usize,
+    /// A stop holds for every request: no further one need be taken from the source to find that out.
+    one_endpoint: bool,
+}
+
+#[derive(Default)]
+struct State {
+    ready: usize,
+    in_flight: usize,
+    held: usize,
+    /// In the order they came.
+    finished: VecDeque<Outcome>,
+    /// By index: those that a stop kept from being sent.
+    rest: BTreeMap<usize, Request>,
+    /// Why the whole batch is stopped.
+    stopped: Option<Stopped>,
+    /// Why the scope of some of its requests is.
+    seen_stop: Option<Stopped>,
+    equal: EqualRefusals,
+    /// The task that polls the batch.
+    reader: Option<Waker>,
+}
+
+/// Looks for a batch that is refused as a whole: its first outcomes are the same refusal.
+#[derive(Debug, Default)]
+struct EqualRefusals {
+    /// How many are enough. `None`: it is not looked for, or something else came.
+    enough: Option<NonZeroU32>,
+    count: u32,
+    first: Option<(StatusCode, ErrorKind, Option<String>)>,
+}
+
+impl Shared {
+    pub(crate) fn new(width: usize, equal_refusals: Option<NonZeroU32>, one_endpoint: bool) -> Self {
+        let equal = EqualRefusals { enough: equal_refusals, ..EqualRefusals::default() };
+        Self { state: Mutex::new(State { equal, ..State::default() }), width, one_endpoint }
+    }
+
+    /// Whether another request is to be taken from the source. If not, `reader` is woken when that changes.
+    pub(super) fn takes(&self, reader: &Waker) -> bool {
+        let mut state = self.state.lock();
+        let takes = self.has_room(&state);
+        if !takes {
+            state.wait(reader);
+        }
+        takes
+    }
+
+    fn has_room(&self, state: &State) -> bool {
+        let most = self.width.saturating_mul(HELD);
+        let stopped = state.stopped.is_some() || (self.one_endpoint && !state.rest.is_empty());
+        !stopped
+            && state.ready < self.width
+            && state.held < most
+            && state.finished.len() < most
+            && state.rest.len() < most
+    }
+
+    pub(super) fn taken(&self) {
+        self.state.lock().ready += 1;
+    }
+
+    /// A request has moved on its way.
+    pub(crate) fn moved(&self, from: Place, to: Place) {
+        let mut state = self.state.lock();
+        let had_room = self.has_room(&state);
+        *state.count(from) -= 1;
+        *state.count(to) += 1;
+        if !had_room && self.has_room(&state) {
+            state.wake();
+        }
+    }
+
+    /// A request has its outcome, or was kept from being sent. Says whether that stops the batch.
+    pub(crate) fn ended(&self, place: Place, mut outcome: Outcome) -> bool {
+        let mut state = self.state.lock();
+        *state.count(place) -= 1;
+        let mut stops = false;
+        let kept_back = outcome.error_kind() == Some(ErrorKind::Stopped);
+        match outcome.unsent.take_if(|_| kept_back) {
+            Some(request) => drop(state.rest.insert(outcome.index, request)),
+            None => {
+                if let Some(why) = state.equal.note(&outcome) {
+                    state.stopped = Some(why);
+                    stops = true;
+                }
+                state.finished.push_back(outcome);
+            }
+        }
+        state.wake();
+        stops
+    }
+
+    /// The scope of a request of this batch is stopped.
+    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+        let mut state = self.state.lock();
+        if state.seen_stop.is_none() {
+            state.seen_stop = Some(why.clone());
+        }
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        let state = self.state.lock();
+        state.stopped.clone().or_else(|| state.seen_stop.clone())
+    }
+
+    /// Why requests that are not sent yet are kept back, if the whole batch is.
+    pub(crate) fn whole_stop(&self) -> Option<Stopped> {
+        self.state.lock().stopped.clone()
+    }
+
+    pub(super) fn is_kept_back(&self, index: usize) -> bool {
+        self.state.lock().rest.contains_key(&index)
+    }
+
+    pub(super) fn take_rest(&self) -> Vec<Request> {
+        std::mem::take(&mut self.state.lock().rest).into_values().collect()
+    }
+
+    /// The next outcome: the one of `first` if they go in order.
+    pub(super) fn poll_outcome(
+        &self,
+        first: Option<usize>,
+        in_order: bool,
+        ended: bool,
+        reader: &Waker,
+    ) -> Poll<Option<Outcome>> {
+        let mut state = self.state.lock();
+        let had_room = self.has_room(&state);
+        let place = match first {
+            Some(first) => state.finished.iter().position(|outcome| outcome.index == first),
+            None if in_order => None,
+            None => Some(0),
+        };
+        if let Some(outcome) = place.and_then(|place| state.finished.remove(place)) {
+            if !had_room && self.has_room(&state) {
+                state.wake();
+            }
+            return Poll::Ready(Some(outcome));
+        }
+        let nobody_runs = state.ready + state.in_flight + state.held == 0 && state.finished.is_empty();
+        if nobody_runs && (ended || !self.has_room(&state)) {
+            return Poll::Ready(None);
+        }
+        state.wait(reader);
+        Poll::Pending
+    }
+}
+
+impl State {
+    fn count(&mut self, place: Place) -> &mut usize {
+        match place {
+            Place::Ready => &mut self.ready,
+            Place::InFlight => &mut self.in_flight,
+            Place::Held => &mut self.held,
+        }
+    }
+
+    fn wait(&mut self, reader: &Waker) {
+        match &mut self.reader {
+            Some(known) => known.clone_from(reader),
+            None => self.reader = Some(reader.clone()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl EqualRefusals {
+    /// Takes note of an outcome, and says why the batch stops, if it does.
+    fn note(&mut self, outcome: &Outcome) -> Option<Stopped> {
+        let enough = self.enough?;
+        let error = outcome.result.as_ref().err().filter(|error| error.is_terminal());
+        let refusal = error.and_then(|error| {
+            let status = error.reply()?.status;
+            Some((status, error.kind(), error.code().map(str::to_owned)))
+        });
+        let same = refusal.is_some() && (self.first.is_none() || self.first == refusal);
+        if !same {
+            self.enough = None;
+            return None;
+        }
+        self.count += 1;
+        self.first = refusal;
+        if self.count < enough.get() {
+            return None;
+        }
+        self.enough = None;
+        let error = error?;
+        let message = format!("the first {enough} outcomes are the same refusal: {error}");
+        Some(Stopped { kind: error.kind(), message, until: None })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Shared")
+            .field("ready", &state.ready)
+            .field("in_flight", &state.in_flight)
+            .field("held", &state.held)
+            .field("finished", &state.finished.len())
+            .field("rest", &state.rest.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! What runs a request: a task of its own, on the runtime of the call that brought it.
+
+use std::sync::Arc;
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    batch,
+    error::{Error, ErrorKind},
+    lifecycle::{Entry, Guest},
+    manager::Inner,
+    outcome::{Outcome, Reply},
+    record::Record,
+    request::Request,
+    scope::Stopped,
+};
+
+/// A request to be run.
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) index: usize,
+    /// When its deadline begins to run. `None`: with its first admission.
+    pub(crate) since: Option<Instant>,
+}
+
+/// Where an outcome goes.
+#[derive(Debug)]
+pub(crate) enum To {
+    /// To whoever awaits it.
+    One(oneshot::Sender<Outcome>),
+    /// To a ticket. What was not sent is the manager's to give back.
+    Submitter(oneshot::Sender<Outcome>),
+    Batch(Arc<batch::Shared>),
+}
+
+/// Where a request is on its way, as its batch counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It waits for its turn under the limits.
+    Ready,
+    /// It is under way.
+    InFlight,
+    /// It backs off, or waits for a gate or the end of an outage.
+    Held,
+}
+
+/// The place of a request in its batch, if it has one.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    batch: Option<Arc<batch::Shared>>,
+    place: Place,
+}
+
+impl Seat {
+    pub(crate) fn move_to(&mut self, place: Place) {
+        if self.place != place
+            && let Some(batch) = &self.batch
+        {
+            batch.moved(self.place, place);
+        }
+        self.place = place;
+    }
+
+    /// Why nothing more of the whole batch is sent, if so.
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        self.batch.as_ref().and_then(|batch| batch.whole_stop())
+    }
+
+    /// The scope of the request is stopped.
+    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+        if let Some(batch) = &self.batch {
+            batch.scope_stopped(why);
+        }
+    }
+}
+
+/// Tells the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
+struct Teller {
+    inner: Arc<Inner>,
+    record: Option<Record>,
+    request: Option<Request>,
+    index: usize,
+    to: Option<To>,
+    seat: Seat,
+    /// The last to go: a shutdown that finds nobody inside finds every outcome told.
+    guest: Option<Guest>,
+}
+
+impl Teller {
+    fn tell(&mut self, result: Result<Reply, Error>) {
+        let (Some(record), Some(to)) = (self.record.take(), self.to.take()) else { return };
+        let request = self.request.take();
+        let id = request.as_ref().and_then(|request| request.id.clone());
+        let kept_back = result
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::Stopped | ErrorKind::ShutDown));
+        let unsent = request.filter(|_| kept_back && !record.was_tried());
+        let mut outcome = record.into_outcome(result, id, self.index, unsent);
+        match to {
+            // Nobody may be waiting for it any more.
+            To::One(to) => drop(to.send(outcome)),
+            To::Submitter(to) => {
+                let shut_down = outcome.error_kind() == Some(ErrorKind::ShutDown);
+                if let Some(request) = outcome.unsent.take_if(|_| shut_down) {
+                    self.inner.give_back(request);
+                }
+                drop(to.send(outcome));
+            }
+            To::Batch(batch) => {
+                if batch.ended(self.seat.place, outcome) {
+                    self.inner.notify();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.tell(Err(Error::new(
+            ErrorKind::ShutDown,
+            "cut off by a shutdown, or by the end of its runtime",
+        )));
+    }
+}
+
+/// The task of a request, and what a [`Lifecycle`](super::lifecycle::Lifecycle) knows it by. The outcome goes to `to`,
+/// whatever ends the task.
+pub(crate) fn task(
+    inner: &Arc<Inner>,
+    job: Job,
+    to: To,
+) -> (Option<Entry>, impl Future<Output = ()> + Send + use<>) {
+    let guest = inner.lifecycle.enter();
+    let entry = guest.as_ref().map(Guest::entry);
+    let batch = if let To::Batch(batch) = &to { Some(Arc::clone(batch)) } else { None };
+    let mut teller = Teller {
+        inner: Arc::clone(inner),
+        record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
+        request: Some(job.request),
+        index: job.index,
+        to: Some(to),
+        seat: Seat { batch, place: Place::Ready },
+        guest,
+    };
+    let task = async move {
+        let Teller { inner, record: Some(record), request: Some(request), index, seat, guest, .. } =
+            &mut teller
+        else {
+            return;
+        };
+        let result = match guest {
+            Some(_) => inner.run(request, *index, job.since, record, seat).await,
+            None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),
+        };
+        teller.tell(result);
+    };
+    (entry, task)
+}

@@ -1,0 +1,25 @@
+//! Draws and keys that repeat: derived from a run's seed and a request.
+
+use http::HeaderValue;
+
+/// A key for a request that no other request of the run has, and most likely none of another. A request with an id has
+/// the same key in every run of the same seed, so that a run that is taken up again repeats it.
+pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64) -> HeaderValue {
+    // One half for the run, one for the request; those with an id are apart from those without.
+    let request = match id {
+        Some(id) => id.bytes().fold(mix(seed, id.len() as u64), |hash, byte| mix(hash, u64::from(byte))),
+        None => number,
+    };
+    let key = format!("outbound-{:016x}{request:016x}", mix(seed, u64::MAX - u64::from(id.is_some())));
+    // Hexadecimal digits are a header value.
+    HeaderValue::try_from(key).unwrap_or_else(|_| HeaderValue::from_static("outbound"))
+}
+
+/// The finalizer of `SplitMix64` over a seed and a counter (Steele, Lea, Flood: "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
+pub(super) fn mix(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

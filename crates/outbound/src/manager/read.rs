@@ -1,0 +1,194 @@
+//! The reply to one attempt, read to its end, and what it means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use outbound_client as client;
+use outbound_provider::{Class, Fault, RequestFacts, StreamItem, StreamReader, Usage};
+use outbound_timeout::TimeoutExt;
+use tokio::time::Instant;
+
+use super::{
+    attempt::{Answer, Failure, Wire},
+    outcome::Reply,
+};
+
+/// How long a body may take to end after the provider's own end marker.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// The most that is read of the body of an error, and how long it may take.
+const ERROR_BODY: usize = 64 << 10;
+const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
+
+/// How long the body of a refusal may take before others are told of the refusal without it.
+const ERROR_BODY_AT_ONCE: Duration = Duration::from_millis(50);
+
+/// What a request asks for, as far as it matters for reading the reply.
+#[derive(Debug)]
+pub(crate) struct Expected<'a> {
+    pub(crate) facts: &'a RequestFacts,
+    /// The instant by which a stream has to bring its first item, and how long that is.
+    pub(crate) first_item: (Option<Instant>, Duration),
+}
+
+impl Wire<'_> {
+    /// Reads a reply to its end.
+    pub(super) async fn read(
+        &self,
+        reply: client::Reply,
+        expected: &Expected<'_>,
+    ) -> Result<Answer, Failure> {
+        let (status, headers) = (reply.status(), reply.headers().clone());
+        let provider = &self.scope.account.provider;
+        let signals = provider.signals(&headers, self.clock.now());
+        let read = if !status.is_success() {
+            Err(self.read_refusal(reply, &headers).await)
+        } else if expected.facts.stream && is_event_stream(&headers) {
+            self.read_stream(reply, expected).await
+        } else {
+            self.read_body(reply, &headers, expected.facts).await
+        };
+        match read {
+            Ok((body, usage)) => Ok(Answer { reply: Reply { status, headers, body }, usage, signals }),
+            Err(failure) => Err(Failure { signals, status: Some(status), ..failure }),
+        }
+    }
+
+    /// An error status counts from its head on; its body is bounded in size and time.
+    async fn read_refusal(&self, reply: client::Reply, headers: &HeaderMap) -> Failure {
+        let provider = &self.scope.account.provider;
+        let status = reply.status();
+        let mut body = std::pin::pin!(reply.bytes_up_to(ERROR_BODY, ERROR_BODY_TIME));
+        let body = match body.as_mut().timeout(ERROR_BODY_AT_ONCE).await {
+            Ok(body) => body,
+            Err(_) => {
+                let fault = provider.classify(status, headers, b"", self.clock.now());
+                self.scope.refused_by_head(&fault, Instant::now());
+                body.await
+            }
+        };
+        let fault = provider.classify(status, headers, &body, self.clock.now());
+        let body = self.scope.account.redact_body(body);
+        let reply = Box::new(Reply { status, headers: headers.clone(), body });
+        Failure { reply: Some(reply), ..Failure::of_fault(fault) }
+    }
+
+    async fn read_body(
+        &self,
+        reply: client::Reply,
+        headers: &HeaderMap,
+        facts: &RequestFacts,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        let status = reply.status();
+        let coding = reply.content_encoding().map(str::to_owned);
+        let body = reply.bytes().await.map_err(Failure::of_client)?;
+        if let Some(coding) = coding.filter(|_| facts.chat) {
+            let mut fault = Fault::new(Class::Unreadable);
+            fault.message = Some(format!("the body has the coding {coding:?}, which nobody asked for"));
+            let reply = Box::new(Reply { status, headers: headers.clone(), body });
+            return Err(Failure { reply: Some(reply), ..Failure::of_fault(fault) });
+        }
+        let provider = &self.scope.account.provider;
+        match provider.read_success(facts, status, headers, &body, self.clock.now()) {
+            Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),
+            Err(fault) => {
+                let body = self.scope.account.redact_body(body);
+                let reply = Box::new(Reply { status, headers: headers.clone(), body });
+                Err(Failure { reply: Some(reply), ..Failure::of_fault(fault) })
+            }
+        }
+    }
+
+    async fn read_stream(
+        &self,
+        reply: client::Reply,
+        expected: &Expected<'_>,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        let reader = self.scope.account.provider.stream().expect_choices(expected.facts.choices);
+        // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
+        let marked = !reader.is_complete();
+        let events = reply.events().map_err(Failure::of_client)?;
+        let mut stream = Streamed { events, reader, marked };
+        // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
+        // has gone on since the request was sent.
+        let (first_item, limit) = expected.first_item;
+        let read = match stream.read(true).deadline(first_item).await {
+            Ok(Ok(true)) => {
+                self.first_item();
+                stream.read(false).await
+            }
+            Ok(read) => read,
+            Err(_) => {
+                let message = format!("no item of the stream within {limit:?} (first item limit)");
+                Err(Failure::stalled(message))
+            }
+        };
+        let usage = stream.reader.usage();
+        // What happens to the rest of a body whose answer is whole makes it no less so.
+        if let Err(failure) = read
+            && !(failure.source.is_some() && stream.is_whole())
+        {
+            return Err(Failure { partial: Some(stream.reader.text()), ..failure });
+        }
+        match stream.reader.finish() {
+            Ok(body) => {
+                // Its proper end makes the connection fit to be used again.
+                let _ = stream.events.next().timeout(LINGER).await;
+                Ok((body.to_string().into(), usage))
+            }
+            Err(truncated) => {
+                let fault = Fault::new(truncated.class());
+                Err(Failure { partial: Some(truncated.text), ..Failure::of_fault(fault) })
+            }
+        }
+    }
+}
+
+/// A reply that comes as events.
+struct Streamed {
+    events: client::Events,
+    reader: StreamReader,
+    /// Whether this provider's streams end with a mark.
+    marked: bool,
+}
+
+impl Streamed {
+    /// Whether the mark of the end has come.
+    fn is_whole(&self) -> bool {
+        self.marked && self.reader.is_complete()
+    }
+
+    /// Reads to the end, or to the next item: says whether it stopped at one.
+    async fn read(&mut self, until_item: bool) -> Result<bool, Failure> {
+        // An answer that is whole may be followed by a count of tokens and an end marker, but need not be.
+        let mut linger = None;
+        loop {
+            let event = if self.is_whole() {
+                let until = *linger.get_or_insert_with(|| Instant::now() + self.linger());
+                self.events.next().deadline(until).await.unwrap_or_default()
+            } else {
+                self.events.next().await
+            };
+            let Some(event) = event else { return Ok(false) };
+            let event = event.map_err(Failure::of_client)?;
+            match self.reader.feed(&event.event, &event.data) {
+                Ok(StreamItem::Finished) => return Ok(false),
+                Ok(StreamItem::Delta(_)) if until_item => return Ok(true),
+                Ok(_) => {}
+                Err(fault) => return Err(Failure::of_fault(fault)),
+            }
+        }
+    }
+
+    /// How long the rest of a whole answer is waited for: longer where the count of tokens has not come.
+    fn linger(&self) -> Duration {
+        if self.reader.usage().is_some() { LINGER } else { LINGER * 10 }
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind =
+        headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim_start().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+}

@@ -1,0 +1,110 @@
+//! A request on its way: admission, attempts and waits, until there is a reply or no use in going on.
+
+use tokio::time::Instant;
+
+use super::{
+    admission::{Admission, Admitted},
+    attempt::{Answer, Attempt, Failure, Prepared},
+    error::{Error, ErrorKind},
+    judge::{Case, Next, Rules, Verdict, judge},
+    observe::Step,
+    outcome::Reply,
+    record::Record,
+    scope::{Failed, Scope},
+};
+
+/// What a run needs to know.
+pub(crate) struct Run<'a, A> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) attempt: A,
+    pub(crate) admission: Admission<'a>,
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) rules: Rules,
+    /// The number of the request in the manager, and the draw that belongs to it.
+    pub(crate) number: u64,
+    pub(crate) draw: u64,
+}
+
+impl<A: Attempt> Run<'_, A> {
+    /// Goes round until there is a reply, or no use in going on.
+    pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
+        let mut admitted = self.admission.admit(record).await?;
+        loop {
+            let Admitted { mut pass, charge } = admitted;
+            let deadline = self.admission.deadline();
+            let now = Instant::now();
+            let call = pass.sent(self.number, now, spread(self.draw));
+            self.admission.tell(Step::Sent { attempt: record.next_attempt() });
+            record.begins(now, self.prepared.repeatable);
+            let failure = match self.attempt.send(self.prepared, deadline, pass.probes_reach()).await {
+                Ok(Answer { reply, usage, signals }) => {
+                    record.arrived(reply.status, usage);
+                    self.scope.succeeded(call, &signals, usage, charge);
+                    return Ok(reply);
+                }
+                Err(failure) => failure,
+            };
+            let now = Instant::now();
+            let message = self.scope.account.redact(failure.message());
+            let verdict = self.judge(&failure, record, deadline, now);
+            self.admission.tell(Step::Failed { kind: failure.kind, message: &message });
+            self.scope.failed(call, &told(&failure, verdict, &message, now), charge);
+            record.failed(&failure, verdict, &message, now);
+            drop(pass);
+            let wait = match verdict.next {
+                _ if failure.is_past_deadline() => return Err(self.admission.past_deadline(record)),
+                Next::Again(wait) => wait,
+                Next::TooLate(wait) => return Err(too_late(failure, wait, &message)),
+                Next::Fail => return Err(failed(failure, record, message)),
+            };
+            drop(failure);
+            self.admission.back_off(wait, verdict.extra, record).await?;
+            admitted = self.admission.admit(record).await?;
+        }
+    }
+
+    fn judge(&self, failure: &Failure, record: &Record, deadline: Instant, now: Instant) -> Verdict {
+        judge(&Case {
+            fault: &failure.fault,
+            delivery: failure.delivery,
+            connect: failure.connect,
+            refused_by_status: failure.is_refused_by_status(),
+            counts: record.counts,
+            outage: self.scope.model.is_outage(),
+            left: deadline.saturating_duration_since(now),
+            draw: self.draw,
+            rules: self.rules,
+        })
+    }
+}
+
+fn told<'a>(failure: &'a Failure, verdict: Verdict, message: &'a str, now: Instant) -> Failed<'a> {
+    Failed {
+        effect: verdict.effect,
+        settle: verdict.settle,
+        fault: &failure.fault,
+        signals: &failure.signals,
+        message,
+        kind: failure.kind,
+        replied: failure.status.is_some(),
+        now,
+    }
+}
+
+/// A draw between 0 and 1.
+fn spread(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn too_late(failure: Failure, wait: std::time::Duration, message: &str) -> Error {
+    let wait = wait.as_secs_f64();
+    let message = format!(
+        "the deadline would pass before the request may be sent again, in {wait:.1} s; last: {message}"
+    );
+    failure.into_error(ErrorKind::Deadline, message)
+}
+
+fn failed(failure: Failure, record: &Record, message: String) -> Error {
+    let kind = failure.kind;
+    failure.into_error(kind, message).after_sends(record.sends())
+}

@@ -1,0 +1,46 @@
+//! What the provider crate reads, in the limiter's terms: the two need not know each other.
+
+use outbound_limiter::{self as limiter, Cost};
+use outbound_provider::{self as provider, Provider, Usage};
+use tokio::time::Instant;
+
+/// What a reply to a request sent at this time says about the limits.
+pub(super) fn signals(sent_at: Instant, told: &provider::Signals) -> limiter::Signals {
+    let mut signals = limiter::Signals::new(sent_at);
+    for signal in told.iter() {
+        let dimension = match signal.dimension {
+            provider::Dimension::Requests => limiter::Dimension::Requests,
+            provider::Dimension::Tokens => limiter::Dimension::Tokens,
+            provider::Dimension::InputTokens => limiter::Dimension::InputTokens,
+            provider::Dimension::OutputTokens => limiter::Dimension::OutputTokens,
+            _ => continue,
+        };
+        let guessed = !signal.window_is_named && matches!(signal.reset, Some(provider::Reset::Window(_)));
+        // Most often it is a minute where nothing is said. One that was guessed from a single reply is known by that name
+        // too, and the limiter corrects its length by all replies.
+        let window = signal.window.filter(|_| !guessed);
+        let mut reading = window.map_or_else(limiter::Reading::per_minute, limiter::Reading::per);
+        if let Some(limit) = signal.limit {
+            reading = reading.limit(limit);
+        }
+        if let Some(remaining) = signal.remaining {
+            reading = reading.remaining(remaining);
+        }
+        match signal.reset {
+            Some(provider::Reset::Full(after)) => reading = reading.fills_by(after),
+            Some(provider::Reset::Window(after)) => reading = reading.resets_window(after),
+            None => {}
+        }
+        if guessed {
+            reading = reading.window_guessed();
+        }
+        signals = signals.reading(dimension, reading);
+    }
+    signals
+}
+
+/// What a request did cost, by what the reply says it took.
+pub(super) fn cost(provider: &Provider, usage: Usage) -> Cost {
+    let free = if provider.cached_tokens_are_free() { usage.cached } else { 0 };
+    Cost::request().input_tokens(usage.input.saturating_sub(free)).output_tokens(usage.output)
+}

@@ -1,0 +1,91 @@
+//! Looks whether a server that has gone silent is still there, while calls wait for it.
+//!
+//! Where packets vanish without a word, as behind a firewall that forgot a connection, the calls under way hang until their
+//! own limits end them, and nothing would be sent meanwhile. So where nothing has come back for a while, a connection is
+//! opened: that costs no call, and tells a slow server from one that is gone.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Account;
+
+/// How often it is asked whether anything has come back.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// So long nothing has come back before a connection is opened. A server that takes one is only slow, and is left alone for
+/// twice as long as it has been silent.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How long a connection may take.
+const DIAL: Duration = Duration::from_secs(3);
+
+/// Has the account watched while calls are under way, by a task on the runtime of the call that begins.
+pub(super) fn watch(account: &Arc<Account>) {
+    if !account.watched.swap(true, Ordering::SeqCst) {
+        tokio::spawn(look(Watcher { account: Arc::downgrade(account), looks: true }));
+    }
+}
+
+/// The one task that looks. It may end with its runtime, and then another takes over.
+struct Watcher {
+    account: Weak<Account>,
+    /// Whether the account takes it for the one that looks.
+    looks: bool,
+}
+
+async fn look(mut watcher: Watcher) {
+    let began = Instant::now();
+    let mut patience = SILENCE;
+    loop {
+        sleep(LOOK).await;
+        let Some(account) = watcher.account.upgrade() else { return };
+        if account.in_flight() == 0 {
+            watcher.looks = false;
+            account.watched.store(false, Ordering::SeqCst);
+            // A call that began meanwhile may have seen that it is watched.
+            if account.in_flight() == 0 || account.watched.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            watcher.looks = true;
+        }
+        let now = Instant::now();
+        // Known to be down: the probes look.
+        let Some(heard) = account.reach().silent_since() else { continue };
+        let silent = now.saturating_duration_since(heard.max(began));
+        if silent < SILENCE {
+            patience = SILENCE;
+        }
+        if silent < patience {
+            continue;
+        }
+        let open: usize =
+            account.client.snapshot().iter().map(|pool| pool.idle + pool.busy + pool.dialing).sum();
+        match timeout(DIAL, account.client.warm_up("", open + 1)).await {
+            Ok(Ok(())) => patience = silent * 2,
+            _ => {
+                tracing::warn!(
+                    provider = account.provider.name(),
+                    ?silent,
+                    "nothing is heard, and no connection to be had"
+                );
+                // Idle connections are as dead as those in use.
+                drop(account.client.drain());
+                account.reach().lost(Instant::now(), now.elapsed());
+            }
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if self.looks
+            && let Some(account) = self.account.upgrade()
+        {
+            account.watched.store(false, Ordering::SeqCst);
+        }
+    }
+}

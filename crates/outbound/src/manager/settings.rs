@@ -1,0 +1,81 @@
+//! What holds for every request that does not say otherwise.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use outbound_client::Limits;
+
+use super::observe::Observer;
+
+/// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
+const LARGEST_EVENT: usize = 64 << 20;
+
+/// The options of a manager that are the same for all its endpoints. Their defaults are listed at
+/// [`RequestManagerBuilder`](super::RequestManagerBuilder).
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) deadline: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) first_item_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) unreachable_timeout: Duration,
+    pub(crate) max_pause: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) retry_ambiguous: bool,
+    pub(crate) stop_after_equal_refusals: Option<NonZeroU32>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("deadline", &self.deadline)
+            .field("attempt_timeout", &self.attempt_timeout)
+            .field("first_item_timeout", &self.first_item_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("unreachable_timeout", &self.unreachable_timeout)
+            .field("max_pause", &self.max_pause)
+            .field("max_attempts", &self.max_attempts)
+            .field("retry_ambiguous", &self.retry_ambiguous)
+            .field("stop_after_equal_refusals", &self.stop_after_equal_refusals)
+            .field("observer", &self.observer.is_some())
+            .finish()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30 * 60),
+            attempt_timeout: Duration::from_secs(5 * 60),
+            first_item_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(10),
+            unreachable_timeout: Duration::from_secs(30),
+            max_pause: Duration::from_secs(15 * 60),
+            max_attempts: 5,
+            retry_ambiguous: true,
+            stop_after_equal_refusals: NonZeroU32::new(20),
+            observer: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The time limits of one attempt, over those that the caller's own client has for the rest (its largest body, say).
+    /// A request waits for its admission and not for a connection: the pool has no cap of its own.
+    pub(crate) fn limits(&self, of_client: Limits) -> Limits {
+        of_client
+            .max_event(of_client.max_event.max(LARGEST_EVENT))
+            .pool_wait(None)
+            .dns(self.connect_timeout)
+            .connect(self.connect_timeout)
+            .tls(self.connect_timeout)
+            .write_idle(self.idle_timeout)
+            .first_byte(None)
+            .idle(self.idle_timeout)
+            .exchange(self.attempt_timeout)
+            .total(None)
+    }
+}

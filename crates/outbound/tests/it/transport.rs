@@ -1,0 +1,159 @@
+//! Outages below HTTP: before the first reply and in the middle, short and long, alone and in turns with refusals. They
+//! cost time and no request; calls are not wasted on them, and the full rate is back at once.
+
+use std::{ops::Range, time::Duration};
+
+use outbound::{Client, Origin, Outcome, RequestManagerBuilder};
+use outbound_simulator::{Latency, Refusal, Simulator, Trouble};
+use tokio::time::Instant;
+
+use crate::stack::{all_succeeded, chat, manager as piped, ms, provider, run, s};
+
+const WIDTH: usize = 32;
+const LATENCY: Duration = ms(400);
+
+fn manager(simulator: &Simulator) -> RequestManagerBuilder {
+    let dialled = simulator.clone();
+    let client = Client::builder().connector(move |_: &Origin| {
+        let dialled = dialled.clone();
+        async move { dialled.dial().await }
+    });
+    piped(simulator).client(client).max_concurrent(WIDTH)
+}
+
+fn healthy() -> outbound_simulator::Builder {
+    provider().latency(Latency::fixed(LATENCY)).dial_time(ms(5))
+}
+
+/// What a batch with an outage came to.
+struct Run {
+    outcomes: Vec<Outcome>,
+    simulator: Simulator,
+    took: Duration,
+}
+
+async fn through(builder: outbound_simulator::Builder, requests: usize) -> Run {
+    let simulator = builder.build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let began = Instant::now();
+    let outcomes = run(&manager, requests).await;
+    Run { outcomes, simulator, took: began.elapsed() }
+}
+
+impl Run {
+    /// Calls sent in a span of time.
+    fn sent(&self, times: Range<Duration>) -> usize {
+        let ledger = self.simulator.ledger();
+        ledger.entries().iter().filter(|entry| times.contains(&entry.seen.at)).count()
+    }
+
+    /// When the first call came to the server after an instant.
+    fn first_after(&self, at: Duration) -> Duration {
+        let ledger = self.simulator.ledger();
+        ledger.entries().iter().map(|entry| entry.seen.at).filter(|sent| *sent >= at).min().expect("a call")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_the_middle_costs_its_time_and_no_request() {
+    for trouble in
+        [Trouble::Refused, Trouble::Reset, Trouble::SilentDrop, Trouble::NameGone, Trouble::TlsBroken]
+    {
+        for seconds in [5, 60, 600] {
+            let what = format!("{trouble:?} for {seconds} s");
+            let (begins, ends) = (s(5), s(5 + seconds));
+            // So many that it lasts past the outage.
+            let requests = 1_500;
+            let run = through(healthy().trouble(trouble, begins..ends), requests).await;
+            all_succeeded(&run.outcomes);
+            assert_eq!(run.outcomes.len(), requests, "{what}");
+            let sends: u32 = run.outcomes.iter().map(|outcome| outcome.sends).sum();
+            let extra = sends as usize - requests;
+            assert!(extra <= WIDTH + requests / 100, "{what}: {extra} extra calls");
+            // A name or a certificate that is gone leaves the open connections alone.
+            if matches!(trouble, Trouble::NameGone | Trouble::TlsBroken) {
+                continue;
+            }
+            let first = run.first_after(ends);
+            let pause = if seconds <= 60 { s(2) } else { s(20) };
+            assert!(first <= ends + pause + s(2), "{what}: first call {:?} late", first - ends);
+            // After the first reply all may go: as many in two seconds as latency and width allow, less one round.
+            let full_rate = WIDTH * 5;
+            let back = first + LATENCY..first + LATENCY + s(3);
+            let sent = run.sent(back);
+            assert!(sent >= full_rate, "{what}: {sent} calls in 3 s after the first reply");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_starts_late_costs_its_time() {
+    for trouble in [Trouble::Refused, Trouble::SilentDrop] {
+        for seconds in [3, 20] {
+            let run = through(healthy().trouble(trouble, s(0)..s(seconds)), 200).await;
+            all_succeeded(&run.outcomes);
+            let latest = s(seconds * 2 + 12);
+            assert!(run.took < latest, "{trouble:?} for {seconds} s: {:?}", run.took);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_heals_ends_soon_with_nothing_consumed() {
+    // A connector of one's own does not say that a name is gone for good: then it is tried as long as any other.
+    for (trouble, most) in [
+        (Trouble::NameGone, s(35)),
+        (Trouble::TlsBroken, s(35)),
+        (Trouble::Refused, s(35)),
+        (Trouble::SilentDrop, s(45)),
+    ] {
+        let simulator = healthy().trouble(trouble, s(0)..s(100_000)).build();
+        let manager = manager(&simulator).build().expect("a manager");
+        let began = Instant::now();
+        let mut batch = manager.batch((0..100).map(chat));
+        assert!(batch.next().await.is_none(), "{trouble:?}: nothing was sent, so there is no outcome");
+        assert!(began.elapsed() <= most, "{trouble:?}: {:?}", began.elapsed());
+        let why = batch.stopped().expect("a reason");
+        assert!(why.message.contains("provider.test"), "{}", why.message);
+        let rest = batch.into_rest();
+        let unread = rest.source.map(CountOf::count_of).unwrap_or_default();
+        assert_eq!(rest.requests.len() + unread, 100, "{trouble:?}");
+    }
+}
+
+/// A source's remaining length.
+trait CountOf {
+    fn count_of(self) -> usize;
+}
+
+impl<I: Iterator> CountOf for futures::stream::Iter<I> {
+    fn count_of(self) -> usize {
+        use futures::{FutureExt, StreamExt};
+        self.count().now_or_never().expect("ready at once")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outages_in_turns_with_overloads() {
+    let simulator = healthy()
+        .trouble(Trouble::Refused, s(3)..s(20))
+        .fault_during(Refusal::status(503), s(20)..s(40))
+        .trouble(Trouble::Reset, s(40)..s(70))
+        .trouble(Trouble::SilentDrop, s(80)..s(100))
+        .fault_during(Refusal::status(502), s(110)..s(150));
+    let requests = 4_000;
+    let run = through(simulator, requests).await;
+    all_succeeded(&run.outcomes);
+    let sends: u32 = run.outcomes.iter().map(|outcome| outcome.sends).sum();
+    let extra = sends as usize - requests;
+    assert!(extra <= 4 * WIDTH + requests / 50, "{extra} extra calls");
+}
+
+/// A slow server is not taken for one that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_that_takes_connections_is_only_slow() {
+    let run = through(healthy().latency(Latency::fixed(s(100))), 100).await;
+    all_succeeded(&run.outcomes);
+    assert_eq!(run.simulator.ledger().sends(), 100);
+    assert!(run.took <= s(401), "{:?}", run.took);
+}

@@ -300,3 +300,52 @@ async fn an_upload_that_fails_under_its_reply_is_the_callers_error_too() {
     assert_eq!(verdict(&error), (Kind::RequestBody, Phase::Body, Delivery::Replied));
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_two_dead_connections_it_is_a_new_one_and_there_is_room_made_for_it() {
+    let (give, mut pipes) = tokio::sync::mpsc::unbounded_channel();
+    let client = Client::builder()
+        .base_url("http://a.test")
+        .max_connections_per_origin(1)
+        .connector(move |_: &Origin| {
+            let (pipe, far) = tokio::io::duplex(4096);
+            let dead = Arc::new(AtomicBool::new(false));
+            give.send((far, dead.clone())).unwrap();
+            async { Ok::<_, std::io::Error>(Dying { pipe, dead }) }
+        })
+        .build()
+        .unwrap();
+    let post = |body: &'static str| tokio::spawn(client.post("/x").body(body).send());
+    let serve = async |far: &mut tokio::io::DuplexStream| {
+        let request = read_request(far, 0).await.unwrap();
+        write(far, OK).await;
+        String::from_utf8(request.body).unwrap()
+    };
+
+    let started = tokio::time::Instant::now();
+    let first = post("first");
+    let (mut a, a_is_dead) = pipes.recv().await.unwrap();
+    assert_eq!(serve(&mut a).await, "first");
+    first.await.unwrap().unwrap().bytes().await.unwrap();
+    crate::support::settle().await;
+
+    // It is given one that has died, and waits behind the next.
+    a_is_dead.store(true, Ordering::SeqCst);
+    let (unlucky, second) = (post("unlucky"), post("second"));
+    let (mut b, b_is_dead) = pipes.recv().await.unwrap();
+    assert_eq!(serve(&mut b).await, "second");
+    let reply = second.await.unwrap().unwrap();
+    let third = post("third");
+    crate::support::settle().await;
+    // It is given that one, which has died as well, and waits behind the third.
+    b_is_dead.store(true, Ordering::SeqCst);
+    reply.bytes().await.unwrap();
+    let (mut c, _) = pipes.recv().await.unwrap();
+    assert_eq!(serve(&mut c).await, "third");
+    third.await.unwrap().unwrap().bytes().await.unwrap();
+    // The one that comes back now is alive, but nobody knows that. It is not left to be idle either.
+    let (mut d, _) = pipes.recv().await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(serve(&mut d).await, "unlucky");
+    assert_eq!(unlucky.await.unwrap().unwrap().text().await.unwrap(), "ok");
+}

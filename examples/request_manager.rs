@@ -207,7 +207,7 @@ async fn shutdown(manager: &RequestManager) {
 }
 
 async fn a_wrong_key() -> Result {
-    heading("A wrong key costs one request, not one per prompt");
+    heading("A wrong key costs two requests, not one per prompt, and the rest comes back");
     let provider = fast_provider();
     let address = provider.listen("127.0.0.1:0").await?;
     let manager = RequestManager::builder()
@@ -217,12 +217,19 @@ async fn a_wrong_key() -> Result {
         .max_concurrent(1)
         .build()?;
     let requests: Vec<_> = PROMPTS.lines().map(prompt).collect::<Result<_>>()?;
-    let outcomes: Vec<_> = manager.batch(requests).collect().await;
-    let kinds: Vec<_> =
-        outcomes.iter().filter_map(|outcome| Some(outcome.result.as_ref().err()?.kind())).collect();
-    println!("{} failures, {} sends", kinds.len(), provider.ledger().sends());
-    assert!(kinds.len() == 120 && kinds.iter().all(|kind| *kind == ErrorKind::Auth));
-    assert_eq!(provider.ledger().sends(), 1);
+    let mut batch = manager.batch(requests);
+    let mut outcomes = Vec::new();
+    // The first is refused, and the next is the witness that shows whether that holds for all.
+    while let Some(outcome) = batch.next().await {
+        assert_eq!(outcome.error_kind(), Some(ErrorKind::Auth));
+        outcomes.push(outcome);
+    }
+    let why = batch.stopped().ok_or("a wrong key stops a batch")?;
+    let rest = batch.into_rest();
+    let source = rest.source.ok_or("it was not read to its end")?;
+    let unsent = rest.requests.len() + source.count().await;
+    println!("{} failures, {unsent} unsent: {}", outcomes.len(), why.message);
+    assert_eq!((outcomes.len(), unsent, provider.ledger().sends()), (2, 118, 2));
     // And no error and no log line shows what the key was.
     assert!(!format!("{manager:?} {outcomes:?}").contains("not-the-key"));
     provider.shutdown().await;

@@ -41,33 +41,45 @@
 //!
 //! # What the manager does
 //!
-//! A request goes through its stations in this order. Its deadline runs over all of them (in a batch, from its first
-//! admission on); nothing is held while it waits between two attempts.
+//! Each request runs in a task of its own, on the tokio runtime of the call that brought it. [`send`](RequestManager::send),
+//! [`batch`](RequestManager::batch) and [`submit`](RequestManager::submit) are three faces of that. A request goes through
+//! these stations; while it waits at one of them it holds nothing.
 //!
-//! 1. [`submit`](RequestManager::submit) puts it into a queue with workers; [`send`](RequestManager::send) and
-//!    [`batch`](RequestManager::batch) start here at once.
-//! 2. **Admission**: requests, tokens and concurrency, all at once or nothing. A request that no limit can ever grant,
-//!    or not before its deadline, fails here without a wait.
-//! 3. **The attempt**: over a pooled connection, its clock starting when the connection is held. A stream has a limit to
+//! 1. **Admission**: the way to the server is clear, the key is good, and there is room in every limit at once. What no limit
+//!    can ever grant fails here without a wait.
+//! 2. **The attempt**: over a pooled connection, its clock starting when the connection is held. A stream has a limit to
 //!    its first item and one between two pieces, and has to end with the provider's own end marker.
-//! 4. **The verdict**, by what the reply means:
+//! 3. **The verdict**, by what came:
 //!
 //! | what came | what follows |
 //! |---|---|
-//! | refused for the rate, told when to return | everyone on that endpoint waits until then; not charged |
-//! | refused for the rate, not told | everyone waits a little, and longer each time; charged |
-//! | overloaded | growing waits until the deadline; fewer requests in flight; not charged |
-//! | failed, no connection, timed out, stream broken | waits with full jitter; charged, but for connections never made |
-//! | spent quota, refused key | nothing more is sent to that endpoint |
+//! | refused for the rate | everyone for that model waits for the time told, or a growing one; not charged |
+//! | overloaded | the request waits for the time told, or a growing one; not charged. Where a good part of the replies are overloads, fewer are in flight |
+//! | no connection | nothing was sent: not charged, patient until the deadline |
+//! | failed, timed out, stream broken | waits with full jitter; charged |
+//! | a success that is no answer (cut JSON, a page of HTML, no choices) | once more; then an error with the body |
+//! | spent money, refused key | another request, the *witness*, finds out whether that holds for all; then nothing more is sent |
 //! | refused for what it is | nothing; it would be refused again |
 //!
 //! *Charged* means counted against [`max_attempts`](RequestManagerBuilder::max_attempts).
 //!
-//! Extra calls are also counted against a budget: a tenth of the calls that succeed, and ten to begin with. A spent
-//! budget alone stops nothing, since a provider that fails one call in five does so however long one waits. When it is
-//! spent and eight calls in a row have failed, the provider is taken to be down: one request at a time finds out whether
-//! it is back, with pauses that grow to half a minute (or a quarter of the deadline, if that is less). The first success
-//! ends that, and the number in flight doubles with each round trip.
+//! What is learnt is shared in three levels: an origin (whether it can be reached), an account there (the limits you told,
+//! key and money, the budget for extra calls), and a model of the account (the limits its replies tell, the gate of its
+//! refusals, its overloads).
+//!
+//! **Outages.** When several calls in a row fail, and none succeeds that was sent after them, one call at a time looks whether
+//! the server is back, and the others wait. The pauses between these probes grow from a quarter of a second to 15 seconds
+//! where no connection is made, to 20 where calls fail. The first success ends that, at the full rate. Failed probes are not
+//! charged, up to 16 a request. A server that was never reached stops everything after
+//! [`unreachable_timeout`](RequestManagerBuilder::unreachable_timeout), with nothing sent.
+//!
+//! **Extra calls** are counted against a budget: a tenth of the calls that succeed, and ten to begin with. When it is spent, a
+//! retry waits up to ten seconds for the next success.
+//!
+//! **Stops.** After a confirmed refusal of the key or the money, a pause longer than
+//! [`max_pause`](RequestManagerBuilder::max_pause), or a batch whose first outcomes are all the same refusal, what is in
+//! flight ends normally and nothing more is sent. [`Batch::stopped`] says why and until when, [`Batch::into_rest`] gives back
+//! what was not sent, and [`resume`](RequestManager::resume) lifts it.
 //!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have

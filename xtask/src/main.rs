@@ -17,6 +17,7 @@ cargo xtask TASK
   examples  every example, run to its end
   job       the main job on a small file
   loom      the models of the lock-free and wake-up code
+  goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
   miri      the intrusive list under Miri, where the toolchain has it
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         "examples" => examples(),
         "job" => job(),
         "loom" => loom(),
+        "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
         _ => {
@@ -61,6 +63,7 @@ fn ci() -> Result {
     })?;
     section("examples", examples)?;
     section("benches compile", || cargo(&["bench", "--workspace", "--no-run", "--profile", "dev"]))?;
+    section("goodput, a part", goodput)?;
     section("main job", job)?;
     section("loom", loom)?;
     section("alone", alone)?;
@@ -97,6 +100,12 @@ fn job() -> Result {
     });
     let _ = std::fs::remove_file(&output);
     result
+}
+
+/// The bench runs, and every item has its answer: a figure has to be measured with the release profile.
+fn goodput() -> Result {
+    let bench = ["bench", "--package", "outbound-benches", "--bench", "goodput", "--profile", "dev"];
+    cargo(&[bench.as_slice(), &["--", "--smoke", "--variant", "AD", "--seeds", "1"]].concat())
 }
 
 fn loom() -> Result {

@@ -108,9 +108,9 @@ fn goodput(setting: Setting, seed: u64) -> (f64, f64) {
             let world = Arc::new(World::new(setting));
             let start = Instant::now();
             if oracle {
-                run_oracle(&world, &items).await
+                run_oracle(&world, &items).await;
             } else {
-                run_limited(&world, &items).await
+                run_limited(&world, &items).await;
             }
             (start.elapsed().as_secs_f64(), world.refused.load(Relaxed))
         })

@@ -28,6 +28,7 @@ use crate::{
 /// | [`idle_timeout`](Self::idle_timeout) | 90 s |
 /// | [`max_lifetime`](Self::max_lifetime) | 1 h |
 /// | [`max_requests_per_connection`](Self::max_requests_per_connection) | none |
+/// | [`max_header_fields`](Self::max_header_fields) | 100 |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
 /// | [`resolver`](Self::resolver) | the system's |
@@ -42,6 +43,7 @@ pub struct ClientBuilder {
     limits: Limits,
     rules: Rules,
     http2_prior_knowledge: bool,
+    max_header_fields: Option<usize>,
     tls_config: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<Box<dyn Resolve>>,
     dns_ttl: Duration,
@@ -72,6 +74,7 @@ impl ClientBuilder {
                 max_requests_per_connection: None,
             },
             http2_prior_knowledge: false,
+            max_header_fields: None,
             tls_config: None,
             resolver: None,
             dns_ttl: Dns::TTL,
@@ -195,6 +198,12 @@ impl ClientBuilder {
         self
     }
 
+    /// How many fields the head of an HTTP/1.1 reply may have. More than the default cost two allocations a reply.
+    pub fn max_header_fields(mut self, fields: usize) -> Self {
+        self.max_header_fields = Some(fields);
+        self
+    }
+
     /// Speaks HTTP/2 without asking, also over cleartext.
     pub fn http2_prior_knowledge(mut self) -> Self {
         self.http2_prior_knowledge = true;
@@ -287,6 +296,7 @@ impl ClientBuilder {
             limits: self.limits.dial(),
             tls: Tls::new(self.tls_config, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
+            max_header_fields: self.max_header_fields,
         };
         let origins = Origins::new(dialer, self.rules);
         let base = match self.base_url {

@@ -34,6 +34,8 @@ pub(crate) struct Dialer {
     pub(crate) connector: Connector,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
+    /// How many fields the head of an HTTP/1.1 reply may have. `None`: hyper's 100, which cost no allocation.
+    pub(crate) max_header_fields: Option<usize>,
     /// The client's own. A request that has shorter ones leaves a dial, but does not end it.
     pub(crate) limits: DialLimits,
 }
@@ -176,7 +178,11 @@ impl Dial {
             let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), pool);
             Ok((Dialed::Http2(opened), Box::pin(driver), history))
         } else {
-            let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(protocol)?;
+            let mut builder = http1::Builder::new();
+            if let Some(fields) = self.dialer.max_header_fields {
+                builder.max_headers(fields);
+            }
+            let (sender, connection) = builder.handshake(io).await.map_err(protocol)?;
             let (sender, end) = Sender::new(sender);
             let driver = Box::pin(Http1Driver { connection, _end: end });
             let connection = Connection::http1(sender, history.clone(), Alarm::new(Instant::now()));

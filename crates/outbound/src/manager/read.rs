@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use outbound_client as client;
-use outbound_provider::{Class, Fault, RequestFacts, StreamItem, StreamReader, Usage};
+use outbound_provider::{Fault, RequestFacts, StreamItem, StreamReader, Usage};
 use outbound_timeout::TimeoutExt;
 use tokio::time::Instant;
 
@@ -81,14 +81,7 @@ impl Wire<'_> {
         facts: &RequestFacts,
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let status = reply.status();
-        let coding = reply.content_encoding().map(str::to_owned);
         let body = reply.bytes().await.map_err(Failure::of_client)?;
-        if let Some(coding) = coding.filter(|_| facts.chat) {
-            let mut fault = Fault::new(Class::Unreadable);
-            fault.message = Some(format!("the body has the coding {coding:?}, which nobody asked for"));
-            let reply = Box::new(Reply { status, headers: headers.clone(), body });
-            return Err(Failure { reply: Some(reply), ..Failure::of_fault(fault) });
-        }
         let provider = &self.scope.account.provider;
         match provider.read_success(facts, status, headers, &body, self.clock.now()) {
             Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),

@@ -11,6 +11,7 @@ mod limits;
 mod outages;
 mod records;
 mod refusals;
+mod replies;
 mod secrets;
 mod sockets;
 mod stack;

@@ -35,6 +35,9 @@ use super::{
 /// So many models are kept. The one least used is forgotten, with what was learnt of it.
 const MODELS: usize = 64;
 
+/// Gateways have been seen to add more than a hundred header fields of their own.
+const HEADER_FIELDS: usize = 256;
+
 /// How long a refusal closes the gate whose body is still to come.
 const UNTIL_THE_BODY: Duration = Duration::from_secs(2);
 
@@ -127,7 +130,8 @@ impl Account {
             let (asked, most) = (endpoint.max_concurrent, Endpoint::MOST_CONCURRENT);
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
-        let mut client = endpoint.client.unwrap_or_else(Client::builder).base_url(base_url);
+        let client = endpoint.client.unwrap_or_else(|| Client::builder().max_header_fields(HEADER_FIELDS));
+        let mut client = client.base_url(base_url);
         if let Some(key) = &endpoint.key {
             client = match provider.auth() {
                 Auth::Bearer => client.bearer_auth(key.clone()),

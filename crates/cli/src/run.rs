@@ -49,6 +49,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     })
     .await;
     let end = end.map(|stopped| summary.stopped = stopped);
+    summary.asked = job.as_ref().map(|job| job.requests);
     manager.shutdown(Duration::ZERO).await;
     progress.finish();
     summary.wall = started.elapsed();

@@ -20,6 +20,8 @@ pub(crate) struct Summary {
     input_tokens: u64,
     output_tokens: u64,
     possible_duplicates: u64,
+    /// How many requests there are, where that is known.
+    pub(crate) asked: Option<u64>,
     /// Why not everything was sent.
     pub(crate) stopped: Option<Stopped>,
     refused_account: bool,
@@ -84,6 +86,9 @@ impl fmt::Display for Summary {
         }
         if let Some(stopped) = &self.stopped {
             write!(f, "\nstopped: {}", stopped.message)?;
+            if let Some(asked) = self.asked {
+                write!(f, "\nnot sent: {}", asked.saturating_sub(self.done() + self.unfinished))?;
+            }
         }
         for (kind, id, message) in &self.examples {
             write!(f, "\nfirst {kind}: {id}: {message}")?;

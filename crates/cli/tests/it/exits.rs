@@ -68,7 +68,8 @@ async fn a_wrong_key_and_a_spent_quota_are_4() {
         let sends = simulator.ledger().sends();
         assert_eq!(ids(&answers).len(), sends, "what was sent has its line, and nothing else");
         assert!(sends <= 4, "{sends} sends");
-        assert!(said(&run).contains("stopped: "), "{}", said(&run));
+        let not_sent = format!("not sent: {}", 30 - sends);
+        assert!(said(&run).contains("stopped: ") && said(&run).contains(&not_sent), "{}", said(&run));
         let written = std::fs::read_to_string(&output).expect("the output");
         assert!(!written.contains("canary") && !said(&run).contains("canary"));
         simulator.shutdown().await;

@@ -7,12 +7,12 @@ use outbound_limiter::{Bottleneck, Charge, QuotaError};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    driver::{Place, Seat},
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
     observe::{Event, Observer, Step, Waiting},
     record::Record,
     scope::{Ask, Pass, Scope, Stopped},
+    shared::{Place, Seat},
 };
 
 /// How long a retry waits for a success that pays for it. A server that fails one call in five does so however long one

@@ -12,19 +12,13 @@ use tokio::time::Instant;
 
 use super::{
     error::{Error, ErrorKind},
-    observe::{Event, Observer, Step},
-    outcome::Reply,
-    read::Expected,
+    reply::Reply,
     request::{Body, Request},
-    scope::{Account, Scope},
+    scope::Account,
     settings::Settings,
-    wall_clock::WallClock,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// How long a probe may take to connect.
-const PROBE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What stands between a run and the wire: whoever wants to answer from elsewhere (a cache, a recording), or to send
 /// twice (a hedge), does it here.
@@ -41,12 +35,12 @@ pub(crate) trait Attempt: Send + Sync {
 /// A request made ready: everything that does not change from one attempt to the next.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
-    limits: Limits,
-    first_item_timeout: std::time::Duration,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) limits: Limits,
+    pub(super) first_item_timeout: std::time::Duration,
     pub(crate) facts: RequestFacts,
     pub(crate) cost: Cost,
     /// Sending it twice does nothing twice: it only reads, or the provider promises to honour its key.
@@ -130,42 +124,6 @@ impl Prepared {
             repeatable: request.method.is_safe() || provider.documents_idempotency(),
             facts,
         })
-    }
-}
-
-/// The wire itself.
-pub(crate) struct Wire<'a> {
-    pub(super) scope: &'a Scope,
-    pub(super) clock: &'a WallClock,
-    /// Told of the first item of a stream.
-    pub(super) observed: Option<(&'a dyn Observer, Event<'a>)>,
-}
-
-impl Wire<'_> {
-    pub(super) fn first_item(&self) {
-        if let Some((observer, event)) = &self.observed {
-            observer.event(&Event { step: Step::Item, ..*event });
-        }
-    }
-}
-
-impl Attempt for Wire<'_> {
-    async fn send(&self, prepared: &Prepared, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
-        let sent_at = Instant::now();
-        let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
-        if is_probe {
-            limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
-        }
-        let client = &self.scope.account.client;
-        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
-        builder = builder.set_headers(&prepared.headers);
-        if !prepared.body.is_empty() {
-            builder = builder.body(prepared.body.clone());
-        }
-        let reply = builder.send().await.map_err(Failure::of_client)?;
-        let limit = prepared.first_item_timeout;
-        let expected = Expected { facts: &prepared.facts, first_item: (sent_at.checked_add(limit), limit) };
-        self.read(reply, &expected).await
     }
 }
 

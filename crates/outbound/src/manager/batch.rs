@@ -10,22 +10,19 @@ use std::{
 
 use futures::stream::Stream;
 use pin_project_lite::pin_project;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{runtime, task::JoinSet};
 
 use super::{
     driver::{self, Job, To},
-    manager::RequestManager,
+    inner::Handle,
     outcome::Outcome,
     request::Request,
     scope::Stopped,
+    shared::Shared,
 };
 
-mod shared;
-
-pub(crate) use self::shared::Shared;
-
 pin_project! {
-    /// The outcomes of a batch, as they complete. Made by [`RequestManager::batch`].
+    /// The outcomes of a batch, as they complete. Made by [`RequestManager::batch`](super::RequestManager::batch).
     ///
     /// Each request runs in a task of its own, on the runtime of the first poll. So a batch that is polled slowly, or not
     /// at all for a while, goes on: what was sent is read and settled, and its outcome waits here.
@@ -44,7 +41,7 @@ pin_project! {
     /// Dropping it cuts off what is under way. Outcomes that were given out are the caller's.
     #[must_use = "a batch does nothing unless polled"]
     pub struct Batch<S> {
-        manager: RequestManager,
+        manager: Handle,
         // `None` once the source has ended.
         #[pin]
         requests: Option<S>,
@@ -52,7 +49,7 @@ pin_project! {
         // Dropping it cuts its tasks off.
         tasks: JoinSet<()>,
         // The runtime of the first poll.
-        runtime: Option<Handle>,
+        runtime: Option<runtime::Handle>,
         in_order: bool,
         order: Order,
     }
@@ -78,8 +75,8 @@ pub struct Rest<S> {
 }
 
 impl<S: Stream<Item = Request>> Batch<S> {
-    pub(crate) fn new(manager: RequestManager, requests: S) -> Self {
-        let inner = manager.inner();
+    pub(crate) fn new(manager: Handle, requests: S) -> Self {
+        let inner = &manager;
         let shared = Shared::new(inner.width(), inner.equal_refusals(), inner.has_one_endpoint());
         let shared = Arc::new(shared);
         Self {
@@ -100,7 +97,7 @@ impl<S: Stream<Item = Request>> Batch<S> {
         self
     }
 
-    /// The next outcome; `None` at the end. For an `Unpin` source, as [`RequestManager::batch`] makes one.
+    /// The next outcome; `None` at the end. For an `Unpin` source, as [`RequestManager::batch`](super::RequestManager::batch) makes one.
     ///
     /// Cancel safe: dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Outcome>
@@ -138,11 +135,11 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
             let Some(requests) = this.requests.as_mut().as_pin_mut() else { break };
             match requests.poll_next(cx) {
                 Poll::Ready(Some(request)) => {
-                    let runtime = this.runtime.get_or_insert_with(Handle::current);
+                    let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
                     let job = Job { request, index: this.order.take(), since: None };
                     this.shared.taken();
                     let to = To::Batch(Arc::clone(this.shared));
-                    let inner = this.manager.inner();
+                    let inner = &**this.manager;
                     let (entry, task) = driver::task(inner, job, to);
                     inner.lifecycle.runs_in(entry, &this.tasks.spawn_on(task, runtime));
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    error, fmt,
+    fmt,
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -12,13 +12,14 @@ use outbound_client::{ClientBuilder, Secret};
 use outbound_provider::Provider;
 
 use super::{
-    manager::RequestManager,
+    error::BuildError,
+    inner::Inner,
     observe::Observer,
     scope::{Account, Endpoint, Reach},
     settings::Settings,
 };
 
-/// Builds a [`RequestManager`]. Made by [`RequestManager::builder`].
+/// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
 ///
 /// | | default |
 /// |---|---|
@@ -196,12 +197,8 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// Builds the manager.
-    ///
-    /// # Errors
-    ///
-    /// If a limit is zero, an address is none, or an endpoint has no address.
-    pub fn build(self) -> Result<RequestManager, BuildError> {
+    /// Checks the options, and makes what all handles of the manager share.
+    pub(super) fn into_inner(self) -> Result<Inner, BuildError> {
         let settings = self.settings;
         let times = [
             ("deadline", settings.deadline),
@@ -231,7 +228,7 @@ impl RequestManagerBuilder {
         let account = Account::build(None, self.endpoint, &settings, &mut reach)?;
         let seed = self.seed.unwrap_or_else(rand::random);
         let wall_clock = self.wall_clock.unwrap_or_else(SystemTime::now);
-        Ok(RequestManager::new(account, others, settings, seed, wall_clock))
+        Ok(Inner::new(account, others, settings, seed, wall_clock))
     }
 }
 
@@ -245,29 +242,3 @@ impl fmt::Debug for RequestManagerBuilder {
             .finish_non_exhaustive()
     }
 }
-
-/// Why a manager could not be built.
-#[derive(Debug)]
-pub struct BuildError(String);
-
-impl BuildError {
-    pub(crate) fn new(message: String) -> Self {
-        Self(message)
-    }
-
-    pub(crate) fn of(error: impl error::Error) -> Self {
-        Self(error.to_string())
-    }
-
-    fn of_endpoint(self, name: &str) -> Self {
-        Self(format!("endpoint {name}: {}", self.0))
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl error::Error for BuildError {}

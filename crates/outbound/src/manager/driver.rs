@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    batch,
     error::{Error, ErrorKind},
+    inner::Inner,
     lifecycle::{Entry, Guest},
-    manager::Inner,
-    outcome::{Outcome, Reply},
+    outcome::Outcome,
     record::Record,
+    reply::Reply,
     request::Request,
-    scope::Stopped,
+    shared::{Seat, Shared},
 };
 
 /// A request to be run.
@@ -30,48 +30,7 @@ pub(crate) enum To {
     One(oneshot::Sender<Outcome>),
     /// To a ticket. What was not sent is the manager's to give back.
     Submitter(oneshot::Sender<Outcome>),
-    Batch(Arc<batch::Shared>),
-}
-
-/// Where a request is on its way, as its batch counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It waits for its turn under the limits.
-    Ready,
-    /// It is under way.
-    InFlight,
-    /// It backs off, or waits for a gate or the end of an outage.
-    Held,
-}
-
-/// The place of a request in its batch, if it has one.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    batch: Option<Arc<batch::Shared>>,
-    place: Place,
-}
-
-impl Seat {
-    pub(crate) fn move_to(&mut self, place: Place) {
-        if self.place != place
-            && let Some(batch) = &self.batch
-        {
-            batch.moved(self.place, place);
-        }
-        self.place = place;
-    }
-
-    /// Why nothing more of the whole batch is sent, if so.
-    pub(crate) fn stopped(&self) -> Option<Stopped> {
-        self.batch.as_ref().and_then(|batch| batch.whole_stop())
-    }
-
-    /// The scope of the request is stopped.
-    pub(crate) fn scope_stopped(&self, why: &Stopped) {
-        if let Some(batch) = &self.batch {
-            batch.scope_stopped(why);
-        }
-    }
+    Batch(Arc<Shared>),
 }
 
 /// Tells the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
@@ -107,7 +66,7 @@ impl Teller {
                 drop(to.send(outcome));
             }
             To::Batch(batch) => {
-                if batch.ended(self.seat.place, outcome) {
+                if batch.ended(self.seat.place(), outcome) {
                     self.inner.notify();
                 }
             }
@@ -140,7 +99,7 @@ pub(crate) fn task(
         request: Some(job.request),
         index: job.index,
         to: Some(to),
-        seat: Seat { batch, place: Place::Ready },
+        seat: Seat::ready(batch),
         guest,
     };
     let task = async move {

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use super::outcome::Reply;
+use super::reply::Reply;
 
 /// Why a request failed.
 ///
@@ -177,3 +177,29 @@ impl fmt::Display for ErrorKind {
         f.write_str(self.as_str())
     }
 }
+
+/// Why a manager could not be built.
+#[derive(Debug)]
+pub struct BuildError(String);
+
+impl BuildError {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+
+    pub(crate) fn of(error: impl error::Error) -> Self {
+        Self(error.to_string())
+    }
+
+    pub(crate) fn of_endpoint(self, name: &str) -> Self {
+        Self(format!("endpoint {name}: {}", self.0))
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for BuildError {}

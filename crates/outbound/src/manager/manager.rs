@@ -1,45 +1,28 @@
 //! The composition.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     future::Future,
-    num::NonZeroU32,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::Duration,
 };
 
 use futures::{
     FutureExt,
     stream::{self, Iter, Stream},
 };
-use outbound_limiter::ConcurrencyLimiter;
-use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 
 use super::{
-    admission::Admission,
-    attempt::{Prepared, Wire},
     batch::Batch,
-    builder::{BuildError, RequestManagerBuilder},
-    driver::{self, Job, Seat, To},
-    error::{Error, ErrorKind},
-    judge::Rules,
-    key::{idempotency_key, mix},
-    lifecycle::Lifecycle,
-    observe::{Event, Step},
-    outcome::{Outcome, Reply},
-    record::Record,
+    builder::RequestManagerBuilder,
+    driver::{self, Job, To},
+    error::BuildError,
+    inner::{AbortOnDrop, Handle, Inner},
+    outcome::Outcome,
     request::Request,
-    run::Run,
-    scope::Account,
-    settings::Settings,
     ticket::{SubmitError, Ticket},
-    wall_clock::WallClock,
 };
 
 /// Sends requests under limits, retries what is worth it, and brings every answer back.
@@ -55,35 +38,10 @@ use super::{
 /// and their tickets say so; to bring everything to its end, [`shutdown`](Self::shutdown) first, or use a
 /// [`scope`](Self::scope). Batches are handles.
 #[derive(Clone)]
-pub struct RequestManager {
-    inner: Arc<Inner>,
-    // Dropped with the last handle; what runs for the manager holds `inner` alone.
-    _handle: Arc<AbortOnDrop>,
-}
-
-/// What all handles share, and all that runs for them.
-pub(crate) struct Inner {
-    account: Arc<Account>,
-    others: BTreeMap<String, Arc<Account>>,
-    settings: Settings,
-    seed: u64,
-    /// Requests so far: where the draws of each come from, with `seed`.
-    begun: AtomicU64,
-    clock: WallClock,
-    pub(crate) lifecycle: Arc<Lifecycle>,
-    /// How many submitted requests there may be that have no outcome.
-    room: ConcurrencyLimiter,
-    /// Submitted requests that a shutdown kept from being sent, until a shutdown gives them back.
-    returned: Mutex<Vec<Request>>,
-}
-
-struct AbortOnDrop(Arc<Inner>);
+pub struct RequestManager(Handle);
 
 /// A task that is cut off when it is dropped.
 struct Cut(JoinHandle<()>);
-
-/// So many times `max_concurrent` submitted requests may be without an outcome.
-const SUBMITTED: usize = 8;
 
 /// What a shutdown left.
 #[derive(Debug)]
@@ -112,9 +70,9 @@ impl RequestManager {
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since: Some(Instant::now()) };
-        let (entry, task) = driver::task(&self.inner, job, To::One(sender));
+        let (entry, task) = driver::task(&self.0, job, To::One(sender));
         let task = Cut(tokio::spawn(task));
-        self.inner.lifecycle.runs_in(entry, &task.0.abort_handle());
+        self.0.lifecycle.runs_in(entry, &task.0.abort_handle());
         Ticket::new(outcome, id).await
     }
 
@@ -131,7 +89,7 @@ impl RequestManager {
 
     /// As [`batch`](Self::batch), with requests that come in time.
     pub fn batch_stream<S: Stream<Item = Request>>(&self, requests: S) -> Batch<S> {
-        Batch::new(self.clone(), requests)
+        Batch::new(self.0.clone(), requests)
     }
 
     /// Takes a request over and returns a ticket for its outcome; waits where eight times `max_concurrent` have been
@@ -148,7 +106,7 @@ impl RequestManager {
     /// Outside a tokio runtime.
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
-        let inner = &self.inner;
+        let inner = &*self.0;
         let Ok(room) = inner.room.acquire_owned().await else { return Err(SubmitError(request)) };
         if !inner.lifecycle.is_open() {
             return Err(SubmitError(request));
@@ -172,7 +130,7 @@ impl RequestManager {
     /// Dropping the future leaves the doors closed, and lets what is under way run on. What there was to give back is
     /// given back by the next call.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        let inner = &self.inner;
+        let inner = &*self.0;
         inner.drain();
         let aborted = inner.lifecycle.drained(grace).await;
         inner.lifecycle.abort();
@@ -184,7 +142,7 @@ impl RequestManager {
     /// Lifts every stop: the keys, the money and the servers are tried again from here on.
     pub fn resume(&self) {
         let now = Instant::now();
-        self.inner.accounts().for_each(|account| account.resume(now));
+        self.0.accounts().for_each(|account| account.resume(now));
     }
 
     /// Builds a manager, lends it to a function, and shuts it down when the function returns, fails or panics;
@@ -203,7 +161,7 @@ impl RequestManager {
     {
         let manager = builder.build()?;
         // The body may keep handles; the end of the scope is the end all the same.
-        let _abort = AbortOnDrop(Arc::clone(&manager.inner));
+        let _abort = AbortOnDrop(Arc::clone(&manager.0));
         let ended = AssertUnwindSafe(async { body(manager.clone()).await }).catch_unwind().await;
         manager.shutdown(Duration::ZERO).await;
         match ended {
@@ -212,129 +170,19 @@ impl RequestManager {
         }
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
-    }
-
-    pub(crate) fn new(
-        account: Account,
-        others: BTreeMap<String, Account>,
-        settings: Settings,
-        seed: u64,
-        wall_clock: SystemTime,
-    ) -> Self {
-        let others: BTreeMap<_, _> =
-            others.into_iter().map(|(name, account)| (name, Arc::new(account))).collect();
-        let concurrent = others.values().map(|account| account.max_concurrent);
-        let width = concurrent.fold(account.max_concurrent, usize::saturating_add);
-        let inner = Arc::new(Inner {
-            account: Arc::new(account),
-            others,
-            settings,
-            seed,
-            begun: AtomicU64::new(0),
-            clock: WallClock::starting_at(wall_clock),
-            lifecycle: Arc::default(),
-            room: ConcurrencyLimiter::new(width.saturating_mul(SUBMITTED)),
-            returned: Mutex::default(),
-        });
-        Self { _handle: Arc::new(AbortOnDrop(Arc::clone(&inner))), inner }
+    fn of(inner: Inner) -> Self {
+        Self(Handle::new(inner))
     }
 }
 
-impl Inner {
-    /// `max_concurrent`, of all endpoints together.
-    pub(crate) fn width(&self) -> usize {
-        self.accounts().map(|account| account.max_concurrent).fold(0, usize::saturating_add)
-    }
-
-    pub(crate) fn has_one_endpoint(&self) -> bool {
-        self.others.is_empty()
-    }
-
-    pub(crate) fn equal_refusals(&self) -> Option<NonZeroU32> {
-        self.settings.stop_after_equal_refusals
-    }
-
-    /// A submitted request that was not sent: a shutdown gives it back.
-    pub(crate) fn give_back(&self, request: Request) {
-        self.returned.lock().push(request);
-    }
-
-    /// One request, to its reply or its error.
-    pub(crate) async fn run(
-        &self,
-        request: &Request,
-        index: usize,
-        since: Option<Instant>,
-        record: &mut Record,
-        seat: &mut Seat,
-    ) -> Result<Reply, Error> {
-        let account = match &request.endpoint {
-            None => &self.account,
-            Some(name) => self.others.get(name).ok_or_else(|| {
-                Error::new(ErrorKind::Invalid, format!("there is no endpoint of the name {name:?}"))
-            })?,
-        };
-        let settings = &self.settings;
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let key = || idempotency_key(self.seed, request.id.as_deref(), number);
-        let prepared = Prepared::new(request, account, settings, key)?;
-        let scope = account.scope(prepared.facts.model.as_deref());
-        let observed = settings.observer.as_deref().map(|observer| {
-            let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
-            let endpoint = account.name.as_deref();
-            (observer, Event { id, index, endpoint, model, step: Step::Queued })
-        });
-        if let Some((observer, event)) = &observed {
-            observer.event(event);
-        }
-        let run = Run {
-            scope: &scope,
-            attempt: Wire { scope: &scope, clock: &self.clock, observed },
-            admission: Admission {
-                scope: &scope,
-                lifecycle: &self.lifecycle,
-                seat,
-                cost: prepared.cost,
-                limit: request.deadline.unwrap_or(settings.deadline),
-                since,
-                observed,
-            },
-            prepared: &prepared,
-            rules: Rules { max_attempts: settings.max_attempts, retry_ambiguous: settings.retry_ambiguous },
-            number,
-            draw: mix(self.seed, number),
-        };
-        let result = run.run(record).await;
-        if let Some((observer, event)) = &observed {
-            let failure = result.as_ref().err().map(Error::kind);
-            observer.event(&Event { step: Step::Ended { failure }, ..*event });
-        }
-        result
-    }
-
-    /// Wakes all who wait, so that they ask again whether they may go.
-    pub(crate) fn notify(&self) {
-        self.accounts().for_each(|account| account.notify().notify_waiters());
-    }
-
-    /// Lets nobody in and sends nothing more.
-    fn drain(&self) {
-        self.lifecycle.drain();
-        self.room.close();
-        self.accounts().for_each(|account| account.close());
-    }
-
-    fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        std::iter::once(&self.account).chain(self.others.values())
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.drain();
-        self.0.lifecycle.abort();
+impl RequestManagerBuilder {
+    /// Builds the manager.
+    ///
+    /// # Errors
+    ///
+    /// If a limit is zero, an address is none, or an endpoint has no address.
+    pub fn build(self) -> Result<RequestManager, BuildError> {
+        self.into_inner().map(RequestManager::of)
     }
 }
 
@@ -344,18 +192,11 @@ impl Drop for Cut {
     }
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for RequestManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestManager")
-            .field("endpoint", &self.inner.account)
-            .field("others", &self.inner.others)
-            .field("active", &self.inner.lifecycle.active())
+            .field("inner", &**self.0)
+            .field("active", &self.0.lifecycle.active())
             .finish_non_exhaustive()
     }
 }

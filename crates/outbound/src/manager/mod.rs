@@ -1,13 +1,16 @@
 //! The request manager: the pieces, composed. Files import from those below them:
 //!
 //! ```text
-//! builder · manager · batch · ticket
-//!        driver · lifecycle
-//!              run
-//!  admission · judge · record
-//!       attempt · read
-//!  scope: account, model, reach · health, stop, quota, config
-//!  request · outcome · error · settings · observe
+//!                   manager
+//!        batch · ticket · builder
+//!              driver
+//!              inner
+//!         run · wire
+//!   admission · read
+//!   record · attempt · shared
+//!   scope: account, model, reach · health, stop, quota, config; silence above them
+//!   judge · lifecycle · key · settings · observe
+//!   outcome · error · reply · request
 //! ```
 
 mod admission;
@@ -16,6 +19,7 @@ mod batch;
 mod builder;
 mod driver;
 mod error;
+mod inner;
 mod judge;
 mod key;
 mod lifecycle;
@@ -25,21 +29,24 @@ mod observe;
 mod outcome;
 mod read;
 mod record;
+mod reply;
 mod request;
 mod run;
 mod scope;
 mod settings;
+mod shared;
 mod ticket;
 mod wall_clock;
+mod wire;
 
 pub use self::{
     batch::{Batch, Rest},
-    builder::{BuildError, RequestManagerBuilder},
-    error::{Error, ErrorKind},
+    builder::RequestManagerBuilder,
+    error::{BuildError, Error, ErrorKind},
     manager::{RequestManager, ShutdownReport},
     observe::{Event, Observer, Step, Waiting},
-    outcome::{Outcome, Reply},
-    record::AttemptRecord,
+    outcome::{AttemptRecord, Outcome},
+    reply::Reply,
     request::Request,
     scope::{Endpoint, ModelLimits, Stopped},
     ticket::{SubmitError, Ticket},

@@ -10,8 +10,11 @@ use outbound_timeout::TimeoutExt;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Answer, Failure, Wire},
-    outcome::Reply,
+    attempt::{Answer, Failure},
+    observe::{Event, Observer, Step},
+    reply::Reply,
+    scope::Scope,
+    wall_clock::WallClock,
 };
 
 /// How long a body may take to end after the provider's own end marker.
@@ -24,30 +27,30 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 /// How long the body of a refusal may take before others are told of the refusal without it.
 const ERROR_BODY_AT_ONCE: Duration = Duration::from_millis(50);
 
-/// What a request asks for, as far as it matters for reading the reply.
-#[derive(Debug)]
-pub(crate) struct Expected<'a> {
-    pub(crate) facts: &'a RequestFacts,
+/// Reads the reply to one attempt.
+pub(super) struct Reader<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) clock: &'a WallClock,
+    /// What the request asks for.
+    pub(super) facts: &'a RequestFacts,
     /// The instant by which a stream has to bring its first item, and how long that is.
-    pub(crate) first_item: (Option<Instant>, Duration),
+    pub(super) first_item: (Option<Instant>, Duration),
+    /// Told of the first item of a stream.
+    pub(super) observed: Option<(&'a dyn Observer, Event<'a>)>,
 }
 
-impl Wire<'_> {
+impl Reader<'_> {
     /// Reads a reply to its end.
-    pub(super) async fn read(
-        &self,
-        reply: client::Reply,
-        expected: &Expected<'_>,
-    ) -> Result<Answer, Failure> {
+    pub(super) async fn read(&self, reply: client::Reply) -> Result<Answer, Failure> {
         let (status, headers) = (reply.status(), reply.headers().clone());
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
         let read = if !status.is_success() {
             Err(self.read_refusal(reply, &headers).await)
-        } else if expected.facts.stream && is_event_stream(&headers) {
-            self.read_stream(reply, expected).await
+        } else if self.facts.stream && is_event_stream(&headers) {
+            self.read_stream(reply).await
         } else {
-            self.read_body(reply, &headers, expected.facts).await
+            self.read_body(reply, &headers).await
         };
         match read {
             Ok((body, usage)) => Ok(Answer { reply: Reply { status, headers, body }, usage, signals }),
@@ -78,12 +81,11 @@ impl Wire<'_> {
         &self,
         reply: client::Reply,
         headers: &HeaderMap,
-        facts: &RequestFacts,
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let status = reply.status();
         let body = reply.bytes().await.map_err(Failure::of_client)?;
         let provider = &self.scope.account.provider;
-        match provider.read_success(facts, status, headers, &body, self.clock.now()) {
+        match provider.read_success(self.facts, status, headers, &body, self.clock.now()) {
             Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),
             Err(fault) => {
                 let body = self.scope.account.redact_body(body);
@@ -93,22 +95,20 @@ impl Wire<'_> {
         }
     }
 
-    async fn read_stream(
-        &self,
-        reply: client::Reply,
-        expected: &Expected<'_>,
-    ) -> Result<(Bytes, Option<Usage>), Failure> {
-        let reader = self.scope.account.provider.stream().expect_choices(expected.facts.choices);
+    async fn read_stream(&self, reply: client::Reply) -> Result<(Bytes, Option<Usage>), Failure> {
+        let reader = self.scope.account.provider.stream().expect_choices(self.facts.choices);
         // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
         let marked = !reader.is_complete();
         let events = reply.events().map_err(Failure::of_client)?;
         let mut stream = Streamed { events, reader, marked };
         // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
         // has gone on since the request was sent.
-        let (first_item, limit) = expected.first_item;
+        let (first_item, limit) = self.first_item;
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
-                self.first_item();
+                if let Some((observer, event)) = &self.observed {
+                    observer.event(&Event { step: Step::Item, ..*event });
+                }
                 stream.read(false).await
             }
             Ok(read) => read,

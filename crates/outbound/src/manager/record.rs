@@ -11,30 +11,13 @@ use super::{
     attempt::Failure,
     error::{Error, ErrorKind},
     judge::{Counts, Effect, Verdict},
-    outcome::{Outcome, Reply},
+    outcome::{AttemptRecord, Outcome},
+    reply::Reply,
     request::Request,
 };
 
 /// So many attempts are listed. Of a longer way the first and the last are kept.
 const LISTED: usize = 32;
-
-/// One attempt of a request, in [`Outcome::attempts`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AttemptRecord {
-    /// When it began, from the request's start on.
-    pub after: Duration,
-    /// How long it took.
-    pub took: Duration,
-    /// Whether the server has it: surely not, perhaps, or surely.
-    pub delivery: Delivery,
-    /// The status of the reply, if there was one.
-    pub status: Option<StatusCode>,
-    /// How it failed; `None` if it brought the answer.
-    pub failure: Option<ErrorKind>,
-    /// Whether it counted against `max_attempts`.
-    pub charged: bool,
-}
 
 /// The way of one request.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use super::{
     error::{Error, ErrorKind},
     judge::{Case, Next, Rules, Verdict, judge},
     observe::Step,
-    outcome::Reply,
     record::Record,
-    scope::{Failed, Scope},
+    reply::Reply,
+    scope::{self, Failed, Scope},
 };
 
 /// What a run needs to know.
@@ -34,6 +34,7 @@ impl<A: Attempt> Run<'_, A> {
             let deadline = self.admission.deadline();
             let now = Instant::now();
             let call = pass.sent(self.number, now, spread(self.draw));
+            scope::watch(&self.scope.account);
             self.admission.tell(Step::Sent { attempt: record.next_attempt() });
             record.begins(now, self.prepared.repeatable);
             let failure = match self.attempt.send(self.prepared, deadline, pass.probes_reach()).await {

@@ -18,18 +18,17 @@ use tokio::{
 
 use super::{
     super::{
-        builder::BuildError,
-        error::ErrorKind,
+        error::{BuildError, ErrorKind},
         judge::{Effect, Settle},
         observe::Waiting,
         settings::Settings,
     },
-    Reach, Stopped,
     config::{Endpoint, ModelLimits},
     health::{Admission, FailedCall},
     model::Model,
-    quota, silence,
-    stop::{Leave, Standing},
+    quota,
+    reach::Reach,
+    stop::{Leave, Standing, Stopped},
 };
 
 /// So many models are kept. The one least used is forgotten, with what was learnt of it.
@@ -437,7 +436,6 @@ impl Pass<'_> {
         self.witness = false;
         let number = self.scope.account.standing.lock().sent();
         self.call = Some((number, sent_at));
-        silence::watch(&self.scope.account);
         Call { number, request, sent_at, spread }
     }
 }

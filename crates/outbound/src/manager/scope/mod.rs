@@ -20,6 +20,7 @@ mod stop;
 pub(crate) use self::{
     account::{Account, Ask, Failed, Pass, Scope},
     reach::Reach,
+    silence::watch,
 };
 pub use self::{
     config::{Endpoint, ModelLimits},

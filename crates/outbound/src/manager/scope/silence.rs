@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Account;
+use super::account::Account;
 
 /// How often it is asked whether anything has come back.
 const LOOK: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 const DIAL: Duration = Duration::from_secs(3);
 
 /// Has the account watched while calls are under way, by a task on the runtime of the call that begins.
-pub(super) fn watch(account: &Arc<Account>) {
+pub(crate) fn watch(account: &Arc<Account>) {
     if !account.watched.swap(true, Ordering::SeqCst) {
         tokio::spawn(look(Watcher { account: Arc::downgrade(account), looks: true }));
     }

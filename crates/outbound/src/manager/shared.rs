@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     num::NonZeroU32,
+    sync::Arc,
     task::{Poll, Waker},
 };
 
 use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::super::{driver::Place, error::ErrorKind, outcome::Outcome, request::Request, scope::Stopped};
+use super::{error::ErrorKind, outcome::Outcome, request::Request, scope::Stopped};
 
 /// So many times `max_concurrent` requests may back off, and so many outcomes may wait to be read.
 const HELD: usize = 4;
@@ -39,6 +40,56 @@ struct State {
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
+}
+
+/// Where a request is on its way, as its batch counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It waits for its turn under the limits.
+    Ready,
+    /// It is under way.
+    InFlight,
+    /// It backs off, or waits for a gate or the end of an outage.
+    Held,
+}
+
+/// The place of a request in its batch, if it has one.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    batch: Option<Arc<Shared>>,
+    place: Place,
+}
+
+impl Seat {
+    /// The place of a request that waits for its turn.
+    pub(crate) fn ready(batch: Option<Arc<Shared>>) -> Self {
+        Self { batch, place: Place::Ready }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(crate) fn move_to(&mut self, place: Place) {
+        if self.place != place
+            && let Some(batch) = &self.batch
+        {
+            batch.moved(self.place, place);
+        }
+        self.place = place;
+    }
+
+    /// Why nothing more of the whole batch is sent, if so.
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        self.batch.as_ref().and_then(|batch| batch.whole_stop())
+    }
+
+    /// The scope of the request is stopped.
+    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+        if let Some(batch) = &self.batch {
+            batch.scope_stopped(why);
+        }
+    }
 }
 
 /// Looks for a batch that is refused as a whole: its first outcomes are the same refusal.

@@ -1,0 +1,50 @@
+//! The wire: an attempt that goes out.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    attempt::{Answer, Attempt, Failure, Prepared},
+    observe::{Event, Observer},
+    read::Reader,
+    scope::Scope,
+    wall_clock::WallClock,
+};
+
+/// How long a probe may take to connect.
+const PROBE: Duration = Duration::from_secs(3);
+
+/// The wire itself.
+pub(crate) struct Wire<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) clock: &'a WallClock,
+    /// Told of the first item of a stream.
+    pub(crate) observed: Option<(&'a dyn Observer, Event<'a>)>,
+}
+
+impl Attempt for Wire<'_> {
+    async fn send(&self, prepared: &Prepared, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
+        let sent_at = Instant::now();
+        let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
+        if is_probe {
+            limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
+        }
+        let client = &self.scope.account.client;
+        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
+        builder = builder.set_headers(&prepared.headers);
+        if !prepared.body.is_empty() {
+            builder = builder.body(prepared.body.clone());
+        }
+        let reply = builder.send().await.map_err(Failure::of_client)?;
+        let limit = prepared.first_item_timeout;
+        let reader = Reader {
+            scope: self.scope,
+            clock: self.clock,
+            facts: &prepared.facts,
+            first_item: (sent_at.checked_add(limit), limit),
+            observed: self.observed,
+        };
+        reader.read(reply).await
+    }
+}

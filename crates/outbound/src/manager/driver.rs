@@ -66,11 +66,15 @@ impl Seat {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
-    /// The scope of the request is stopped.
-    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+    /// The scope of the request is stopped: its whole account, or its model alone.
+    pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
-            batch.scope_stopped(why);
+            batch.scope_stopped(why, whole_account);
         }
+    }
+
+    pub(crate) fn batch(&self) -> Option<Arc<batch::Shared>> {
+        self.batch.clone()
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// `max_concurrent`, of all endpoints together.
     width: usize,
-    /// A stop holds for every request: no further one need be taken from the source to find that out.
+    /// A stop of an account holds for every request: no further one need be taken from the source to find that out.
     one_endpoint: bool,
 }
 
@@ -36,6 +36,8 @@ struct State {
     stopped: Option<Stopped>,
     /// Why the scope of some of its requests is.
     seen_stop: Option<Stopped>,
+    /// It was a whole account that was stopped, and not one model.
+    account_stopped: bool,
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
@@ -68,7 +70,7 @@ impl Shared {
 
     fn has_room(&self, state: &State) -> bool {
         let most = self.width.saturating_mul(HELD);
-        let stopped = state.stopped.is_some() || (self.one_endpoint && !state.rest.is_empty());
+        let stopped = state.stopped.is_some() || (self.one_endpoint && state.account_stopped);
         !stopped
             && state.ready < self.width
             && state.held < most
@@ -111,9 +113,10 @@ impl Shared {
         stops
     }
 
-    /// The scope of a request of this batch is stopped.
-    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+    /// The scope of a request of this batch is stopped: its whole account, or its model alone.
+    pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
+        state.account_stopped |= whole_account;
         if state.seen_stop.is_none() {
             state.seen_stop = Some(why.clone());
         }

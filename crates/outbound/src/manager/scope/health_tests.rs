@@ -166,9 +166,9 @@ fn one_overload_among_many_replies_cuts_nothing() {
     for reply in 0..1_000_u32 {
         let at = now + reply * SECOND;
         if reply % 50 == 0 {
-            pressure.overloaded(at, at, 64)
+            pressure.overloaded(at, at, 64);
         } else {
-            pressure.succeeded()
+            pressure.succeeded();
         }
         assert_eq!(pressure.bound(), 64, "after {reply} replies");
     }

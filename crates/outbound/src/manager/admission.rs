@@ -65,12 +65,7 @@ impl<'a> Admission<'a> {
             // Made before anything is asked, so that no change is missed.
             let changed = scope.account.changed();
             let now = Instant::now();
-            if !self.lifecycle.is_open() {
-                return Err(turned_away(record));
-            }
-            if let Some(why) = self.seat.stopped() {
-                return Err(stopped(&why.message, record));
-            }
+            self.check_open(record)?;
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
@@ -100,18 +95,31 @@ impl<'a> Admission<'a> {
         }
     }
 
+    /// An error if nothing more is sent at all, or for this batch.
+    fn check_open(&self, record: &Record) -> Result<(), Error> {
+        if !self.lifecycle.is_open() {
+            return Err(turned_away(record));
+        }
+        match self.seat.stopped() {
+            Some(why) => Err(stopped(&why.message, record)),
+            None => Ok(()),
+        }
+    }
+
     fn scope_stopped(&self, why: &Stopped, record: &Record) -> Error {
-        self.seat.scope_stopped(why);
+        let whole_account = self.scope.account.stopped(Instant::now()).is_some();
+        self.seat.scope_stopped(why, whole_account);
         stopped(&why.message, record)
     }
 
-    /// Returns when nothing more is sent with this key, for this batch or at all.
+    /// Returns when nothing more is sent in this scope, for this batch or at all.
     fn stopped_or_closed(&self) -> impl Future<Output = ()> + use<'a> {
-        let (scope, lifecycle) = (self.scope, self.lifecycle);
+        let (scope, lifecycle, batch) = (self.scope, self.lifecycle, self.seat.batch());
         async move {
             loop {
                 let changed = scope.account.changed();
-                if !lifecycle.is_open() || scope.account.stopped(Instant::now()).is_some() {
+                let batch_is_stopped = batch.as_ref().is_some_and(|batch| batch.whole_stop().is_some());
+                if batch_is_stopped || !lifecycle.is_open() || scope.stopped(Instant::now()).is_some() {
                     return;
                 }
                 changed.await;
@@ -142,6 +150,10 @@ impl<'a> Admission<'a> {
                 record.waited += now.elapsed();
                 match ended {
                     Either::Left(_) => return Ok(None),
+                    // Its turn came in time, but this task did not run then.
+                    Either::Right((Ok(_), _)) if Instant::now() >= self.deadline() => {
+                        return Err(self.past_deadline(record));
+                    }
                     Either::Right((reserved, _)) => reserved,
                 }
             }
@@ -184,7 +196,7 @@ impl<'a> Admission<'a> {
         }
         if extra && !self.pays() {
             self.tell(Step::Waiting { reason: Waiting::Budget, at_least: None });
-            let unpaid = began + wait + FOR_A_DEPOSIT;
+            let unpaid = (began + wait + FOR_A_DEPOSIT).min(self.deadline());
             while Instant::now() < unpaid && !self.pays() {
                 self.sleep_until(Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
             }
@@ -203,16 +215,12 @@ impl<'a> Admission<'a> {
         let mut slept = pin!(sleep_until(until));
         loop {
             let changed = self.scope.account.changed();
-            if !self.lifecycle.is_open() {
-                return Err(turned_away(record));
+            self.check_open(record)?;
+            if let Some(why) = self.scope.stopped(Instant::now()) {
+                return Err(self.scope_stopped(&why, record));
             }
-            match select(slept.as_mut(), pin!(changed)).await {
-                Either::Left(_) => return Ok(()),
-                Either::Right(_) => {
-                    if let Some(why) = self.scope.account.stopped(Instant::now()) {
-                        return Err(self.scope_stopped(&why, record));
-                    }
-                }
+            if let Either::Left(_) = select(slept.as_mut(), pin!(changed)).await {
+                return Ok(());
             }
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// `max_concurrent`, of all endpoints together.
     width: usize,
-    /// A stop holds for every request: no further one need be taken from the source to find that out.
+    /// A stop of an account holds for every request: no further one need be taken from the source to find that out.
     one_endpoint: bool,
 }
 
@@ -37,6 +37,8 @@ struct State {
     stopped: Option<Stopped>,
     /// Why the scope of some of its requests is.
     seen_stop: Option<Stopped>,
+    /// It was a whole account that was stopped, and not one model.
+    account_stopped: bool,
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
@@ -70,6 +72,10 @@ impl Seat {
         self.place
     }
 
+    pub(crate) fn batch(&self) -> Option<Arc<Shared>> {
+        self.batch.clone()
+    }
+
     pub(crate) fn move_to(&mut self, place: Place) {
         if self.place != place
             && let Some(batch) = &self.batch
@@ -84,10 +90,10 @@ impl Seat {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
-    /// The scope of the request is stopped.
-    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+    /// The scope of the request is stopped: its whole account, or its model alone.
+    pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
-            batch.scope_stopped(why);
+            batch.scope_stopped(why, whole_account);
         }
     }
 }
@@ -119,7 +125,7 @@ impl Shared {
 
     fn has_room(&self, state: &State) -> bool {
         let most = self.width.saturating_mul(HELD);
-        let stopped = state.stopped.is_some() || (self.one_endpoint && !state.rest.is_empty());
+        let stopped = state.stopped.is_some() || (self.one_endpoint && state.account_stopped);
         !stopped
             && state.ready < self.width
             && state.held < most
@@ -162,9 +168,10 @@ impl Shared {
         stops
     }
 
-    /// The scope of a request of this batch is stopped.
-    pub(crate) fn scope_stopped(&self, why: &Stopped) {
+    /// The scope of a request of this batch is stopped: its whole account, or its model alone.
+    pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
+        state.account_stopped |= whole_account;
         if state.seen_stop.is_none() {
             state.seen_stop = Some(why.clone());
         }

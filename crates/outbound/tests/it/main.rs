@@ -17,4 +17,5 @@ mod sockets;
 mod stack;
 mod streams;
 mod transport;
+mod waits;
 mod wire;

@@ -284,25 +284,22 @@ impl Account {
 impl Scope {
     /// Whether a request may go now.
     pub(crate) fn ask(&self, now: Instant) -> Ask<'_> {
-        let mut pass =
-            Pass { scope: self, probes_reach: false, probes_model: false, witness: false, call: None };
-        match self.account.reach.admit(now) {
-            Admission::Go => {}
-            Admission::Probe => {
-                self.account.count_apart();
-                pass.probes_reach = true;
-            }
-            Admission::Wait(until) => {
-                self.account.count_apart();
-                return Ask::Wait(Waiting::Outage, until);
-            }
+        // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
+        // give that back, which wakes those who wait, itself among them, and so on without a pause.
+        let reach = self.account.reach.look(now);
+        if reach != Admission::Go {
+            self.account.count_apart();
         }
-        match self.model.admit(now) {
-            Ok(Admission::Go) => {}
-            Ok(Admission::Probe) => pass.probes_model = true,
+        if let Admission::Wait(until) = reach {
+            return Ask::Wait(Waiting::Outage, until);
+        }
+        match self.model.look(now) {
             Ok(Admission::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
+            Ok(_) => {}
             Err(why) => return Ask::Stopped(why),
         }
+        let mut pass =
+            Pass { scope: self, probes_reach: false, probes_model: false, witness: false, call: None };
         let mut standing = self.account.standing.lock();
         match standing.ask(now) {
             Leave::Go => pass.witness = standing.is_held(),
@@ -310,7 +307,23 @@ impl Scope {
             Leave::Stopped(why) => return Ask::Stopped(why),
         }
         drop(standing);
+        // Another may have been elected since.
+        match self.account.reach.admit(now) {
+            Admission::Go => {}
+            Admission::Probe => pass.probes_reach = true,
+            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+        }
+        match self.model.admit(now) {
+            Admission::Go => {}
+            Admission::Probe => pass.probes_model = true,
+            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+        }
         Ask::Go(pass)
+    }
+
+    /// Why nothing is sent in this scope now.
+    pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
+        self.account.stopped(now).or_else(|| self.model.stopped(now))
     }
 
     /// A reply that is an answer.

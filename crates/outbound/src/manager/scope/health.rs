@@ -191,31 +191,32 @@ impl Health {
         }
     }
 
+    /// Whether a call may go out now; changes nothing.
+    pub(crate) fn look(&self, now: Instant) -> Admission {
+        let Some(down) = &self.down else { return Admission::Go };
+        let next = if down.pending == 0 {
+            down.next_probe
+        } else {
+            down.last_probe + (down.fails_in * HOPE).max(SHORTEST_PAUSE)
+        };
+        if now < next { Admission::Wait(next) } else { Admission::Probe }
+    }
+
     /// Whether a call may go out now. One that goes as a probe has to tell its end with [`probe_ended`](Self::probe_ended).
     pub(crate) fn admit(&mut self, now: Instant) -> Admission {
-        let Some(down) = &mut self.down else { return Admission::Go };
-        if down.pending == 0 {
-            if now < down.next_probe {
-                return Admission::Wait(down.next_probe);
-            }
-        } else {
-            let hopeful = down.last_probe + (down.fails_in * HOPE).max(SHORTEST_PAUSE);
-            if now < hopeful {
-                return Admission::Wait(hopeful);
-            }
-            if down.pending >= down.allowed {
-                // None of them has failed: twice as many may be out.
-                down.allowed = down.allowed.saturating_mul(2);
-            }
-            if down.pending + 1 >= down.allowed {
-                // The last of this step: the next step begins later.
-                down.last_probe = now;
-            }
-            down.pending += 1;
-            return Admission::Probe;
+        let admission = self.look(now);
+        let Some(down) = self.down.as_mut().filter(|_| admission == Admission::Probe) else {
+            return admission;
+        };
+        if down.pending > 0 && down.pending >= down.allowed {
+            // None of them has failed: twice as many may be out.
+            down.allowed = down.allowed.saturating_mul(2);
         }
-        down.pending = 1;
-        down.last_probe = now;
+        if down.pending == 0 || down.pending + 1 >= down.allowed {
+            // The first, or the last of this step: the next step begins later.
+            down.last_probe = now;
+        }
+        down.pending += 1;
         Admission::Probe
     }
 

@@ -38,13 +38,25 @@ impl Model {
         Self { name, quota, told, state: Mutex::new(State { health, pressure, stopped: None }) }
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Result<Admission, Stopped> {
-        let mut state = self.state.lock();
-        match &state.stopped {
-            Some(why) if why.until.is_none_or(|until| now < until) => return Err(why.clone()),
-            _ => state.stopped = None,
+    /// Whether a call may go out; elects no probe.
+    pub(super) fn look(&self, now: Instant) -> Result<Admission, Stopped> {
+        match self.stopped(now) {
+            Some(why) => Err(why),
+            None => Ok(self.state.lock().health.look(now)),
         }
-        Ok(state.health.admit(now))
+    }
+
+    pub(super) fn admit(&self, now: Instant) -> Admission {
+        self.state.lock().health.admit(now)
+    }
+
+    /// Why nothing is sent for this model now.
+    pub(super) fn stopped(&self, now: Instant) -> Option<Stopped> {
+        let mut state = self.state.lock();
+        if state.stopped.as_ref().is_some_and(|why| why.until.is_some_and(|until| until <= now)) {
+            state.stopped = None;
+        }
+        state.stopped.clone()
     }
 
     pub(super) fn probe_ended(&self) {
@@ -89,8 +101,13 @@ impl Model {
         }
     }
 
+    /// Nothing is sent any more. A stop that holds longer is not shortened.
     pub(super) fn stop(&self, why: Stopped) {
-        self.state.lock().stopped = Some(why);
+        let stopped = &mut self.state.lock().stopped;
+        match stopped {
+            Some(known) if known.holds_as_long_as(&why) => {}
+            _ => *stopped = Some(why),
+        }
     }
 
     pub(super) fn resume(&self) {
@@ -108,3 +125,7 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

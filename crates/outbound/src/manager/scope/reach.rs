@@ -40,6 +40,11 @@ impl Reach {
         Self { state, changed: Arc::new(Notify::new()), unreachable_timeout }
     }
 
+    /// Whether a call may go out; elects no probe.
+    pub(crate) fn look(&self, now: Instant) -> Admission {
+        self.state.lock().health.look(now)
+    }
+
     pub(crate) fn admit(&self, now: Instant) -> Admission {
         self.state.lock().health.admit(now)
     }

@@ -22,11 +22,18 @@ pub struct Stopped {
     pub until: Option<Instant>,
 }
 
+impl Stopped {
+    /// Whether this one ends no earlier than the other.
+    pub(super) fn holds_as_long_as(&self, other: &Self) -> bool {
+        longer(self.until, other.until) == self.until
+    }
+}
+
 /// What is known about an account's key and money. Pure.
 ///
 /// ```text
-///                refusal                      a witness is refused alike
-///   open ──────────────────────▶ held ─────────────────────────────────▶ stopped
+///                refusal             a witness is refused alike, and no other is under way
+///   open ──────────────────────▶ held ─────────────────────────────────────────────▶ stopped
 ///    ◀─────────────────────────────
 ///      a call sent after the refused one succeeds: the refusal was that request's own
 /// ```
@@ -132,8 +139,13 @@ impl Standing {
                 self.state = State::Held { refused: call, since: now, why, witness: None };
                 true
             }
-            State::Held { refused, why: first, .. } if call > *refused => {
-                let until = longer(first.until, why.until);
+            State::Held { refused, since, why: first, .. } if call > *refused => {
+                first.until = longer(first.until, why.until);
+                // Others that were sent after the refused one may still succeed, so that both refusals were their own.
+                if self.in_flight.after(*refused) > 0 && now < *since + PATIENCE {
+                    return false;
+                }
+                let until = first.until;
                 self.state = State::Stopped(Stopped { until, ..why });
                 true
             }
@@ -148,7 +160,7 @@ impl Standing {
     /// Nothing is sent any more. A stop that holds longer is not shortened.
     pub(crate) fn stop(&mut self, why: Stopped) {
         match &mut self.state {
-            State::Stopped(known) if longer(known.until, why.until) == known.until => {}
+            State::Stopped(known) if known.holds_as_long_as(&why) => {}
             state => *state = State::Stopped(why),
         }
     }

@@ -84,6 +84,7 @@ fn two_refusals_stop_until_the_later_of_their_ends() {
     let mut standing = Standing::default();
     let (first, second, third) = (standing.sent(), standing.sent(), standing.sent());
     standing.refused(first, now, why(Some(now + SECOND * 9)));
+    assert!(!standing.ended(0) && standing.ended(third));
     standing.refused(second, now, why(Some(now + SECOND)));
     assert_eq!(standing.stopped(now), Some(&why(Some(now + SECOND * 9))));
     standing.refused(third, now, why(None));
@@ -102,4 +103,31 @@ fn calls_under_way_are_counted_by_number() {
     assert_eq!((calls.after(numbers[3]), calls.after(numbers[0])), (5, 8));
     numbers.iter().for_each(|number| calls.end(*number));
     assert_eq!((calls.calls.len(), calls.begin()), (0, 10));
+}
+
+#[test]
+fn two_refusals_are_not_enough_while_others_may_succeed() {
+    let now = Instant::now();
+    let mut standing = Standing::default();
+    let (refused, alike, good) = (standing.sent(), standing.sent(), standing.sent());
+    standing.refused(refused, now, why(None));
+    assert!(!standing.refused(alike, now, why(None)));
+    assert!(standing.is_held() && matches!(standing.ask(now), Leave::Wait(_)));
+    assert!(standing.succeeded(good), "both refusals were their own");
+    assert_eq!(standing.ask(now), Leave::Go);
+
+    let (refused, alike, _silent) = (standing.sent(), standing.sent(), standing.sent());
+    standing.refused(refused, now, why(None));
+    assert!(standing.refused(alike, now + PATIENCE, why(None)), "one that does not answer is not waited for");
+    assert_eq!(standing.ask(now + PATIENCE), Leave::Stopped(why(None)));
+}
+
+#[test]
+fn the_last_of_those_under_way_decides() {
+    let now = Instant::now();
+    let mut standing = Standing::default();
+    let calls: Vec<u64> = (0..5).map(|_| standing.sent()).collect();
+    let changes: Vec<bool> = calls.iter().map(|call| standing.refused(*call, now, why(None))).collect();
+    assert_eq!(changes, [true, false, false, false, true], "held, and stopped with the last");
+    assert_eq!(standing.ask(now), Leave::Stopped(why(None)));
 }

@@ -476,3 +476,7 @@ impl Drop for Pass<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;

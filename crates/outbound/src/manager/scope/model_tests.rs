@@ -28,3 +28,53 @@ fn a_pause_is_not_shortened_and_ends() {
     model.resume();
     assert_eq!(model.stopped(now + SECOND * 21), None);
 }
+
+#[test]
+fn a_good_part_of_overloads_cuts_concurrency_down_and_successes_bring_it_back() {
+    for (told, all, within) in [(None, 8, None), (Some(6), 8, Some(6)), (Some(6), 100, Some(6))] {
+        let quota = QuotaLimiter::builder().max_concurrent(told.unwrap_or(all)).build().expect("a limit");
+        let model = Model::new(None, quota, told, all);
+        let now = Instant::now();
+        let charges: Vec<_> = (0..6)
+            .map(|_| {
+                model
+                    .quota
+                    .try_reserve_at(outbound_limiter::Cost::request(), Instant::now())
+                    .expect("room")
+                    .sent()
+            })
+            .collect();
+        for _ in 0..20 {
+            model.overloaded(now, now);
+        }
+        assert_eq!(model.quota.snapshot().max_concurrent, Some(3), "half of those in flight");
+        drop(charges);
+        for _ in 0..all {
+            model.succeeded(now + SECOND);
+        }
+        assert_eq!(model.quota.snapshot().max_concurrent, within);
+    }
+}
+
+#[test]
+fn what_an_outage_did_to_concurrency_ends_with_it() {
+    let (model, now) = (model(), Instant::now());
+    let overloads = |from: Instant| (0..20).for_each(|_| model.overloaded(from, from));
+    overloads(now);
+    let cut = model.quota.snapshot().max_concurrent;
+    assert_eq!(cut, Some(1));
+    for request in 0..4 {
+        model.failed(FailedCall { request, sent_at: now, now, spread: 1.0, hint: None });
+    }
+    assert!(model.is_down() && model.is_outage());
+    assert!(model.succeeded(now + SECOND));
+    assert_eq!(model.quota.snapshot().max_concurrent, None, "all may go at once");
+    for request in 0..4 {
+        let at = now + SECOND * 2;
+        model.failed(FailedCall { request, sent_at: at, now: at, spread: 1.0, hint: None });
+    }
+    overloads(now + SECOND * 3);
+    assert_eq!(model.quota.snapshot().max_concurrent, None, "in an outage the probes are the bound");
+    model.resume();
+    assert!(!model.is_down());
+}

@@ -121,3 +121,7 @@ pub(crate) struct GivenUp {
     pub(crate) tries: u32,
     pub(crate) lasted: Duration,
 }
+
+#[cfg(test)]
+#[path = "reach_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! The cases: so many chats, sixteen at a time, over connections that are kept.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use outbound::{
+    Request, RequestManager,
+    client::{Client, Limits},
+    provider::Provider,
+};
+use serde_json::{Value, json};
+
+const AT_ONCE: usize = 16;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const KEY: HeaderValue = HeaderValue::from_static("outbound-0123456789abcdef0123456789abcdef");
+
+/// One way to send chats.
+pub(super) enum Case {
+    HyperUtil(HyperClient<HttpConnector, Full<Bytes>>, String, Bytes),
+    Client(Client, Bytes),
+    /// Of bytes that are JSON already.
+    Manager(RequestManager, Bytes),
+    /// Of a value that is made JSON for each request.
+    Chat(RequestManager, Value),
+}
+
+impl Case {
+    /// `path` says whether the server tells its limits.
+    pub(super) fn new(name: &str, server: SocketAddr) -> Self {
+        let path = if name.ends_with(", limits told") { "limits" } else { "plain" };
+        let base_url = format!("http://{server}/{path}");
+        let json = Bytes::from(question().to_string());
+        match name.trim_end_matches(", limits told") {
+            "hyper-util" => {
+                let mut connector = HttpConnector::new();
+                connector.set_nodelay(true);
+                let client = HyperClient::builder(TokioExecutor::new()).build(connector);
+                Self::HyperUtil(client, format!("{base_url}/chat/completions"), json)
+            }
+            "client" => {
+                let secs = std::time::Duration::from_secs;
+                let limits = Limits::new().connect(secs(10)).exchange(secs(600)).total(secs(1_800));
+                let client = Client::builder().base_url(base_url).bearer_auth("sk-a-key").limits(limits);
+                Self::Client(client.build().expect("a client"), json)
+            }
+            "manager" => Self::Manager(manager(Provider::openai(), base_url), json),
+            "manager, plain HTTP" => Self::Manager(manager(Provider::http(), base_url), json),
+            "manager, body from a value" => Self::Chat(manager(Provider::openai(), base_url), question()),
+            _ => panic!("no case is called {name}"),
+        }
+    }
+
+    /// Sends so many of them.
+    pub(super) async fn repeat(&self, requests: usize) {
+        match self {
+            Self::HyperUtil(client, url, json) => {
+                let url: http::Uri = url.parse().expect("a URL");
+                at_once(|_| hyper_util(client.clone(), url.clone(), json.clone(), requests / AT_ONCE)).await;
+            }
+            Self::Client(client, json) => {
+                at_once(|_| ours(client.clone(), json.clone(), requests / AT_ONCE)).await;
+            }
+            Self::Manager(manager, json) => {
+                let request = |_| Request::post_raw("/chat/completions", json.clone());
+                all(manager, (0..requests).map(request)).await;
+            }
+            Self::Chat(manager, value) => all(manager, (0..requests).map(|_| Request::chat(value))).await,
+        }
+    }
+}
+
+fn manager(provider: Provider, base_url: String) -> RequestManager {
+    let manager = RequestManager::builder().provider(provider).base_url(base_url).key("sk-a-key");
+    manager.max_concurrent(AT_ONCE).build().expect("a manager")
+}
+
+async fn all(manager: &RequestManager, requests: impl Iterator<Item = Request>) {
+    let mut batch = manager.batch(requests);
+    while let Some(outcome) = batch.next().await {
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+    }
+}
+
+async fn hyper_util(
+    client: HyperClient<HttpConnector, Full<Bytes>>,
+    url: http::Uri,
+    json: Bytes,
+    requests: usize,
+) {
+    for _ in 0..requests {
+        let mut request = http::Request::new(Full::new(json.clone()));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = url.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer sk-a-key"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(IDEMPOTENCY_KEY, KEY);
+        let reply = client.request(request).await.expect("a reply");
+        assert!(reply.status().is_success());
+        let body = reply.into_body().collect().await.expect("a whole body").to_bytes();
+        assert!(body.len() > 900);
+    }
+}
+
+async fn ours(client: Client, json: Bytes, requests: usize) {
+    for _ in 0..requests {
+        let request = client
+            .post("/chat/completions")
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(IDEMPOTENCY_KEY, KEY)
+            .body(json.clone());
+        let reply = request.send().await.expect("a reply");
+        assert!(reply.status().is_success());
+        assert!(reply.bytes().await.expect("a whole body").len() > 900);
+    }
+}
+
+async fn at_once<F>(worker: impl Fn(usize) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let workers: Vec<_> = (0..AT_ONCE).map(|number| tokio::spawn(worker(number))).collect();
+    for worker in workers {
+        worker.await.expect("no panic");
+    }
+}
+
+/// Of about 1 KiB.
+fn question() -> Value {
+    let content = "word ".repeat(190);
+    json!({"model": "small", "temperature": 0, "messages": [{"role": "user", "content": content}]})
+}

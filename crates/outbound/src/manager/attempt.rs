@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use outbound_client as client;
 use outbound_client::{ConnectFailure, Delivery, Limits};
 use outbound_limiter::Cost;
@@ -32,7 +32,7 @@ pub(crate) trait Attempt: Send + Sync {
     /// Sends the request once and reads the reply to its end, which has to come before the deadline.
     fn send(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         deadline: Instant,
         is_probe: bool,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
@@ -40,10 +40,14 @@ pub(crate) trait Attempt: Send + Sync {
 
 /// A request made ready: everything that does not change from one attempt to the next.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     method: Method,
-    path: String,
+    path: &'a str,
+    /// Those of the endpoint and the request.
     headers: HeaderMap,
+    /// Beside `headers`, as what follows.
+    idempotency_key: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
     body: Bytes,
     limits: Limits,
     first_item_timeout: std::time::Duration,
@@ -75,9 +79,9 @@ pub(crate) struct Failure {
     pub(super) source: Option<client::Error>,
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     pub(crate) fn new(
-        request: &Request,
+        request: &'a Request,
         account: &Account,
         settings: &Settings,
         key: impl FnOnce() -> HeaderValue,
@@ -104,13 +108,16 @@ impl Prepared {
         for (name, value) in &request.headers {
             headers.append(name, value.clone());
         }
+        let (mut idempotency_key, mut content_type) = (None, None);
         if request.method == Method::POST {
             // The caller's own, however it was given, goes before one of the manager's making.
-            if let Some(key) = &request.idempotency_key {
-                headers.insert(IDEMPOTENCY_KEY, key.clone());
+            idempotency_key = request.idempotency_key.clone();
+            if idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
+                idempotency_key = Some(key());
             }
-            headers.entry(IDEMPOTENCY_KEY).or_insert_with(key);
-            headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+            if !headers.contains_key(CONTENT_TYPE) {
+                content_type = Some(HeaderValue::from_static("application/json"));
+            }
         }
         let mut limits = settings.limits(account.client.limits());
         if facts.stream {
@@ -121,8 +128,10 @@ impl Prepared {
         });
         Ok(Self {
             method: request.method.clone(),
-            path: path.to_owned(),
+            path,
             headers,
+            idempotency_key,
+            content_type,
             body,
             limits,
             first_item_timeout: settings.first_item_timeout,
@@ -150,15 +159,29 @@ impl Wire<'_> {
 }
 
 impl Attempt for Wire<'_> {
-    async fn send(&self, prepared: &Prepared, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        prepared: &Prepared<'_>,
+        deadline: Instant,
+        is_probe: bool,
+    ) -> Result<Answer, Failure> {
         let sent_at = Instant::now();
         let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
         if is_probe {
             limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
         }
         let client = &self.scope.account.client;
-        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
-        builder = builder.set_headers(&prepared.headers);
+        let mut builder = client.request(prepared.method.clone(), prepared.path).limits(limits);
+        if !prepared.headers.is_empty() {
+            builder = builder.set_headers(&prepared.headers);
+        }
+        for (name, value) in
+            [(IDEMPOTENCY_KEY, &prepared.idempotency_key), (CONTENT_TYPE, &prepared.content_type)]
+        {
+            if let Some(value) = value {
+                builder = builder.header(name, value.clone());
+            }
+        }
         if !prepared.body.is_empty() {
             builder = builder.body(prepared.body.clone());
         }

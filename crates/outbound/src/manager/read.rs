@@ -42,10 +42,11 @@ impl Wire<'_> {
         let (status, headers) = (reply.status(), reply.headers().clone());
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
+        // What is rare is boxed, so that the task of a request is small.
         let read = if !status.is_success() {
-            Err(self.read_refusal(reply, &headers).await)
+            Err(Box::pin(self.read_refusal(reply, &headers)).await)
         } else if expected.facts.stream && is_event_stream(&headers) {
-            self.read_stream(reply, expected).await
+            Box::pin(self.read_stream(reply, expected)).await
         } else {
             self.read_body(reply, &headers, expected.facts).await
         };

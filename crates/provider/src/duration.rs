@@ -97,8 +97,9 @@ fn decimal(text: &str) -> Option<(u128, u32, &str)> {
     if whole.is_empty() {
         return None;
     }
-    let mut number = whole.bytes().fold(0u128, |n, b| n.saturating_mul(10).saturating_add((b - b'0').into()));
-    number = number.saturating_mul(NANO);
+    // More than 64 bits hold is past the longest in any unit.
+    let number = whole.bytes().fold(0u64, |n, b| n.saturating_mul(10).saturating_add((b - b'0').into()));
+    let mut number = u128::from(number) * NANO;
     let Some(fraction) = rest.strip_prefix('.').filter(|rest| digits(rest) > 0) else {
         return Some((number, 0, rest));
     };

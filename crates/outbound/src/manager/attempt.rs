@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use outbound_client as client;
 use outbound_client::{ConnectFailure, Delivery, Limits};
 use outbound_limiter::Cost;
@@ -18,7 +18,7 @@ use super::{
     settings::Settings,
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What stands between a run and the wire: whoever wants to answer from elsewhere (a cache, a recording), or to send
 /// twice (a hedge), does it here.
@@ -26,7 +26,7 @@ pub(crate) trait Attempt: Send + Sync {
     /// Sends the request once and reads the reply to its end, which has to come before the deadline.
     fn send(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         deadline: Instant,
         is_probe: bool,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
@@ -34,10 +34,14 @@ pub(crate) trait Attempt: Send + Sync {
 
 /// A request made ready: everything that does not change from one attempt to the next.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     pub(super) method: Method,
-    pub(super) path: String,
+    pub(super) path: &'a str,
+    /// Those of the endpoint and the request.
     pub(super) headers: HeaderMap,
+    /// Beside `headers`, as what follows.
+    pub(super) idempotency_key: Option<HeaderValue>,
+    pub(super) content_type: Option<HeaderValue>,
     pub(super) body: Bytes,
     pub(super) limits: Limits,
     pub(super) first_item_timeout: std::time::Duration,
@@ -69,9 +73,9 @@ pub(crate) struct Failure {
     pub(super) source: Option<client::Error>,
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     pub(crate) fn new(
-        request: &Request,
+        request: &'a Request,
         account: &Account,
         settings: &Settings,
         key: impl FnOnce() -> HeaderValue,
@@ -98,13 +102,16 @@ impl Prepared {
         for (name, value) in &request.headers {
             headers.append(name, value.clone());
         }
+        let (mut idempotency_key, mut content_type) = (None, None);
         if request.method == Method::POST {
             // The caller's own, however it was given, goes before one of the manager's making.
-            if let Some(key) = &request.idempotency_key {
-                headers.insert(IDEMPOTENCY_KEY, key.clone());
+            idempotency_key = request.idempotency_key.clone();
+            if idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
+                idempotency_key = Some(key());
             }
-            headers.entry(IDEMPOTENCY_KEY).or_insert_with(key);
-            headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+            if !headers.contains_key(CONTENT_TYPE) {
+                content_type = Some(HeaderValue::from_static("application/json"));
+            }
         }
         let mut limits = settings.limits(account.client.limits());
         if facts.stream {
@@ -115,8 +122,10 @@ impl Prepared {
         });
         Ok(Self {
             method: request.method.clone(),
-            path: path.to_owned(),
+            path,
             headers,
+            idempotency_key,
+            content_type,
             body,
             limits,
             first_item_timeout: settings.first_item_timeout,

@@ -10,11 +10,12 @@ use std::{
 
 use futures::stream::Stream;
 use pin_project_lite::pin_project;
-use tokio::{runtime, task::JoinSet};
+use tokio::runtime;
 
 use super::{
     driver::{self, Job, To},
     inner::Handle,
+    lifecycle::{Guest, Lifecycle},
     outcome::Outcome,
     request::Request,
     scope::Stopped,
@@ -46,14 +47,17 @@ pin_project! {
         #[pin]
         requests: Option<S>,
         shared: Arc<Shared>,
-        // Dropping it cuts its tasks off.
-        tasks: JoinSet<()>,
+        tasks: Tasks,
         // The runtime of the first poll.
         runtime: Option<runtime::Handle>,
         in_order: bool,
         order: Order,
     }
 }
+
+/// The tasks of a batch. Dropping it cuts them off.
+#[derive(Debug, Default)]
+struct Tasks(Arc<Lifecycle>);
 
 /// Which outcomes have been given out.
 #[derive(Debug, Default)]
@@ -83,7 +87,7 @@ impl<S: Stream<Item = Request>> Batch<S> {
             manager,
             requests: Some(requests),
             shared,
-            tasks: JoinSet::new(),
+            tasks: Tasks::default(),
             runtime: None,
             in_order: false,
             order: Order::default(),
@@ -128,8 +132,6 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut this = self.project();
-        // Joined tasks have told their outcomes; only their places are to be freed.
-        while this.tasks.try_join_next().is_some() {}
         let mut ended = this.requests.is_none();
         while !ended && this.shared.takes(cx.waker()) {
             let Some(requests) = this.requests.as_mut().as_pin_mut() else { break };
@@ -138,10 +140,14 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                     let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
                     let job = Job { request, index: this.order.take(), since: None };
                     this.shared.taken();
-                    let to = To::Batch(Arc::clone(this.shared));
+                    let guest = this.tasks.0.enter();
+                    let place = guest.as_ref().map(Guest::entry);
+                    let to = To::Batch(Arc::clone(this.shared), guest);
                     let inner = &**this.manager;
                     let (entry, task) = driver::task(inner, job, to);
-                    inner.lifecycle.runs_in(entry, &this.tasks.spawn_on(task, runtime));
+                    let task = runtime.spawn(task).abort_handle();
+                    inner.lifecycle.runs_in(entry, &task);
+                    this.tasks.0.runs_in(place, &task);
                 }
                 Poll::Ready(None) => {
                     this.requests.set(None);
@@ -158,6 +164,12 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
             }
             other => other,
         }
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

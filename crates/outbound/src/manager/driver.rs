@@ -30,7 +30,8 @@ pub(crate) enum To {
     One(oneshot::Sender<Outcome>),
     /// To a ticket. What was not sent is the manager's to give back.
     Submitter(oneshot::Sender<Outcome>),
-    Batch(Arc<Shared>),
+    /// To a batch, one of whose tasks it is.
+    Batch(Arc<Shared>, Option<Guest>),
 }
 
 /// Tells the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
@@ -65,7 +66,7 @@ impl Teller {
                 }
                 drop(to.send(outcome));
             }
-            To::Batch(batch) => {
+            To::Batch(batch, _guest) => {
                 if batch.ended(self.seat.place(), outcome) {
                     self.inner.notify();
                 }
@@ -92,7 +93,7 @@ pub(crate) fn task(
 ) -> (Option<Entry>, impl Future<Output = ()> + Send + use<>) {
     let guest = inner.lifecycle.enter();
     let entry = guest.as_ref().map(Guest::entry);
-    let batch = if let To::Batch(batch) = &to { Some(Arc::clone(batch)) } else { None };
+    let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
     let mut teller = Teller {
         inner: Arc::clone(inner),
         record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
@@ -114,5 +115,6 @@ pub(crate) fn task(
         };
         teller.tell(result);
     };
-    (entry, task)
+    // Large, and tokio moves the future of a task several times.
+    (entry, Box::pin(task))
 }

@@ -10,9 +10,15 @@ pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64) -> Heade
         Some(id) => id.bytes().fold(mix(seed, id.len() as u64), |hash, byte| mix(hash, u64::from(byte))),
         None => number,
     };
-    let key = format!("outbound-{:016x}{request:016x}", mix(seed, u64::MAX - u64::from(id.is_some())));
+    let halves = [mix(seed, u64::MAX - u64::from(id.is_some())), request];
+    let mut key = *b"outbound-00000000000000000000000000000000";
+    let digits =
+        halves.into_iter().flat_map(|half| (0..16).rev().map(move |digit| half >> (4 * digit) & 0xf));
+    for (place, digit) in key[9..].iter_mut().zip(digits) {
+        *place = b"0123456789abcdef"[digit as usize];
+    }
     // Hexadecimal digits are a header value.
-    HeaderValue::try_from(key).unwrap_or_else(|_| HeaderValue::from_static("outbound"))
+    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("outbound"))
 }
 
 /// The finalizer of `SplitMix64` over a seed and a counter (Steele, Lea, Flood: "Fast splittable pseudorandom number

@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 
-/// The life of a manager, shared by everything that runs for it.
+/// The life of a manager, or of a batch, shared by everything that runs for it.
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,

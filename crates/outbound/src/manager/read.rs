@@ -45,10 +45,11 @@ impl Reader<'_> {
         let (status, headers) = (reply.status(), reply.headers().clone());
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
+        // What is rare is boxed, so that the task of a request is small.
         let read = if !status.is_success() {
-            Err(self.read_refusal(reply, &headers).await)
+            Err(Box::pin(self.read_refusal(reply, &headers)).await)
         } else if self.facts.stream && is_event_stream(&headers) {
-            self.read_stream(reply).await
+            Box::pin(self.read_stream(reply)).await
         } else {
             self.read_body(reply, &headers).await
         };

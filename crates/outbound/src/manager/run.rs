@@ -18,7 +18,7 @@ pub(crate) struct Run<'a, A> {
     pub(crate) scope: &'a Scope,
     pub(crate) attempt: A,
     pub(crate) admission: Admission<'a>,
-    pub(crate) prepared: &'a Prepared,
+    pub(crate) prepared: &'a Prepared<'a>,
     pub(crate) rules: Rules,
     /// The number of the request in the manager, and the draw that belongs to it.
     pub(crate) number: u64,
@@ -59,7 +59,7 @@ impl<A: Attempt> Run<'_, A> {
                 Next::Fail => return Err(failed(failure, record, message)),
             };
             drop(failure);
-            self.admission.back_off(wait, verdict.extra, record).await?;
+            Box::pin(self.admission.back_off(wait, verdict.extra, record)).await?;
             admitted = self.admission.admit(record).await?;
         }
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Answer, Attempt, Failure, Prepared},
+    attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY, Prepared},
     observe::{Event, Observer},
     read::Reader,
     scope::Scope,
@@ -24,15 +25,28 @@ pub(crate) struct Wire<'a> {
 }
 
 impl Attempt for Wire<'_> {
-    async fn send(&self, prepared: &Prepared, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        prepared: &Prepared<'_>,
+        deadline: Instant,
+        is_probe: bool,
+    ) -> Result<Answer, Failure> {
         let sent_at = Instant::now();
         let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
         if is_probe {
             limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
         }
         let client = &self.scope.account.client;
-        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
-        builder = builder.set_headers(&prepared.headers);
+        let mut builder = client.request(prepared.method.clone(), prepared.path).limits(limits);
+        if !prepared.headers.is_empty() {
+            builder = builder.set_headers(&prepared.headers);
+        }
+        let made = [(IDEMPOTENCY_KEY, &prepared.idempotency_key), (CONTENT_TYPE, &prepared.content_type)];
+        for (name, value) in made {
+            if let Some(value) = value {
+                builder = builder.header(name, value.clone());
+            }
+        }
         if !prepared.body.is_empty() {
             builder = builder.body(prepared.body.clone());
         }

@@ -248,6 +248,11 @@ impl Bucket {
         (units * self.period.get() as f64) as i128
     }
 
+    /// So many parts in units.
+    pub(crate) fn units_of(&self, parts: i128) -> f64 {
+        parts as f64 / self.period.get() as f64
+    }
+
     /// The parts by which it holds less than one which had `units`, lost `gone` and filled for `time`.
     pub(crate) fn missing_to(&self, units: u64, gone: u128, time: Duration) -> i128 {
         self.in_parts(i128::from(units).saturating_sub_unsigned(gone))

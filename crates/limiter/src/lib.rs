@@ -89,8 +89,10 @@
 //!
 //! # What a quota believes, and why
 //!
-//! 1. *Limit*: the lower of what the user told and what the last reading said.
+//! 1. *Limit*: the lower of what the user told and what the reply to the latest request said.
 //! 2. *Level*: each reading of what is left moves the bucket, as far as all moments agree at which it may have been counted.
+//!    What came in since and found the server full is not counted. Tokens that were not used come back or do not as
+//!    [`QuotaBuilder::charging`] says, until the readings contradict.
 //! 3. *Burst*: a second's worth, or what the server has shown to hold; refusals without a reason halve what was shown.
 //! 4. *Window*: as named, else the shortest usual one that the resets allow. A reset that ends a window brings all at once.
 //! 5. *Others*: a running mean of what is missing at the server and was not sent from here is left to them.
@@ -98,7 +100,8 @@
 //! 7. *No limit known*: what was served between two refusals is what came in. The largest of the last four measurements,
 //!    less 1 %, is the pace, for requests and tokens each; the one that was used most is the one that was too high.
 //! 8. *Probing*: the learned limit that is waited for grows by 1 % a second.
-//! 9. *In parallel*: a refusal that names it bounds what is in flight; a round of successes raises the bound by one.
+//! 9. *In parallel*: a refusal that names it bounds what is in flight; a round of successes raises the bound by one. So does
+//!    one that nothing explains and that asks for 2 s or more, until one that kept the bound is refused.
 //! 10. *Nothing known at all*: the gate opens slowly, in about the time that it was closed.
 //!
 //! `cargo bench --bench limiter -- goodput` shows how near a batch comes to an oracle's time, against buckets, windows and
@@ -136,8 +139,8 @@ pub use crate::{
     concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run, TryAcquireError},
     keyed::{Keyed, KeyedLimiter},
     quota::{
-        Bottleneck, BuildError, Charge, Cost, Dimension, DimensionSnapshot, Named, QuotaBuilder, QuotaError,
-        QuotaLimiter, Reading, Reservation, Reserve, Signals, Snapshot,
+        Bottleneck, BuildError, Charge, Charging, Cost, Dimension, DimensionSnapshot, Named, QuotaBuilder,
+        QuotaError, QuotaLimiter, Reading, Reservation, Reserve, Signals, Snapshot,
     },
     rate::{AcquireRate, Rate, RateError, RateLimiter},
 };

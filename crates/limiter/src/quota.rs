@@ -1,6 +1,7 @@
 //! Quotas in several dimensions at once, kept in step with what the server says.
 
 mod builder;
+mod charging;
 mod cost;
 mod desk;
 mod dimension;
@@ -22,6 +23,7 @@ mod snapshot;
 
 pub use self::{
     builder::{BuildError, QuotaBuilder},
+    charging::Charging,
     cost::Cost,
     dimension::{Dimension, Named},
     error::{Bottleneck, QuotaError},

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, ops::RangeInclusive, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     desk::QuotaDesk,
     dimension::Dimension,
     limiter::QuotaLimiter,
@@ -32,6 +33,7 @@ pub(super) const WINDOWS: RangeInclusive<Duration> =
 /// | `limit` and the forms of it, `requests_per_minute` and the like | none: what the server tells, else unlimited |
 /// | `max_concurrent` | unlimited |
 /// | `under` | no other quota |
+/// | `charging` | unknown: what was not used comes back, unless the server shows otherwise |
 /// | `burst` | what comes in one second, at least 1; more once the server has shown that it allows it |
 #[derive(Debug, Clone)]
 #[must_use]
@@ -41,6 +43,7 @@ pub struct QuotaBuilder {
     too_many: bool,
     max_concurrent: Option<usize>,
     burst: Option<Duration>,
+    charging: Option<Charging>,
     parent: Option<QuotaLimiter>,
 }
 
@@ -69,7 +72,14 @@ pub enum BuildError {
 
 impl QuotaBuilder {
     pub(super) const fn new() -> Self {
-        Self { limits: [None; MAX_LIMITS], too_many: false, max_concurrent: None, burst: None, parent: None }
+        Self {
+            limits: [None; MAX_LIMITS],
+            too_many: false,
+            max_concurrent: None,
+            burst: None,
+            charging: None,
+            parent: None,
+        }
     }
 
     /// Sets a limit of so many units per window, which takes the place of one for the same dimension and window.
@@ -134,6 +144,14 @@ impl QuotaBuilder {
         self
     }
 
+    /// Says how the server takes tokens. With [`Charging::Estimate`] what was estimated and not used does not come back
+    /// when a call ends, with the others it does. Where the server says what remains and that contradicts, the server is
+    /// believed. Requests and dimensions of your own come back always.
+    pub const fn charging(mut self, charging: Charging) -> Self {
+        self.charging = Some(charging);
+        self
+    }
+
     /// Puts it below another quota: what is let through has to be allowed by both, and by all above.
     ///
     /// So one quota can hold for an account, and one below it for each of its models:
@@ -181,9 +199,9 @@ impl QuotaBuilder {
                 return Err(BuildError::Window(window));
             }
             if window <= LONGEST_BUCKET {
-                meters.push(Meter::told(dimension, window, limit, burst, now));
+                meters.push(Meter::told(dimension, window, limit, burst, self.charging, now));
             } else {
-                windows.push(Window::new(dimension, Log::new(limit, window, now)));
+                windows.push(Window::new(dimension, Log::new(limit, window, now), self.charging));
             }
         }
         if self.too_many {
@@ -196,7 +214,10 @@ impl QuotaBuilder {
         if self.max_concurrent == Some(0) {
             return Err(BuildError::ZeroConcurrency);
         }
-        Ok(QuotaLimiter::new(QuotaDesk::new(limits, burst, self.max_concurrent, now), self.parent))
+        Ok(QuotaLimiter::new(
+            QuotaDesk::new(limits, burst, self.charging, self.max_concurrent, now),
+            self.parent,
+        ))
     }
 }
 

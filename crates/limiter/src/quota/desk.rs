@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     cost::{Cost, Count, Total},
     dimension::Dimension,
     error::{Bottleneck, TooLarge},
@@ -27,6 +28,7 @@ const LOOK_AHEAD: usize = 32;
 pub(super) struct QuotaDesk {
     pub(super) limits: Limits,
     pub(super) burst: Burst,
+    pub(super) charging: Option<Charging>,
     /// `usize::MAX` for any number.
     max_concurrent: usize,
     pub(super) in_flight: usize,
@@ -61,10 +63,17 @@ struct Round {
 }
 
 impl QuotaDesk {
-    pub(super) fn new(limits: Limits, burst: Burst, max_concurrent: Option<usize>, now: Instant) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        burst: Burst,
+        charging: Option<Charging>,
+        max_concurrent: Option<usize>,
+        now: Instant,
+    ) -> Self {
         Self {
             limits,
             burst,
+            charging,
             max_concurrent: max_concurrent.unwrap_or(usize::MAX),
             in_flight: 0,
             parallel: ParallelBound::new(),

@@ -86,6 +86,10 @@ impl Dimension {
         }
     }
 
+    pub(super) const fn is_tokens(self) -> bool {
+        matches!(self, Self::Tokens | Self::InputTokens | Self::OutputTokens)
+    }
+
     /// Whether it is another in the same place.
     pub(super) fn clashes_with(self, other: Self) -> bool {
         self.place() == other.place() && !self.is(other)

@@ -29,6 +29,8 @@ pub(super) struct Gate {
     /// The next gap, while it is being opened.
     gap: Option<Duration>,
     ramp: bool,
+    /// One is let through although it is closed.
+    exempt: bool,
     /// When it was closed last.
     closed_at: Option<Instant>,
     /// The last wait that a refusal without a hint led to.
@@ -37,7 +39,15 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) const fn new() -> Self {
-        Self { next: None, until: None, gap: None, ramp: false, closed_at: None, backoff: Duration::ZERO }
+        Self {
+            next: None,
+            until: None,
+            gap: None,
+            ramp: false,
+            exempt: false,
+            closed_at: None,
+            backoff: Duration::ZERO,
+        }
     }
 
     /// Closes it. It stays closed at least as long as it would have before.
@@ -58,12 +68,17 @@ impl Gate {
 
     /// Opens it at once, and fully.
     pub(super) fn open(&mut self) {
-        (self.next, self.until, self.gap, self.ramp) = (None, None, None, false);
+        (self.next, self.until, self.gap, self.ramp, self.exempt) = (None, None, None, false, false);
     }
 
     /// Whether the refusal of a request says anything new: not if it was on its way already when the gate was closed.
     pub(super) fn is_news(&self, sent_at: Instant) -> bool {
         self.closed_at.is_none_or(|closed_at| sent_at > closed_at)
+    }
+
+    /// A refusal was heard that closes another gate than this.
+    pub(super) fn heard_at(&mut self, now: Instant) {
+        self.closed_at = Some(now);
     }
 
     /// Until when to close it after a refusal that did not say so: for a second, and twice as long each time. Quiet
@@ -91,7 +106,12 @@ impl Gate {
 
     /// When the next may be let through, if that is later than `now`.
     pub(super) fn blocks(&self, now: Instant) -> Option<Instant> {
-        self.next.filter(|&next| next > now)
+        self.next.filter(|&next| next > now && !self.exempt)
+    }
+
+    /// Lets one through before it opens.
+    pub(super) fn exempt_one(&mut self) {
+        self.exempt = true;
     }
 
     /// Until when nobody at all is let through.
@@ -107,6 +127,9 @@ impl Gate {
     /// One is let through.
     #[inline]
     pub(super) fn pass(&mut self, now: Instant) {
+        if std::mem::take(&mut self.exempt) && self.next.is_some_and(|next| next > now) {
+            return;
+        }
         match self.gap {
             Some(gap) => self.open_further(now, gap),
             None => self.next = None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     cost::Count,
     desk::QuotaDesk,
     dimension::Dimension,
@@ -123,7 +124,14 @@ impl QuotaDesk {
             Some(place) => &mut self.limits.meters[place],
             None if limit == 0 => return,
             None => {
-                self.limits.meters.push(Meter::learned(dimension, WINDOW, limit, self.burst, now));
+                self.limits.meters.push(Meter::learned(
+                    dimension,
+                    WINDOW,
+                    limit,
+                    self.burst,
+                    self.charging,
+                    now,
+                ));
                 self.limits.meters.last_mut().expect("it was pushed")
             }
         };
@@ -187,8 +195,15 @@ impl QuotaDesk {
 }
 
 impl Meter {
-    fn learned(dimension: Dimension, window: Duration, limit: u64, burst: Burst, now: Instant) -> Self {
-        let mut meter = Self::heard(dimension, window, limit, burst, now);
+    fn learned(
+        dimension: Dimension,
+        window: Duration,
+        limit: u64,
+        burst: Burst,
+        charging: Option<Charging>,
+        now: Instant,
+    ) -> Self {
+        let mut meter = Self::heard(dimension, window, limit, burst, charging, now);
         meter.learned_limit = true;
         meter
     }

@@ -100,6 +100,11 @@ impl QuotaLimiter {
         self.line.change(now, |desk| desk.observe(signals, now));
     }
 
+    /// Forgets what replies said about limits: it was about other quotas. What the user told holds.
+    pub fn forget_readings(&self, now: Instant) {
+        self.line.change(now, |desk| desk.forget_readings(now));
+    }
+
     /// Lets nobody through until an instant. An earlier one than the gate has already changes nothing.
     pub fn close_gate_until(&self, now: Instant, until: Instant) {
         self.line.change(now, |desk| desk.close_gate_until(now, until));

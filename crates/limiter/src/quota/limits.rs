@@ -5,6 +5,7 @@ use std::mem;
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     cost::{Cost, Total},
     dimension::{Dimension, REQUESTS},
     error::TooLarge,
@@ -31,6 +32,8 @@ pub(super) struct Window {
     /// Where in a cost it is.
     place: usize,
     log: Log,
+    /// Whether what was not used comes back when a call ends.
+    comes_back: bool,
 }
 
 impl Limits {
@@ -100,8 +103,11 @@ impl Limits {
     #[inline]
     pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in &mut self.meters {
-            if !meter.learned_limit || actual.at(REQUESTS) == 0 {
-                meter.bucket.put(estimate.at(meter.place) - actual.at(meter.place));
+            let unused = estimate.at(meter.place) - actual.at(meter.place);
+            if actual.at(REQUESTS) == 0 {
+                meter.bucket.put(unused);
+            } else if !meter.learned_limit {
+                meter.give_back(unused);
             }
         }
         if !self.windows.is_empty() {
@@ -113,9 +119,11 @@ impl Limits {
     fn put_back_in_windows(&mut self, estimate: &Cost, actual: &Cost) {
         // What left a window in the meantime must not be taken for what comes back.
         let now = Instant::now();
-        for Window { place, log, .. } in &mut self.windows {
+        for Window { place, log, comes_back, .. } in &mut self.windows {
             log.refill(now);
-            log.put(estimate.at(*place) - actual.at(*place));
+            if *comes_back || actual.at(REQUESTS) == 0 {
+                log.put(estimate.at(*place) - actual.at(*place));
+            }
         }
     }
 
@@ -123,12 +131,15 @@ impl Limits {
     pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in self.meters.iter_mut().filter(|meter| !meter.learned_limit) {
             let (estimate, actual) = (estimate.at(meter.place), actual.at(meter.place));
-            meter.bucket.put(estimate.saturating_sub(actual));
+            meter.give_back(estimate.saturating_sub(actual));
+            if !meter.unused.comes_back {
+                continue;
+            }
             meter.bucket.take(actual.saturating_sub(estimate));
             // A number that cannot be true must not hold up everything for years.
             meter.bucket.bound_debt(meter.limit());
         }
-        for Window { place, log, .. } in &mut self.windows {
+        for Window { place, log, .. } in self.windows.iter_mut().filter(|window| window.comes_back) {
             let (estimate, actual) = (estimate.at(*place), actual.at(*place));
             log.put(estimate.saturating_sub(actual));
             // What a window cannot hold says nothing about it.
@@ -180,6 +191,11 @@ impl Limits {
         too_large.map(|(dimension, asked, limit)| TooLarge { dimension, asked, limit })
     }
 
+    /// Whether nothing is known of any limit.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.meters.is_empty() && self.windows.is_empty()
+    }
+
     /// Whether nothing is owed and nothing could be saved up, as of the last refill.
     pub(super) fn are_full(&self) -> bool {
         self.meters.iter().all(|meter| meter.bucket.is_full())
@@ -215,8 +231,9 @@ impl Limits {
 }
 
 impl Window {
-    pub(super) fn new(dimension: Dimension, log: Log) -> Self {
-        Self { dimension, place: dimension.place(), log }
+    pub(super) fn new(dimension: Dimension, log: Log, charging: Option<Charging>) -> Self {
+        let comes_back = charging != Some(Charging::Estimate) || !dimension.is_tokens();
+        Self { dimension, place: dimension.place(), log, comes_back }
     }
 
     fn covers(&self, cost: &Cost) -> bool {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
+    charging::{Charging, Unused},
     cost::Count,
     dimension::Dimension,
     others::{Others, Seen},
+    sends::Sends,
     signals::Reading,
 };
 use crate::bucket::Bucket;
@@ -49,11 +51,14 @@ pub(super) struct Meter {
     limit: u64,
     told: Option<u64>,
     heard: Option<u64>,
+    /// When the request was sent whose reply told the limit.
+    limit_told_at: Option<Instant>,
     burst: Burst,
     /// What the server has shown to hold at once, if more than the burst.
     learned: u64,
     trust: u32,
     others: Others,
+    pub(super) unused: Unused,
     /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
     pub(super) learned_limit: bool,
     /// The end of the server's window, in which nothing comes in.
@@ -64,14 +69,23 @@ pub(super) struct Meter {
 
 /// When the server may have counted what is left, and what was sent before and after.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct Counted<'a> {
+    pub(super) sends: &'a Sends,
     pub(super) now: Instant,
     pub(super) sent_at: Instant,
     pub(super) sent_before: Count,
-    /// How long ago it was at the most, and what was sent since.
-    pub(super) since_first: (Duration, Count),
-    /// The same at the least.
-    pub(super) since_last: (Duration, Count),
+    /// The first such moment.
+    pub(super) first: Moment,
+    pub(super) last: Moment,
+}
+
+/// A moment at which the server may have counted.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    /// From when on what was sent had not arrived.
+    pub(super) from: Instant,
+    pub(super) sent_since: Count,
 }
 
 /// How much may come at once.
@@ -101,6 +115,7 @@ impl Meter {
         window: Duration,
         limit: u64,
         burst: Burst,
+        charging: Option<Charging>,
         now: Instant,
     ) -> Self {
         let bucket = Bucket::full(limit, window, burst.units(limit, window), now);
@@ -114,10 +129,12 @@ impl Meter {
             limit,
             told,
             heard: None,
+            limit_told_at: None,
             burst,
             learned: 0,
             trust: FULL_TRUST,
             others: Others::default(),
+            unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
             ends: None,
             longest_reset: Duration::ZERO,
@@ -130,9 +147,10 @@ impl Meter {
         window: Duration,
         limit: u64,
         burst: Burst,
+        charging: Option<Charging>,
         now: Instant,
     ) -> Self {
-        let mut meter = Self::told(dimension, window, limit, burst, now);
+        let mut meter = Self::told(dimension, window, limit, burst, charging, now);
         meter.bucket.drain_until(now);
         meter.told = None;
         meter
@@ -181,14 +199,18 @@ impl Meter {
     pub(super) fn read(
         &mut self,
         reading: &Reading,
-        counted: Option<&Counted>,
+        sent_at: Instant,
+        counted: Option<&Counted<'_>>,
         reserved: &Count,
         refused: bool,
     ) {
         if reading.guessed {
             self.guess_window(reading);
         }
-        if let Some(limit) = reading.limit {
+        // One that is older than the last says what the limit was.
+        let is_latest = self.limit_told_at.is_none_or(|last| sent_at >= last);
+        if let Some(limit) = reading.limit.filter(|_| is_latest) {
+            self.limit_told_at = Some(sent_at);
             self.heard = Some(limit);
             self.limit = self.told.map_or(limit, |told| told.min(limit));
             self.reshape();
@@ -202,16 +224,23 @@ impl Meter {
         }
         let fixed = self.ends.is_some();
         let reserved = reserved.units(self.dimension);
-        let missing = |(age, sent): &(Duration, Count)| {
-            let gone = u128::from(reserved) + u128::from(sent.units(self.dimension));
-            self.bucket.missing_to(remaining, gone, if fixed { Duration::ZERO } else { *age })
+        let shown = if matches!(self.burst, Burst::Learned) { remaining.saturating_add(full) } else { 0 };
+        let capacity = self.bucket.capacity().max(shown.min(self.limit));
+        let missing = |moment: &Moment| {
+            let gone = u128::from(reserved) + u128::from(moment.sent_since.units(self.dimension));
+            if fixed {
+                return self.bucket.missing_to(remaining, gone, Duration::ZERO);
+            }
+            let age = counted.now.saturating_duration_since(moment.at);
+            let lost = self.lost(remaining, capacity, moment, counted);
+            self.bucket.missing_to(remaining, gone, age) - self.bucket.parts_of(lost)
         };
         let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
-        let (first, last) = (missing(&counted.since_first), missing(&counted.since_last));
+        let (first, last) = (missing(&counted.first), missing(&counted.last));
         let (less, more) = (first.min(last) - held_back, first.max(last) - held_back);
         let more = if refused { more.saturating_sub(self.bucket.parts_in(GUARD)) } else { more };
         if more < 0 {
-            return self.bucket.shift(more);
+            return self.shift(more);
         }
         if self.wants_less() {
             return;
@@ -220,7 +249,36 @@ impl Meter {
             self.learned = remaining.saturating_add(full);
             self.reshape();
         }
-        self.bucket.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
+        self.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
+    }
+
+    /// What came in at the server since a moment and was lost, since it was full. Without it, what was left when a probe
+    /// went out, after which nothing was sent for half a second, is taken for half a second's worth more than a full bucket.
+    fn lost(&self, remaining: u64, capacity: u64, moment: &Moment, counted: &Counted<'_>) -> f64 {
+        let rate = self.rate();
+        let come_in = |at: Instant| rate * at.saturating_duration_since(moment.at).as_secs_f64();
+        let mut most = 0.0_f64;
+        counted.sends.each_since(moment.from, self.dimension, |at, sent| {
+            most = most.max(come_in(at) - sent as f64);
+        });
+        let sent = moment.sent_since.units(self.dimension) as f64;
+        most = most.max(come_in(counted.now) - sent);
+        (remaining as f64 + most - capacity as f64).max(0.0)
+    }
+
+    fn shift(&mut self, parts: i128) {
+        self.bucket.shift(parts);
+        let per_second = self.rate();
+        self.unused.moved(self.bucket.units_of(parts), per_second);
+    }
+
+    /// A call has ended that used less than was estimated.
+    #[inline]
+    pub(super) fn give_back(&mut self, unused: u64) {
+        self.unused.ended(unused);
+        if self.unused.comes_back {
+            self.bucket.put(unused);
+        }
     }
 
     /// Corrects the length of a window that the server did not name: it is no shorter than the longest time to its end.
@@ -238,13 +296,14 @@ impl Meter {
     }
 
     /// Takes note of the end of a window, before which nothing comes in. Whether a new one has begun.
-    fn note_window(&mut self, reading: &Reading, counted: &Counted) -> bool {
+    fn note_window(&mut self, reading: &Reading, counted: &Counted<'_>) -> bool {
         // Whoever wants less than that, or no more than so much at once, keeps to a rate of his own.
         if !reading.ends_window || self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
             return false;
         }
-        let last = counted.now.checked_sub(counted.since_last.0).unwrap_or(counted.now);
-        let Some(ends) = reading.reset.and_then(|reset| last.checked_add(reset)) else { return false };
+        let Some(ends) = reading.reset.and_then(|reset| counted.last.at.checked_add(reset)) else {
+            return false;
+        };
         match self.ends {
             // A reply of the window before, or a reset that was rounded.
             Some(known) if ends <= known + SAME.min(self.window / 4) => return false,
@@ -268,6 +327,17 @@ impl Meter {
         }
     }
 
+    /// Back to what the user told. Whether anything is left.
+    pub(super) fn forget_readings(&mut self) -> bool {
+        let Some(told) = self.told else { return false };
+        if self.ends.take().is_some() {
+            self.bucket.fill_up();
+        }
+        (self.heard, self.limit, self.learned, self.others) = (None, told, 0, Others::default());
+        self.reshape();
+        true
+    }
+
     /// When a cost can be covered behind others. `None`: not in any foreseeable time.
     pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
         let at = self.bucket.covers_at(units, ahead);
@@ -278,7 +348,7 @@ impl Meter {
         }
     }
 
-    fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted) {
+    fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted<'_>) {
         let sent_before = counted.sent_before.units(self.dimension);
         let refills = self.ends.is_none();
         let seen = Seen { at: counted.sent_at, remaining, sent_before, full, refills };

@@ -10,8 +10,10 @@ use super::{
     desk::QuotaDesk,
     dimension::Dimension,
     gate::after,
-    meter::{Counted, Meter},
-    signals::{MAX_READINGS, Reading, Refusal, Signals},
+    meter::{Counted, Meter, Moment},
+    parallel::{Shows, Unexplained},
+    sends::Sends,
+    signals::{MAX_READINGS, Part, Reading, Refusal, Signals},
 };
 
 /// Replies can overtake each other by about this much.
@@ -23,26 +25,53 @@ const ARRIVAL: Duration = Duration::from_millis(250);
 /// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
 
+/// A wait from which on it is worth a request to find out whether what is in flight is the cause. Servers that count by
+/// the second ask for less.
+const DEAR: Duration = Duration::from_secs(2);
+
 /// How many limits are kept, told and heard.
 const MAX_METERS: usize = MAX_LIMITS + MAX_READINGS;
 
 impl QuotaDesk {
     pub(super) fn observe(&mut self, signals: &Signals, now: Instant) {
         self.limits.refill(now);
+        if signals.part != Part::Gate {
+            self.read(signals, now);
+        }
+        match signals.refusal {
+            Some(refusal) => self.refused(signals, refusal, now),
+            None if signals.part != Part::Limits => self.succeeded(signals),
+            None => {}
+        }
+    }
+
+    fn read(&mut self, signals: &Signals, now: Instant) {
         self.adopt(signals, now);
-        let counted = self.counted(signals.sent_at, now);
+        let counted = counted(&self.sends, signals.sent_at, now);
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
             if let Some(reading) = said_of(meter, signals) {
-                meter.read(reading, counted.as_ref(), &reserved, signals.refusal.is_some());
+                meter.read(reading, signals.sent_at, counted.as_ref(), &reserved, signals.refusal.is_some());
             }
         }
-        let Some(refusal) = signals.refusal else {
+        if signals.refusal.is_none() {
             self.limits.meters.iter_mut().for_each(Meter::let_through);
-            self.parallel.succeeded(self.in_flight);
-            return;
-        };
-        self.refused(signals, refusal, now);
+        }
+    }
+
+    fn succeeded(&mut self, signals: &Signals) {
+        self.parallel.succeeded(self.in_flight);
+        match self.parallel.shows(self.gate.is_news(signals.sent_at)) {
+            Shows::Nothing => {}
+            Shows::Room => self.gate.exempt_one(),
+            Shows::Parallel => self.gate.open(),
+        }
+    }
+
+    /// The limits that the readings told on their own are forgotten, and those that were told hold as they were told.
+    pub(super) fn forget_readings(&mut self, now: Instant) {
+        self.limits.refill(now);
+        self.limits.meters.retain_mut(Meter::forget_readings);
     }
 
     /// Limits that only the server has told.
@@ -54,30 +83,24 @@ impl QuotaDesk {
             let known = self.limits.meters.iter().any(|meter| (meter.dimension, meter.named) == key);
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters.len() < MAX_METERS {
-                self.limits.meters.push(Meter::heard(*dimension, reading.window, limit, self.burst, now));
+                self.limits.meters.push(Meter::heard(
+                    *dimension,
+                    reading.window,
+                    limit,
+                    self.burst,
+                    self.charging,
+                    now,
+                ));
             }
         }
     }
 
-    /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
-    fn counted(&self, sent_at: Instant, now: Instant) -> Option<Counted> {
-        let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
-        let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
-        Some(Counted {
-            now,
-            sent_at,
-            sent_before: self.sends.before(sent_at)?,
-            since_first: (now.saturating_duration_since(sent_at), self.sends.since(first)?),
-            // What was sent just now has not arrived.
-            since_last: (
-                now.saturating_duration_since(last),
-                if last == now { Count::default() } else { self.sends.since(last)? },
-            ),
-        })
-    }
-
     fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
+        let owns_gate = signals.part != Part::Limits;
         if refusal.parallel {
+            if !owns_gate {
+                return;
+            }
             self.parallel.refused(self.in_flight);
             // When one of the others ends there is room again, whatever wait was named.
             if self.in_flight > 1 {
@@ -89,6 +112,7 @@ impl QuotaDesk {
         let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));
         let until = match hint {
             Some(wait) => after(now, wait),
+            None if !owns_gate => return,
             None if news => {
                 if self.served_lately() {
                     self.gate.forget_back_off();
@@ -97,17 +121,37 @@ impl QuotaDesk {
             }
             None => return,
         };
-        let learns = news && !refusal.ramp && self.knows_no_limit();
+        let is_dear = until.saturating_duration_since(now) >= DEAR;
+        if is_dear
+            && signals.part == Part::All
+            && self.in_flight > 1
+            && !refusal.ramp
+            && self.limits.is_unlimited()
+        {
+            match self.parallel.unexplained(self.in_flight, news) {
+                Unexplained::Parallel => return,
+                Unexplained::Doubted => return self.close_gate_until(now, until),
+                Unexplained::Rate => {}
+            }
+        }
+        let learns = news && signals.part == Part::All && !refusal.ramp && self.knows_no_limit();
         if learns {
             self.refused_without_limits(until, now);
         }
-        self.close_gate_until(now, until);
+        if owns_gate {
+            self.close_gate_until(now, until);
+        } else if news {
+            self.gate.heard_at(now);
+        }
         if !news {
             return;
         }
-        if refusal.ramp {
+        if refusal.ramp && owns_gate {
             let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
             self.gate.ramp(lately.map_or(0, |sent| sent.units(Dimension::Requests)));
+        }
+        if signals.part == Part::Gate {
+            return;
         }
         let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
         for meter in self.limits.meters.iter_mut().filter(|meter| !meter.is_learned()) {
@@ -115,6 +159,22 @@ impl QuotaDesk {
             meter.refused(until, remaining, explained);
         }
     }
+}
+
+/// What is known of the time in which the server counted what is left. `None`: it is too long ago.
+fn counted(sends: &Sends, sent_at: Instant, now: Instant) -> Option<Counted<'_>> {
+    let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
+    let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
+    // What was sent just now has not arrived.
+    let after_last = if last == now { Count::default() } else { sends.since(last)? };
+    Some(Counted {
+        sends,
+        now,
+        sent_at,
+        sent_before: sends.before(sent_at)?,
+        first: Moment { at: sent_at, from: first, sent_since: sends.since(first)? },
+        last: Moment { at: last, from: last, sent_since: after_last },
+    })
 }
 
 /// What a reply said about a meter.

@@ -1,4 +1,4 @@
-//! How many a server lets be in flight at once, learned from refusals that say so.
+//! How many a server lets be in flight at once, learned from refusals that say so, or that nothing else explains.
 
 /// A bound on what is in flight: below what it was when a request was refused for it, then up again by one at a time.
 #[derive(Debug)]
@@ -10,11 +10,47 @@ pub(super) struct ParallelBound {
     /// Attempts to raise it that failed: each makes the next come half as soon.
     failures: u32,
     is_raised: bool,
+    guess: Guess,
+}
+
+/// Whether refusals that do not say so are for what is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guess {
+    None,
+    /// There was one, and nothing else that explains it. Whether one has been let through to see.
+    Doubted {
+        tested: bool,
+    },
+    /// One that kept the bound was let through although the wait was not over, and succeeded.
+    Confirmed,
+    /// One that kept the bound was refused.
+    Refuted,
+}
+
+/// What a refusal that does not say so means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unexplained {
+    /// Too many are in flight: when another ends there is room.
+    Parallel,
+    /// Perhaps so: the wait holds until one more has been tried.
+    Doubted,
+    /// The rate is the cause.
+    Rate,
+}
+
+/// What a success says about a guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    Nothing,
+    /// Something that was let through has ended: one more may be tried.
+    Room,
+    /// The wait is for nothing.
+    Parallel,
 }
 
 impl ParallelBound {
     pub(super) const fn new() -> Self {
-        Self { bound: usize::MAX, successes: 0, failures: 0, is_raised: false }
+        Self { bound: usize::MAX, successes: 0, failures: 0, is_raised: false, guess: Guess::None }
     }
 
     #[inline]
@@ -32,6 +68,42 @@ impl ParallelBound {
             self.failures = (self.failures + 1).min(16);
         }
         (self.bound, self.successes) = (below, 0);
+    }
+
+    /// One of so many in flight was refused, the refusal does not say so, and the rate does not explain it. It is `news`
+    /// if it was sent after the last one was heard.
+    pub(super) fn unexplained(&mut self, in_flight: usize, news: bool) -> Unexplained {
+        if self.guess == Guess::Refuted {
+            return Unexplained::Rate;
+        }
+        if self.guess != Guess::None && news && in_flight <= self.bound && !self.is_raised {
+            (self.bound, self.guess) = (usize::MAX, Guess::Refuted);
+            return Unexplained::Rate;
+        }
+        self.refused(in_flight);
+        if self.guess == Guess::Confirmed {
+            return Unexplained::Parallel;
+        }
+        if self.guess == Guess::None {
+            self.guess = Guess::Doubted { tested: false };
+        }
+        Unexplained::Doubted
+    }
+
+    /// A request has succeeded that was sent after the last refusal was heard, or before.
+    #[inline]
+    pub(super) fn shows(&mut self, sent_after: bool) -> Shows {
+        match self.guess {
+            Guess::Doubted { .. } if sent_after => {
+                self.guess = Guess::Confirmed;
+                Shows::Parallel
+            }
+            Guess::Doubted { tested: false } => {
+                self.guess = Guess::Doubted { tested: true };
+                Shows::Room
+            }
+            _ => Shows::Nothing,
+        }
     }
 
     /// One of so many in flight has succeeded.

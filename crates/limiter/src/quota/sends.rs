@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::cost::{Cost, Count};
+use super::{
+    cost::{Cost, Count, growth},
+    dimension::Dimension,
+};
 
 /// Sends closer together than this are one entry.
 const GRAIN: Duration = Duration::from_millis(10);
@@ -52,6 +55,15 @@ impl Sends {
     /// What was sent before `until`, or a little less. `None`: too long ago to know.
     pub(super) fn before(&self, until: Instant) -> Option<Count> {
         self.since(until).map(|since| self.total - since)
+    }
+
+    /// When something was sent after `from`, and what had been sent from then until just before.
+    pub(super) fn each_since(&self, from: Instant, dimension: Dimension, mut each: impl FnMut(Instant, u64)) {
+        let later = self.entries.partition_point(|&(at, _)| at <= from);
+        let Some(first) = self.entries.get(later.saturating_sub(1)) else { return };
+        for (at, before) in self.entries.range(later..) {
+            each(*at, growth(first.1.units(dimension), before.units(dimension)));
+        }
     }
 
     /// What was sent at `from` or after, or a little before. `None`: too long ago to know.

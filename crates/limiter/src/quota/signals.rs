@@ -33,6 +33,15 @@ pub struct Signals {
     pub(super) sent_at: Instant,
     pub(super) readings: [Option<(Dimension, Reading)>; MAX_READINGS],
     pub(super) refusal: Option<Refusal>,
+    pub(super) part: Part,
+}
+
+/// Which part of it concerns a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    Limits,
+    Gate,
 }
 
 /// What a reply said about one dimension. Nothing, by default.
@@ -58,7 +67,20 @@ pub(super) struct Refusal {
 impl Signals {
     /// The reply to a request that was sent at this instant, saying nothing about limits.
     pub const fn new(sent_at: Instant) -> Self {
-        Self { sent_at, readings: [None; MAX_READINGS], refusal: None }
+        Self { sent_at, readings: [None; MAX_READINGS], refusal: None, part: Part::All }
+    }
+
+    /// For the quota whose limits the readings are about, where the gate is another's: they move its levels, and a
+    /// refusal closes nothing.
+    pub const fn only_limits(mut self) -> Self {
+        self.part = Part::Limits;
+        self
+    }
+
+    /// For the quota whose gate a refusal closes, where the limits are another's: nothing is learned about limits here.
+    pub const fn only_gate(mut self) -> Self {
+        self.part = Part::Gate;
+        self
     }
 
     /// Adds what it said about a dimension. Up to 8 are kept.

@@ -114,8 +114,7 @@ async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
 }
 
 /// Two at a time, 20 requests of 2 s, and refusals that ask for a minute.
-#[tokio::test(start_paused = true)]
-async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
+async fn two_at_a_time(is_named: bool) -> (Duration, usize) {
     use std::sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -139,7 +138,8 @@ async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
                         return charge.settle(ONE);
                     }
                     refused.fetch_add(1, SeqCst);
-                    quota.observe(Instant::now(), &signals.refused(Some(s(60))).parallel());
+                    let signals = signals.refused(Some(s(60)));
+                    quota.observe(Instant::now(), &if is_named { signals.parallel() } else { signals });
                     charge.refund();
                 }
             })
@@ -148,6 +148,51 @@ async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert!(start.elapsed() <= s(24), "{:?}", start.elapsed());
-    assert!((6..=14).contains(&refused.load(SeqCst)), "{} refused", refused.load(SeqCst));
+    (start.elapsed(), refused.load(SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
+    let (time, refused) = two_at_a_time(true).await;
+    assert!(time <= s(24), "{time:?}");
+    assert!((6..=14).contains(&refused), "{refused} refused");
+}
+
+/// The first that ends shows that there is room, whatever wait was named.
+#[tokio::test(start_paused = true)]
+async fn a_limit_on_parallel_requests_is_learned_where_nothing_else_explains_a_refusal() {
+    let (time, refused) = two_at_a_time(false).await;
+    assert!(time <= s(26), "{time:?}");
+    assert!((6..=11).contains(&refused), "{refused} refused");
+}
+
+/// A server with a window of a minute refuses what keeps the bound, too: then the rate is learned.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
+    let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();
+    let mut charges = Vec::new();
+    for _ in 0..8 {
+        charges.push(quota.reserve(ONE).await.unwrap().sent());
+    }
+    let first = Signals::new(Instant::now());
+    sleep(ms(10)).await;
+    for charge in charges.split_off(4) {
+        quota.observe(Instant::now(), &first.refused(Some(s(20))));
+        charge.refund();
+    }
+    assert!(quota.gate_closed_until(Instant::now()).is_some(), "the wait holds until more is known");
+    sleep(ms(10)).await;
+    quota.observe(Instant::now(), &first);
+    charges.pop().unwrap().settle(ONE);
+    let test = quota.reserve(ONE).await.unwrap().sent();
+    let sent = Signals::new(Instant::now());
+    assert!(quota.try_reserve_at(ONE, Instant::now()).is_err(), "one only");
+    sleep(ms(10)).await;
+    quota.observe(Instant::now(), &sent.refused(Some(s(20))));
+    test.refund();
+    quota.observe(Instant::now(), &first);
+    charges.pop().unwrap().settle(ONE);
+    let start = Instant::now();
+    drop(quota.reserve(ONE).await.unwrap());
+    assert!(start.elapsed() >= s(19), "the wait that was named, not {:?}", start.elapsed());
 }

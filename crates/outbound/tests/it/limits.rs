@@ -1,5 +1,6 @@
 //! Quotas, concurrency, and what may not wait for what.
 
+use futures::StreamExt;
 use outbound::{ErrorKind, Request};
 use outbound_simulator::{Fault, Latency};
 use serde_json::json;
@@ -112,4 +113,31 @@ async fn a_dropped_request_gives_everything_back() {
         let _ = tokio::time::timeout(s(1), manager.send(chat(id))).await;
     }
     assert!(manager.send(chat(0)).await.result.is_ok(), "the one place is free again");
+}
+
+/// Chats of 32 tokens that name these models in turn.
+fn chats_of(models: &[&str], requests: usize) -> Vec<Request> {
+    let one = |id: usize| {
+        let content = format!("What is {id} and {id}?");
+        let body = json!({
+            "model": models[id % models.len()],
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": 32,
+        });
+        Request::chat(&body).id(format!("r{id}"))
+    };
+    (0..requests).map(one).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_that_share_a_limit_are_paced_together() {
+    let simulator = provider().requests_per_minute(1_200).burst(s(1)).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let started = Instant::now();
+    let outcomes: Vec<_> = manager.batch(chats_of(&["one", "two", "three"], 1_000)).collect().await;
+    all_succeeded(&outcomes);
+    // The first 64 go out before anything is known.
+    let refused = simulator.ledger().refused();
+    assert!(refused <= 40 + 44, "{refused} of 1,000 refused");
+    assert!(started.elapsed() < s(53), "1,000 at twenty a second are 50 s: {:?}", started.elapsed());
 }

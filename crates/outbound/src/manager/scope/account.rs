@@ -28,6 +28,7 @@ use super::{
     model::Model,
     quota,
     reach::Reach,
+    sharing::{Owner, Sharing},
     stop::{Leave, Standing, Stopped},
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct Account {
     max_pause: Duration,
     reach: Arc<Reach>,
     quota: QuotaLimiter,
+    sharing: Mutex<Sharing>,
     standing: Mutex<Standing>,
     budget: Budget,
     limits_of_models: Vec<(String, ModelLimits)>,
@@ -142,7 +144,7 @@ impl Account {
             headers.insert(*name, http::HeaderValue::from_static(value));
         }
         headers.extend(endpoint.headers);
-        let quota = endpoint.limits.quota(Some(endpoint.max_concurrent));
+        let quota = endpoint.limits.quota(Some(endpoint.max_concurrent), provider.charging());
         let client = client.build().map_err(BuildError::of)?;
         let origin = client.get("").origin().map(ToString::to_string).unwrap_or_default();
         Ok(Self {
@@ -156,6 +158,7 @@ impl Account {
             address: origin,
             max_pause: settings.max_pause,
             quota: quota.build().map_err(BuildError::of)?,
+            sharing: Mutex::default(),
             standing: Mutex::default(),
             budget: Budget::percent(10),
             limits_of_models: endpoint.models,
@@ -188,7 +191,8 @@ impl Account {
     fn new_model(&self, name: Option<&str>) -> Model {
         let told = self.limits_of_models.iter().find(|(of, _)| Some(of.as_str()) == name);
         let limits = told.map(|(_, limits)| *limits).unwrap_or_default();
-        let below = limits.quota(limits.max_concurrent).under(&self.quota);
+        let charging = self.provider.charging();
+        let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // Checked when the account was built: nothing in it can be wrong now.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
         Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent)
@@ -330,7 +334,7 @@ impl Scope {
     pub(crate) fn succeeded(&self, call: Call, signals: &Signals, usage: Option<Usage>, charge: Charge) {
         let account = &*self.account;
         let now = Instant::now();
-        self.model.quota.observe(now, &quota::signals(call.sent_at, signals));
+        self.observe(now, signals, quota::signals(call.sent_at, signals), call.sent_at);
         match usage {
             Some(usage) => charge.settle(quota::cost(&account.provider, usage)),
             // Nobody said what it took: the estimate stands.
@@ -342,6 +346,23 @@ impl Scope {
         let lifts = account.standing.lock().succeeded(call.number);
         if reached || ends || lifts {
             account.notify().notify_waiters();
+        }
+    }
+
+    /// What a reply says about limits goes to the quota that they belong to.
+    fn observe(&self, now: Instant, told: &Signals, signals: outbound_limiter::Signals, sent_at: Instant) {
+        let account = &*self.account;
+        let (owner, parts) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
+        if parts {
+            tracing::debug!("the models of the account have limits of their own");
+            account.quota.forget_readings(now);
+        }
+        match owner {
+            Owner::Model => self.model.quota.observe(now, &signals),
+            Owner::Account => {
+                account.quota.observe(now, &signals.only_limits());
+                self.model.quota.observe(now, &signals.only_gate());
+            }
         }
     }
 
@@ -357,7 +378,7 @@ impl Scope {
     pub(crate) fn failed(&self, call: Call, failed: &Failed<'_>, charge: Charge) {
         let account = &*self.account;
         let Failed { effect, settle, fault, signals, message, kind, now, .. } = *failed;
-        let mut signals = quota::signals(call.sent_at, signals);
+        let (told, mut signals) = (signals, quota::signals(call.sent_at, signals));
         if let Effect::Refused { ramp, parallel } = effect {
             signals = if ramp { signals.ramp(fault.wait) } else { signals.refused(fault.wait) };
             if parallel {
@@ -367,7 +388,7 @@ impl Scope {
         if failed.replied {
             account.reach.replied(call.sent_at, now);
         }
-        self.model.quota.observe(now, &signals);
+        self.observe(now, told, signals, call.sent_at);
         let Call { request, sent_at, spread, .. } = call;
         let failed_call = FailedCall { request, sent_at, now, spread, hint: fault.wait };
         let mut changed = false;

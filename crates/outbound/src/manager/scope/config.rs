@@ -5,7 +5,9 @@ use std::fmt;
 use http::HeaderMap;
 use outbound_client::{ClientBuilder, Secret};
 use outbound_limiter::{QuotaBuilder, QuotaLimiter};
-use outbound_provider::Provider;
+use outbound_provider::{Charging, Provider};
+
+use super::quota;
 
 /// One provider at one address with one key, and the limits that come with the key.
 ///
@@ -78,8 +80,11 @@ impl ModelLimits {
     }
 
     /// A quota with these limits, and so many requests at once.
-    pub(super) fn quota(&self, max_concurrent: Option<usize>) -> QuotaBuilder {
+    pub(super) fn quota(&self, max_concurrent: Option<usize>, charging: Option<Charging>) -> QuotaBuilder {
         let mut quota = QuotaLimiter::builder();
+        if let Some(charging) = charging.and_then(quota::charging) {
+            quota = quota.charging(charging);
+        }
         if let Some(requests) = max_concurrent {
             quota = quota.max_concurrent(requests);
         }

@@ -6,6 +6,8 @@
 //! | [`Account`] | an origin and a key | the limits the user told, whether key and money are good, the budget for extra calls |
 //! | [`Model`] | an account and a model | the limits learnt from replies, the gate of a refusal, overloads and failures |
 //!
+//! What replies say about limits is the account's until the readings of its models contradict each other.
+//!
 //! One admission asks all three: who may not go holds nothing.
 
 mod account;
@@ -14,6 +16,7 @@ mod health;
 mod model;
 mod quota;
 mod reach;
+mod sharing;
 mod silence;
 mod stop;
 

@@ -39,6 +39,16 @@ pub(super) fn signals(sent_at: Instant, told: &provider::Signals) -> limiter::Si
     signals
 }
 
+/// How tokens are taken.
+pub(super) fn charging(charging: provider::Charging) -> Option<limiter::Charging> {
+    match charging {
+        provider::Charging::Estimate => Some(limiter::Charging::Estimate),
+        provider::Charging::Settle => Some(limiter::Charging::Settle),
+        provider::Charging::Actual => Some(limiter::Charging::Actual),
+        _ => None,
+    }
+}
+
 /// What a request did cost, by what the reply says it took.
 pub(super) fn cost(provider: &Provider, usage: Usage) -> Cost {
     let free = if provider.cached_tokens_are_free() { usage.cached } else { 0 };

@@ -1,0 +1,96 @@
+//! Whether the models of an account share its limits, judged by what their replies say remains.
+
+use std::time::Duration;
+
+use outbound_provider::{Dimension, Signal, Signals};
+use tokio::time::Instant;
+
+/// Two readings further apart are not compared: too much was sent in between.
+const APART: Duration = Duration::from_millis(250);
+
+/// What remains may differ by what comes in within this time, since requests overtake each other.
+const BLUR: Duration = Duration::from_millis(300);
+
+/// A contradiction weighs as much as so many agreements, and so much ends the belief that the limits are shared: a move
+/// of a limit, seen by replies that overtake each other, is a few.
+const CONTRADICTION: u32 = 4;
+const ENOUGH: u32 = 40;
+
+/// Whose limits a reply speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Account,
+    Model,
+}
+
+/// The last reading in each dimension, and how far the readings of different models contradict each other.
+#[derive(Debug, Default)]
+pub(super) struct Sharing {
+    last: Vec<(Dimension, Last)>,
+    doubt: u32,
+    are_apart: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    model: usize,
+    sent_at: Instant,
+    signal: Signal,
+}
+
+impl Sharing {
+    /// Takes note of a reply to a request for a model. Whose limits it speaks of, and whether that is new.
+    pub(super) fn note(&mut self, model: usize, sent_at: Instant, told: &Signals) -> (Owner, bool) {
+        if self.are_apart {
+            return (Owner::Model, false);
+        }
+        for signal in told.iter().filter(|signal| signal.limit.is_some()) {
+            self.compare(Last { model, sent_at, signal: *signal });
+        }
+        self.are_apart = self.doubt >= ENOUGH;
+        let owner = if self.are_apart || self.last.is_empty() { Owner::Model } else { Owner::Account };
+        (owner, self.are_apart)
+    }
+
+    fn compare(&mut self, next: Last) {
+        let dimension = next.signal.dimension;
+        let is_same = |signal: &Signal| signal.dimension == dimension && named(signal) == named(&next.signal);
+        let Some((_, last)) = self.last.iter_mut().find(|(_, last)| is_same(&last.signal)) else {
+            self.last.push((dimension, next));
+            return;
+        };
+        let Some(between) = next.sent_at.checked_duration_since(last.sent_at) else { return };
+        let last = std::mem::replace(last, next);
+        if last.model == next.model || between > APART {
+            return;
+        }
+        match agree(&last.signal, &next.signal, between) {
+            Some(true) => self.doubt = self.doubt.saturating_sub(1),
+            Some(false) => self.doubt += CONTRADICTION,
+            None => {}
+        }
+    }
+}
+
+fn named(signal: &Signal) -> Option<Duration> {
+    signal.window.filter(|_| signal.window_is_named)
+}
+
+/// Whether two readings can be of one limit. `None`: they say nothing about that.
+fn agree(last: &Signal, next: &Signal, between: Duration) -> Option<bool> {
+    let (limit, other) = (next.limit?, last.limit?);
+    if limit != other {
+        return Some(false);
+    }
+    let (before, after) = (last.remaining? as f64, next.remaining? as f64);
+    let per_second = limit as f64 / named(next).map_or(60.0, |window| window.as_secs_f64());
+    let blur = per_second * BLUR.as_secs_f64() + 2.0;
+    if after > before + per_second * between.as_secs_f64() + blur {
+        return Some(false);
+    }
+    (after + blur >= before).then_some(true)
+}
+
+#[cfg(test)]
+#[path = "sharing_tests.rs"]
+mod tests;

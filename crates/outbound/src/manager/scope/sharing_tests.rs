@@ -1,0 +1,62 @@
+//! Whose limits readings speak of.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderValue};
+use outbound_provider::{Provider, Signals};
+use tokio::time::Instant;
+
+use super::{Owner, Sharing};
+
+fn told(limit: u64, remaining: u64) -> Signals {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-ratelimit-limit-requests", HeaderValue::from(limit));
+    headers.insert("x-ratelimit-remaining-requests", HeaderValue::from(remaining));
+    Provider::openai().signals(&headers, SystemTime::UNIX_EPOCH)
+}
+
+/// So many replies for two models in turn, 20 ms apart: whose the limits are then.
+fn after(replies: u64, each: impl Fn(u64) -> Signals) -> Owner {
+    let (mut sharing, start) = (Sharing::default(), Instant::now());
+    let mut owner = Owner::Model;
+    for reply in 0..replies {
+        let sent_at = start + Duration::from_millis(20 * reply);
+        owner = sharing.note((reply % 2) as usize, sent_at, &each(reply)).0;
+    }
+    owner
+}
+
+#[test]
+fn limits_belong_to_the_account_while_readings_agree() {
+    assert_eq!(after(1, |_| told(3_000, 49)), Owner::Account);
+    assert_eq!(
+        after(500, |reply| told(3_000, 49 - reply % 40)),
+        Owner::Account,
+        "each takes from one bucket"
+    );
+}
+
+#[test]
+fn different_limits_are_the_models_own() {
+    assert_eq!(after(50, |reply| told(3_000 + 500 * (reply % 2), 40)), Owner::Model);
+}
+
+#[test]
+fn what_remains_of_two_quotas_contradicts_itself() {
+    assert_eq!(after(50, |reply| told(3_000, if reply % 2 == 0 { 2 } else { 48 })), Owner::Model);
+}
+
+#[test]
+fn a_limit_that_moves_is_not_two() {
+    let moves = |reply: u64| {
+        // Replies to what was sent before and after arrive mixed up for a moment.
+        let is_old = reply < 100 || (reply < 106 && reply.is_multiple_of(2));
+        if is_old { told(3_000, 20) } else { told(1_500, 20) }
+    };
+    assert_eq!(after(300, moves), Owner::Account);
+}
+
+#[test]
+fn replies_without_limits_are_the_models_own() {
+    assert_eq!(after(50, |_| Signals::default()), Owner::Model);
+}

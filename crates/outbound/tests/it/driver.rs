@@ -189,7 +189,7 @@ fn a_runtime_that_ends_ends_its_requests_and_no_others() {
     let (first, second) = (runtime(), runtime());
     let manager = manager(&simulator).build().expect("a manager");
     let ticket = first.block_on(manager.submit(chat(1))).expect("open");
-    first.block_on(sleep(s(1)));
+    first.block_on(async { sleep(s(1)).await });
     drop(first);
     second.block_on(async {
         let outcome = ticket.await;

@@ -189,3 +189,6 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

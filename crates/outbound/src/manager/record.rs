@@ -172,3 +172,6 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,42 @@ async fn tiny_hints_for_ever_are_no_hot_loop() {
     let outcome = manager.send(chat(1)).await;
     assert!(outcome.result.is_err() && outcome.sends < 60, "{} sends in ten minutes", outcome.sends);
 }
+
+/// A batch that is refused as a whole is stopped, and what was not sent comes back.
+#[tokio::test(start_paused = true)]
+async fn twenty_equal_refusals_and_nothing_else_stop_a_batch() {
+    for (good_one, stops) in [(None, true), (Some(0), false), (Some(19), false), (Some(20), true)] {
+        let simulator = provider()
+            .fault_when(move |seen| (Some(seen.sequence) != good_one).then(|| Refusal::status(400).into()))
+            .build();
+        let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
+        let mut batch = manager.batch((0..60).map(chat));
+        let outcomes: Vec<_> = batch.by_ref().collect().await;
+        let first = simulator.ledger().entries()[0].seen.sequence;
+        assert_eq!(first, 0, "counted from 0");
+        assert_eq!(outcomes.len(), if stops { 20 } else { 60 }, "{good_one:?}");
+        let why = batch.stopped().map(|why| why.kind);
+        assert_eq!(why, stops.then_some(ErrorKind::Rejected), "{good_one:?}");
+        let rest = batch.into_rest();
+        let unread = match rest.source {
+            Some(source) => source.collect::<Vec<_>>().await,
+            None => Vec::new(),
+        };
+        let ids: Vec<_> =
+            rest.requests.iter().chain(&unread).filter_map(|request| request.get_id()).collect();
+        let expected: Vec<_> = (outcomes.len()..60).map(|id| format!("r{id}")).collect();
+        assert_eq!(ids, expected, "in order");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_differ_do_not_stop_a_batch_nor_do_equal_ones_where_that_is_not_wanted() {
+    let simulator = provider()
+        .fault_when(|seen| Some(Refusal::status(if seen.sequence == 7 { 422 } else { 400 }).into()))
+        .build();
+    let different = manager(&simulator).max_concurrent(1).build().expect("a manager");
+    assert_eq!(run(&different, 60).await.len(), 60);
+    let simulator = provider().fault(Refusal::status(400), 1.0).build();
+    let unwanted = manager(&simulator).stop_after_equal_refusals(None).build().expect("a manager");
+    assert_eq!(run(&unwanted, 60).await.len(), 60);
+}

@@ -124,7 +124,7 @@ impl RequestManager {
     }
 
     /// Lets nobody in any more and sends nothing more: what waits for its admission, or between two attempts, ends at
-    /// once with [`ErrorKind::ShutDown`]. Attempts under way are waited for, and cut off after the time given.
+    /// once with [`ErrorKind::ShutDown`](super::ErrorKind::ShutDown). Attempts under way are waited for, and cut off after the time given.
     /// Submitted requests that have not been sent are given back, and their tickets resolve with the same error.
     ///
     /// Dropping the future leaves the doors closed, and lets what is under way run on. What there was to give back is

@@ -144,8 +144,8 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How long an address that has never replied is tried before everything stops. Once it has replied, requests wait
-    /// for it until their deadlines.
+    /// How long an address that has never replied is tried before everything stops, for 30 seconds; then it is tried again.
+    /// Once it has replied, requests wait for it until their deadlines.
     pub fn unreachable_timeout(mut self, timeout: Duration) -> Self {
         self.settings.unreachable_timeout = timeout;
         self

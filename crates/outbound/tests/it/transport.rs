@@ -157,3 +157,18 @@ async fn a_silent_server_that_takes_connections_is_only_slow() {
     assert_eq!(run.simulator.ledger().sends(), 100);
     assert!(run.took <= s(401), "{:?}", run.took);
 }
+
+/// A server that comes when nobody waits any more is used again, without a word from the caller.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_given_up_is_tried_again_later() {
+    let simulator = healthy().trouble(Trouble::Refused, s(0)..s(50)).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    assert_eq!(manager.send(chat(1)).await.error_kind(), Some(outbound::ErrorKind::Stopped));
+    assert_eq!(
+        manager.send(chat(2)).await.error_kind(),
+        Some(outbound::ErrorKind::Stopped),
+        "left alone for now"
+    );
+    tokio::time::sleep(s(30)).await;
+    assert!(manager.send(chat(3)).await.result.is_ok());
+}

@@ -38,6 +38,9 @@ const MODELS: usize = 64;
 /// Gateways have been seen to add more than a hundred header fields of their own.
 const HEADER_FIELDS: usize = 256;
 
+/// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+
 /// How long a refusal closes the gate whose body is still to come.
 const UNTIL_THE_BODY: Duration = Duration::from_secs(2);
 
@@ -424,7 +427,7 @@ impl Scope {
                         "{address} was not reached in {lasted:.1} s, in {} tries; last: {message}",
                         given_up.tries
                     );
-                    account.stop(ErrorKind::Connection, message, None);
+                    account.stop(ErrorKind::Connection, message, Some(now + LEFT_ALONE));
                 }
             }
         }

@@ -98,6 +98,10 @@ impl Reach {
             let hopeless = !heals && (*tries >= HOPELESS_TRIES || lasted >= HOPELESS_TIME);
             (hopeless || lasted >= self.unreachable_timeout).then_some(GivenUp { tries: *tries, lasted })
         };
+        if given_up.is_some() {
+            // Whoever tries it again begins anew.
+            state.failing = None;
+        }
         drop(state);
         if begins {
             self.changed.notify_waiters();

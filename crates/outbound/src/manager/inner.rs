@@ -28,7 +28,7 @@ use super::{
     reply::Reply,
     request::Request,
     run::Run,
-    scope::Account,
+    scope::{Account, Scope},
     settings::Settings,
     shared::Seat,
     wall_clock::WallClock,
@@ -123,7 +123,7 @@ impl Inner {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let key = || idempotency_key(self.seed, request.id.as_deref(), number);
         let prepared = Prepared::new(request, account, settings, key)?;
-        let scope = account.scope(prepared.facts.model.as_deref());
+        let scope = Scope::of(account, prepared.facts.model.as_deref());
         let observed = settings.observer.as_deref().map(|observer| {
             let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
             let endpoint = account.name.as_deref();

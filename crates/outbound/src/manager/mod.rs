@@ -8,7 +8,7 @@
 //!         run · wire
 //!   admission · read
 //!   record · attempt · shared
-//!   scope: account, model, reach · health, stop, quota, config; silence above them
+//!   scope: call · account, model, reach · health, stop, quota, config; silence above them
 //!   judge · lifecycle · key · settings · observe
 //!   outcome · error · reply · request
 //! ```

@@ -46,8 +46,6 @@ struct Ended {
     status: Option<StatusCode>,
     failure: Option<ErrorKind>,
     charged: bool,
-    /// Nothing proves that the server did not process it.
-    maybe_processed: bool,
 }
 
 impl Record {
@@ -71,7 +69,7 @@ impl Record {
         self.sends
     }
 
-    /// Whether it was tried at all, be it that no connection was found.
+    /// Whether it was sent, or may have been. An attempt that found no connection is none.
     pub(crate) fn was_tried(&self) -> bool {
         self.sends > 0 || self.under_way.is_some()
     }
@@ -96,7 +94,7 @@ impl Record {
         self.counts.charged += 1;
         self.usage = usage;
         let (delivery, status) = (Delivery::Replied, Some(status));
-        let ended = Ended { delivery, status, failure: None, charged: true, maybe_processed: true };
+        let ended = Ended { delivery, status, failure: None, charged: true };
         self.ended(Instant::now(), ended);
     }
 
@@ -118,9 +116,10 @@ impl Record {
             status: failure.status,
             failure: Some(failure.kind),
             charged: verdict.charged,
-            maybe_processed: failure.maybe_processed(),
         };
         self.ended(now, ended);
+        // Only a send after this one can be a duplicate of it.
+        self.maybe_processed |= failure.maybe_processed() && !self.repeatable;
     }
 
     fn ended(&mut self, now: Instant, how: Ended) {
@@ -128,7 +127,6 @@ impl Record {
         if how.delivery != Delivery::NotSent {
             self.sends += 1;
             self.possible_duplicate |= self.maybe_processed;
-            self.maybe_processed |= how.maybe_processed && !self.repeatable;
         }
         if self.attempts.len() == LISTED {
             self.attempts.remove(LISTED / 2);
@@ -154,7 +152,7 @@ impl Record {
         if self.under_way.is_some() {
             let failure = result.as_ref().err().map(Error::kind);
             let delivery = Delivery::MaybeSent;
-            self.ended(now, Ended { delivery, status: None, failure, charged: false, maybe_processed: true });
+            self.ended(now, Ended { delivery, status: None, failure, charged: false });
         }
         Outcome {
             index,

@@ -11,6 +11,7 @@
 //! One admission asks all three: who may not go holds nothing.
 
 mod account;
+mod call;
 mod config;
 mod health;
 mod model;
@@ -21,7 +22,8 @@ mod silence;
 mod stop;
 
 pub(crate) use self::{
-    account::{Account, Ask, Failed, Pass, Scope},
+    account::Account,
+    call::{Ask, Failed, Pass, Scope},
     reach::Reach,
     silence::watch,
 };

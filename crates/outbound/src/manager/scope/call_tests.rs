@@ -1,7 +1,15 @@
 use outbound_limiter::Cost;
-use outbound_provider::Terminal;
+use outbound_provider::{Provider, Terminal};
 
-use super::*;
+use super::{
+    super::{
+        super::settings::Settings,
+        account::MODELS,
+        config::{Endpoint, ModelLimits},
+        reach::Reach,
+    },
+    *,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,7 +64,7 @@ async fn is_told(account: &Account, act: impl FnOnce()) -> bool {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_elected_who_has_to_wait_after_all() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     let mut overload = Fault::new(Class::Overloaded);
     overload.wait = Some(SECOND * 20);
     for request in 0..4 {
@@ -72,7 +80,7 @@ async fn nobody_is_elected_who_has_to_wait_after_all() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_of_either_kind_that_is_dropped_leaves_it_to_the_next() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     succeeds(&scope);
     for of_reach in [true, false] {
         if of_reach {
@@ -96,7 +104,7 @@ async fn a_probe_of_either_kind_that_is_dropped_leaves_it_to_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_witness_that_is_dropped_leaves_it_to_the_next() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     let mut refused = Fault::new(Class::Terminal(Terminal::Auth));
     refused.wait = Some(SECOND * 5);
     fails(&scope, 1, Effect::Account, Settle::RequestOnly, &refused);
@@ -114,7 +122,7 @@ async fn a_witness_that_is_dropped_leaves_it_to_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_success_of_the_witness_lifts_the_hold_and_wakes_the_others() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     fails(&scope, 1, Effect::Account, Settle::RequestOnly, &transient());
     assert!(is_told(&account, || succeeds(&scope)).await);
     assert!(!go(&scope).is_elected());
@@ -124,7 +132,7 @@ async fn a_success_of_the_witness_lifts_the_hold_and_wakes_the_others() {
 async fn each_way_to_settle_gives_back_its_part() {
     for (settle, spent) in [(Settle::Refund, 0), (Settle::RequestOnly, 1), (Settle::Keep, 101)] {
         let account = account(|endpoint| endpoint.tokens_per_minute(6_000).requests_per_minute(60));
-        let scope = account.scope(None);
+        let scope = Scope::of(&account, None);
         let available = || -> u64 {
             account.quota.snapshot().dimensions.iter().map(|dimension| dimension.available).sum()
         };
@@ -137,10 +145,10 @@ async fn each_way_to_settle_gives_back_its_part() {
 #[tokio::test(start_paused = true)]
 async fn the_models_least_used_are_forgotten() {
     let account = account(|endpoint| endpoint);
-    let first = account.scope(Some("m0"));
+    let first = Scope::of(&account, Some("m0"));
     for number in 1..200 {
-        account.scope(Some(&format!("m{number}")));
-        let again = account.scope(Some("m0"));
+        Scope::of(&account, Some(&format!("m{number}")));
+        let again = Scope::of(&account, Some("m0"));
         assert!(Arc::ptr_eq(&first.model, &again.model), "one that is used stays");
     }
     assert_eq!(account.models.lock().len(), MODELS);
@@ -150,8 +158,8 @@ async fn the_models_least_used_are_forgotten() {
 async fn a_limit_told_for_a_model_is_that_models() {
     let limits = ModelLimits::new().max_concurrent(1);
     let account = account(|endpoint| endpoint.model("small", limits));
-    assert_eq!(account.scope(Some("small")).model.quota.snapshot().max_concurrent, Some(1));
-    let other = account.scope(Some("big"));
+    assert_eq!(Scope::of(&account, Some("small")).model.quota.snapshot().max_concurrent, Some(1));
+    let other = Scope::of(&account, Some("big"));
     let (_one, _two) = (charge(&other), charge(&other));
     assert!(other.model.quota.try_reserve_at(Cost::request(), Instant::now()).is_err(), "the account's");
 }
@@ -159,7 +167,7 @@ async fn a_limit_told_for_a_model_is_that_models() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_is_too_long_stops_its_model_until_then() {
     let account = account(|endpoint| endpoint);
-    let (scope, other) = (account.scope(Some("a")), account.scope(Some("b")));
+    let (scope, other) = (Scope::of(&account, Some("a")), Scope::of(&account, Some("b")));
     let refused = Effect::Refused { ramp: false, parallel: false };
     let mut fault = Fault::new(Class::RateLimited);
     fault.wait = Some(SECOND * 900);
@@ -178,7 +186,7 @@ async fn a_pause_that_is_too_long_stops_its_model_until_then() {
 #[tokio::test(start_paused = true)]
 async fn calls_that_hang_in_an_outage_are_counted_apart() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     succeeds(&scope);
     let mut hung = go(&scope);
     let (_call, charge) = (hung.sent(1, Instant::now(), 1.0), charge(&scope));
@@ -194,7 +202,7 @@ async fn calls_that_hang_in_an_outage_are_counted_apart() {
 #[tokio::test(start_paused = true)]
 async fn ten_successes_pay_for_a_retry() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     while account.pay_for_retry() {}
     (0..9).for_each(|_| succeeds(&scope));
     assert!(!account.pay_for_retry());
@@ -205,7 +213,7 @@ async fn ten_successes_pay_for_a_retry() {
 #[tokio::test(start_paused = true)]
 async fn an_error_status_is_a_word_from_the_server() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     assert_eq!(account.reach.silent_since(), None);
     fails(&scope, 1, Effect::Failed, Settle::Keep, &transient());
     assert!(account.reach.silent_since().is_some());
@@ -214,7 +222,7 @@ async fn an_error_status_is_a_word_from_the_server() {
 #[tokio::test(start_paused = true)]
 async fn the_head_of_a_refusal_closes_the_gate() {
     let account = account(|endpoint| endpoint);
-    let scope = account.scope(None);
+    let scope = Scope::of(&account, None);
     scope.refused_by_head(&transient(), Instant::now());
     assert_eq!(scope.model.quota.snapshot().gate_closed_until, None);
     scope.refused_by_head(&Fault::new(Class::RateLimited), Instant::now());

@@ -1,0 +1,289 @@
+//! One request in its scope: whether it may go, and what its call teaches all who share the scope.
+
+use std::{sync::Arc, time::Duration};
+
+use outbound_limiter::Charge;
+use outbound_provider::{Class, Fault, Signals, Usage};
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        error::ErrorKind,
+        judge::{Effect, Settle},
+        observe::Waiting,
+    },
+    account::Account,
+    health::{Admission, FailedCall},
+    model::Model,
+    quota,
+    sharing::Owner,
+    stop::{Leave, Stopped},
+};
+
+/// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+
+/// How long a refusal closes the gate whose body is still to come.
+const UNTIL_THE_BODY: Duration = Duration::from_secs(2);
+
+/// The scope of one request: an account and a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) account: Arc<Account>,
+    pub(crate) model: Arc<Model>,
+}
+
+/// Whether a request may go.
+#[derive(Debug)]
+pub(crate) enum Ask<'a> {
+    Go(Pass<'a>),
+    /// Not before this instant, unless something changes.
+    Wait(Waiting, Instant),
+    Stopped(Stopped),
+}
+
+/// What a request that may go is besides itself. Dropping it says that the request has ended, or goes not after all.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    scope: &'a Scope,
+    probes_reach: bool,
+    probes_model: bool,
+    /// It was let go while the account is held, and has no number yet.
+    witness: bool,
+    /// The number of its call, once it is sent, and when that was.
+    call: Option<(u64, Instant)>,
+}
+
+/// A call under way, as its scope knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    /// Its number in the account.
+    number: u64,
+    /// The number of its request in the manager.
+    pub(crate) request: u64,
+    pub(crate) sent_at: Instant,
+    /// Between 0 and 1, of the request's own.
+    pub(crate) spread: f64,
+}
+
+impl Scope {
+    /// The scope of requests for a model.
+    pub(crate) fn of(account: &Arc<Account>, model: Option<&str>) -> Self {
+        Self { account: Arc::clone(account), model: account.model(model) }
+    }
+
+    /// Whether a request may go now.
+    pub(crate) fn ask(&self, now: Instant) -> Ask<'_> {
+        // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
+        // give that back, which wakes those who wait, itself among them, and so on without a pause.
+        let reach = self.account.reach.look(now);
+        if reach != Admission::Go {
+            self.account.count_apart();
+        }
+        if let Admission::Wait(until) = reach {
+            return Ask::Wait(Waiting::Outage, until);
+        }
+        match self.model.look(now) {
+            Ok(Admission::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
+            Ok(_) => {}
+            Err(why) => return Ask::Stopped(why),
+        }
+        let mut pass =
+            Pass { scope: self, probes_reach: false, probes_model: false, witness: false, call: None };
+        let mut standing = self.account.standing.lock();
+        match standing.ask(now) {
+            Leave::Go => pass.witness = standing.is_held(),
+            Leave::Wait(until) => return Ask::Wait(Waiting::Account, until),
+            Leave::Stopped(why) => return Ask::Stopped(why),
+        }
+        drop(standing);
+        // Another may have been elected since.
+        match self.account.reach.admit(now) {
+            Admission::Go => {}
+            Admission::Probe => pass.probes_reach = true,
+            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+        }
+        match self.model.admit(now) {
+            Admission::Go => {}
+            Admission::Probe => pass.probes_model = true,
+            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+        }
+        Ask::Go(pass)
+    }
+
+    /// Why nothing is sent in this scope now.
+    pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
+        self.account.stopped(now).or_else(|| self.model.stopped(now))
+    }
+
+    /// A reply that is an answer.
+    pub(crate) fn succeeded(&self, call: Call, signals: &Signals, usage: Option<Usage>, charge: Charge) {
+        let account = &*self.account;
+        let now = Instant::now();
+        self.observe(now, signals, quota::signals(call.sent_at, signals), call.sent_at);
+        match usage {
+            Some(usage) => charge.settle(quota::cost(&account.provider, usage)),
+            // Nobody said what it took: the estimate stands.
+            None => charge.keep_estimate(),
+        }
+        account.budget.deposit();
+        let reached = account.reach.replied(call.sent_at, now);
+        let ends = self.model.succeeded(call.sent_at);
+        let lifts = account.standing.lock().succeeded(call.number);
+        if reached || ends || lifts {
+            account.notify().notify_waiters();
+        }
+    }
+
+    /// What a reply says about limits goes to the quota that they belong to.
+    fn observe(&self, now: Instant, told: &Signals, signals: outbound_limiter::Signals, sent_at: Instant) {
+        let account = &*self.account;
+        let (owner, parts) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
+        if parts {
+            tracing::debug!("the models of the account have limits of their own");
+            account.quota.forget_readings(now);
+        }
+        match owner {
+            Owner::Model => self.model.quota.observe(now, &signals),
+            Owner::Account => {
+                account.quota.observe(now, &signals.only_limits());
+                self.model.quota.observe(now, &signals.only_gate());
+            }
+        }
+    }
+
+    /// The head of an error status, whose body is still to come: others need not run into the same.
+    pub(crate) fn refused_by_head(&self, fault: &Fault, now: Instant) {
+        if matches!(fault.class, Class::RateLimited | Class::RampLimited) {
+            let wait = fault.wait.unwrap_or(UNTIL_THE_BODY).min(self.account.max_pause);
+            self.model.quota.close_gate_until(now, now + wait);
+        }
+    }
+
+    /// A failed attempt: what it means for all, and what becomes of its quota.
+    pub(crate) fn failed(&self, call: Call, failed: &Failed<'_>, charge: Charge) {
+        let account = &*self.account;
+        let Failed { effect, settle, fault, signals, message, kind, now, .. } = *failed;
+        let (told, mut signals) = (signals, quota::signals(call.sent_at, signals));
+        if let Effect::Refused { ramp, parallel } = effect {
+            signals = if ramp { signals.ramp(fault.wait) } else { signals.refused(fault.wait) };
+            if parallel {
+                signals = signals.parallel();
+            }
+        }
+        if failed.replied {
+            account.reach.replied(call.sent_at, now);
+        }
+        self.observe(now, told, signals, call.sent_at);
+        let Call { request, sent_at, spread, .. } = call;
+        let failed_call = FailedCall { request, sent_at, now, spread, hint: fault.wait };
+        let mut changed = false;
+        match effect {
+            Effect::None => {}
+            Effect::Account => {
+                let until = fault.wait.map(|wait| now + wait);
+                let why = Stopped { kind, message: message.to_owned(), until };
+                changed = account.standing.lock().refused(call.number, now, why);
+            }
+            Effect::Refused { .. } => {
+                if let Some(wait) = fault.wait.filter(|wait| *wait > account.max_pause) {
+                    let why = Stopped { kind, message: message.to_owned(), until: Some(now + wait) };
+                    tracing::warn!(
+                        provider = account.provider.name(),
+                        ?wait,
+                        "stopped: the pause is too long"
+                    );
+                    self.model.stop(why);
+                    changed = true;
+                }
+            }
+            Effect::Overloaded => {
+                changed |= self.model.failed(failed_call);
+                self.model.overloaded(call.sent_at, now);
+            }
+            Effect::Failed => changed |= self.model.failed(failed_call),
+            Effect::Unreachable { heals } => {
+                let given_up = account.reach.failed(failed_call, heals);
+                if let Some(given_up) = given_up {
+                    let (address, lasted) = (&account.address, given_up.lasted.as_secs_f64());
+                    let message = format!(
+                        "{address} was not reached in {lasted:.1} s, in {} tries; last: {message}",
+                        given_up.tries
+                    );
+                    account.stop(ErrorKind::Connection, message, Some(now + LEFT_ALONE));
+                }
+            }
+        }
+        if changed {
+            account.notify().notify_waiters();
+        }
+        // Only now: giving the place back lets the next one through.
+        match settle {
+            Settle::Refund => charge.refund(),
+            Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
+            Settle::Keep => charge.keep_estimate(),
+        }
+    }
+}
+
+/// A failed attempt in its scope's terms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed<'a> {
+    pub(crate) effect: Effect,
+    pub(crate) settle: Settle,
+    pub(crate) fault: &'a Fault,
+    pub(crate) signals: &'a Signals,
+    pub(crate) message: &'a str,
+    pub(crate) kind: ErrorKind,
+    /// Something came back.
+    pub(crate) replied: bool,
+    pub(crate) now: Instant,
+}
+
+impl Pass<'_> {
+    /// Whether it looks whether the origin can be reached again.
+    pub(crate) fn probes_reach(&self) -> bool {
+        self.probes_reach
+    }
+
+    /// Whether others wait for what becomes of this one: it is a probe or a witness.
+    pub(crate) fn is_elected(&self) -> bool {
+        self.probes_reach || self.probes_model || self.witness
+    }
+
+    /// The request goes out.
+    pub(crate) fn sent(&mut self, request: u64, sent_at: Instant, spread: f64) -> Call {
+        self.witness = false;
+        let number = self.scope.account.standing.lock().sent();
+        self.call = Some((number, sent_at));
+        Call { number, request, sent_at, spread }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let account = &self.scope.account;
+        if self.probes_reach {
+            account.reach.probe_ended();
+        }
+        if self.probes_model {
+            self.scope.model.probe_ended();
+        }
+        let mut standing = account.standing.lock();
+        if self.witness {
+            standing.withdrawn();
+        }
+        let may_lift = self.call.is_some_and(|(call, _)| standing.ended(call));
+        drop(standing);
+        if let Some((_, sent_at)) = self.call {
+            account.hung_call_ended(sent_at);
+        }
+        if self.is_elected() || may_lift {
+            account.notify().notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

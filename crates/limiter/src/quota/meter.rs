@@ -172,9 +172,9 @@ impl Meter {
     /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may
     /// have been `explained` by a dimension of which nothing does.
     pub(super) fn refused(&mut self, until: Instant, remaining: Option<u64>, explained: bool) {
-        // What the reply said is left has corrected the bucket already, and the hint tells when more comes. Where it said nothing of this one, and nothing else
-        // explains the refusal, what was thought to be left was not. A long window is not judged by a refusal that does
-        // not speak of it, since refilling it would take too long.
+        // A reply that says what is left has corrected the bucket already, and the hint says when more comes. If the reply
+        // says nothing of this limit, and no other limit explains the refusal, this one may have been used up. A long
+        // window is not judged by a refusal that does not speak of it, since refilling it would take too long.
         if remaining == Some(0) {
             self.bucket.drain_until(until);
         } else if remaining.is_none() && !explained && self.window <= Duration::from_secs(60) {

@@ -8,6 +8,7 @@ mod dimension;
 mod error;
 mod gate;
 mod learner;
+mod level;
 mod levels;
 mod limiter;
 mod limits;
@@ -19,6 +20,7 @@ mod reservation;
 mod reserve;
 mod sends;
 mod signals;
+mod sliding;
 mod snapshot;
 
 pub use self::{

@@ -16,6 +16,7 @@ use super::{
     meter::Burst,
     parallel::ParallelBound,
     sends::Sends,
+    sliding::Sliding,
     snapshot::Snapshot,
 };
 use crate::line::{Caller, Desk, Line, Verdict};
@@ -40,6 +41,7 @@ pub(super) struct QuotaDesk {
     /// Sent and refused, or never arrived.
     pub(super) refunded: Count,
     pub(super) learner: Learner,
+    pub(super) sliding: Sliding,
     queued: Total,
     waiting: usize,
     round: Round,
@@ -82,6 +84,7 @@ impl QuotaDesk {
             admitted: Count::default(),
             refunded: Count::default(),
             learner: Learner::default(),
+            sliding: Sliding::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),

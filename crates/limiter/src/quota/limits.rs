@@ -54,13 +54,16 @@ impl Limits {
         let since = mem::replace(&mut self.filled_at, now);
         match now.checked_duration_since(since).map(nanos) {
             Some(elapsed) => {
-                let buckets = self.meters.iter_mut().map(|meter| &mut meter.bucket);
+                let buckets = self.meters.iter_mut().map(|meter| &mut meter.level.bucket);
                 buckets.for_each(|bucket| bucket.refill_with_others(since, elapsed, now));
             }
             // The clock has gone back.
-            None => self.meters.iter_mut().for_each(|meter| meter.bucket.refill(now)),
+            None => self.meters.iter_mut().for_each(|meter| meter.level.bucket.refill(now)),
         }
-        self.meters.iter_mut().for_each(|meter| meter.roll(now));
+        for meter in &mut self.meters {
+            meter.roll(now);
+            meter.level.refill_log(now);
+        }
         self.windows.iter_mut().for_each(|window| window.log.refill(now));
     }
 
@@ -68,8 +71,7 @@ impl Limits {
     #[inline]
     pub(super) fn take_if_there(&mut self, cost: &Cost) -> bool {
         // No cost that a bucket has is larger than the limit.
-        let short =
-            self.meters.iter_mut().position(|meter| !meter.bucket.take_if_there(cost.at(meter.place)));
+        let short = self.meters.iter_mut().position(|meter| !meter.level.take_if_there(cost.at(meter.place)));
         let there = short.is_none() && (self.windows.is_empty() || self.take_from_windows(cost));
         if !there {
             self.put_back_first(short.unwrap_or(self.meters.len()), cost);
@@ -88,13 +90,13 @@ impl Limits {
 
     #[cold]
     fn put_back_first(&mut self, meters: usize, cost: &Cost) {
-        self.meters[..meters].iter_mut().for_each(|meter| meter.bucket.put(cost.at(meter.place)));
+        self.meters[..meters].iter_mut().for_each(|meter| meter.level.put(cost.at(meter.place)));
     }
 
     /// Takes a cost from all, into debt if need be.
     pub(super) fn take(&mut self, cost: &Cost) {
         for meter in &mut self.meters {
-            meter.bucket.take(cost.at(meter.place));
+            meter.level.take(cost.at(meter.place));
         }
         self.windows.iter_mut().for_each(|window| window.log.take(cost.at(window.place)));
     }
@@ -105,7 +107,7 @@ impl Limits {
         for meter in &mut self.meters {
             let unused = estimate.at(meter.place) - actual.at(meter.place);
             if actual.at(REQUESTS) == 0 {
-                meter.bucket.put(unused);
+                meter.level.put(unused);
             } else if !meter.learned_limit {
                 meter.give_back(unused);
             }
@@ -135,9 +137,9 @@ impl Limits {
             if !meter.unused.comes_back {
                 continue;
             }
-            meter.bucket.take(actual.saturating_sub(estimate));
+            meter.level.take(actual.saturating_sub(estimate));
             // A number that cannot be true must not hold up everything for years.
-            meter.bucket.bound_debt(meter.limit());
+            meter.level.bucket.bound_debt(meter.limit());
         }
         for Window { place, log, .. } in self.windows.iter_mut().filter(|window| window.comes_back) {
             let (estimate, actual) = (estimate.at(*place), actual.at(*place));
@@ -151,7 +153,7 @@ impl Limits {
     pub(super) fn cover(&self, cost: &Cost) -> bool {
         self.meters.iter().all(|meter| {
             let units = cost.at(meter.place);
-            units == 0 || meter.bucket.covers(units, 0)
+            units == 0 || meter.level.covers(units, 0)
         }) && self.windows.iter().all(|window| window.covers(cost))
     }
 
@@ -174,7 +176,7 @@ impl Limits {
     pub(super) fn cover_by(&self, by: Instant, cost: &Cost, ahead: &Total) -> bool {
         self.meters.iter().all(|meter| {
             let units = cost.at(meter.place);
-            units == 0 || meter.bucket.covers_by(by, units, ahead.units(meter.dimension))
+            units == 0 || meter.level.covers_by(by, units, ahead.units(meter.dimension))
         }) && self.windows.iter().all(|Window { dimension, log, .. }| {
             let units = cost.units(*dimension);
             units == 0 || log.covers_by(by, units, ahead.units(*dimension))
@@ -198,7 +200,7 @@ impl Limits {
 
     /// Whether nothing is owed and nothing could be saved up, as of the last refill.
     pub(super) fn are_full(&self) -> bool {
-        self.meters.iter().all(|meter| meter.bucket.is_full())
+        self.meters.iter().all(|meter| meter.level.is_full())
             && self.windows.iter().all(|window| window.log.available() == window.log.limit())
     }
 
@@ -218,7 +220,7 @@ impl Limits {
             dimension: meter.dimension,
             window: meter.window,
             limit: meter.limit(),
-            available: u64::try_from(meter.bucket.units().max(0)).unwrap_or(u64::MAX),
+            available: meter.level.available(),
         });
         let windows = self.windows.iter().map(|Window { dimension, log, .. }| DimensionSnapshot {
             dimension: *dimension,

@@ -8,9 +8,11 @@ use super::{
     charging::{Charging, Unused},
     cost::Count,
     dimension::Dimension,
+    level::Level,
     others::{Others, Seen},
     sends::Sends,
     signals::Reading,
+    sliding::{JITTER, SPAN},
 };
 use crate::bucket::Bucket;
 
@@ -23,6 +25,11 @@ const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 
 /// Full trust in the server's burst. Halved by each refusal, regained one by one with each reply.
 const FULL_TRUST: u32 = 64;
+
+/// Estimates are off, so a log that is filled a little further costs a few refusals, and gains more: with readings, which
+/// say to a millisecond when there is room. In the bench of goodput, logs, A has 0.935 with 1, 0.950 with this and 0.943
+/// with 1.03.
+const ESTIMATES: f64 = 1.02;
 
 /// Moments closer together than this are the same: resets are often told in whole seconds.
 const SAME: Duration = Duration::from_millis(1_500);
@@ -46,7 +53,7 @@ pub(super) struct Meter {
     pub(super) window: Duration,
     /// The window by which the server's readings are known. Where it was guessed, `window` is what resets made of it.
     pub(super) named: Duration,
-    pub(super) bucket: Bucket,
+    pub(super) level: Level,
     /// The lower of what the user told and of what was heard from the server.
     limit: u64,
     told: Option<u64>,
@@ -125,7 +132,7 @@ impl Meter {
             place: dimension.place(),
             window,
             named: window,
-            bucket,
+            level: Level::new(bucket),
             limit,
             told,
             heard: None,
@@ -151,7 +158,7 @@ impl Meter {
         now: Instant,
     ) -> Self {
         let mut meter = Self::told(dimension, window, limit, burst, charging, now);
-        meter.bucket.drain_until(now);
+        meter.level.bucket.drain_until(now);
         meter.told = None;
         meter
     }
@@ -176,11 +183,11 @@ impl Meter {
         // says nothing of this limit, and no other limit explains the refusal, this one may have been used up. A long
         // window is not judged by a refusal that does not speak of it, since refilling it would take too long.
         if remaining == Some(0) {
-            self.bucket.drain_until(until);
+            self.level.bucket.drain_until(until);
         } else if remaining.is_none() && !explained && self.window <= Duration::from_secs(60) {
             self.trust /= 2;
             self.reshape();
-            self.bucket.drain_until(until);
+            self.level.bucket.drain_until(until);
         }
     }
 
@@ -216,6 +223,10 @@ impl Meter {
             self.reshape();
         }
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
+        // A log is exact by itself, and what is left says nothing of when it leaves.
+        if self.level.has_log() {
+            return;
+        }
         let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
         let new_window = self.note_window(reading, counted);
@@ -225,20 +236,21 @@ impl Meter {
         let fixed = self.ends.is_some();
         let reserved = reserved.units(self.dimension);
         let shown = if matches!(self.burst, Burst::Learned) { remaining.saturating_add(full) } else { 0 };
-        let capacity = self.bucket.capacity().max(shown.min(self.limit));
+        let capacity = self.level.bucket.capacity().max(shown.min(self.limit));
         let missing = |moment: &Moment| {
             let gone = u128::from(reserved) + u128::from(moment.sent_since.units(self.dimension));
             if fixed {
-                return self.bucket.missing_to(remaining, gone, Duration::ZERO);
+                return self.level.bucket.missing_to(remaining, gone, Duration::ZERO);
             }
             let age = counted.now.saturating_duration_since(moment.at);
             let lost = self.lost(remaining, capacity, moment, counted);
-            self.bucket.missing_to(remaining, gone, age) - self.bucket.parts_of(lost)
+            self.level.bucket.missing_to(remaining, gone, age) - self.level.bucket.parts_of(lost)
         };
-        let held_back = self.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
+        let held_back =
+            self.level.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
         let (first, last) = (missing(&counted.first), missing(&counted.last));
         let (less, more) = (first.min(last) - held_back, first.max(last) - held_back);
-        let more = if refused { more.saturating_sub(self.bucket.parts_in(GUARD)) } else { more };
+        let more = if refused { more.saturating_sub(self.level.bucket.parts_in(GUARD)) } else { more };
         if more < 0 {
             return self.shift(more);
         }
@@ -249,7 +261,7 @@ impl Meter {
             self.learned = remaining.saturating_add(full);
             self.reshape();
         }
-        self.shift(less.saturating_sub(self.bucket.parts_in(GUARD)).max(0));
+        self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
     }
 
     /// What came in at the server since a moment and was lost, since it was full. Without it, what was left when a probe
@@ -267,9 +279,9 @@ impl Meter {
     }
 
     fn shift(&mut self, parts: i128) {
-        self.bucket.shift(parts);
+        self.level.bucket.shift(parts);
         let per_second = self.rate();
-        self.unused.moved(self.bucket.units_of(parts), per_second);
+        self.unused.moved(self.level.bucket.units_of(parts), per_second);
     }
 
     /// A call has ended that used less than was estimated.
@@ -277,7 +289,7 @@ impl Meter {
     pub(super) fn give_back(&mut self, unused: u64) {
         self.unused.ended(unused);
         if self.unused.comes_back {
-            self.bucket.put(unused);
+            self.level.put(unused);
         }
     }
 
@@ -307,11 +319,11 @@ impl Meter {
         match self.ends {
             // A reply of the window before, or a reset that was rounded.
             Some(known) if ends <= known + SAME.min(self.window / 4) => return false,
-            Some(known) if counted.now < known => self.bucket.release(counted.now),
+            Some(known) if counted.now < known => self.level.bucket.release(counted.now),
             _ => {}
         }
         self.ends = Some(ends);
-        self.bucket.hold_until(ends);
+        self.level.bucket.hold_until(ends);
         true
     }
 
@@ -321,9 +333,9 @@ impl Meter {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));
-        self.bucket.fill_up();
+        self.level.bucket.fill_up();
         if let Some(ends) = self.ends {
-            self.bucket.hold_until(ends);
+            self.level.bucket.hold_until(ends);
         }
     }
 
@@ -331,7 +343,7 @@ impl Meter {
     pub(super) fn forget_readings(&mut self) -> bool {
         let Some(told) = self.told else { return false };
         if self.ends.take().is_some() {
-            self.bucket.fill_up();
+            self.level.bucket.fill_up();
         }
         (self.heard, self.limit, self.learned, self.others) = (None, told, 0, Others::default());
         self.reshape();
@@ -340,8 +352,11 @@ impl Meter {
 
     /// When a cost can be covered behind others. `None`: not in any foreseeable time.
     pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
-        let at = self.bucket.covers_at(units, ahead);
-        let fits = ahead.saturating_add(u128::from(units)) <= u128::from(self.bucket.capacity());
+        let at = self.level.covers_at(units, ahead);
+        if self.level.has_log() {
+            return at;
+        }
+        let fits = ahead.saturating_add(u128::from(units)) <= u128::from(self.level.bucket.capacity());
         match self.ends {
             Some(ends) if fits => at.map(|at| at.min(ends)).or(Some(ends)),
             _ => at,
@@ -380,6 +395,17 @@ impl Meter {
         let capacity = base.saturating_add(u64::try_from(above).unwrap_or(u64::MAX));
         // What others take does not come in for us.
         let ours = ((limit as f64 * (1.0 - self.others.part())) as u64).clamp(limit.min(1), limit);
-        self.bucket.reshape(ours, self.window, capacity);
+        self.level.bucket.reshape(ours, self.window, capacity);
+        self.level.resize_log(self.in_span());
+    }
+
+    /// What comes in while a log counts. What was learned was counted in our estimates, what was told was not.
+    pub(super) fn in_span(&self) -> u64 {
+        let units = self.rate() * SPAN.as_secs_f64();
+        (if self.learned_limit { units } else { units * ESTIMATES }).max(1.0) as u64
+    }
+
+    pub(super) fn keep_log(&mut self, sends: &Sends, now: Instant) {
+        self.level.keep_log(self.in_span(), SPAN + JITTER, sends, self.dimension, now);
     }
 }

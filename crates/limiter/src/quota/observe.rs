@@ -47,6 +47,7 @@ impl QuotaDesk {
 
     fn read(&mut self, signals: &Signals, now: Instant) {
         self.adopt(signals, now);
+        let is_news = self.gate.is_news(signals.sent_at);
         let counted = counted(&self.sends, signals.sent_at, now);
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
@@ -54,6 +55,8 @@ impl QuotaDesk {
                 meter.read(reading, signals.sent_at, counted.as_ref(), &reserved, signals.refusal.is_some());
             }
         }
+        self.weigh_readings(signals, is_news, now);
+        self.follow_server(now);
         if signals.refusal.is_none() {
             self.limits.meters.iter_mut().for_each(Meter::let_through);
         }
@@ -136,7 +139,7 @@ impl QuotaDesk {
         }
         let learns = news && signals.part == Part::All && !refusal.ramp && self.knows_no_limit();
         if learns {
-            self.refused_without_limits(until, now);
+            self.refused_without_limits(signals.sent_at, until, now);
         }
         if owns_gate {
             self.close_gate_until(now, until);
@@ -162,7 +165,7 @@ impl QuotaDesk {
 }
 
 /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
-fn counted(sends: &Sends, sent_at: Instant, now: Instant) -> Option<Counted<'_>> {
+pub(super) fn counted(sends: &Sends, sent_at: Instant, now: Instant) -> Option<Counted<'_>> {
     let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
     let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
     // What was sent just now has not arrived.
@@ -178,7 +181,7 @@ fn counted(sends: &Sends, sent_at: Instant, now: Instant) -> Option<Counted<'_>>
 }
 
 /// What a reply said about a meter.
-fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
+pub(super) fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
     let mut said = signals.readings.iter().flatten();
     said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.named))
         .map(|(_, reading)| reading)

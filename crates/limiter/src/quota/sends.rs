@@ -66,13 +66,47 @@ impl Sends {
         }
     }
 
+    /// What was sent after `from`, entry by entry.
+    pub(super) fn each_entry_since(
+        &self,
+        from: Instant,
+        dimension: Dimension,
+        mut each: impl FnMut(Instant, u64),
+    ) {
+        let first = self.entries.partition_point(|&(at, _)| at <= from);
+        for (entry, (at, before)) in self.entries.iter().enumerate().skip(first) {
+            each(*at, growth(before.units(dimension), self.before_entry(entry + 1).units(dimension)));
+        }
+    }
+
+    /// The most that was sent in any stretch of time of this length between two instants.
+    pub(super) fn most_within(
+        &self,
+        from: Instant,
+        until: Instant,
+        span: Duration,
+        dimension: Dimension,
+    ) -> u64 {
+        let first = self.entries.partition_point(|&(at, _)| at < from);
+        let (mut most, mut end) = (0, first);
+        for &(at, before) in self.entries.range(first..).take_while(|&&(at, _)| at + span <= until) {
+            while self.entries.get(end).is_some_and(|&(later, _)| later < at + span) {
+                end += 1;
+            }
+            most = most.max(growth(before.units(dimension), self.before_entry(end).units(dimension)));
+        }
+        most
+    }
+
     /// What was sent at `from` or after, or a little before. `None`: too long ago to know.
     pub(super) fn since(&self, from: Instant) -> Option<Count> {
-        let later = self.entries.partition_point(|&(at, _)| at <= from);
-        match later.checked_sub(1) {
-            Some(entry) => Some(self.total - self.entries[entry].1),
-            None if self.trimmed => None,
-            None => Some(self.total),
-        }
+        // What is in an entry was sent within a grain of it.
+        let entry = self.entries.partition_point(|&(at, _)| at + GRAIN <= from);
+        if entry == 0 && self.trimmed { None } else { Some(self.total - self.before_entry(entry)) }
+    }
+
+    /// What had been sent before an entry; all, before the next one to come.
+    fn before_entry(&self, entry: usize) -> Count {
+        self.entries.get(entry).map_or(self.total, |&(_, before)| before)
     }
 }

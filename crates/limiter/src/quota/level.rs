@@ -1,0 +1,138 @@
+//! What a limit lets through now.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{dimension::Dimension, sends::Sends};
+use crate::{bucket::Bucket, log::Log};
+
+/// A bucket; or a log of what was sent lately, where the server was seen to keep one. While there is a log, only the log
+/// counts.
+#[derive(Debug)]
+pub(super) struct Level {
+    pub(super) bucket: Bucket,
+    log: Option<Log>,
+}
+
+impl Level {
+    pub(super) fn new(bucket: Bucket) -> Self {
+        Self { bucket, log: None }
+    }
+
+    #[inline]
+    pub(super) fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Lets no more than so many units through in any stretch of time of this length, what was sent just now included.
+    pub(super) fn keep_log(
+        &mut self,
+        units: u64,
+        span: Duration,
+        sends: &Sends,
+        dimension: Dimension,
+        now: Instant,
+    ) {
+        let mut log = Log::new(units, span, now.checked_sub(span).unwrap_or(now));
+        sends.each_entry_since(now.checked_sub(span).unwrap_or(now), dimension, |at, units| {
+            log.refill(at);
+            log.take(units);
+        });
+        log.refill(now);
+        self.log = Some(log);
+    }
+
+    /// The log lets through so many units from now on.
+    pub(super) fn resize_log(&mut self, units: u64) {
+        if let Some(log) = &mut self.log {
+            log.reshape(units, log.window());
+        }
+    }
+
+    /// The bucket counts again.
+    pub(super) fn drop_log(&mut self) {
+        self.log = None;
+    }
+
+    /// Brings the log up to date. The bucket is brought up to date on its own, as one of many.
+    pub(super) fn refill_log(&mut self, now: Instant) {
+        if let Some(log) = &mut self.log {
+            log.refill(now);
+        }
+    }
+
+    /// Takes units if they are there, as of the last refill.
+    #[inline]
+    pub(super) fn take_if_there(&mut self, units: u64) -> bool {
+        match &mut self.log {
+            None => self.bucket.take_if_there(units),
+            Some(log) => {
+                let there = log.has(units);
+                if there {
+                    log.take(units);
+                }
+                there
+            }
+        }
+    }
+
+    /// Takes units, into debt if need be.
+    #[inline]
+    pub(super) fn take(&mut self, units: u64) {
+        match &mut self.log {
+            None => self.bucket.take(units),
+            Some(log) => log.take(units),
+        }
+    }
+
+    /// Puts units back.
+    #[inline]
+    pub(super) fn put(&mut self, units: u64) {
+        match &mut self.log {
+            None => self.bucket.put(units),
+            Some(log) => log.put(units),
+        }
+    }
+
+    /// Whether units may be taken behind others, as of the last refill. What is larger than all that it holds may be
+    /// taken when nothing is missing.
+    pub(super) fn covers(&self, units: u64, ahead: u128) -> bool {
+        match &self.log {
+            None => self.bucket.covers(units, ahead),
+            Some(log) => log.covers(units.min(log.limit()), ahead),
+        }
+    }
+
+    /// Whether there will be enough for units and all of `ahead` by an instant.
+    pub(super) fn covers_by(&self, by: Instant, units: u64, ahead: u128) -> bool {
+        match &self.log {
+            None => self.bucket.covers_by(by, units, ahead),
+            Some(log) => log.covers_by(by, units.min(log.limit()), ahead),
+        }
+    }
+
+    /// When units can be taken behind others. `None`: not in any foreseeable time.
+    pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
+        match &self.log {
+            None => self.bucket.covers_at(units, ahead),
+            Some(log) => log.covers_at(units.min(log.limit()), ahead),
+        }
+    }
+
+    /// Whether nothing is missing, as of the last refill.
+    pub(super) fn is_full(&self) -> bool {
+        match &self.log {
+            None => self.bucket.is_full(),
+            Some(log) => log.available() == log.limit(),
+        }
+    }
+
+    /// The whole units that may be taken, as of the last refill.
+    pub(super) fn available(&self) -> u64 {
+        match &self.log {
+            None => u64::try_from(self.bucket.units().max(0)).unwrap_or(u64::MAX),
+            Some(log) => log.available(),
+        }
+    }
+}

@@ -176,7 +176,8 @@ impl QuotaDesk {
         for (recent, dimension) in learner.most_accepted.iter_mut().zip(LEARNED) {
             recent.push(self.sends.most_within(from, until, SPAN, dimension) as f64);
         }
-        let most = learner.most_accepted.map(|recent| recent.most());
+        let most =
+            [0, 1].map(|place| learner.most_accepted[place].most().max(learner.accepted[place].most()));
         let come_in = learner.measured.map(|recent| recent.most() * SPAN.as_secs_f64());
         self.sliding.weigh_accepted(accepted, most, come_in);
     }

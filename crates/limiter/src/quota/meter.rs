@@ -249,7 +249,10 @@ impl Meter {
         let held_back =
             self.level.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
         let (first, last) = (missing(&counted.first), missing(&counted.last));
-        let (less, more) = (first.min(last) - held_back, first.max(last) - held_back);
+        // Some servers count when they reply. That what is left is as old as the request may lower the level, but not
+        // raise it.
+        let latest = self.level.bucket.missing_to(remaining, u128::from(reserved), Duration::ZERO);
+        let (less, more) = (first.min(last).min(latest) - held_back, first.max(last) - held_back);
         let more = if refused { more.saturating_sub(self.level.bucket.parts_in(GUARD)) } else { more };
         if more < 0 {
             return self.shift(more);

@@ -147,7 +147,9 @@ impl Account {
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // Checked when the account was built: nothing in it can be wrong now.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent)
+        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent);
+        let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
+        if is_told { model } else { model.starting_slowly() }
     }
 
     /// Cut out of what is shown: the key in all its forms.

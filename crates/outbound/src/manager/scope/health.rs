@@ -264,6 +264,12 @@ impl Pressure {
         Self { ceiling, bound: ceiling, recent: 0, replies: 0, cut_at: None }
     }
 
+    /// Before a reply has told anything, so many at most: each success lets one more out.
+    pub(crate) fn starting_with(mut self, bound: usize) -> Self {
+        self.bound = self.ceiling.min(bound);
+        self
+    }
+
     /// How many calls may be in flight.
     pub(crate) const fn bound(&self) -> usize {
         self.bound

@@ -9,6 +9,10 @@ use super::{
     stop::Stopped,
 };
 
+/// How many calls go out before anything is known. In the bench of goodput, refused per 1,000 at worst, B has 7 with it,
+/// 3 with 40, 14.5 with all 64; settled, C has 0.930 with it and 0.918 with 32.
+const FIRST_CALLS: usize = 48;
+
 /// So many calls in a row that failed are an outage.
 const IN_A_ROW: u32 = 4;
 
@@ -36,6 +40,15 @@ impl Model {
         let health = Health::new(Trouble::Failing, IN_A_ROW);
         let pressure = Pressure::new(told.unwrap_or(all));
         Self { name, quota, told, state: Mutex::new(State { health, pressure, stopped: None }) }
+    }
+
+    /// No limit was told: so few calls go out before the first replies that hardly any of them is refused.
+    pub(super) fn starting_slowly(self) -> Self {
+        let mut state = self.state.lock();
+        state.pressure = Pressure::new(state.pressure.ceiling()).starting_with(FIRST_CALLS);
+        self.tell(&state, state.pressure.ceiling());
+        drop(state);
+        self
     }
 
     /// Whether a call may go out; elects no probe.

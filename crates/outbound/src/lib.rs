@@ -73,6 +73,16 @@
 //! charged, up to 16 a request. A server that was never reached stops everything after
 //! [`unreachable_timeout`](RequestManagerBuilder::unreachable_timeout), with nothing sent.
 //!
+//! **Silence.** Calls may hang: a firewall drops packets without a word, or a proxy takes calls and its server answers none.
+//! When nothing has come back for three seconds while calls are under way, a connection is opened. If that fails, it is an
+//! outage as above. If it succeeds, the server may be slow; but when nothing has come back for four times as long as the
+//! slowest of the last answers took, and ten seconds at the least, one waiting request goes out as a probe, and further
+//! ones after pauses of half the length of the silence, a minute at the most. The first answer ends that, at the full rate.
+//! Nothing proves that a call that hangs did not arrive. So it is not sent again before its own limit ends it
+//! ([`attempt_timeout`](RequestManagerBuilder::attempt_timeout), for streams the first item's or the idle one), and a batch
+//! may have to wait for that at its end. Calls that hang are not counted against `max_concurrent` while others are sent
+//! beside them: there are at most as many, and 16 probes. A server that has never answered yet is taken for slow.
+//!
 //! **Extra calls** are counted against a budget: a tenth of the calls that succeed, and ten to begin with. When it is spent, a
 //! retry waits up to ten seconds for the next success.
 //!

@@ -56,6 +56,7 @@ impl Attempt for Wire<'_> {
             scope: self.scope,
             clock: self.clock,
             facts: &prepared.facts,
+            sent_at,
             first_item: (sent_at.checked_add(limit), limit),
             observed: self.observed,
         };

@@ -100,7 +100,10 @@ impl Scope {
         // Another may have been elected since.
         match self.account.reach.admit(now) {
             Admission::Go => {}
-            Admission::Probe => pass.probes_reach = true,
+            Admission::Probe => {
+                pass.probes_reach = true;
+                self.account.probe_elected();
+            }
             Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
         }
         match self.model.admit(now) {
@@ -127,7 +130,7 @@ impl Scope {
             None => charge.keep_estimate(),
         }
         account.budget.deposit();
-        let reached = account.reach.replied(call.sent_at, now);
+        let reached = account.replied(call.sent_at, now, true);
         let ends = self.model.succeeded(call.sent_at);
         let lifts = account.standing.lock().succeeded(call.number);
         if reached || ends || lifts {
@@ -152,6 +155,11 @@ impl Scope {
         }
     }
 
+    /// A piece of a stream has come, of a call that was sent then.
+    pub(crate) fn heard(&self, sent_at: Instant) {
+        self.account.heard(sent_at, Instant::now());
+    }
+
     /// The head of an error status, whose body is still to come: others need not run into the same.
     pub(crate) fn refused_by_head(&self, fault: &Fault, now: Instant) {
         if matches!(fault.class, Class::RateLimited | Class::RampLimited) {
@@ -171,8 +179,12 @@ impl Scope {
                 signals = signals.parallel();
             }
         }
+        let hung = !failed.replied && kind == ErrorKind::Timeout;
         if failed.replied {
-            account.reach.replied(call.sent_at, now);
+            account.replied(call.sent_at, now, false);
+        } else if !hung && !matches!(effect, Effect::Unreachable { .. }) {
+            // A connection that breaks is not silent.
+            account.heard(call.sent_at, now);
         }
         self.observe(now, told, signals, call.sent_at);
         let Call { request, sent_at, spread, .. } = call;
@@ -201,6 +213,8 @@ impl Scope {
                 changed |= self.model.failed(failed_call);
                 self.model.overloaded(call.sent_at, now);
             }
+            // What hangs with all others is no news of the model.
+            Effect::Failed if hung && account.reach.is_mute() => {}
             Effect::Failed => changed |= self.model.failed(failed_call),
             Effect::Unreachable { heals } => {
                 let given_up = account.reach.failed(failed_call, heals);
@@ -264,7 +278,7 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let account = &self.scope.account;
         if self.probes_reach {
-            account.reach.probe_ended();
+            account.reach.probe_ended(self.call.is_some(), Instant::now());
         }
         if self.probes_model {
             self.scope.model.probe_ended();
@@ -276,7 +290,7 @@ impl Drop for Pass<'_> {
         let may_lift = self.call.is_some_and(|(call, _)| standing.ended(call));
         drop(standing);
         if let Some((_, sent_at)) = self.call {
-            account.hung_call_ended(sent_at);
+            account.call_ended(sent_at);
         }
         if self.is_elected() || may_lift {
             account.notify().notify_waiters();

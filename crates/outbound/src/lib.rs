@@ -91,6 +91,10 @@
 //! flight ends normally and nothing more is sent. [`Batch::stopped`] says why and until when, [`Batch::into_rest`] gives back
 //! what was not sent, and [`resume`](RequestManager::resume) lifts it.
 //!
+//! A refusal of the key or the money is confirmed when a witness is refused alike, and no other call that was sent meanwhile
+//! is under way. If the two name the same model, that model is stopped; if they name two, the account is. It holds for the
+//! time that the server told, or a minute. Then one request finds out whether it still holds, and the others wait for it.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.

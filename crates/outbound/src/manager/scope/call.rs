@@ -17,7 +17,7 @@ use super::{
     model::Model,
     quota,
     sharing::Owner,
-    stop::{Leave, Stopped},
+    stop::{self, Leave, Refusal, Stopped},
 };
 
 /// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
@@ -193,9 +193,14 @@ impl Scope {
         match effect {
             Effect::None => {}
             Effect::Account => {
-                let until = fault.wait.map(|wait| now + wait);
+                let until = Some(now + fault.wait.unwrap_or(stop::LEFT_ALONE));
                 let why = Stopped { kind, message: message.to_owned(), until };
-                changed = account.standing.lock().refused(call.number, now, why);
+                let model = Arc::as_ptr(&self.model).addr();
+                let refusal = account.standing.lock().refused(call.number, model, now, why);
+                changed = refusal != Refusal::Echo;
+                if let Refusal::StopsModel(why) = refusal {
+                    self.model.stop(why);
+                }
             }
             Effect::Refused { .. } => {
                 if let Some(wait) = fault.wait.filter(|wait| *wait > account.max_pause) {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
-    observe::{Event, Observer, Step},
+    observe::{Observed, Step},
     reply::Reply,
     scope::Scope,
     wall_clock::WallClock,
@@ -37,7 +37,7 @@ pub(super) struct Reader<'a> {
     /// The instant by which a stream has to bring its first item, and how long that is.
     pub(super) first_item: (Option<Instant>, Duration),
     /// Told of the first item of a stream.
-    pub(super) observed: Option<(&'a dyn Observer, Event<'a>)>,
+    pub(super) observed: Option<Observed<'a>>,
 }
 
 impl Reader<'_> {
@@ -108,8 +108,8 @@ impl Reader<'_> {
         let (first_item, limit) = self.first_item;
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
-                if let Some((observer, event)) = &self.observed {
-                    observer.event(&Event { step: Step::Item, ..*event });
+                if let Some(observed) = &self.observed {
+                    observed.tell(Step::Item);
                 }
                 stream.read(false).await
             }

@@ -64,12 +64,13 @@ enum State {
 }
 
 /// A refusal that may hold for all.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Hold {
     /// The number of the call that was refused.
     refused: u64,
     since: Instant,
-    why: Stopped,
+    /// The latest time that was told with the refusals.
+    until: Option<Instant>,
     /// The model that was refused. `None`: several were.
     model: Option<usize>,
     /// When the last witness was sent on purpose.
@@ -165,19 +166,20 @@ impl Standing {
         self.in_flight.end(call);
         match &mut self.state {
             State::Open => {
-                let hold = Hold { refused: call, since: now, why, model: Some(model), witness: None };
+                let until = why.until;
+                let hold = Hold { refused: call, since: now, until, model: Some(model), witness: None };
                 self.state = State::Held(hold);
                 Refusal::Held
             }
             State::Held(hold) if call > hold.refused => {
-                hold.why.until = longer(hold.why.until, why.until);
+                hold.until = longer(hold.until, why.until);
                 hold.model = hold.model.filter(|known| *known == model);
                 // Others that were sent after the refused one may still succeed, so that both refusals were their own.
                 if self.in_flight.after(hold.refused) > 0 && now < hold.since + PATIENCE {
                     return Refusal::Echo;
                 }
-                let why = Stopped { until: hold.why.until, ..why };
-                let next = Hold { refused: call, since: now, witness: None, ..hold.clone() };
+                let why = Stopped { until: hold.until, ..why };
+                let next = Hold { refused: call, since: now, witness: None, ..*hold };
                 if next.model.is_some() {
                     *hold = next;
                     return Refusal::StopsModel(why);

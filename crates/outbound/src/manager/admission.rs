@@ -247,3 +247,6 @@ fn stopped(why: &str, record: &Record) -> Error {
     let last = record.last("; its own last failure: ");
     Error::new(ErrorKind::Stopped, format!("nothing more is sent: {why}{last}"))
 }
+
+#[cfg(test)]
+mod tests;

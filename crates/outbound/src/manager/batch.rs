@@ -35,7 +35,8 @@ pin_project! {
     /// # The end
     ///
     /// It ends when every request has its outcome, or when it was [stopped](Self::stopped): then what was in flight has
-    /// its outcome, and [`into_rest`](Self::into_rest) gives the others back.
+    /// its outcome, and [`into_rest`](Self::into_rest) gives the others back. A stop of one model ends it only where none of
+    /// its requests has succeeded and the source has no further one ready.
     ///
     /// # Dropping
     ///

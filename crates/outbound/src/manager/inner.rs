@@ -124,10 +124,10 @@ impl Inner {
         let key = || idempotency_key(self.seed, request.id.as_deref(), number);
         let prepared = Prepared::new(request, account, settings, key)?;
         let scope = Scope::of(account, prepared.facts.model.as_deref());
-        let observed = settings.observer.as_deref().map(|watcher| {
+        let observed = settings.observer.as_deref().map(|observer| {
             let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
             let endpoint = account.name.as_deref();
-            Observed { watcher, event: Event { id, index, endpoint, model, step: Step::Queued } }
+            Observed { observer, event: Event { id, index, endpoint, model, step: Step::Queued } }
         });
         if let Some(observed) = &observed {
             observed.tell(Step::Queued);

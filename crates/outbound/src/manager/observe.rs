@@ -38,7 +38,7 @@ pub struct Event<'a> {
 }
 
 /// An observer at work, until it panics.
-pub(crate) struct Watcher {
+pub(crate) struct GuardedObserver {
     observer: Box<dyn Observer>,
     panicked: AtomicBool,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Watcher {
 /// A request as its observer knows it.
 #[derive(Clone, Copy)]
 pub(crate) struct Observed<'a> {
-    pub(crate) watcher: &'a Watcher,
+    pub(crate) observer: &'a GuardedObserver,
     /// The event of it that was told first; the others differ in their step.
     pub(crate) event: Event<'a>,
 }
 
-impl Watcher {
+impl GuardedObserver {
     pub(crate) fn new(observer: impl Observer) -> Self {
         Self { observer: Box::new(observer), panicked: AtomicBool::new(false) }
     }
@@ -59,7 +59,7 @@ impl Watcher {
 
 impl Observed<'_> {
     pub(crate) fn tell(&self, step: Step<'_>) {
-        let Watcher { observer, panicked } = self.watcher;
+        let GuardedObserver { observer, panicked } = self.observer;
         if panicked.load(Ordering::Relaxed) {
             return;
         }

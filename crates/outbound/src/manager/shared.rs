@@ -35,10 +35,12 @@ struct State {
     rest: BTreeMap<usize, Request>,
     /// Why the whole batch is stopped.
     stopped: Option<Stopped>,
-    /// Why the scope of some of its requests is.
+    /// Why the account or the model of some of its requests is.
     seen_stop: Option<Stopped>,
     /// It was a whole account that was stopped, and not one model.
     account_stopped: bool,
+    /// A request has succeeded.
+    succeeded: bool,
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
@@ -90,7 +92,7 @@ impl Seat {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
-    /// The scope of the request is stopped: its whole account, or its model alone.
+    /// Nothing more is sent for the request's whole account, or for its model alone.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
             batch.scope_stopped(why, whole_account);
@@ -161,6 +163,7 @@ impl Shared {
                     state.stopped = Some(why);
                     stops = true;
                 }
+                state.succeeded |= outcome.result.is_ok();
                 state.finished.push_back(outcome);
             }
         }
@@ -168,7 +171,7 @@ impl Shared {
         stops
     }
 
-    /// The scope of a request of this batch is stopped: its whole account, or its model alone.
+    /// Nothing more is sent for a request of this batch: for its whole account, or for its model alone.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
         state.account_stopped |= whole_account;
@@ -217,7 +220,9 @@ impl Shared {
             return Poll::Ready(Some(outcome));
         }
         let nobody_runs = state.ready + state.in_flight + state.held == 0 && state.finished.is_empty();
-        if nobody_runs && (ended || !self.has_room(&state)) {
+        // Those that its source has not brought yet may be for another model, but nothing says so.
+        let only_stops = self.one_endpoint && state.seen_stop.is_some() && !state.succeeded;
+        if nobody_runs && (ended || only_stops || !self.has_room(&state)) {
             return Poll::Ready(None);
         }
         state.wait(reader);

@@ -1,11 +1,11 @@
 //! 429s, spent quotas, wrong keys, bad requests.
 
-use futures::{StreamExt, future::join_all};
-use outbound::{ErrorKind, Request};
+use futures::{StreamExt, future::join_all, stream};
+use outbound::{Endpoint, ErrorKind, Provider, Request};
 use outbound_simulator::Refusal;
 use tokio::time::Instant;
 
-use crate::stack::{all_succeeded, body, chat, manager, ms, provider, run, s};
+use crate::stack::{KEY, all_succeeded, body, chat, client, manager, ms, provider, run, s};
 
 /// herd-after-429, one-worker-learns: all workers wake at the same tick, or only one learns that it has to wait.
 #[tokio::test(start_paused = true)]
@@ -88,6 +88,8 @@ async fn quota_spent() {
     let stopped = manager.send(chat(20)).await;
     assert_eq!(stopped.error_kind(), Some(ErrorKind::Stopped));
     assert_eq!(stopped.unsent.and_then(|request| request.get_id().map(str::to_owned)), Some("r20".into()));
+    let ticket = manager.submit(chat(20)).await.expect("open").await;
+    assert!(ticket.unsent.is_some(), "a ticket gives it back; it is not for a shutdown");
     manager.resume();
     assert_eq!(manager.send(chat(21)).await.error_kind(), Some(ErrorKind::QuotaSpent), "tried again");
 }
@@ -146,12 +148,17 @@ async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
     all_succeeded(&join_all((4..30).map(|id| manager.send(of("cheap", id)))).await);
     assert_eq!(manager.send(of("dear", 30)).await.error_kind(), Some(ErrorKind::Stopped));
     // A batch of both: what is not sent comes back, and nothing else.
-    let mut batch = manager.batch((40..100).map(|id| of(["cheap", "dear"][id % 2], id)));
-    let outcomes: Vec<_> = batch.by_ref().collect().await;
-    all_succeeded(&outcomes);
-    assert_eq!(outcomes.len(), 30);
-    assert_eq!(batch.stopped().map(|why| why.kind), Some(ErrorKind::QuotaSpent));
-    assert_eq!(batch.into_rest().requests.len(), 30);
+    for in_order in [false, true] {
+        let mut batch = manager.batch((40..100).map(|id| of(["cheap", "dear", "dear"][id % 3], id)));
+        if in_order {
+            batch = batch.in_order();
+        }
+        let outcomes: Vec<_> = batch.by_ref().collect().await;
+        all_succeeded(&outcomes);
+        assert_eq!(outcomes.len(), 20);
+        assert_eq!(batch.stopped().map(|why| why.kind), Some(ErrorKind::QuotaSpent));
+        assert_eq!(batch.into_rest().requests.len(), 40);
+    }
 }
 
 /// A wrong key is found out by the first two calls, and by a third where they are of one model.
@@ -166,6 +173,46 @@ async fn a_wrong_key_stops_all_models() {
         assert_eq!(manager.send(Request::chat(&body)).await.error_kind(), Some(kind), "{id}");
     }
     assert_eq!(simulator.ledger().sends(), 3);
+}
+
+/// A source that brings nothing more does not keep a refused batch from its end; one that has more is asked.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_does_not_wait_for_its_source() {
+    let simulator = provider().build();
+    let wrong = manager(&simulator).key("sk-wrong").max_concurrent(2).build().expect("a manager");
+    let mut batch = wrong.batch_stream(stream::iter((0..5).map(chat)).chain(stream::pending()));
+    let outcomes: Vec<_> = batch.by_ref().collect().await;
+    let rest = batch.into_rest();
+    assert_eq!(outcomes.len() + rest.requests.len(), 5);
+    assert!(rest.source.is_some());
+    let right = manager(&simulator).build().expect("a manager");
+    let mut batch = right.batch_stream(stream::iter((0..5).map(chat)).chain(stream::pending()));
+    assert_eq!(batch.by_ref().take(5).count().await, 5);
+    assert!(tokio::time::timeout(s(1_000), batch.next()).await.is_err(), "more may come");
+}
+
+/// The key of one endpoint is refused: what goes to another is taken and sent all the same.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_stopped_stops_no_other_endpoint() {
+    let (home, other) = (provider().build(), provider().build());
+    let endpoint = Endpoint::new(Provider::openai_compatible())
+        .base_url("http://provider.test/v1")
+        .key(KEY)
+        .client(client(&other));
+    let manager =
+        manager(&home).key("sk-wrong").max_concurrent(1).endpoint("other", endpoint.max_concurrent(1));
+    let manager = manager.build().expect("a manager");
+    let requests = (0..40).map(|id| {
+        let mut body = body(id);
+        body["model"] = ["a", "b"][id % 2].into();
+        let request = Request::chat(&body).id(format!("r{id}"));
+        if id < 6 { request } else { request.to("other") }
+    });
+    let mut batch = manager.batch(requests);
+    let outcomes: Vec<_> = batch.by_ref().collect().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 34);
+    assert_eq!((outcomes.len() - 34, home.ledger().sends()), (2, 2));
+    assert_eq!(batch.into_rest().requests.len(), 4);
 }
 
 /// nonretryable-retried: 400 tried five times.

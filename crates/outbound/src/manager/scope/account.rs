@@ -276,7 +276,7 @@ impl Account {
         self.quota.set_max_concurrent(Some(self.max_concurrent.saturating_add(calls)));
     }
 
-    pub(super) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
+    pub(crate) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
         tracing::warn!(provider = self.provider.name(), %message, "stopped: nothing more is sent");
         self.standing.lock().stop(Stopped { kind, message, until });
         self.reach.changed.notify_waiters();

@@ -13,7 +13,7 @@ use super::{
         observe::Waiting,
     },
     account::Account,
-    health::{Admission, FailedCall},
+    health::{Clearance, FailedCall},
     model::Model,
     quota,
     sharing::Owner,
@@ -77,14 +77,14 @@ impl Scope {
         // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
         // give that back, which wakes those who wait, itself among them, and so on without a pause.
         let reach = self.account.reach.look(now);
-        if reach != Admission::Go {
+        if reach != Clearance::Go {
             self.account.count_apart();
         }
-        if let Admission::Wait(until) = reach {
+        if let Clearance::Wait(until) = reach {
             return Ask::Wait(Waiting::Outage, until);
         }
         match self.model.look(now) {
-            Ok(Admission::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
+            Ok(Clearance::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
             Ok(_) => {}
             Err(why) => return Ask::Stopped(why),
         }
@@ -99,17 +99,17 @@ impl Scope {
         drop(standing);
         // Another may have been elected since.
         match self.account.reach.admit(now) {
-            Admission::Go => {}
-            Admission::Probe => {
+            Clearance::Go => {}
+            Clearance::Probe => {
                 pass.probes_reach = true;
                 self.account.probe_elected();
             }
-            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
         }
         match self.model.admit(now) {
-            Admission::Go => {}
-            Admission::Probe => pass.probes_model = true,
-            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            Clearance::Go => {}
+            Clearance::Probe => pass.probes_model = true,
+            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
         }
         Ask::Go(pass)
     }

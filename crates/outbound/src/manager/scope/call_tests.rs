@@ -72,7 +72,7 @@ async fn nobody_is_elected_who_has_to_wait_after_all() {
     }
     account.reach.lost(Instant::now(), Duration::ZERO);
     tokio::time::advance(SECOND).await;
-    assert!(matches!(account.reach.look(Instant::now()), Admission::Probe), "it may be looked at");
+    assert!(matches!(account.reach.look(Instant::now()), Clearance::Probe), "it may be looked at");
     let asked = || assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)));
     assert!(!is_told(&account, asked).await, "but the model waits, and nobody is woken for that");
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::health::{Admission, FailedCall, Health, Trouble};
+use super::health::{Clearance, FailedCall, Health, Trouble};
 
 /// So many calls in a row that found no connection are an outage.
 const IN_A_ROW: u32 = 4;
@@ -67,24 +67,24 @@ impl Reach {
     }
 
     /// Whether a call may go out; elects no probe.
-    pub(crate) fn look(&self, now: Instant) -> Admission {
+    pub(crate) fn look(&self, now: Instant) -> Clearance {
         self.state.lock().look(now)
     }
 
-    pub(crate) fn admit(&self, now: Instant) -> Admission {
+    pub(crate) fn admit(&self, now: Instant) -> Clearance {
         let mut state = self.state.lock();
         if state.health.is_down() {
             return state.health.admit(now);
         }
-        let admission = state.look(now);
-        if admission == Admission::Probe
+        let clearance = state.look(now);
+        if clearance == Clearance::Probe
             && let Some(mute) = &mut state.mute
         {
             mute.hung_before = now;
             let silent = now.saturating_duration_since(mute.silent_since);
             mute.next_probe = now + (silent / 2).min(LONGEST_MUTE_PAUSE);
         }
-        admission
+        clearance
     }
 
     /// A probe has ended, however it did. One that was not sent leaves it to the next.
@@ -206,10 +206,10 @@ impl Reach {
 }
 
 impl State {
-    fn look(&self, now: Instant) -> Admission {
+    fn look(&self, now: Instant) -> Clearance {
         match &self.mute {
-            Some(mute) if !self.health.is_down() && now < mute.next_probe => Admission::Wait(mute.next_probe),
-            Some(_) if !self.health.is_down() => Admission::Probe,
+            Some(mute) if !self.health.is_down() && now < mute.next_probe => Clearance::Wait(mute.next_probe),
+            Some(_) if !self.health.is_down() => Clearance::Probe,
             _ => self.health.look(now),
         }
     }

@@ -38,7 +38,7 @@ fn one_that_has_replied_is_never_given_up() {
         for second in 1..1_000 {
             assert_eq!(reach.failed(failed(1, now + SECOND * second), heals), None);
         }
-        assert!(matches!(reach.look(now + SECOND * 999), Admission::Wait(_)), "but it is down");
+        assert!(matches!(reach.look(now + SECOND * 999), Clearance::Wait(_)), "but it is down");
         reach.resume();
         assert_eq!(reach.failed(failed(1, now + SECOND * 2_000), heals), None, "nor after that");
     }
@@ -84,15 +84,15 @@ fn a_mute_origin_is_asked_less_and_less_often() {
     let (mut at, mut probes) = (now + SECOND * 10, Vec::new());
     while at < now + SECOND * 600 {
         match reach.admit(at) {
-            Admission::Probe => {
+            Clearance::Probe => {
                 assert_eq!(reach.hung_before(), Some(at), "those sent before hang");
                 probes.push((at - now).as_secs());
             }
-            Admission::Wait(until) => {
-                assert_eq!(reach.look(at), Admission::Wait(until));
+            Clearance::Wait(until) => {
+                assert_eq!(reach.look(at), Clearance::Wait(until));
                 at = until;
             }
-            Admission::Go => panic!("it is mute"),
+            Clearance::Go => panic!("it is mute"),
         }
     }
     assert_eq!(probes[..6], [10, 15, 22, 33, 50, 75]);
@@ -101,9 +101,9 @@ fn a_mute_origin_is_asked_less_and_less_often() {
     // One that was never sent leaves it to the next.
     reach.probe_ended(true, at);
     reach.admit(at);
-    assert!(matches!(reach.look(at), Admission::Wait(_)));
+    assert!(matches!(reach.look(at), Clearance::Wait(_)));
     reach.probe_ended(false, at);
-    assert_eq!(reach.look(at), Admission::Probe);
+    assert_eq!(reach.look(at), Clearance::Probe);
 }
 
 #[test]
@@ -120,13 +120,13 @@ fn whatever_comes_back_ends_a_silence() {
         reach.found_mute(now, later);
         assert!(reach.is_mute());
         end(&reach, later);
-        assert_eq!((reach.is_mute(), reach.look(later)), (false, Admission::Go));
+        assert_eq!((reach.is_mute(), reach.look(later)), (false, Clearance::Go));
     }
     let reach = Reach::new(TIMEOUT);
     reach.replied(now, now);
     reach.found_mute(now, later);
     reach.failed(failed(1, later), true);
-    assert!(!reach.is_mute() && matches!(reach.look(later), Admission::Wait(_)), "it cannot be reached now");
+    assert!(!reach.is_mute() && matches!(reach.look(later), Clearance::Wait(_)), "it cannot be reached now");
 }
 
 #[tokio::test(start_paused = true)]

@@ -150,3 +150,6 @@ impl Drop for Guest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

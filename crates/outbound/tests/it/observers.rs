@@ -1,8 +1,11 @@
 //! Those who look on: what they do wrong costs no answer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use outbound::{ErrorKind, Event, Observer};
@@ -40,6 +43,29 @@ async fn an_observer_that_panics_costs_no_answer_and_is_not_called_again() {
         all_succeeded(&run(&manager, 10).await);
         assert_eq!((events.load(Ordering::Relaxed), simulator.ledger().sends()), (at, 11));
     }
+}
+
+/// Keeps the places of all requests it hears of.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<BTreeMap<usize, String>>>);
+
+impl Observer for Places {
+    fn event(&self, event: &Event<'_>) {
+        let id = event.id.expect("an id").to_owned();
+        let known = self.0.lock().expect("no panic").entry(event.index).or_insert(id.clone()).clone();
+        assert_eq!(known, id);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_names_the_place_of_its_request() {
+    let simulator = provider().build();
+    let places = Places::default();
+    let manager = manager(&simulator).observer(places.clone()).build().expect("a manager");
+    all_succeeded(&run(&manager, 5).await);
+    let places = places.0.lock().expect("no panic").clone();
+    let expected = (0..5).map(|id| (id, format!("r{id}")));
+    assert_eq!(places, expected.collect());
 }
 
 /// A subscriber of logs that panics.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use outbound::{ErrorKind, Event, Observer};
+use outbound::{ErrorKind, Event, Observer, Step};
 use outbound_simulator::Refusal;
 use tracing::{
     Metadata,
@@ -66,6 +66,35 @@ async fn an_event_names_the_place_of_its_request() {
     let places = places.0.lock().expect("no panic").clone();
     let expected = (0..5).map(|id| (id, format!("r{id}")));
     assert_eq!(places, expected.collect());
+}
+
+/// Keeps what it hears, in words.
+#[derive(Clone, Default)]
+struct Words(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Words {
+    fn event(&self, event: &Event<'_>) {
+        let word = match event.step {
+            Step::Sent { attempt } => format!("sent {attempt}"),
+            Step::Failed { kind, .. } => format!("failed: {kind}"),
+            Step::Waiting { reason, .. } => format!("waits for {reason}"),
+            Step::Ended { failure } => format!("ended, {}", failure.is_none()),
+            step => format!("{step:?}").to_lowercase(),
+        };
+        self.0.lock().expect("no panic").push(word);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_step_is_told_once_and_in_its_order() {
+    let simulator = provider().fault_on_attempt(Refusal::status(500), 1).build();
+    let words = Words::default();
+    let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
+    assert!(manager.send(stream(1)).await.result.is_ok());
+    let words = words.0.lock().expect("no panic").join("; ");
+    let expected = "queued; admitted; sent 1; failed: server_error; waits for the time between two attempts; \
+                    admitted; sent 2; item; ended, true";
+    assert_eq!(words, expected);
 }
 
 /// A subscriber of logs that panics.

@@ -67,6 +67,8 @@ fn a_witness_that_does_not_answer_is_joined_by_another() {
     refuse(&mut standing, refused, now, why(None));
     assert_eq!(standing.ask(now + SECOND), Leave::Wait(now + PATIENCE));
     assert_eq!(standing.ask(now + PATIENCE), Leave::Go);
+    let again = now + PATIENCE + SECOND;
+    assert_eq!(standing.ask(again), Leave::Wait(now + PATIENCE * 2), "that one has as long");
 }
 
 #[test]

@@ -148,7 +148,8 @@ impl Standing {
         }
     }
 
-    /// A call has succeeded. Says whether that lifts a hold, or a stop that came of one.
+    /// A call has succeeded. Says whether that lifts a hold, or a stop that came of one. That the call has
+    /// [ended](Self::ended) is told as well.
     pub(crate) fn succeeded(&mut self, call: u64) -> bool {
         let lifts = match &self.state {
             State::Held(hold) | State::Stopped { hold: Some(hold), .. } => call > hold.refused,
@@ -157,7 +158,6 @@ impl Standing {
         if lifts {
             self.state = State::Open;
         }
-        self.in_flight.end(call);
         lifts
     }
 
@@ -179,12 +179,12 @@ impl Standing {
                     return Refusal::Echo;
                 }
                 let why = Stopped { until: hold.until, ..why };
-                let next = Hold { refused: call, since: now, witness: None, ..*hold };
-                if next.model.is_some() {
-                    *hold = next;
+                hold.witness = None;
+                if hold.model.is_some() {
                     return Refusal::StopsModel(why);
                 }
-                self.state = State::Stopped { why, hold: Some(next) };
+                let hold = Some(*hold);
+                self.state = State::Stopped { why, hold };
                 Refusal::StopsAccount
             }
             State::Held(_) => Refusal::Echo,

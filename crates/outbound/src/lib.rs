@@ -70,7 +70,7 @@
 //! **Outages.** When several calls in a row fail, and none succeeds that was sent after them, one call at a time looks whether
 //! the server is back, and the others wait. The pauses between these probes grow from a quarter of a second to 15 seconds
 //! where no connection is made, to 20 where calls fail. The first success ends that, at the full rate. Failed probes are not
-//! charged, up to 16 a request. A server that was never reached stops everything after
+//! charged, up to 16 a request. An attempt that the request's own deadline ends says nothing about the server. A server that was never reached stops everything after
 //! [`unreachable_timeout`](RequestManagerBuilder::unreachable_timeout), with nothing sent.
 //!
 //! **Silence.** Calls may hang: a firewall drops packets without a word, or a proxy takes calls and its server answers none.

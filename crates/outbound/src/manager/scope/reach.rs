@@ -38,7 +38,7 @@ pub(crate) struct Reach {
 #[derive(Debug)]
 struct State {
     health: Health,
-    /// When anything came back last.
+    /// When anything came back last, once there was a reply.
     heard: Option<Instant>,
     /// How long the slowest of the last answers took.
     slowest: Duration,
@@ -136,7 +136,8 @@ impl Reach {
     /// is not enough: some servers send it before they have begun.
     pub(super) fn heard(&self, now: Instant) {
         let mut state = self.state.lock();
-        state.heard = state.heard.max(Some(now));
+        // Only a whole reply proves that somebody is there.
+        state.heard = state.heard.map(|heard| heard.max(now));
         let ends = state.mute.take().is_some();
         drop(state);
         if ends {

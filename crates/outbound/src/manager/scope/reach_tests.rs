@@ -47,6 +47,7 @@ fn one_that_has_replied_is_never_given_up() {
 #[test]
 fn one_that_is_known_to_be_down_is_not_silent() {
     let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    reach.heard(now);
     assert_eq!(reach.silence(), None, "it never replied");
     reach.replied(now, now + SECOND);
     let silence = Some((now + SECOND, MUTE_AT_LEAST));

@@ -121,3 +121,9 @@ fn a_batch_runs_on_the_runtime_of_its_first_poll() {
     assert_eq!(rest.recv_timeout(s(20)), Ok(19));
     assert_eq!(simulator.ledger().sends(), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_batch_ends_at_once() {
+    let manager = manager(&provider().build()).build().expect("a manager");
+    assert!(tokio::time::timeout(s(1), manager.batch([]).next()).await.expect("no wait").is_none());
+}

@@ -156,7 +156,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
         }
         let first = if *this.in_order { this.order.first(this.shared) } else { None };
         let ended = this.requests.is_none();
-        match this.shared.poll_outcome(first, *this.in_order, ended, cx.waker()) {
+        match this.shared.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
                 this.order.give(outcome.index);
                 Poll::Ready(Some(outcome))

@@ -202,7 +202,6 @@ impl Shared {
     pub(super) fn poll_outcome(
         &self,
         first: Option<usize>,
-        in_order: bool,
         ended: bool,
         reader: &Waker,
     ) -> Poll<Option<Outcome>> {
@@ -210,7 +209,6 @@ impl Shared {
         let had_room = self.has_room(&state);
         let place = match first {
             Some(first) => state.finished.iter().position(|outcome| outcome.index == first),
-            None if in_order => None,
             None => Some(0),
         };
         if let Some(outcome) = place.and_then(|place| state.finished.remove(place)) {

@@ -175,9 +175,7 @@ impl Shared {
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
         state.account_stopped |= whole_account;
-        if state.seen_stop.is_none() {
-            state.seen_stop = Some(why.clone());
-        }
+        state.seen_stop.get_or_insert_with(|| why.clone());
     }
 
     pub(super) fn stopped(&self) -> Option<Stopped> {
@@ -289,3 +287,6 @@ impl fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ fn a_batch_runs_on_the_runtime_of_its_first_poll() {
             match batch.poll_next_unpin(&mut context) {
                 std::task::Poll::Ready(Some(_)) => count += 1,
                 std::task::Poll::Ready(None) => break,
-                std::task::Poll::Pending => std::thread::sleep(ms(1)),
+                std::task::Poll::Pending => std::thread::park_timeout(ms(1)),
             }
         }
         done.send(count)

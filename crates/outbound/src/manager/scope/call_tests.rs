@@ -229,6 +229,20 @@ async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_of_a_silence_that_is_not_sent_leaves_it_to_the_next() {
+    let account = account(|endpoint| endpoint);
+    let scope = Scope::of(&account, None);
+    account.reach.found_mute(Instant::now(), Instant::now());
+    tokio::time::advance(SECOND * 10).await;
+    drop(go(&scope));
+    let mut pass = go(&scope);
+    assert!(pass.probes_reach());
+    pass.sent(1, Instant::now(), 1.0);
+    drop(pass);
+    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)), "that one was sent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_hangs_while_all_is_silent_is_no_news_of_the_model() {
     let hangs = |scope: &Scope, kind| {
         let (mut pass, charge, now) = (go(scope), charge(scope), Instant::now());

@@ -133,3 +133,25 @@ async fn every_stop_ends_the_wait_of_an_elected_request() {
         drop(taken);
     }
 }
+
+/// Its time has not begun: it neither fails nor wakes for that.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
+    let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
+    refused(&scope, Effect::Account, SECOND);
+    let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
+    let observer = GuardedObserver::new(waits.clone());
+    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+    let mut admission = Admission {
+        scope: &scope,
+        lifecycle: &lifecycle,
+        seat: &mut seat,
+        cost: Cost::request(),
+        limit: Duration::from_millis(1),
+        since: None,
+        observed: Some(Observed { observer: &observer, event }),
+    };
+    assert!(tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await.is_err());
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1);
+}

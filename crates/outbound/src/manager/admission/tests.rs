@@ -154,4 +154,45 @@ async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
     };
     assert!(tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await.is_err());
     assert_eq!(waits.0.load(Ordering::Relaxed), 1);
+    assert_eq!(seat.place(), Place::Held);
+}
+
+/// A batch takes further requests while some are held back, but few while some wait for their turn.
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
+    for gated in [true, false] {
+        let (scope, lifecycle) = (scope(), Lifecycle::default());
+        let now = Instant::now();
+        let taken = (!gated).then(|| scope.model.quota.try_reserve_at(Cost::request(), now).expect("room"));
+        if gated {
+            scope.model.quota.close_gate_until(now, now + SECOND * 50);
+        }
+        let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+        let cost = Cost::request();
+        let (limit, since, observed) = (SECOND * 10, Some(now), None);
+        let mut admission =
+            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let waited = tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await;
+        let failed = waited.ok().and_then(Result::err).map(|error| (error.kind(), now.elapsed()));
+        // The gate opens too late; there may be room in time.
+        assert_eq!(failed, gated.then_some((ErrorKind::Deadline, Duration::ZERO)));
+        drop(taken);
+        assert_eq!(seat.place(), if gated { Place::Held } else { Place::Ready });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_wait_for_others() {
+    let (scope, lifecycle) = (scope(), Lifecycle::default());
+    refused(&scope, Effect::Account, SECOND);
+    let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
+    let now = Instant::now();
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+    let cost = Cost::request();
+    let (limit, since, observed) = (SECOND * 2, Some(now), None);
+    let mut admission =
+        Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+    let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
+    assert_eq!((failed, now.elapsed()), (Some(ErrorKind::Deadline), SECOND * 2));
+    assert_eq!(record.waited, SECOND * 2);
 }

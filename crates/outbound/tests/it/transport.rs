@@ -205,6 +205,20 @@ async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
     assert!(at_once <= WIDTH + 4, "{at_once}: what hung is over, so no more than before are in flight");
 }
 
+/// Whoever looks for a silence is one for all calls.
+#[tokio::test(start_paused = true)]
+async fn one_task_looks_for_silences() {
+    let simulator = healthy().build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    let mut batch = manager.batch((0..100).map(chat));
+    for _ in 0..50 {
+        assert!(batch.next().await.is_some());
+    }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // Four requests, both ends of four connections, and those that wait for their turn.
+    assert!(tasks <= 4 * 3 + 4 + 1, "{tasks} tasks");
+}
+
 /// A slow server is not taken for one that is gone.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_that_takes_connections_is_only_slow() {

@@ -125,10 +125,7 @@ impl Reach {
 
     /// Nothing is heard of it, and it cannot be reached anew: the last look took so long to fail.
     pub(super) fn lost(&self, now: Instant, fails_in: Duration) {
-        let mut state = self.state.lock();
-        state.mute = None;
-        state.health.lost(now, fails_in);
-        drop(state);
+        self.state.lock().health.lost(now, fails_in);
         self.changed.notify_waiters();
     }
 

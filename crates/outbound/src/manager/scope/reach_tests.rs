@@ -150,4 +150,7 @@ async fn those_who_wait_are_told_of_each_turn() {
     assert!(told(&|| reach.found_mute(now, now)).await);
     assert!(told(&|| reach.heard(now)).await);
     assert!(!told(&|| reach.heard(now)).await);
+    reach.found_mute(now, now);
+    let fails = || assert_eq!(reach.failed(failed(5, now), true), None);
+    assert!(told(&fails).await, "it is tried sooner than a mute one");
 }

@@ -3,6 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
+use futures::StreamExt;
 use outbound::{Client, Origin, Outcome, RequestManagerBuilder};
 use outbound_simulator::{Fault, Latency, Refusal, Simulator, Trouble};
 use tokio::time::Instant;
@@ -217,6 +218,26 @@ async fn one_task_looks_for_silences() {
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     // Four requests, both ends of four connections, and those that wait for their turn.
     assert!(tasks <= 4 * 3 + 4 + 1, "{tasks} tasks");
+    assert_eq!(batch.count().await, 50);
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    tokio::time::sleep(s(1)).await;
+    let later = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert_eq!(later, tasks - 1, "it ends with the calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_is_looked_for_again_after_a_rest() {
+    let (begins, ends) = (s(20), s(80));
+    let simulator = healthy().trouble(Trouble::SilentDrop, begins..ends).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    all_succeeded(&run(&manager, 10).await);
+    tokio::time::sleep(s(15)).await;
+    let began = Instant::now();
+    let outcomes = run(&manager, 1_500).await;
+    let run = Run { outcomes, simulator, took: began.elapsed() };
+    all_succeeded(&run.outcomes);
+    let late = run.first_after(ends) - ends;
+    assert!(late <= s(4), "{late:?}");
 }
 
 /// A slow server is not taken for one that is gone.

@@ -263,3 +263,15 @@ async fn an_address_that_was_given_up_is_tried_again_later() {
     tokio::time::sleep(s(30)).await;
     assert!(manager.send(chat(3)).await.result.is_ok());
 }
+
+/// Nothing was asked in a rest, so nothing was to be heard.
+#[tokio::test(start_paused = true)]
+async fn a_rest_is_no_silence() {
+    let simulator = healthy().latency(Latency::fixed(s(2))).build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    all_succeeded(&run(&manager, 4).await);
+    tokio::time::sleep(s(100)).await;
+    let mut batch = manager.batch((0..40).map(chat));
+    assert!(tokio::time::timeout(ms(1_900), batch.next()).await.is_err());
+    assert_eq!(simulator.ledger().sends(), 4 + 4, "no probes beside them");
+}

@@ -70,8 +70,18 @@
 //! **Outages.** When several calls in a row fail, and none succeeds that was sent after them, one call at a time looks whether
 //! the server is back, and the others wait. The pauses between these probes grow from a quarter of a second to 15 seconds
 //! where no connection is made, to 20 where calls fail. The first success ends that, at the full rate. Failed probes are not
-//! charged, up to 16 a request. A server that was never reached stops everything after
+//! charged, up to 16 a request. An attempt that the request's own deadline ends says nothing about the server. A server that was never reached stops everything after
 //! [`unreachable_timeout`](RequestManagerBuilder::unreachable_timeout), with nothing sent.
+//!
+//! **Silence.** Calls may hang: a firewall drops packets without a word, or a proxy takes calls and its server answers none.
+//! When nothing has come back for three seconds while calls are under way, a connection is opened. If that fails, it is an
+//! outage as above. If it succeeds, the server may be slow; but when nothing has come back for four times as long as the
+//! slowest of the last answers took, and ten seconds at the least, one waiting request goes out as a probe, and further
+//! ones after pauses of half the length of the silence, a minute at the most. The first answer ends that, at the full rate.
+//! Nothing proves that a call that hangs did not arrive. So it is not sent again before its own limit ends it
+//! ([`attempt_timeout`](RequestManagerBuilder::attempt_timeout), for streams the first item's or the idle one), and a batch
+//! may have to wait for that at its end. Calls that hang are not counted against `max_concurrent` while others are sent
+//! beside them: there are at most as many, and 16 probes. A server that has never answered yet is taken for slow.
 //!
 //! **Extra calls** are counted against a budget: a tenth of the calls that succeed, and ten to begin with. When it is spent, a
 //! retry waits up to ten seconds for the next success.
@@ -80,6 +90,10 @@
 //! [`max_pause`](RequestManagerBuilder::max_pause), or a batch whose first outcomes are all the same refusal, what is in
 //! flight ends normally and nothing more is sent. [`Batch::stopped`] says why and until when, [`Batch::into_rest`] gives back
 //! what was not sent, and [`resume`](RequestManager::resume) lifts it.
+//!
+//! A refusal of the key or the money is confirmed when a witness is refused alike, and no other call that was sent meanwhile
+//! is under way. If the two name the same model, that model is stopped; if they name two, the account is. It holds for the
+//! time that the server told, or a minute. Then one request finds out whether it still holds, and the others wait for it.
 //!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have

@@ -31,6 +31,9 @@ pub enum Trouble {
     /// after the trouble is over, for whoever dropped the packets has forgotten the connection. A new connection is
     /// made at the first repetition of its SYN (after 1, 3, 7, 15 s and so on) behind the end of the trouble.
     SilentDrop,
+    /// New connections are made, and swallow what is written like the open ones: a proxy whose server hangs. After the
+    /// trouble only new connections are answered.
+    Swallowed,
     /// The name is not found. Open connections live on.
     NameGone,
     /// The certificate does not hold. Open connections live on.
@@ -42,7 +45,7 @@ impl Trouble {
     fn error(self) -> io::Error {
         match self {
             Self::Refused => io::ErrorKind::ConnectionRefused.into(),
-            Self::Reset | Self::SilentDrop => io::ErrorKind::ConnectionReset.into(),
+            Self::Reset | Self::SilentDrop | Self::Swallowed => io::ErrorKind::ConnectionReset.into(),
             Self::NameGone => {
                 io::Error::other("failed to look up address information: name or service not known")
             }
@@ -53,7 +56,7 @@ impl Trouble {
     }
 
     fn ends_connections(self) -> bool {
-        matches!(self, Self::Refused | Self::Reset | Self::SilentDrop)
+        matches!(self, Self::Refused | Self::Reset | Self::SilentDrop | Self::Swallowed)
     }
 }
 
@@ -91,7 +94,7 @@ impl Troubles {
                         None => pending().await,
                     }
                 }
-                None | Some((Trouble::Reset, _)) => return Ok(()),
+                None | Some((Trouble::Reset | Trouble::Swallowed, _)) => return Ok(()),
                 Some((trouble, _)) => return Err(trouble.error()),
             }
         }
@@ -126,7 +129,7 @@ impl Pipe {
                 if !sleep.is_elapsed() {
                     ready!(sleep.as_mut().poll(cx));
                 }
-                if trouble != Trouble::SilentDrop {
+                if !matches!(trouble, Trouble::SilentDrop | Trouble::Swallowed) {
                     self.stream = None;
                 }
                 Poll::Ready(trouble)
@@ -147,7 +150,7 @@ impl AsyncRead for Pipe {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.poll_end(cx) {
-            Poll::Ready(Trouble::SilentDrop) => return Poll::Pending,
+            Poll::Ready(Trouble::SilentDrop | Trouble::Swallowed) => return Poll::Pending,
             Poll::Ready(_) => return Poll::Ready(Err(self.reset())),
             Poll::Pending => {}
         }
@@ -165,7 +168,7 @@ impl AsyncRead for Pipe {
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.poll_end(cx) {
-            Poll::Ready(Trouble::SilentDrop) => return Poll::Ready(Ok(buf.len())),
+            Poll::Ready(Trouble::SilentDrop | Trouble::Swallowed) => return Poll::Ready(Ok(buf.len())),
             Poll::Ready(_) => return Poll::Ready(Err(self.reset())),
             Poll::Pending => {}
         }

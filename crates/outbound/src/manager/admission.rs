@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
-    observe::{Event, Observer, Step, Waiting},
+    observe::{Observed, Step, Waiting},
     record::Record,
     scope::{Ask, Pass, Scope, Stopped},
     shared::{Place, Seat},
@@ -35,7 +35,7 @@ pub(crate) struct Admission<'a> {
     pub(crate) limit: Duration,
     /// Since when. `None`: from its first admission on.
     pub(crate) since: Option<Instant>,
-    pub(crate) observed: Option<(&'a dyn Observer, Event<'a>)>,
+    pub(crate) observed: Option<Observed<'a>>,
 }
 
 /// A request that may be sent now.
@@ -53,8 +53,8 @@ impl<'a> Admission<'a> {
     }
 
     pub(crate) fn tell(&self, step: Step<'_>) {
-        if let Some((observer, event)) = &self.observed {
-            observer.event(&Event { step, ..*event });
+        if let Some(observed) = &self.observed {
+            observed.tell(step);
         }
     }
 
@@ -247,3 +247,6 @@ fn stopped(why: &str, record: &Record) -> Error {
     let last = record.last("; its own last failure: ");
     Error::new(ErrorKind::Stopped, format!("nothing more is sent: {why}{last}"))
 }
+
+#[cfg(test)]
+mod tests;

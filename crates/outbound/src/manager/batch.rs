@@ -35,7 +35,8 @@ pin_project! {
     /// # The end
     ///
     /// It ends when every request has its outcome, or when it was [stopped](Self::stopped): then what was in flight has
-    /// its outcome, and [`into_rest`](Self::into_rest) gives the others back.
+    /// its outcome, and [`into_rest`](Self::into_rest) gives the others back. A stop of one model ends it only where none of
+    /// its requests has succeeded and the source has no further one ready.
     ///
     /// # Dropping
     ///
@@ -132,9 +133,9 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut this = self.project();
-        let mut ended = this.requests.is_none();
-        while !ended && this.shared.takes(cx.waker()) {
-            let Some(requests) = this.requests.as_mut().as_pin_mut() else { break };
+        while let Some(requests) = this.requests.as_mut().as_pin_mut()
+            && this.shared.takes(cx.waker())
+        {
             match requests.poll_next(cx) {
                 Poll::Ready(Some(request)) => {
                     let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
@@ -149,15 +150,13 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                     inner.lifecycle.runs_in(entry, &task);
                     this.tasks.0.runs_in(place, &task);
                 }
-                Poll::Ready(None) => {
-                    this.requests.set(None);
-                    ended = true;
-                }
+                Poll::Ready(None) => this.requests.set(None),
                 Poll::Pending => break,
             }
         }
         let first = if *this.in_order { this.order.first(this.shared) } else { None };
-        match this.shared.poll_outcome(first, *this.in_order, ended, cx.waker()) {
+        let ended = this.requests.is_none();
+        match this.shared.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
                 this.order.give(outcome.index);
                 Poll::Ready(Some(outcome))

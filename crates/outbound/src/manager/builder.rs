@@ -14,7 +14,7 @@ use outbound_provider::Provider;
 use super::{
     error::BuildError,
     inner::Inner,
-    observe::Observer,
+    observe::{GuardedObserver, Observer},
     scope::{Account, Endpoint, Reach},
     settings::Settings,
 };
@@ -173,7 +173,7 @@ impl RequestManagerBuilder {
 
     /// Who is told what becomes of each request while it happens.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.settings.observer = Some(Arc::new(observer));
+        self.settings.observer = Some(Arc::new(GuardedObserver::new(observer)));
         self
     }
 

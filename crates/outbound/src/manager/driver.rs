@@ -1,7 +1,8 @@
 //! What runs a request: a task of its own, on the runtime of the call that brought it.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -84,6 +85,11 @@ impl Drop for Teller {
     }
 }
 
+/// What a panic says may hold a secret. It is on standard error already.
+fn panicked() -> Error {
+    Error::new(ErrorKind::Panicked, "the task of the request panicked: standard error says why")
+}
+
 /// The task of a request, and what a [`Lifecycle`](super::lifecycle::Lifecycle) knows it by. The outcome goes to `to`,
 /// whatever ends the task.
 pub(crate) fn task(
@@ -110,7 +116,10 @@ pub(crate) fn task(
             return;
         };
         let result = match guest {
-            Some(_) => inner.run(request, *index, job.since, record, seat).await,
+            Some(_) => {
+                let run = inner.run(request, *index, job.since, record, seat);
+                AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+            }
             None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),
         };
         teller.tell(result);

@@ -55,6 +55,9 @@ pub enum ErrorKind {
     Invalid,
     /// The manager was shut down.
     ShutDown,
+    /// The task of the request panicked: in code of the caller's that runs in it, such as a subscriber of logs, or by a fault
+    /// of this crate. It may have been sent.
+    Panicked,
 }
 
 impl ErrorKind {
@@ -76,6 +79,7 @@ impl ErrorKind {
             Self::Impossible => "impossible",
             Self::Invalid => "invalid",
             Self::ShutDown => "shut_down",
+            Self::Panicked => "panicked",
         }
     }
 }

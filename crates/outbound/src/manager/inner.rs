@@ -23,7 +23,7 @@ use super::{
     judge::Rules,
     key::{idempotency_key, mix},
     lifecycle::Lifecycle,
-    observe::{Event, Step},
+    observe::{Event, Observed, Step},
     record::Record,
     reply::Reply,
     request::Request,
@@ -127,10 +127,10 @@ impl Inner {
         let observed = settings.observer.as_deref().map(|observer| {
             let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
             let endpoint = account.name.as_deref();
-            (observer, Event { id, index, endpoint, model, step: Step::Queued })
+            Observed { observer, event: Event { id, index, endpoint, model, step: Step::Queued } }
         });
-        if let Some((observer, event)) = &observed {
-            observer.event(event);
+        if let Some(observed) = &observed {
+            observed.tell(Step::Queued);
         }
         let run = Run {
             scope: &scope,
@@ -150,9 +150,9 @@ impl Inner {
             draw: mix(self.seed, number),
         };
         let result = run.run(record).await;
-        if let Some((observer, event)) = &observed {
+        if let Some(observed) = &observed {
             let failure = result.as_ref().err().map(Error::kind);
-            observer.event(&Event { step: Step::Ended { failure }, ..*event });
+            observed.tell(Step::Ended { failure });
         }
         result
     }

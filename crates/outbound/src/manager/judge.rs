@@ -29,6 +29,8 @@ pub(crate) struct Case<'a> {
     pub(crate) counts: Counts,
     /// Other requests of the scope fail as well, and none succeeds: the failure is not this request's own.
     pub(crate) outage: bool,
+    /// It was the request's own deadline that ended the attempt.
+    pub(crate) past_deadline: bool,
     /// The time until the request's deadline.
     pub(crate) left: Duration,
     /// A draw that belongs to the request.
@@ -108,6 +110,9 @@ pub(crate) enum Settle {
 /// The rule table: `class` x `counts` x `time left` to what follows. Reads no clock and changes nothing.
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
     let class = case.fault.class;
+    if case.past_deadline {
+        return past_deadline(case);
+    }
     if case.delivery == Delivery::NotSent && !matches!(class, Class::Terminal(_)) {
         return unreachable(case);
     }
@@ -124,6 +129,13 @@ pub(crate) fn judge(case: &Case<'_>) -> Verdict {
         _ if case.fault.should_retry == Some(true) => charged(case, Effect::None, true),
         _ => charged(case, Effect::None, false),
     }
+}
+
+/// The caller gave it so long and no longer. That says nothing about the server.
+fn past_deadline(case: &Case<'_>) -> Verdict {
+    let was_sent = case.delivery != Delivery::NotSent;
+    let settle = if was_sent { Settle::Keep } else { Settle::Refund };
+    Verdict { charged: was_sent, next: Next::Fail, effect: Effect::None, settle, extra: false }
 }
 
 /// Nothing was sent, so it costs nothing, and patience ends with the deadline.

@@ -25,25 +25,25 @@ const DRAINING: u8 = 1;
 /// Those still inside are cut off.
 const ABORTED: u8 = 2;
 
-/// The requests inside, each at a place of its own.
+/// The requests inside, each at a slot of its own.
 #[derive(Debug, Default)]
 struct Inside {
-    places: Vec<Place>,
+    slots: Vec<Slot>,
     free: Vec<usize>,
     count: usize,
 }
 
 #[derive(Debug, Default)]
-struct Place {
-    /// Which of those that had this place one after the other.
+struct Slot {
+    /// Which of those that had this slot one after the other.
     turn: u64,
     task: Option<AbortHandle>,
 }
 
-/// A place and the turn at it.
+/// A slot and the turn at it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    place: usize,
+    slot: usize,
     turn: u64,
 }
 
@@ -67,23 +67,23 @@ impl Lifecycle {
         if !self.is_open() {
             return None;
         }
-        let place = inside.free.pop().unwrap_or(inside.places.len());
-        if place == inside.places.len() {
-            inside.places.push(Place::default());
+        let slot = inside.free.pop().unwrap_or(inside.slots.len());
+        if slot == inside.slots.len() {
+            inside.slots.push(Slot::default());
         }
         inside.count += 1;
-        let turn = inside.places[place].turn;
+        let turn = inside.slots[slot].turn;
         drop(inside);
-        Some(Guest { lifecycle: Arc::clone(self), entry: Entry { place, turn } })
+        Some(Guest { lifecycle: Arc::clone(self), entry: Entry { slot, turn } })
     }
 
     /// The task in which a guest runs. One that has left meanwhile is no guest any more.
     pub(crate) fn runs_in(&self, entry: Option<Entry>, task: &AbortHandle) {
         let Some(entry) = entry else { return };
         let mut inside = self.inside.lock();
-        let place = &mut inside.places[entry.place];
-        if place.turn == entry.turn {
-            place.task = Some(task.clone());
+        let slot = &mut inside.slots[entry.slot];
+        if slot.turn == entry.turn {
+            slot.task = Some(task.clone());
         }
         drop(inside);
         if self.phase.load(Ordering::SeqCst) == ABORTED {
@@ -101,7 +101,7 @@ impl Lifecycle {
     pub(crate) fn abort(&self) {
         let inside = self.inside.lock();
         self.phase.fetch_max(ABORTED, Ordering::SeqCst);
-        let tasks: Vec<_> = inside.places.iter().filter_map(|place| place.task.clone()).collect();
+        let tasks: Vec<_> = inside.slots.iter().filter_map(|slot| slot.task.clone()).collect();
         // Dropped by `abort`, a task leaves, which takes the lock.
         drop(inside);
         tasks.iter().for_each(AbortHandle::abort);
@@ -138,10 +138,10 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut inside = self.lifecycle.inside.lock();
-        let place = &mut inside.places[self.entry.place];
-        place.turn += 1;
-        place.task = None;
-        inside.free.push(self.entry.place);
+        let slot = &mut inside.slots[self.entry.slot];
+        slot.turn += 1;
+        slot.task = None;
+        inside.free.push(self.entry.slot);
         inside.count -= 1;
         let empty = inside.count == 0;
         drop(inside);
@@ -150,3 +150,6 @@ impl Drop for Guest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 //!   admission · read
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, quota, config; silence above them
-//!   judge · lifecycle · key · settings · observe
+//!   judge · lifecycle · key · wall_clock · settings · observe
 //!   outcome · error · reply · request
 //! ```
 

@@ -1,6 +1,11 @@
 //! What a manager tells while it works.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use super::error::ErrorKind;
 
@@ -9,6 +14,8 @@ use super::error::ErrorKind;
 ///
 /// It is called in the task of the request, so it has to be quick and must not block. Without one nothing is made up to
 /// be told.
+///
+/// One that panics costs no answer: the panic is caught, an error is logged, and it is not called again.
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened to a request.
     fn event(&self, event: &Event<'_>);
@@ -28,6 +35,40 @@ pub struct Event<'a> {
     pub model: Option<&'a str>,
     /// What has happened.
     pub step: Step<'a>,
+}
+
+/// An observer at work, until it panics.
+pub(crate) struct GuardedObserver {
+    observer: Box<dyn Observer>,
+    panicked: AtomicBool,
+}
+
+/// A request as its observer knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Observed<'a> {
+    pub(crate) observer: &'a GuardedObserver,
+    /// The event of it that was told first; the others differ in their step.
+    pub(crate) event: Event<'a>,
+}
+
+impl GuardedObserver {
+    pub(crate) fn new(observer: impl Observer) -> Self {
+        Self { observer: Box::new(observer), panicked: AtomicBool::new(false) }
+    }
+}
+
+impl Observed<'_> {
+    pub(crate) fn tell(&self, step: Step<'_>) {
+        let GuardedObserver { observer, panicked } = self.observer;
+        if panicked.load(Ordering::Relaxed) {
+            return;
+        }
+        let told = catch_unwind(AssertUnwindSafe(|| observer.event(&Event { step, ..self.event })));
+        if told.is_err() {
+            panicked.store(true, Ordering::Relaxed);
+            tracing::error!("the observer has panicked, and is not called again");
+        }
+    }
 }
 
 /// What has happened.

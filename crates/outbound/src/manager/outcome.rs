@@ -39,7 +39,8 @@ pub struct Outcome {
     pub possible_duplicate: bool,
     /// Its attempts in their order, at most 32 of them: of a longer way the first and the last.
     pub attempts: Vec<AttemptRecord>,
-    /// The request itself, where it was never sent because its scope was stopped or the manager was shut down.
+    /// The request itself, where it was never sent because nothing more is sent for its model or to its
+    /// endpoint, or because the manager was shut down.
     pub unsent: Option<Request>,
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
-    observe::{Event, Observer, Step},
+    observe::{Observed, Step},
     reply::Reply,
     scope::Scope,
     wall_clock::WallClock,
@@ -33,10 +33,11 @@ pub(super) struct Reader<'a> {
     pub(super) clock: &'a WallClock,
     /// What the request asks for.
     pub(super) facts: &'a RequestFacts,
+    pub(super) sent_at: Instant,
     /// The instant by which a stream has to bring its first item, and how long that is.
     pub(super) first_item: (Option<Instant>, Duration),
     /// Told of the first item of a stream.
-    pub(super) observed: Option<(&'a dyn Observer, Event<'a>)>,
+    pub(super) observed: Option<Observed<'a>>,
 }
 
 impl Reader<'_> {
@@ -101,14 +102,14 @@ impl Reader<'_> {
         // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
         let marked = !reader.is_complete();
         let events = reply.events().map_err(Failure::of_client)?;
-        let mut stream = Streamed { events, reader, marked };
+        let mut stream = Streamed { scope: self.scope, sent_at: self.sent_at, events, reader, marked };
         // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
         // has gone on since the request was sent.
         let (first_item, limit) = self.first_item;
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
-                if let Some((observer, event)) = &self.observed {
-                    observer.event(&Event { step: Step::Item, ..*event });
+                if let Some(observed) = &self.observed {
+                    observed.tell(Step::Item);
                 }
                 stream.read(false).await
             }
@@ -140,14 +141,16 @@ impl Reader<'_> {
 }
 
 /// A reply that comes as events.
-struct Streamed {
+struct Streamed<'a> {
+    scope: &'a Scope,
+    sent_at: Instant,
     events: client::Events,
     reader: StreamReader,
     /// Whether this provider's streams end with a mark.
     marked: bool,
 }
 
-impl Streamed {
+impl Streamed<'_> {
     /// Whether the mark of the end has come.
     fn is_whole(&self) -> bool {
         self.marked && self.reader.is_complete()
@@ -166,6 +169,7 @@ impl Streamed {
             };
             let Some(event) = event else { return Ok(false) };
             let event = event.map_err(Failure::of_client)?;
+            self.scope.heard(self.sent_at);
             match self.reader.feed(&event.event, &event.data) {
                 Ok(StreamItem::Finished) => return Ok(false),
                 Ok(StreamItem::Delta(_)) if until_item => return Ok(true),

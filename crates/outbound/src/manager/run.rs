@@ -72,6 +72,7 @@ impl<A: Attempt> Run<'_, A> {
             refused_by_status: failure.is_refused_by_status(),
             counts: record.counts,
             outage: self.scope.model.is_outage(),
+            past_deadline: failure.is_past_deadline(),
             left: deadline.saturating_duration_since(now),
             draw: self.draw,
             rules: self.rules,

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use outbound_client::Limits;
 
-use super::observe::Observer;
+use super::observe::GuardedObserver;
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
 const LARGEST_EVENT: usize = 64 << 20;
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: u32,
     pub(crate) retry_ambiguous: bool,
     pub(crate) stop_after_equal_refusals: Option<NonZeroU32>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observer: Option<Arc<GuardedObserver>>,
 }
 
 impl fmt::Debug for Settings {

@@ -35,10 +35,12 @@ struct State {
     rest: BTreeMap<usize, Request>,
     /// Why the whole batch is stopped.
     stopped: Option<Stopped>,
-    /// Why the scope of some of its requests is.
+    /// Why the account or the model of some of its requests is.
     seen_stop: Option<Stopped>,
     /// It was a whole account that was stopped, and not one model.
     account_stopped: bool,
+    /// A request has succeeded.
+    succeeded: bool,
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
@@ -90,7 +92,7 @@ impl Seat {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
-    /// The scope of the request is stopped: its whole account, or its model alone.
+    /// Nothing more is sent for the request's whole account, or for its model alone.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
             batch.scope_stopped(why, whole_account);
@@ -161,6 +163,7 @@ impl Shared {
                     state.stopped = Some(why);
                     stops = true;
                 }
+                state.succeeded |= outcome.result.is_ok();
                 state.finished.push_back(outcome);
             }
         }
@@ -168,13 +171,11 @@ impl Shared {
         stops
     }
 
-    /// The scope of a request of this batch is stopped: its whole account, or its model alone.
+    /// Nothing more is sent for a request of this batch: for its whole account, or for its model alone.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
         state.account_stopped |= whole_account;
-        if state.seen_stop.is_none() {
-            state.seen_stop = Some(why.clone());
-        }
+        state.seen_stop.get_or_insert_with(|| why.clone());
     }
 
     pub(super) fn stopped(&self) -> Option<Stopped> {
@@ -199,7 +200,6 @@ impl Shared {
     pub(super) fn poll_outcome(
         &self,
         first: Option<usize>,
-        in_order: bool,
         ended: bool,
         reader: &Waker,
     ) -> Poll<Option<Outcome>> {
@@ -207,7 +207,6 @@ impl Shared {
         let had_room = self.has_room(&state);
         let place = match first {
             Some(first) => state.finished.iter().position(|outcome| outcome.index == first),
-            None if in_order => None,
             None => Some(0),
         };
         if let Some(outcome) = place.and_then(|place| state.finished.remove(place)) {
@@ -217,7 +216,9 @@ impl Shared {
             return Poll::Ready(Some(outcome));
         }
         let nobody_runs = state.ready + state.in_flight + state.held == 0 && state.finished.is_empty();
-        if nobody_runs && (ended || !self.has_room(&state)) {
+        // Those that its source has not brought yet may be for another model, but nothing says so.
+        let only_stops = self.one_endpoint && state.seen_stop.is_some() && !state.succeeded;
+        if nobody_runs && (ended || only_stops || !self.has_room(&state)) {
             return Poll::Ready(None);
         }
         state.wait(reader);
@@ -286,3 +287,6 @@ impl fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

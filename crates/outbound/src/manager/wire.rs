@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY, Prepared},
-    observe::{Event, Observer},
+    observe::Observed,
     read::Reader,
     scope::Scope,
     wall_clock::WallClock,
@@ -21,7 +21,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) clock: &'a WallClock,
     /// Told of the first item of a stream.
-    pub(crate) observed: Option<(&'a dyn Observer, Event<'a>)>,
+    pub(crate) observed: Option<Observed<'a>>,
 }
 
 impl Attempt for Wire<'_> {
@@ -56,6 +56,7 @@ impl Attempt for Wire<'_> {
             scope: self.scope,
             clock: self.clock,
             facts: &prepared.facts,
+            sent_at,
             first_item: (sent_at.checked_add(limit), limit),
             observed: self.observed,
         };

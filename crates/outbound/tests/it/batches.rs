@@ -93,3 +93,37 @@ async fn what_cannot_be_sent_is_one_bad_outcome() {
         assert_eq!(outcome.sends, 0);
     }
 }
+
+/// Whoever reads on outside any runtime, after the first poll, gets the rest.
+#[test]
+fn a_batch_runs_on_the_runtime_of_its_first_poll() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let (manager, simulator) = runtime.block_on(async {
+        let simulator = provider().latency(Latency::none()).build();
+        (manager(&simulator).max_concurrent(2).build().expect("a manager"), simulator)
+    });
+    let mut batch = manager.batch((0..20).map(chat));
+    assert!(runtime.block_on(batch.next()).is_some());
+    let (done, rest) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut count = 0;
+        while count < 19 {
+            match batch.poll_next_unpin(&mut context) {
+                std::task::Poll::Ready(Some(_)) => count += 1,
+                std::task::Poll::Ready(None) => break,
+                std::task::Poll::Pending => std::thread::park_timeout(ms(1)),
+            }
+        }
+        done.send(count)
+    });
+    assert_eq!(rest.recv_timeout(s(20)), Ok(19));
+    assert_eq!(simulator.ledger().sends(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_batch_ends_at_once() {
+    let manager = manager(&provider().build()).build().expect("a manager");
+    assert!(tokio::time::timeout(s(1), manager.batch([]).next()).await.expect("no wait").is_none());
+}

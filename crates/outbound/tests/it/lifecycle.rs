@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use futures::{FutureExt, future::join_all};
+use futures::{FutureExt, StreamExt, future::join_all};
 use outbound::{ErrorKind, RequestManager};
 use outbound_simulator::{Fault, Latency};
 use tokio::time::Instant;
@@ -125,4 +125,32 @@ async fn dropping_the_last_handle_cuts_off_what_was_submitted() {
     let started = Instant::now();
     assert_eq!(ticket.await.error_kind(), Some(ErrorKind::ShutDown));
     assert!(started.elapsed() < s(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_batch_cuts_off_what_is_under_way() {
+    let simulator = provider().fault(Fault::Silence, 1.0).build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    let mut batch = manager.batch((0..10).map(chat));
+    assert!(tokio::time::timeout(s(1), batch.next()).await.is_err());
+    assert_eq!(simulator.ledger().sends(), 4);
+    drop(batch);
+    assert_eq!(manager.shutdown(s(1)).await.aborted, 0, "nobody is left inside");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_cuts_off_a_batch_after_the_grace() {
+    let simulator = provider().fault(Fault::Silence, 1.0).build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    let outcomes = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.batch((0..4).map(chat)).collect::<Vec<_>>().await }
+    });
+    tokio::time::sleep(s(1)).await;
+    let began = Instant::now();
+    assert_eq!(manager.shutdown(s(5)).await.aborted, 4);
+    assert_eq!(began.elapsed(), s(5), "at once then");
+    for outcome in outcomes.await.expect("no panic") {
+        assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::ShutDown), 1));
+    }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod hour;
 mod lifecycle;
 mod limits;
+mod observers;
 mod outages;
 mod records;
 mod refusals;

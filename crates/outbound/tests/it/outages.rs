@@ -24,6 +24,20 @@ async fn a_pause_of_our_own_makes_nobody_late() {
     all_succeeded(&run(&manager, 1_000).await);
 }
 
+/// A caller whose requests have little time says nothing about the server: the others go on as if nothing had happened.
+#[tokio::test(start_paused = true)]
+async fn deadlines_that_are_too_short_are_no_outage() {
+    let simulator = provider().latency(Latency::fixed(s(2))).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    for id in 0..20 {
+        let outcome = manager.send(chat(id).deadline(ms(500))).await;
+        assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Deadline), 1), "{outcome:?}");
+    }
+    let started = Instant::now();
+    all_succeeded(&run(&manager, 64).await);
+    assert_eq!(started.elapsed(), s(2), "all at once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn background_errors_do_not_keep_an_endpoint_on_probation() {
     for (share, outage) in [(0.03, 0), (0.06, 10), (0.15, 0)] {

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager};
-use outbound_simulator::Fault;
+use outbound_simulator::{Fault, Latency};
 use serde_json::json;
 use tokio::{io::DuplexStream, time::Instant};
 
@@ -45,6 +45,7 @@ async fn what_has_expired_is_not_sent() {
     let manager = manager(&simulator).build().expect("a manager");
     let outcome = manager.send(chat(1).deadline(s(0))).await;
     assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Deadline), 0));
+    assert!(outcome.unsent.is_none(), "it has failed, and is not to be sent another time");
     tokio::time::sleep(s(1)).await;
     assert_eq!(simulator.ledger().sends(), 0);
 }
@@ -69,4 +70,21 @@ async fn a_request_that_cannot_be_built_harms_nobody() {
     assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Invalid), 0));
     assert_eq!(started.elapsed(), s(0), "it is not tried again");
     all_succeeded(&run(&manager, 20).await);
+}
+
+/// What a submitted request waits for room counts: its time began with the call.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_submitted_request_begins_with_the_call() {
+    let simulator = provider().latency(Latency::fixed(s(1))).build();
+    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
+    let began = Instant::now();
+    let mut tickets = Vec::new();
+    for id in 0..8 {
+        tickets.push(manager.submit(chat(id)).await.expect("open"));
+    }
+    assert_eq!(began.elapsed(), s(0));
+    let last = manager.submit(chat(8)).await.expect("open");
+    assert_eq!(began.elapsed(), s(1), "there was no room before");
+    let outcome = last.await;
+    assert_eq!((outcome.elapsed, began.elapsed()), (s(9), s(9)));
 }

@@ -1,11 +1,11 @@
 //! 429s, spent quotas, wrong keys, bad requests.
 
-use futures::StreamExt;
-use outbound::ErrorKind;
+use futures::{StreamExt, future::join_all, stream};
+use outbound::{Endpoint, ErrorKind, Provider, Request};
 use outbound_simulator::Refusal;
 use tokio::time::Instant;
 
-use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
+use crate::stack::{KEY, all_succeeded, body, chat, client, manager, ms, provider, run, s};
 
 /// herd-after-429, one-worker-learns: all workers wake at the same tick, or only one learns that it has to wait.
 #[tokio::test(start_paused = true)]
@@ -88,6 +88,8 @@ async fn quota_spent() {
     let stopped = manager.send(chat(20)).await;
     assert_eq!(stopped.error_kind(), Some(ErrorKind::Stopped));
     assert_eq!(stopped.unsent.and_then(|request| request.get_id().map(str::to_owned)), Some("r20".into()));
+    let ticket = manager.submit(chat(20)).await.expect("open").await;
+    assert!(ticket.unsent.is_some(), "a ticket gives it back; it is not for a shutdown");
     manager.resume();
     assert_eq!(manager.send(chat(21)).await.error_kind(), Some(ErrorKind::QuotaSpent), "tried again");
 }
@@ -101,6 +103,116 @@ async fn a_wrong_key_costs_two_requests() {
         assert_eq!(outcome.result.as_ref().expect_err("wrong key").kind(), ErrorKind::Auth);
     }
     assert_eq!(simulator.ledger().sends(), 2, "one, and a witness");
+}
+
+/// money-paid-in: what is refused now is not refused for ever, and nobody should have to restart a service for that.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_key_or_money_is_tried_again_after_a_minute() {
+    for refusal in [Refusal::quota_spent(), Refusal::status(401)] {
+        let simulator =
+            provider().fault_when(move |seen| (seen.at < s(100)).then(|| refusal.clone().into())).build();
+        let manager = manager(&simulator).build().expect("a manager");
+        let sends = || simulator.ledger().sends();
+        for id in 0..10 {
+            assert!(manager.send(chat(id)).await.result.is_err());
+        }
+        assert_eq!(sends(), 2, "one, and a witness");
+        tokio::time::sleep(s(60)).await;
+        let (first, second) = tokio::join!(manager.send(chat(10)), manager.send(chat(11)));
+        assert!(first.result.is_err() && second.error_kind() == Some(ErrorKind::Stopped), "{second:?}");
+        assert_eq!(sends(), 3, "one finds out that it still holds");
+        tokio::time::sleep(s(61)).await;
+        all_succeeded(&join_all((12..40).map(|id| manager.send(chat(id)))).await);
+    }
+}
+
+/// dear-model: the credit does not reach for one model, and the requests of all others are stopped with it.
+#[tokio::test(start_paused = true)]
+async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
+    let simulator = provider()
+        .fault_when(|seen| (seen.model.as_deref() == Some("dear")).then(|| Refusal::quota_spent().into()))
+        .build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let of = |model: &str, id: usize| {
+        let mut body = body(id);
+        body["model"] = model.into();
+        Request::chat(&body).id(format!("r{id}"))
+    };
+    // Two that meet, with nothing else under way.
+    let (one, two) = tokio::join!(manager.send(of("dear", 1)), manager.send(of("dear", 2)));
+    for outcome in [one, two] {
+        assert_eq!(outcome.error_kind(), Some(ErrorKind::QuotaSpent));
+    }
+    assert_eq!(manager.send(of("dear", 3)).await.error_kind(), Some(ErrorKind::Stopped));
+    assert_eq!(simulator.ledger().sends(), 2);
+    all_succeeded(&join_all((4..30).map(|id| manager.send(of("cheap", id)))).await);
+    assert_eq!(manager.send(of("dear", 30)).await.error_kind(), Some(ErrorKind::Stopped));
+    // A batch of both: what is not sent comes back, and nothing else.
+    for in_order in [false, true] {
+        let mut batch = manager.batch((40..100).map(|id| of(["cheap", "dear", "dear"][id % 3], id)));
+        if in_order {
+            batch = batch.in_order();
+        }
+        let outcomes: Vec<_> = batch.by_ref().collect().await;
+        all_succeeded(&outcomes);
+        assert_eq!(outcomes.len(), 20);
+        assert_eq!(batch.stopped().map(|why| why.kind), Some(ErrorKind::QuotaSpent));
+        assert_eq!(batch.into_rest().requests.len(), 40);
+    }
+}
+
+/// A wrong key is found out by the first two calls, and by a third where they are of one model.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_stops_all_models() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).key("sk-wrong").max_concurrent(1).build().expect("a manager");
+    for (id, model) in ["a", "a", "b", "c", "d"].into_iter().enumerate() {
+        let mut body = body(id);
+        body["model"] = model.into();
+        let kind = if id < 3 { ErrorKind::Auth } else { ErrorKind::Stopped };
+        assert_eq!(manager.send(Request::chat(&body)).await.error_kind(), Some(kind), "{id}");
+    }
+    assert_eq!(simulator.ledger().sends(), 3);
+}
+
+/// A source that brings nothing more does not keep a refused batch from its end; one that has more is asked.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_does_not_wait_for_its_source() {
+    let simulator = provider().build();
+    let wrong = manager(&simulator).key("sk-wrong").max_concurrent(2).build().expect("a manager");
+    let mut batch = wrong.batch_stream(stream::iter((0..5).map(chat)).chain(stream::pending()));
+    let outcomes: Vec<_> = batch.by_ref().collect().await;
+    let rest = batch.into_rest();
+    assert_eq!(outcomes.len() + rest.requests.len(), 5);
+    assert!(rest.source.is_some());
+    let right = manager(&simulator).build().expect("a manager");
+    let mut batch = right.batch_stream(stream::iter((0..5).map(chat)).chain(stream::pending()));
+    assert_eq!(batch.by_ref().take(5).count().await, 5);
+    assert!(tokio::time::timeout(s(1_000), batch.next()).await.is_err(), "more may come");
+}
+
+/// The key of one endpoint is refused: what goes to another is taken and sent all the same.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_stopped_stops_no_other_endpoint() {
+    let (home, other) = (provider().build(), provider().build());
+    let endpoint = Endpoint::new(Provider::openai_compatible())
+        .base_url("http://provider.test/v1")
+        .key(KEY)
+        .client(client(&other));
+    let manager =
+        manager(&home).key("sk-wrong").max_concurrent(1).endpoint("other", endpoint.max_concurrent(1));
+    let manager = manager.build().expect("a manager");
+    let requests = (0..40).map(|id| {
+        let mut body = body(id);
+        body["model"] = ["a", "b"][id % 2].into();
+        let request = Request::chat(&body).id(format!("r{id}"));
+        if id < 6 { request } else { request.to("other") }
+    });
+    let mut batch = manager.batch(requests);
+    let outcomes: Vec<_> = batch.by_ref().collect().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 34);
+    assert_eq!((outcomes.len() - 34, home.ledger().sends()), (2, 2));
+    assert_eq!(batch.into_rest().requests.len(), 4);
 }
 
 /// nonretryable-retried: 400 tried five times.

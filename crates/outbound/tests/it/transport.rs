@@ -3,8 +3,9 @@
 
 use std::{ops::Range, time::Duration};
 
+use futures::StreamExt;
 use outbound::{Client, Origin, Outcome, RequestManagerBuilder};
-use outbound_simulator::{Latency, Refusal, Simulator, Trouble};
+use outbound_simulator::{Fault, Latency, Refusal, Simulator, Trouble};
 use tokio::time::Instant;
 
 use crate::stack::{all_succeeded, chat, manager as piped, ms, provider, run, s};
@@ -149,6 +150,96 @@ async fn outages_in_turns_with_overloads() {
     assert!(extra <= 4 * WIDTH + requests / 50, "{extra} extra calls");
 }
 
+/// A proxy that takes connections and calls, and answers nobody: what hangs then ends by its own limit, but the others do
+/// not wait for that.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_swallows_calls_is_asked_until_it_answers() {
+    for seconds in [5, 60, 600] {
+        let (begins, ends) = (s(5), s(5 + seconds));
+        let requests = 3_000;
+        let run = through(healthy().trouble(Trouble::Swallowed, begins..ends), requests).await;
+        all_succeeded(&run.outcomes);
+        assert_eq!(run.outcomes.len(), requests, "{seconds} s");
+        let sends: u32 = run.outcomes.iter().map(|outcome| outcome.sends).sum();
+        let extra = sends as usize - requests;
+        assert!(extra <= WIDTH + requests / 100, "{seconds} s: {extra} extra calls");
+        // The pause grows with the silence: half as long as that, a minute at the most, ten seconds at first.
+        let first = run.first_after(ends);
+        let pause = s((seconds / 2).clamp(10, 60));
+        assert!(first <= ends + pause + s(2), "{seconds} s: first call {:?} late", first - ends);
+        let back = first + LATENCY..first + LATENCY + s(2);
+        let sent = run.sent(back);
+        assert!(sent >= WIDTH * 5, "{seconds} s: {sent} calls in 2 s after the first reply");
+        // The last to end are those that hang, by the limit of an attempt.
+        assert!(run.took < ends + s(300) + s(10), "{seconds} s: {:?}", run.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_at_a_time_is_enough_to_be_asked_again() {
+    let simulator = healthy().trouble(Trouble::Swallowed, s(5)..s(65)).build();
+    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
+    let began = Instant::now();
+    let outcomes = run(&manager, 600).await;
+    all_succeeded(&outcomes);
+    let sends: u32 = outcomes.iter().map(|outcome| outcome.sends).sum();
+    assert!(sends as usize <= 600 + 1 + 6, "{sends}");
+    // 240 s of work, and the outage; what hangs ends meanwhile or a little later.
+    assert!(began.elapsed() < s(65 + 300 + 60), "{:?}", began.elapsed());
+}
+
+/// A server that stands still looks the same until it goes on. Then nothing was lost, and nothing is sent again.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
+    let (begins, ends) = (s(5), s(50));
+    let builder = healthy().fault_when(move |seen| {
+        let every = ends.checked_sub(seen.at).filter(|_| seen.at >= begins)?;
+        Some(Fault::KeepAlive { every, count: Some(1) })
+    });
+    let requests = 2_000;
+    let run = through(builder, requests).await;
+    all_succeeded(&run.outcomes);
+    assert_eq!(run.simulator.ledger().sends(), requests);
+    let meanwhile = run.sent(begins..ends);
+    assert!((WIDTH + 1..=WIDTH + 4).contains(&meanwhile), "{meanwhile}: those that hung, and probes");
+    let at_once = run.sent(ends..ends + LATENCY);
+    assert!(at_once <= WIDTH + 4, "{at_once}: what hung is over, so no more than before are in flight");
+}
+
+/// Whoever looks for a silence is one for all calls.
+#[tokio::test(start_paused = true)]
+async fn one_task_looks_for_silences() {
+    let simulator = healthy().build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    let mut batch = manager.batch((0..100).map(chat));
+    for _ in 0..50 {
+        assert!(batch.next().await.is_some());
+    }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // Four requests, both ends of four connections, and those that wait for their turn.
+    assert!(tasks <= 4 * 3 + 4 + 1, "{tasks} tasks");
+    assert_eq!(batch.count().await, 50);
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    tokio::time::sleep(s(1)).await;
+    let later = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert_eq!(later, tasks - 1, "it ends with the calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_is_looked_for_again_after_a_rest() {
+    let (begins, ends) = (s(20), s(80));
+    let simulator = healthy().trouble(Trouble::SilentDrop, begins..ends).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    all_succeeded(&run(&manager, 10).await);
+    tokio::time::sleep(s(15)).await;
+    let began = Instant::now();
+    let outcomes = run(&manager, 1_500).await;
+    let run = Run { outcomes, simulator, took: began.elapsed() };
+    all_succeeded(&run.outcomes);
+    let late = run.first_after(ends) - ends;
+    assert!(late <= s(4), "{late:?}");
+}
+
 /// A slow server is not taken for one that is gone.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_that_takes_connections_is_only_slow() {
@@ -171,4 +262,16 @@ async fn an_address_that_was_given_up_is_tried_again_later() {
     );
     tokio::time::sleep(s(30)).await;
     assert!(manager.send(chat(3)).await.result.is_ok());
+}
+
+/// Nothing was asked in a rest, so nothing was to be heard.
+#[tokio::test(start_paused = true)]
+async fn a_rest_is_no_silence() {
+    let simulator = healthy().latency(Latency::fixed(s(2))).build();
+    let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
+    all_succeeded(&run(&manager, 4).await);
+    tokio::time::sleep(s(100)).await;
+    let mut batch = manager.batch((0..40).map(chat));
+    assert!(tokio::time::timeout(ms(1_900), batch.next()).await.is_err());
+    assert_eq!(simulator.ledger().sends(), 4 + 4, "no probes beside them");
 }

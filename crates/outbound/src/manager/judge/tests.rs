@@ -23,6 +23,7 @@ fn case(fault: &Fault) -> Case<'_> {
         refused_by_status: true,
         counts: Counts::default(),
         outage: false,
+        past_deadline: false,
         left: MINUTE * 30,
         draw: 7,
         rules: Rules { max_attempts: 3, retry_ambiguous: true },
@@ -79,6 +80,20 @@ fn what_was_not_sent_costs_nothing_whatever_it_is_called() {
     let fault = fault(Class::Terminal(Terminal::BadRequest));
     let verdict = judge(&Case { delivery: Delivery::NotSent, ..case(&fault) });
     assert_eq!((verdict.next, verdict.effect), (Next::Fail, Effect::None));
+}
+
+#[test]
+fn the_requests_own_deadline_is_no_news_of_the_server() {
+    for (class, delivery, charged, settle) in [
+        (Class::Transient, Delivery::NotSent, false, Settle::Refund),
+        (Class::Ambiguous, Delivery::MaybeSent, true, Settle::Keep),
+        (Class::StreamBroken, Delivery::Replied, true, Settle::Keep),
+    ] {
+        let fault = fault(class);
+        let verdict = judge(&Case { past_deadline: true, delivery, ..case(&fault) });
+        assert_eq!((verdict.next, verdict.effect), (Next::Fail, Effect::None), "{class:?}");
+        assert_eq!((verdict.charged, verdict.settle, verdict.extra), (charged, settle, false), "{class:?}");
+    }
 }
 
 #[test]

@@ -34,6 +34,10 @@ pub(super) const MODELS: usize = 64;
 /// Gateways have been seen to add more than a hundred header fields of their own.
 const HEADER_FIELDS: usize = 256;
 
+/// So many calls that hang are counted apart beside `max_concurrent` of them: probes that hang as well. However often a
+/// server falls silent, there are no more.
+const PROBES_APART: usize = 16;
+
 /// An endpoint at work.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -64,8 +68,15 @@ pub(crate) struct Account {
 /// the full rate afterwards.
 #[derive(Debug, Default)]
 struct Apart {
-    since: Option<Instant>,
+    sent_before: Option<Instant>,
     calls: usize,
+}
+
+impl Apart {
+    /// Whether a call that was sent then is one of them.
+    fn counts(&self, sent_at: Instant) -> bool {
+        self.calls > 0 && self.sent_before.is_some_and(|hung_before| sent_at < hung_before)
+    }
 }
 
 impl Account {
@@ -216,23 +227,58 @@ impl Account {
 
     /// The calls that are under way in an outage hang: others may go beside them.
     pub(super) fn count_apart(&self) {
-        let since = self.reach.down_since();
+        let hung_before = self.reach.hung_before();
         let mut apart = self.apart.lock();
-        if since.is_some() && apart.since != since {
-            *apart = Apart { since, calls: self.in_flight() };
-            self.quota.set_max_concurrent(Some(self.max_concurrent.saturating_add(apart.calls)));
+        if hung_before.is_some() && apart.sent_before != hung_before {
+            apart.sent_before = hung_before;
+            self.set_apart(&mut apart, self.in_flight());
         }
     }
 
-    pub(super) fn hung_call_ended(&self, sent_at: Instant) {
-        let mut apart = self.apart.lock();
-        if apart.calls > 0 && apart.since.is_some_and(|since| sent_at < since) {
-            apart.calls -= 1;
-            self.quota.set_max_concurrent(Some(self.max_concurrent.saturating_add(apart.calls)));
+    /// A call is elected to look whether the origin is back.
+    pub(super) fn probe_elected(&self) {
+        self.count_apart();
+        if self.reach.is_mute() {
+            // It needs a connection of its own: one that others hang on may have been forgotten at the other end.
+            drop(self.client.drain());
         }
     }
 
-    pub(super) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
+    pub(super) fn call_ended(&self, sent_at: Instant) {
+        let mut apart = self.apart.lock();
+        if apart.counts(sent_at) {
+            let calls = apart.calls - 1;
+            self.set_apart(&mut apart, calls);
+        }
+    }
+
+    /// Something has come back on a call.
+    pub(super) fn heard(&self, sent_at: Instant, now: Instant) {
+        self.does_not_hang(sent_at);
+        self.reach.heard(now);
+    }
+
+    /// A reply has come to a call. Says whether that ends an outage.
+    pub(super) fn replied(&self, sent_at: Instant, now: Instant, is_answer: bool) -> bool {
+        self.does_not_hang(sent_at);
+        if is_answer { self.reach.answered(sent_at, now) } else { self.reach.replied(sent_at, now) }
+    }
+
+    fn does_not_hang(&self, sent_at: Instant) {
+        let mut apart = self.apart.lock();
+        if apart.counts(sent_at) {
+            // They were only slow, and count as all others do.
+            self.set_apart(&mut apart, 0);
+        }
+    }
+
+    fn set_apart(&self, apart: &mut Apart, calls: usize) {
+        apart.calls = calls.min(self.max_concurrent.saturating_add(PROBES_APART));
+        let calls = apart.calls;
+        self.quota.set_max_concurrent(Some(self.max_concurrent.saturating_add(calls)));
+    }
+
+    pub(crate) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
         tracing::warn!(provider = self.provider.name(), %message, "stopped: nothing more is sent");
         self.standing.lock().stop(Stopped { kind, message, until });
         self.reach.changed.notify_waiters();

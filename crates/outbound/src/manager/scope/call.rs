@@ -13,11 +13,11 @@ use super::{
         observe::Waiting,
     },
     account::Account,
-    health::{Admission, FailedCall},
+    health::{Clearance, FailedCall},
     model::Model,
     quota,
     sharing::Owner,
-    stop::{Leave, Stopped},
+    stop::{self, Leave, Refusal, Stopped},
 };
 
 /// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
@@ -77,14 +77,14 @@ impl Scope {
         // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
         // give that back, which wakes those who wait, itself among them, and so on without a pause.
         let reach = self.account.reach.look(now);
-        if reach != Admission::Go {
+        if reach != Clearance::Go {
             self.account.count_apart();
         }
-        if let Admission::Wait(until) = reach {
+        if let Clearance::Wait(until) = reach {
             return Ask::Wait(Waiting::Outage, until);
         }
         match self.model.look(now) {
-            Ok(Admission::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
+            Ok(Clearance::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
             Ok(_) => {}
             Err(why) => return Ask::Stopped(why),
         }
@@ -99,14 +99,17 @@ impl Scope {
         drop(standing);
         // Another may have been elected since.
         match self.account.reach.admit(now) {
-            Admission::Go => {}
-            Admission::Probe => pass.probes_reach = true,
-            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            Clearance::Go => {}
+            Clearance::Probe => {
+                pass.probes_reach = true;
+                self.account.probe_elected();
+            }
+            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
         }
         match self.model.admit(now) {
-            Admission::Go => {}
-            Admission::Probe => pass.probes_model = true,
-            Admission::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            Clearance::Go => {}
+            Clearance::Probe => pass.probes_model = true,
+            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
         }
         Ask::Go(pass)
     }
@@ -127,7 +130,7 @@ impl Scope {
             None => charge.keep_estimate(),
         }
         account.budget.deposit();
-        let reached = account.reach.replied(call.sent_at, now);
+        let reached = account.replied(call.sent_at, now, true);
         let ends = self.model.succeeded(call.sent_at);
         let lifts = account.standing.lock().succeeded(call.number);
         if reached || ends || lifts {
@@ -152,6 +155,11 @@ impl Scope {
         }
     }
 
+    /// A piece of a stream has come, of a call that was sent then.
+    pub(crate) fn heard(&self, sent_at: Instant) {
+        self.account.heard(sent_at, Instant::now());
+    }
+
     /// The head of an error status, whose body is still to come: others need not run into the same.
     pub(crate) fn refused_by_head(&self, fault: &Fault, now: Instant) {
         if matches!(fault.class, Class::RateLimited | Class::RampLimited) {
@@ -171,8 +179,12 @@ impl Scope {
                 signals = signals.parallel();
             }
         }
+        let hung = !failed.replied && kind == ErrorKind::Timeout;
         if failed.replied {
-            account.reach.replied(call.sent_at, now);
+            account.replied(call.sent_at, now, false);
+        } else if !hung && !matches!(effect, Effect::Unreachable { .. }) {
+            // A connection that breaks is not silent.
+            account.heard(call.sent_at, now);
         }
         self.observe(now, told, signals, call.sent_at);
         let Call { request, sent_at, spread, .. } = call;
@@ -181,9 +193,14 @@ impl Scope {
         match effect {
             Effect::None => {}
             Effect::Account => {
-                let until = fault.wait.map(|wait| now + wait);
+                let until = Some(now + fault.wait.unwrap_or(stop::LEFT_ALONE));
                 let why = Stopped { kind, message: message.to_owned(), until };
-                changed = account.standing.lock().refused(call.number, now, why);
+                let model = Arc::as_ptr(&self.model).addr();
+                let refusal = account.standing.lock().refused(call.number, model, now, why);
+                changed = refusal != Refusal::Echo;
+                if let Refusal::StopsModel(why) = refusal {
+                    self.model.stop(why);
+                }
             }
             Effect::Refused { .. } => {
                 if let Some(wait) = fault.wait.filter(|wait| *wait > account.max_pause) {
@@ -201,6 +218,8 @@ impl Scope {
                 changed |= self.model.failed(failed_call);
                 self.model.overloaded(call.sent_at, now);
             }
+            // What hangs with all others is no news of the model.
+            Effect::Failed if hung && account.reach.is_mute() => {}
             Effect::Failed => changed |= self.model.failed(failed_call),
             Effect::Unreachable { heals } => {
                 let given_up = account.reach.failed(failed_call, heals);
@@ -264,7 +283,7 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let account = &self.scope.account;
         if self.probes_reach {
-            account.reach.probe_ended();
+            account.reach.probe_ended(self.call.is_some(), Instant::now());
         }
         if self.probes_model {
             self.scope.model.probe_ended();
@@ -276,7 +295,7 @@ impl Drop for Pass<'_> {
         let may_lift = self.call.is_some_and(|(call, _)| standing.ended(call));
         drop(standing);
         if let Some((_, sent_at)) = self.call {
-            account.hung_call_ended(sent_at);
+            account.call_ended(sent_at);
         }
         if self.is_elected() || may_lift {
             account.notify().notify_waiters();

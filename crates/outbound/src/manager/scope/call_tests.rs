@@ -72,7 +72,7 @@ async fn nobody_is_elected_who_has_to_wait_after_all() {
     }
     account.reach.lost(Instant::now(), Duration::ZERO);
     tokio::time::advance(SECOND).await;
-    assert!(matches!(account.reach.look(Instant::now()), Admission::Probe), "it may be looked at");
+    assert!(matches!(account.reach.look(Instant::now()), Clearance::Probe), "it may be looked at");
     let asked = || assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)));
     assert!(!is_told(&account, asked).await, "but the model waits, and nobody is woken for that");
 }
@@ -200,6 +200,76 @@ async fn calls_that_hang_in_an_outage_are_counted_apart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_only_slow() {
+    let account = account(|endpoint| endpoint);
+    let scope = Scope::of(&account, None);
+    let bound = || account.quota.snapshot().max_concurrent.unwrap_or_default();
+    let mut hanging = Vec::new();
+    for round in 1..=30 {
+        account.reach.found_mute(Instant::now(), Instant::now());
+        tokio::time::advance(SECOND).await;
+        let mut pass = go(&scope);
+        assert!(pass.probes_reach(), "{round}");
+        let Ok(reserved) = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()) else { break };
+        let call = pass.sent(round, Instant::now(), 1.0);
+        hanging.push((pass, call, reserved.sent()));
+        tokio::time::advance(SECOND).await;
+    }
+    // Two of its own, two that hang, and sixteen probes.
+    assert_eq!((hanging.len(), bound()), (20, 20));
+    let (pass, call, charge) = hanging.pop().expect("many");
+    account.reach.found_mute(Instant::now(), Instant::now());
+    assert_eq!(bound(), 20);
+    scope.heard(call.sent_at);
+    assert!(bound() == 2 && !account.reach.is_mute(), "the others are only slow as well");
+    charge.keep_estimate();
+    drop(pass);
+    drop(hanging);
+    assert_eq!(bound(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_a_silence_that_is_not_sent_leaves_it_to_the_next() {
+    let account = account(|endpoint| endpoint);
+    let scope = Scope::of(&account, None);
+    account.reach.found_mute(Instant::now(), Instant::now());
+    tokio::time::advance(SECOND * 10).await;
+    drop(go(&scope));
+    let mut pass = go(&scope);
+    assert!(pass.probes_reach());
+    pass.sent(1, Instant::now(), 1.0);
+    drop(pass);
+    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)), "that one was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_while_all_is_silent_is_no_news_of_the_model() {
+    let hangs = |scope: &Scope, kind| {
+        let (mut pass, charge, now) = (go(scope), charge(scope), Instant::now());
+        let call = pass.sent(1, now, 1.0);
+        let (effect, settle) = (Effect::Failed, Settle::Keep);
+        let (fault, signals) = (&Fault::new(Class::Ambiguous), &Signals::default());
+        let failed = Failed { effect, settle, fault, signals, message: "no", kind, replied: false, now };
+        scope.failed(call, &failed, charge);
+    };
+    let account = account(|endpoint| endpoint.max_concurrent(100));
+    let scope = Scope::of(&account, None);
+    for mute in [true, false] {
+        for _ in 0..4 {
+            if mute {
+                account.reach.found_mute(Instant::now(), Instant::now());
+            }
+            hangs(&scope, ErrorKind::Timeout);
+        }
+        assert_eq!((account.reach.is_mute(), scope.model.is_down()), (mute, !mute));
+        account.resume(Instant::now());
+    }
+    account.reach.found_mute(Instant::now(), Instant::now());
+    hangs(&scope, ErrorKind::Connection);
+    assert!(!account.reach.is_mute(), "a connection that is reset is not silent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_successes_pay_for_a_retry() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
@@ -214,9 +284,9 @@ async fn ten_successes_pay_for_a_retry() {
 async fn an_error_status_is_a_word_from_the_server() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
-    assert_eq!(account.reach.silent_since(), None);
+    assert_eq!(account.reach.silence(), None);
     fails(&scope, 1, Effect::Failed, Settle::Keep, &transient());
-    assert!(account.reach.silent_since().is_some());
+    assert!(account.reach.silence().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -149,7 +149,8 @@ impl Endpoint {
         self
     }
 
-    /// Requests in flight at once, at most: 1 to 100,000. What is set here is what is seen on the wire.
+    /// Requests in flight at once, at most: 1 to 100,000. What is set here is what is seen on the wire; only calls that hang in
+    /// an outage are not counted (see Silence on the [crate's page](crate)).
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.max_concurrent = requests;
         self

@@ -96,7 +96,7 @@ pub(crate) struct FailedCall {
 
 /// Whether a call may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum Clearance {
     /// All is well.
     Go,
     /// As a probe.
@@ -192,21 +192,21 @@ impl Health {
     }
 
     /// Whether a call may go out now; changes nothing.
-    pub(crate) fn look(&self, now: Instant) -> Admission {
-        let Some(down) = &self.down else { return Admission::Go };
+    pub(crate) fn look(&self, now: Instant) -> Clearance {
+        let Some(down) = &self.down else { return Clearance::Go };
         let next = if down.pending == 0 {
             down.next_probe
         } else {
             down.last_probe + (down.fails_in * HOPE).max(SHORTEST_PAUSE)
         };
-        if now < next { Admission::Wait(next) } else { Admission::Probe }
+        if now < next { Clearance::Wait(next) } else { Clearance::Probe }
     }
 
     /// Whether a call may go out now. One that goes as a probe has to tell its end with [`probe_ended`](Self::probe_ended).
-    pub(crate) fn admit(&mut self, now: Instant) -> Admission {
-        let admission = self.look(now);
-        let Some(down) = self.down.as_mut().filter(|_| admission == Admission::Probe) else {
-            return admission;
+    pub(crate) fn admit(&mut self, now: Instant) -> Clearance {
+        let clearance = self.look(now);
+        let Some(down) = self.down.as_mut().filter(|_| clearance == Clearance::Probe) else {
+            return clearance;
         };
         if down.pending > 0 && down.pending >= down.allowed {
             // None of them has failed: twice as many may be out.
@@ -217,7 +217,7 @@ impl Health {
             down.last_probe = now;
         }
         down.pending += 1;
-        Admission::Probe
+        Clearance::Probe
     }
 
     /// A probe has ended, however it did.

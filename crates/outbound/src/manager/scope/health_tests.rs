@@ -67,7 +67,7 @@ fn one_probe_at_a_time_after_a_pause_that_grows() {
         let (mut probes, mut last) = (0, at);
         let end = at + SECOND * 600;
         loop {
-            let Admission::Wait(next) = health.admit(at) else { panic!("there is a pause after a failure") };
+            let Clearance::Wait(next) = health.admit(at) else { panic!("there is a pause after a failure") };
             let pause = next - last;
             let longest = match trouble {
                 Trouble::Unreachable if last - began < EARLY => SECOND * 2,
@@ -79,9 +79,9 @@ fn one_probe_at_a_time_after_a_pause_that_grows() {
             if at > end {
                 break;
             }
-            assert_eq!(health.admit(at), Admission::Probe);
+            assert_eq!(health.admit(at), Clearance::Probe);
             probes += 1;
-            assert!(matches!(health.admit(at), Admission::Wait(_)), "one at a time");
+            assert!(matches!(health.admit(at), Clearance::Wait(_)), "one at a time");
             health.failed(failed(probes, at, at));
             health.probe_ended();
             last = at;
@@ -99,7 +99,7 @@ fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
     let mut out = Vec::new();
     for _ in 0..60 {
         let mut let_go = 0;
-        while health.admit(at) == Admission::Probe {
+        while health.admit(at) == Clearance::Probe {
             let_go += 1;
         }
         if let_go > 0 {
@@ -114,9 +114,9 @@ fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
     for _ in 0..out.iter().sum() {
         health.probe_ended();
     }
-    let Admission::Wait(next) = health.admit(at) else { panic!("a pause") };
-    assert_eq!(health.admit(next), Admission::Probe);
-    assert!(matches!(health.admit(next), Admission::Wait(_)));
+    let Clearance::Wait(next) = health.admit(at) else { panic!("a pause") };
+    assert_eq!(health.admit(next), Clearance::Probe);
+    assert!(matches!(health.admit(next), Clearance::Wait(_)));
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn a_slow_failure_is_no_hope() {
         health.failed(failed(request, now, now + SECOND * 3));
     }
     let at = now + SECOND * 4;
-    assert_eq!(health.admit(at), Admission::Probe);
+    assert_eq!(health.admit(at), Clearance::Probe);
     // It takes 3 s to fail: after one second nothing is known.
-    assert!(matches!(health.admit(at + SECOND), Admission::Wait(_)));
+    assert!(matches!(health.admit(at + SECOND), Clearance::Wait(_)));
 }
 
 #[test]
@@ -139,12 +139,12 @@ fn a_hint_is_waited_for_before_the_next_probe() {
     for request in 0..u64::from(THRESHOLD) {
         health.failed(FailedCall { hint: Some(SECOND * 10), ..failed(request, now, now) });
     }
-    assert_eq!(health.admit(now + SECOND * 9), Admission::Wait(now + SECOND * 10));
-    assert_eq!(health.admit(now + SECOND * 10), Admission::Probe);
+    assert_eq!(health.admit(now + SECOND * 9), Clearance::Wait(now + SECOND * 10));
+    assert_eq!(health.admit(now + SECOND * 10), Clearance::Probe);
     health
         .failed(FailedCall { hint: Some(SECOND * 7_200), ..failed(1, now + SECOND * 10, now + SECOND * 10) });
     health.probe_ended();
-    let Admission::Wait(next) = health.admit(now + SECOND * 11) else { panic!("a pause") };
+    let Clearance::Wait(next) = health.admit(now + SECOND * 11) else { panic!("a pause") };
     assert!(next <= now + SECOND * 70, "two hours are for the request, not for the probes");
 }
 
@@ -152,11 +152,11 @@ fn a_hint_is_waited_for_before_the_next_probe() {
 fn what_was_under_way_when_it_began_is_an_echo() {
     let now = Instant::now();
     let mut health = down(Trouble::Failing, now + SECOND);
-    let Admission::Wait(next) = health.admit(now + SECOND) else { panic!("a pause") };
+    let Clearance::Wait(next) = health.admit(now + SECOND) else { panic!("a pause") };
     for request in 0..50 {
         health.failed(failed(request, now, now + SECOND * 2));
     }
-    assert_eq!(health.admit(now + SECOND), Admission::Wait(next), "the pause stays what it was");
+    assert_eq!(health.admit(now + SECOND), Clearance::Wait(next), "the pause stays what it was");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    health::{Admission, FailedCall, Health, Pressure, Trouble},
+    health::{Clearance, FailedCall, Health, Pressure, Trouble},
     stop::Stopped,
 };
 
@@ -52,14 +52,14 @@ impl Model {
     }
 
     /// Whether a call may go out; elects no probe.
-    pub(super) fn look(&self, now: Instant) -> Result<Admission, Stopped> {
+    pub(super) fn look(&self, now: Instant) -> Result<Clearance, Stopped> {
         match self.stopped(now) {
             Some(why) => Err(why),
             None => Ok(self.state.lock().health.look(now)),
         }
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Admission {
+    pub(super) fn admit(&self, now: Instant) -> Clearance {
         self.state.lock().health.admit(now)
     }
 
@@ -115,7 +115,7 @@ impl Model {
     }
 
     /// Nothing is sent any more. A stop that holds longer is not shortened.
-    pub(super) fn stop(&self, why: Stopped) {
+    pub(crate) fn stop(&self, why: Stopped) {
         let stopped = &mut self.state.lock().stopped;
         match stopped {
             Some(known) if known.holds_as_long_as(&why) => {}

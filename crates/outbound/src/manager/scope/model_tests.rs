@@ -23,7 +23,7 @@ fn a_pause_is_not_shortened_and_ends() {
     model.stop(why(Some(now + SECOND * 20)));
     assert_eq!(model.stopped(now + SECOND * 19), Some(why(Some(now + SECOND * 20))));
     assert_eq!(model.stopped(now + SECOND * 20), None, "its time is over");
-    assert_eq!(model.look(now + SECOND * 20), Ok(Admission::Go));
+    assert_eq!(model.look(now + SECOND * 20), Ok(Clearance::Go));
     model.stop(why(Some(now + SECOND * 99)));
     model.resume();
     assert_eq!(model.stopped(now + SECOND * 21), None);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::health::{Admission, FailedCall, Health, Trouble};
+use super::health::{Clearance, FailedCall, Health, Trouble};
 
 /// So many calls in a row that found no connection are an outage.
 const IN_A_ROW: u32 = 4;
@@ -13,6 +13,17 @@ const IN_A_ROW: u32 = 4;
 /// So many tries, in this time, where what failed never heals by itself and nobody has ever replied.
 const HOPELESS_TRIES: u32 = 3;
 const HOPELESS_TIME: Duration = Duration::from_secs(5);
+
+/// An origin is mute when nothing has come back for so many times as long as the slowest of its last answers took, and at
+/// the least for so long.
+const MUTE_TIMES: u32 = 4;
+const MUTE_AT_LEAST: Duration = Duration::from_secs(10);
+
+/// The slowest answer is forgotten by this part with each answer that follows.
+const FORGOTTEN: u32 = 64;
+
+/// The longest time between two calls to a mute origin.
+const LONGEST_MUTE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way to one origin.
 #[derive(Debug)]
@@ -27,42 +38,89 @@ pub(crate) struct Reach {
 #[derive(Debug)]
 struct State {
     health: Health,
-    /// When it replied last.
+    /// When anything came back last, once there was a reply.
     heard: Option<Instant>,
+    /// How long the slowest of the last answers took.
+    slowest: Duration,
+    mute: Option<Mute>,
     /// When the first attempt to connect failed, and how many have failed since, until the first reply.
     failing: Option<(Instant, u32)>,
+}
+
+/// It takes connections and calls, and nothing comes back. A call that goes out as a probe may hang as the others do, so
+/// each is sent after a longer pause than the one before, whatever becomes of them. Anything that comes back ends it.
+#[derive(Debug)]
+struct Mute {
+    /// Since when nothing has come back.
+    silent_since: Instant,
+    /// When the last probe was elected, or when it was found out: calls sent before hang.
+    hung_before: Instant,
+    next_probe: Instant,
 }
 
 impl Reach {
     pub(crate) fn new(unreachable_timeout: Duration) -> Self {
         let health = Health::new(Trouble::Unreachable, IN_A_ROW);
-        let state = Mutex::new(State { health, heard: None, failing: None });
+        let state =
+            Mutex::new(State { health, heard: None, slowest: Duration::ZERO, mute: None, failing: None });
         Self { state, changed: Arc::new(Notify::new()), unreachable_timeout }
     }
 
     /// Whether a call may go out; elects no probe.
-    pub(crate) fn look(&self, now: Instant) -> Admission {
-        self.state.lock().health.look(now)
+    pub(crate) fn look(&self, now: Instant) -> Clearance {
+        self.state.lock().look(now)
     }
 
-    pub(crate) fn admit(&self, now: Instant) -> Admission {
-        self.state.lock().health.admit(now)
+    pub(crate) fn admit(&self, now: Instant) -> Clearance {
+        let mut state = self.state.lock();
+        if state.health.is_down() {
+            return state.health.admit(now);
+        }
+        let clearance = state.look(now);
+        if clearance == Clearance::Probe
+            && let Some(mute) = &mut state.mute
+        {
+            mute.hung_before = now;
+            let silent = now.saturating_duration_since(mute.silent_since);
+            mute.next_probe = now + (silent / 2).min(LONGEST_MUTE_PAUSE);
+        }
+        clearance
     }
 
-    pub(crate) fn probe_ended(&self) {
-        self.state.lock().health.probe_ended();
+    /// A probe has ended, however it did. One that was not sent leaves it to the next.
+    pub(crate) fn probe_ended(&self, was_sent: bool, now: Instant) {
+        let mut state = self.state.lock();
+        state.health.probe_ended();
+        if let Some(mute) = state.mute.as_mut().filter(|_| !was_sent) {
+            mute.next_probe = now;
+        }
+        drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Since when it cannot be reached.
-    pub(super) fn down_since(&self) -> Option<Instant> {
-        self.state.lock().health.down_since()
+    /// Calls that were sent before this hang, if it is down or mute.
+    pub(super) fn hung_before(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.health.down_since().or(state.mute.as_ref().map(|mute| mute.hung_before))
     }
 
-    /// Since when nothing was heard of it; `None` if it never replied, or is known to be down.
-    pub(super) fn silent_since(&self) -> Option<Instant> {
+    /// Whether it takes calls, and nothing comes back.
+    pub(super) fn is_mute(&self) -> bool {
+        self.state.lock().mute.is_some()
+    }
+
+    /// Since when nothing has come back, and after how long that is too long for a server that is only slow. `None` if it
+    /// never replied, or is known to be down or mute.
+    pub(super) fn silence(&self) -> Option<(Instant, Duration)> {
         let state = self.state.lock();
-        state.heard.filter(|_| !state.health.is_down())
+        let heard = state.heard.filter(|_| !state.health.is_down() && state.mute.is_none())?;
+        Some((heard, (state.slowest * MUTE_TIMES).max(MUTE_AT_LEAST)))
+    }
+
+    /// It takes connections, and nothing comes back.
+    pub(super) fn found_mute(&self, silent_since: Instant, now: Instant) {
+        self.state.lock().mute = Some(Mute { silent_since, hung_before: now, next_probe: now });
+        self.changed.notify_waiters();
     }
 
     /// Nothing is heard of it, and it cannot be reached anew: the last look took so long to fail.
@@ -71,12 +129,33 @@ impl Reach {
         self.changed.notify_waiters();
     }
 
+    /// Something has come back that is no whole reply: a piece of a stream, or the end of a connection. The head of a reply
+    /// is not enough: some servers send it before they have begun.
+    pub(super) fn heard(&self, now: Instant) {
+        let mut state = self.state.lock();
+        // Only a whole reply proves that somebody is there.
+        state.heard = state.heard.map(|heard| heard.max(now));
+        let ends = state.mute.take().is_some();
+        drop(state);
+        if ends {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// An answer to a call that was sent then: replies take so long.
+    pub(super) fn answered(&self, sent_at: Instant, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let took = now.saturating_duration_since(sent_at);
+        state.slowest = took.max(state.slowest - state.slowest / FORGOTTEN);
+        drop(state);
+        self.replied(sent_at, now)
+    }
+
     /// A reply to a call that was sent then. Says whether that ends an outage.
-    pub(crate) fn replied(&self, sent_at: Instant, now: Instant) -> bool {
+    pub(super) fn replied(&self, sent_at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         state.heard = Some(now);
-        state.failing = None;
-        let ends = state.health.succeeded(sent_at);
+        let ends = state.health.succeeded(sent_at) | state.mute.take().is_some();
         drop(state);
         if ends {
             self.changed.notify_waiters();
@@ -88,7 +167,12 @@ impl Reach {
     pub(crate) fn failed(&self, failed: FailedCall, heals: bool) -> Option<GivenUp> {
         let FailedCall { sent_at, now, .. } = failed;
         let mut state = self.state.lock();
-        let begins = state.health.failed(failed);
+        let mut begins = state.health.failed(failed);
+        if state.mute.take().is_some() {
+            // It takes no connections either now.
+            state.health.lost(now, now.saturating_duration_since(sent_at));
+            begins = true;
+        }
         let given_up = if state.heard.is_some() {
             None
         } else {
@@ -113,9 +197,19 @@ impl Reach {
     pub(crate) fn resume(&self) {
         let mut state = self.state.lock();
         state.health = Health::new(Trouble::Unreachable, IN_A_ROW);
-        state.failing = None;
+        (state.failing, state.mute) = (None, None);
         drop(state);
         self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn look(&self, now: Instant) -> Clearance {
+        match &self.mute {
+            Some(mute) if !self.health.is_down() && now < mute.next_probe => Clearance::Wait(mute.next_probe),
+            Some(_) if !self.health.is_down() => Clearance::Probe,
+            _ => self.health.look(now),
+        }
     }
 }
 

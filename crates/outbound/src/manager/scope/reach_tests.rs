@@ -38,7 +38,7 @@ fn one_that_has_replied_is_never_given_up() {
         for second in 1..1_000 {
             assert_eq!(reach.failed(failed(1, now + SECOND * second), heals), None);
         }
-        assert!(matches!(reach.look(now + SECOND * 999), Admission::Wait(_)), "but it is down");
+        assert!(matches!(reach.look(now + SECOND * 999), Clearance::Wait(_)), "but it is down");
         reach.resume();
         assert_eq!(reach.failed(failed(1, now + SECOND * 2_000), heals), None, "nor after that");
     }
@@ -47,14 +47,87 @@ fn one_that_has_replied_is_never_given_up() {
 #[test]
 fn one_that_is_known_to_be_down_is_not_silent() {
     let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
-    assert_eq!(reach.silent_since(), None, "it never replied");
+    reach.heard(now);
+    assert_eq!(reach.silence(), None, "it never replied");
     reach.replied(now, now + SECOND);
-    assert_eq!((reach.silent_since(), reach.down_since()), (Some(now + SECOND), None));
+    let silence = Some((now + SECOND, MUTE_AT_LEAST));
+    assert_eq!((reach.silence(), reach.hung_before()), (silence, None));
     reach.lost(now + SECOND * 9, SECOND);
-    assert_eq!((reach.silent_since(), reach.down_since()), (None, Some(now + SECOND * 9)));
+    assert_eq!((reach.silence(), reach.hung_before()), (None, Some(now + SECOND * 9)));
     assert!(!reach.replied(now + SECOND * 8, now + SECOND * 10), "a call sent before says nothing");
     assert!(reach.replied(now + SECOND * 9, now + SECOND * 10));
-    assert_eq!(reach.down_since(), None);
+    assert_eq!(reach.hung_before(), None);
+}
+
+#[test]
+fn how_long_is_too_long_is_learnt_from_answers() {
+    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let too_long = || reach.silence().map(|(_, too_long)| too_long);
+    reach.replied(now, now + SECOND * 100);
+    assert_eq!(too_long(), Some(MUTE_AT_LEAST), "a refusal says nothing of answers");
+    reach.answered(now, now + SECOND * 100);
+    reach.answered(now, now + SECOND);
+    let a_bit_less = too_long().is_some_and(|long| long > SECOND * 390 && long < SECOND * 400);
+    assert!(a_bit_less, "{:?}", too_long());
+    for _ in 0..1_000 {
+        reach.answered(now, now + SECOND);
+    }
+    assert_eq!(too_long(), Some(MUTE_AT_LEAST));
+    reach.heard(now + SECOND * 200);
+    reach.heard(now + SECOND * 150);
+    assert_eq!(reach.silence().map(|(heard, _)| heard), Some(now + SECOND * 200));
+}
+
+#[test]
+fn a_mute_origin_is_asked_less_and_less_often() {
+    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    reach.found_mute(now, now + SECOND * 10);
+    let (mut at, mut probes) = (now + SECOND * 10, Vec::new());
+    while at < now + SECOND * 600 {
+        match reach.admit(at) {
+            Clearance::Probe => {
+                assert_eq!(reach.hung_before(), Some(at), "those sent before hang");
+                probes.push((at - now).as_secs());
+            }
+            Clearance::Wait(until) => {
+                assert_eq!(reach.look(at), Clearance::Wait(until));
+                at = until;
+            }
+            Clearance::Go => panic!("it is mute"),
+        }
+    }
+    assert_eq!(probes[..6], [10, 15, 22, 33, 50, 75]);
+    let last = probes[probes.len() - 2..].iter().sum::<u64>();
+    assert!(probes.len() <= 15 && last > 1_080, "{probes:?}");
+    // One that was never sent leaves it to the next.
+    reach.probe_ended(true, at);
+    reach.admit(at);
+    assert!(matches!(reach.look(at), Clearance::Wait(_)));
+    reach.probe_ended(false, at);
+    assert_eq!(reach.look(at), Clearance::Probe);
+}
+
+#[test]
+fn whatever_comes_back_ends_a_silence() {
+    let (now, later) = (Instant::now(), Instant::now() + SECOND * 20);
+    let ends: [fn(&Reach, Instant); 4] = [
+        |reach, now| reach.heard(now),
+        |reach, now| assert!(reach.replied(now - SECOND * 15, now), "of a call that had hung, too"),
+        |reach, now| assert!(reach.answered(now, now)),
+        |reach, _| reach.resume(),
+    ];
+    for end in ends {
+        let reach = Reach::new(TIMEOUT);
+        reach.found_mute(now, later);
+        assert!(reach.is_mute());
+        end(&reach, later);
+        assert_eq!((reach.is_mute(), reach.look(later)), (false, Clearance::Go));
+    }
+    let reach = Reach::new(TIMEOUT);
+    reach.replied(now, now);
+    reach.found_mute(now, later);
+    reach.failed(failed(1, later), true);
+    assert!(!reach.is_mute() && matches!(reach.look(later), Clearance::Wait(_)), "it cannot be reached now");
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,9 +142,15 @@ async fn those_who_wait_are_told_of_each_turn() {
     assert!(!told(&|| assert_eq!(reach.failed(failed(2, now), true), None)).await);
     assert!(!told(&|| assert_eq!(reach.failed(failed(3, now), true), None)).await);
     assert!(told(&|| assert_eq!(reach.failed(failed(4, now), true), None)).await, "it is down");
-    assert!(told(&|| reach.probe_ended()).await, "another may be the probe");
+    assert!(told(&|| reach.probe_ended(true, now)).await, "another may be the probe");
     assert!(told(&|| assert!(reach.replied(now, now))).await, "it is up");
     assert!(!told(&|| assert!(!reach.replied(now, now))).await);
     assert!(told(&|| reach.lost(now, SECOND)).await);
     assert!(told(&|| reach.resume()).await);
+    assert!(told(&|| reach.found_mute(now, now)).await);
+    assert!(told(&|| reach.heard(now)).await);
+    assert!(!told(&|| reach.heard(now)).await);
+    reach.found_mute(now, now);
+    let fails = || assert_eq!(reach.failed(failed(5, now), true), None);
+    assert!(told(&fails).await, "it is tried sooner than a mute one");
 }

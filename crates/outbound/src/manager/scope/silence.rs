@@ -3,6 +3,10 @@
 //! Where packets vanish without a word, as behind a firewall that forgot a connection, the calls under way hang until their
 //! own limits end them, and nothing would be sent meanwhile. So where nothing has come back for a while, a connection is
 //! opened: that costs no call, and tells a slow server from one that is gone.
+//!
+//! A server, or a proxy before it, may take connections and still answer nobody. That is known by one thing only: nothing
+//! has come back on any call for far longer than answers used to take. Then it is [mute](super::Reach): waiting requests go
+//! out as probes, each after a longer pause, since each may hang like those before it.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -54,17 +58,26 @@ async fn look(mut watcher: Watcher) {
         }
         let now = Instant::now();
         // Known to be down: the probes look.
-        let Some(heard) = account.reach().silent_since() else { continue };
-        let silent = now.saturating_duration_since(heard.max(began));
+        let Some((heard, too_long)) = account.reach().silence() else { continue };
+        let silent_since = heard.max(began);
+        let silent = now.saturating_duration_since(silent_since);
         if silent < SILENCE {
             patience = SILENCE;
         }
-        if silent < patience {
+        if silent < patience.min(too_long) {
             continue;
         }
         let open: usize =
             account.client.snapshot().iter().map(|pool| pool.idle + pool.busy + pool.dialing).sum();
         match timeout(DIAL, account.client.warm_up("", open + 1)).await {
+            Ok(Ok(())) if silent >= too_long => {
+                tracing::warn!(
+                    provider = account.provider.name(),
+                    ?silent,
+                    "connections are taken, and nothing is answered"
+                );
+                account.reach().found_mute(silent_since, Instant::now());
+            }
             Ok(Ok(())) => patience = silent * 2,
             _ => {
                 tracing::warn!(

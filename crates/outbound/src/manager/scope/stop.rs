@@ -9,6 +9,10 @@ use super::super::error::ErrorKind;
 /// A witness that has not answered after this time is joined by another.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So long nothing is sent after a refusal that holds for all, unless the server said how long. Then one request finds out
+/// whether it still holds: money can be paid in, and a key allowed again. A refusal costs nothing.
+pub(super) const LEFT_ALONE: Duration = Duration::from_secs(60);
+
 /// Why nothing is sent any more, and until when. Told by [`Batch::stopped`](super::super::Batch::stopped).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,7 +22,8 @@ pub struct Stopped {
     pub kind: ErrorKind,
     /// What the server said, in one line, without secrets.
     pub message: String,
-    /// How long it holds; `None` until [`resume`](super::super::RequestManager::resume).
+    /// How long it holds. A batch that was stopped does not go on afterwards; it is for requests that come later. `None` for
+    /// equal refusals, which are the batch's own.
     pub until: Option<Instant>,
 }
 
@@ -32,11 +37,14 @@ impl Stopped {
 /// What is known about an account's key and money. Pure.
 ///
 /// ```text
-///                refusal             a witness is refused alike, and no other is under way
-///   open ──────────────────────▶ held ─────────────────────────────────────────────▶ stopped
-///    ◀─────────────────────────────
-///      a call sent after the refused one succeeds: the refusal was that request's own
+///                refusal             a witness of another model is refused alike, and no other is under way
+///   open ──────────────────────▶ held ────────────────────────────────────────────────────────────────────▶ stopped
+///    ◀───────────────────────────── ◀───────────────────────────────────────────────────────────────────────
+///      a call sent after the refused one succeeds: the refusal was that request's own          its time is over
 /// ```
+///
+/// A witness of the same model that is refused alike stops that model only: money that does not reach for a dear one may
+/// do for others. The account stays held, and the next request, of whatever model, is the next witness.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     state: State,
@@ -47,15 +55,39 @@ pub(crate) struct Standing {
 enum State {
     #[default]
     Open,
-    Held {
-        /// The number of the call that was refused.
-        refused: u64,
-        since: Instant,
+    Held(Hold),
+    Stopped {
         why: Stopped,
-        /// When the last witness was sent on purpose, and the number it got once it was sent.
-        witness: Option<Instant>,
+        /// What goes on once its time is over, if a refusal is what stopped it.
+        hold: Option<Hold>,
     },
-    Stopped(Stopped),
+}
+
+/// A refusal that may hold for all.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    /// The number of the call that was refused.
+    refused: u64,
+    since: Instant,
+    /// The latest time that was told with the refusals.
+    until: Option<Instant>,
+    /// The model that was refused. `None`: several were.
+    model: Option<usize>,
+    /// When the last witness was sent on purpose.
+    witness: Option<Instant>,
+}
+
+/// What a refusal comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing new.
+    Echo,
+    /// Whether it holds for all has to be found out.
+    Held,
+    /// It holds for this model.
+    StopsModel(Stopped),
+    /// It holds for all.
+    StopsAccount,
 }
 
 /// Whether a request of the account may go out.
@@ -70,31 +102,26 @@ pub(crate) enum Leave {
 impl Standing {
     /// Whether a request may go out now. Where the account is held, the one that may go is the witness.
     pub(crate) fn ask(&mut self, now: Instant) -> Leave {
-        let witnesses = match &self.state {
-            State::Open => return Leave::Go,
-            State::Stopped(why) if why.until.is_none_or(|until| now < until) => {
+        if let State::Stopped { why, hold } = &mut self.state {
+            if why.until.is_none_or(|until| now < until) {
                 return Leave::Stopped(why.clone());
             }
-            State::Stopped(_) => {
-                self.state = State::Open;
-                return Leave::Go;
-            }
-            State::Held { refused, .. } => self.in_flight.after(*refused),
-        };
-        let State::Held { since, witness, .. } = &mut self.state else { return Leave::Go };
-        let last = witness.unwrap_or(*since);
+            self.state = hold.take().map_or(State::Open, State::Held);
+        }
+        let State::Held(hold) = &mut self.state else { return Leave::Go };
+        let last = hold.witness.unwrap_or(hold.since);
         // One that was let go and is not in flight yet has as long.
-        let somebody_is_out = witnesses > 0 || witness.is_some();
+        let somebody_is_out = self.in_flight.after(hold.refused) > 0 || hold.witness.is_some();
         if somebody_is_out && now < last + PATIENCE {
             return Leave::Wait(last + PATIENCE);
         }
-        *witness = Some(now);
+        hold.witness = Some(now);
         Leave::Go
     }
 
     /// Whether it is being found out if a refusal holds for all.
     pub(crate) fn is_held(&self) -> bool {
-        matches!(self.state, State::Held { .. })
+        matches!(self.state, State::Held(_))
     }
 
     /// A call is sent: its number.
@@ -106,8 +133,8 @@ impl Standing {
     pub(crate) fn ended(&mut self, call: u64) -> bool {
         self.in_flight.end(call);
         match &mut self.state {
-            State::Held { refused, witness, .. } if call > *refused => {
-                *witness = None;
+            State::Held(hold) if call > hold.refused => {
+                hold.witness = None;
                 true
             }
             _ => false,
@@ -116,43 +143,54 @@ impl Standing {
 
     /// The request that was let go as a witness is not sent after all.
     pub(crate) fn withdrawn(&mut self) {
-        if let State::Held { witness, .. } = &mut self.state {
-            *witness = None;
+        if let State::Held(hold) = &mut self.state {
+            hold.witness = None;
         }
     }
 
-    /// A call has succeeded. Says whether that lifts a hold.
+    /// A call has succeeded. Says whether that lifts a hold, or a stop that came of one. That the call has
+    /// [ended](Self::ended) is told as well.
     pub(crate) fn succeeded(&mut self, call: u64) -> bool {
-        let lifts = matches!(&self.state, State::Held { refused, .. } if call > *refused);
+        let lifts = match &self.state {
+            State::Held(hold) | State::Stopped { hold: Some(hold), .. } => call > hold.refused,
+            _ => false,
+        };
         if lifts {
             self.state = State::Open;
         }
-        self.in_flight.end(call);
         lifts
     }
 
-    /// A call was refused for its key or its money. Says whether anything changed.
-    pub(crate) fn refused(&mut self, call: u64, now: Instant, why: Stopped) -> bool {
+    /// A call was refused for its key or its money.
+    pub(crate) fn refused(&mut self, call: u64, model: usize, now: Instant, why: Stopped) -> Refusal {
         self.in_flight.end(call);
         match &mut self.state {
             State::Open => {
-                self.state = State::Held { refused: call, since: now, why, witness: None };
-                true
+                let until = why.until;
+                let hold = Hold { refused: call, since: now, until, model: Some(model), witness: None };
+                self.state = State::Held(hold);
+                Refusal::Held
             }
-            State::Held { refused, since, why: first, .. } if call > *refused => {
-                first.until = longer(first.until, why.until);
+            State::Held(hold) if call > hold.refused => {
+                hold.until = longer(hold.until, why.until);
+                hold.model = hold.model.filter(|known| *known == model);
                 // Others that were sent after the refused one may still succeed, so that both refusals were their own.
-                if self.in_flight.after(*refused) > 0 && now < *since + PATIENCE {
-                    return false;
+                if self.in_flight.after(hold.refused) > 0 && now < hold.since + PATIENCE {
+                    return Refusal::Echo;
                 }
-                let until = first.until;
-                self.state = State::Stopped(Stopped { until, ..why });
-                true
+                let why = Stopped { until: hold.until, ..why };
+                hold.witness = None;
+                if hold.model.is_some() {
+                    return Refusal::StopsModel(why);
+                }
+                let hold = Some(*hold);
+                self.state = State::Stopped { why, hold };
+                Refusal::StopsAccount
             }
-            State::Held { .. } => false,
-            State::Stopped(known) => {
+            State::Held(_) => Refusal::Echo,
+            State::Stopped { why: known, .. } => {
                 known.until = longer(known.until, why.until);
-                false
+                Refusal::Echo
             }
         }
     }
@@ -160,15 +198,15 @@ impl Standing {
     /// Nothing is sent any more. A stop that holds longer is not shortened.
     pub(crate) fn stop(&mut self, why: Stopped) {
         match &mut self.state {
-            State::Stopped(known) if known.holds_as_long_as(&why) => {}
-            state => *state = State::Stopped(why),
+            State::Stopped { why: known, .. } if known.holds_as_long_as(&why) => {}
+            state => *state = State::Stopped { why, hold: None },
         }
     }
 
     /// Why nothing is sent now.
     pub(crate) fn stopped(&self, now: Instant) -> Option<&Stopped> {
         match &self.state {
-            State::Stopped(why) if why.until.is_none_or(|until| now < until) => Some(why),
+            State::Stopped { why, .. } if why.until.is_none_or(|until| now < until) => Some(why),
             _ => None,
         }
     }

@@ -1,0 +1,198 @@
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{HeaderMap, StatusCode};
+use outbound_limiter::Cost;
+use outbound_provider::{Class, Fault, Provider, Signals, Terminal};
+
+use super::*;
+use crate::manager::{
+    judge::{Effect, Settle},
+    observe::{Event, GuardedObserver},
+    outcome::Outcome,
+    reply::Reply,
+    scope::{Account, Endpoint, Failed, Reach},
+    settings::Settings,
+    shared::Shared,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn scope() -> Scope {
+    let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(1);
+    let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
+    let account = Account::build(None, told, &Settings::default(), reach).expect("an account");
+    Scope::of(&Arc::new(account), None)
+}
+
+/// A call that is refused.
+fn refused(scope: &Scope, effect: Effect, wait: Duration) {
+    let Ask::Go(mut pass) = scope.ask(Instant::now()) else { panic!("it may go") };
+    let charge = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room").sent();
+    let now = Instant::now();
+    let call = pass.sent(1, now, 1.0);
+    let mut fault = Fault::new(Class::Terminal(Terminal::Auth));
+    fault.wait = Some(wait);
+    let (signals, settle, kind) = (&Signals::default(), Settle::Refund, ErrorKind::Auth);
+    let failed = Failed { effect, settle, fault: &fault, signals, message: "no", kind, replied: true, now };
+    scope.failed(call, &failed, charge);
+}
+
+/// Counts how often a request is told to wait.
+#[derive(Clone, Default)]
+struct Waits(Arc<AtomicU32>);
+
+impl crate::Observer for Waits {
+    fn event(&self, event: &Event<'_>) {
+        if matches!(event.step, Step::Waiting { .. }) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn why() -> Stopped {
+    Stopped { kind: ErrorKind::RateLimited, message: String::from("no"), until: None }
+}
+
+/// A batch of two requests that one refusal stops.
+fn batch() -> Arc<Shared> {
+    let batch = Arc::new(Shared::new(1, NonZeroU32::new(1), true));
+    batch.taken();
+    batch.taken();
+    batch
+}
+
+fn refusal() -> Outcome {
+    let reply = Reply { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body: Bytes::new() };
+    let error = Error::new(ErrorKind::Rejected, "no").with_code(None, true).with_reply(Some(Box::new(reply)));
+    Record::new(Instant::now()).into_outcome(Err(error), None, 0, None)
+}
+
+/// Others wait for an elected request, so it goes on waiting for its turn whatever changes, unless it is stopped.
+#[tokio::test(start_paused = true)]
+async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
+    let scope = scope();
+    let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
+    refused(&scope, Effect::Account, SECOND);
+    let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
+    let observer = GuardedObserver::new(waits.clone());
+    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+    let mut admission = Admission {
+        scope: &scope,
+        lifecycle: &lifecycle,
+        seat: &mut seat,
+        cost: Cost::request(),
+        limit: SECOND * 100,
+        since: None,
+        observed: Some(Observed { observer: &observer, event }),
+    };
+    let mut admitted = Box::pin(admission.admit(&mut record));
+    for _ in 0..3 {
+        assert!(admitted.as_mut().now_or_never().is_none());
+        scope.account.notify().notify_waiters();
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Account, _)), "it is the witness still");
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1, "it did not begin anew");
+    drop(taken);
+    assert!(admitted.await.is_ok_and(|admitted| admitted.pass.is_elected()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_stop_ends_the_wait_of_an_elected_request() {
+    for what in ["account", "model", "batch", "manager"] {
+        let (scope, lifecycle) = (scope(), Lifecycle::default());
+        refused(&scope, Effect::Account, SECOND);
+        let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
+        let batch = batch();
+        let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(Instant::now()));
+        let cost = Cost::request();
+        let (limit, since, observed) = (SECOND * 100, None, None);
+        let mut admission =
+            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let mut admitted = Box::pin(admission.admit(&mut record));
+        assert!(admitted.as_mut().now_or_never().is_none());
+        match what {
+            "account" => scope.account.stop(ErrorKind::Auth, String::from("no"), None),
+            "model" => scope.model.stop(why()),
+            "batch" => assert!(batch.ended(Place::Ready, refusal())),
+            _ => lifecycle.drain(),
+        }
+        scope.account.notify().notify_waiters();
+        let ended = tokio::time::timeout(SECOND, admitted).await.unwrap_or_else(|_| panic!("{what}"));
+        let kind = if what == "manager" { ErrorKind::ShutDown } else { ErrorKind::Stopped };
+        assert_eq!(ended.err().map(|error| error.kind()), Some(kind), "{what}");
+        drop(taken);
+    }
+}
+
+/// Its time has not begun: it neither fails nor wakes for that.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
+    let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
+    refused(&scope, Effect::Account, SECOND);
+    let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
+    let observer = GuardedObserver::new(waits.clone());
+    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+    let mut admission = Admission {
+        scope: &scope,
+        lifecycle: &lifecycle,
+        seat: &mut seat,
+        cost: Cost::request(),
+        limit: Duration::from_millis(1),
+        since: None,
+        observed: Some(Observed { observer: &observer, event }),
+    };
+    assert!(tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await.is_err());
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1);
+    assert_eq!(seat.place(), Place::Held);
+}
+
+/// A batch takes further requests while some are held back, but few while some wait for their turn.
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
+    for gated in [true, false] {
+        let (scope, lifecycle) = (scope(), Lifecycle::default());
+        let now = Instant::now();
+        let taken = (!gated).then(|| scope.model.quota.try_reserve_at(Cost::request(), now).expect("room"));
+        if gated {
+            scope.model.quota.close_gate_until(now, now + SECOND * 50);
+        }
+        let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+        let cost = Cost::request();
+        let (limit, since, observed) = (SECOND * 10, Some(now), None);
+        let mut admission =
+            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let waited = tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await;
+        let failed = waited.ok().and_then(Result::err).map(|error| (error.kind(), now.elapsed()));
+        // The gate opens too late; there may be room in time.
+        assert_eq!(failed, gated.then_some((ErrorKind::Deadline, Duration::ZERO)));
+        drop(taken);
+        assert_eq!(seat.place(), if gated { Place::Held } else { Place::Ready });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_wait_for_others() {
+    let (scope, lifecycle) = (scope(), Lifecycle::default());
+    refused(&scope, Effect::Account, SECOND);
+    let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
+    let now = Instant::now();
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+    let cost = Cost::request();
+    let (limit, since, observed) = (SECOND * 2, Some(now), None);
+    let mut admission =
+        Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+    let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
+    assert_eq!((failed, now.elapsed()), (Some(ErrorKind::Deadline), SECOND * 2));
+    assert_eq!(record.waited, SECOND * 2);
+}

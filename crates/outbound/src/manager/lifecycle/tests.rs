@@ -1,0 +1,76 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn forever() -> tokio::task::JoinHandle<()> {
+    tokio::spawn(std::future::pending())
+}
+
+async fn is_cut_off(task: tokio::task::JoinHandle<()>) -> bool {
+    tokio::time::timeout(SECOND, task).await.is_ok_and(|ended| ended.is_err_and(|error| error.is_cancelled()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_doors_close_once() {
+    for abort in [false, true] {
+        let lifecycle = Arc::new(Lifecycle::default());
+        let guest = lifecycle.enter().expect("open");
+        let task = forever();
+        lifecycle.runs_in(Some(guest.entry()), &task.abort_handle());
+        if abort {
+            lifecycle.abort();
+            // A drain that comes later opens nothing again.
+            lifecycle.drain();
+        } else {
+            lifecycle.drain();
+        }
+        assert!(!lifecycle.is_open() && lifecycle.enter().is_none());
+        assert_eq!(is_cut_off(task).await, abort, "a drain lets run on what is inside");
+        // One whose task begins after the abort is cut off as well, and by an abort only.
+        let late = forever();
+        lifecycle.runs_in(Some(guest.entry()), &late.abort_handle());
+        assert_eq!(is_cut_off(late).await, abort);
+        assert_eq!(lifecycle.active(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_used_again_by_one_at_a_time() {
+    let lifecycle = Arc::new(Lifecycle::default());
+    let (first, other) = (lifecycle.enter().expect("open"), lifecycle.enter().expect("open"));
+    let left = first.entry();
+    assert_ne!(left.slot, other.entry().slot);
+    let gone = forever();
+    lifecycle.runs_in(Some(left), &gone.abort_handle());
+    drop(first);
+    assert!(lifecycle.inside.lock().slots[left.slot].task.is_none(), "a task that has ended is not kept");
+    let next = lifecycle.enter().expect("open");
+    assert_eq!((next.entry().slot, lifecycle.active()), (left.slot, 2));
+    // Told late of the task of the one who has left: it is not taken for that of the next.
+    let (late, own) = (forever(), forever());
+    lifecycle.runs_in(Some(next.entry()), &own.abort_handle());
+    lifecycle.runs_in(Some(left), &late.abort_handle());
+    lifecycle.runs_in(None, &late.abort_handle());
+    lifecycle.abort();
+    assert!(is_cut_off(own).await);
+    assert!(!is_cut_off(gone).await, "nor is it cut off for one that has its slot");
+}
+
+#[tokio::test(start_paused = true)]
+async fn drained_is_when_the_last_one_has_left() {
+    let lifecycle = Arc::new(Lifecycle::default());
+    let guests = [lifecycle.enter(), lifecycle.enter()];
+    lifecycle.drain();
+    let began = tokio::time::Instant::now();
+    assert_eq!(lifecycle.drained(SECOND * 5).await, 2);
+    assert_eq!(began.elapsed(), SECOND * 5, "as long as it was told");
+    tokio::spawn(async move {
+        for guest in guests {
+            tokio::time::sleep(SECOND).await;
+            drop(guest);
+        }
+    });
+    assert_eq!(lifecycle.drained(SECOND * 60).await, 0);
+    assert_eq!(began.elapsed(), SECOND * 7);
+    assert_eq!(lifecycle.drained(Duration::ZERO).await, 0);
+}

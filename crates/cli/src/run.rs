@@ -3,7 +3,7 @@
 use std::{cell::RefCell, path::Path, pin::pin, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
-use outbound::{ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
+use outbound::{ClientBuilder, ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
 use outbound_simulator::Simulator;
 use tokio::time::Instant;
 
@@ -201,6 +201,8 @@ impl Target {
         }
         let builder = RequestManager::builder()
             .provider(Provider::openai_compatible())
+            // It is inside this process, whatever proxy there is for the world outside.
+            .change_client(ClientBuilder::no_proxy)
             .base_url(format!("http://{address}/v1"))
             .key("simulated")
             .requests_per_minute(plan.requests_per_minute)

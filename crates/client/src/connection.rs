@@ -59,6 +59,8 @@ pub(crate) struct Parts {
 pub(crate) struct History {
     pub(crate) opened: Instant,
     pub(crate) remote_addr: Option<SocketAddr>,
+    /// Whether that is a proxy's.
+    pub(crate) proxied: bool,
     requests: AtomicU64,
     pub(crate) looks: Looks,
     // Whether the server ended it, or failed it, and not the runtime.
@@ -66,9 +68,9 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
+    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>, proxied: bool) -> Arc<Self> {
         let (requests, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { opened, remote_addr, requests, looks: Looks::default(), ended })
+        Arc::new(Self { opened, remote_addr, proxied, requests, looks: Looks::default(), ended })
     }
 
     pub(crate) fn end(&self) {
@@ -91,6 +93,13 @@ pub(crate) struct Address {
     pub(crate) scheme: uri::Scheme,
     pub(crate) authority: uri::Authority,
     pub(crate) host: HeaderValue,
+    /// Where requests are given to a proxy itself.
+    pub(crate) forward: Option<Forward>,
+}
+
+/// What a request to a proxy carries, beside its whole URL.
+pub(crate) struct Forward {
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl Connection {
@@ -194,12 +203,17 @@ impl Connection {
             Version::Http1(sender) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
+                if let Some(forward) = &address.forward {
+                    forward.apply(&mut request, address);
+                }
                 request.headers_mut().insert(header::HOST, address.host.clone());
                 sent.set(sender.try_send_request(request));
             }
             Version::Http2(sender, _) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
+                // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+                request.headers_mut().remove(header::HOST);
                 absolute_form(&mut request, address);
                 sent.set(sender.try_send_request(request));
             }
@@ -220,10 +234,18 @@ impl Connection {
     }
 }
 
-/// Adds scheme and authority, as HTTP/2 wants them.
+impl Forward {
+    #[cold]
+    fn apply(&self, request: &mut Request<Body>, address: &Address) {
+        absolute_form(request, address);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+    }
+}
+
+/// Adds scheme and authority, as HTTP/2 and proxies want them.
 fn absolute_form(request: &mut Request<Body>, address: &Address) {
-    // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-    request.headers_mut().remove(header::HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(address.scheme.clone());
     parts.authority = Some(address.authority.clone());

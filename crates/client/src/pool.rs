@@ -28,7 +28,8 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     clock::earliest,
-    connection::{Address, Connection},
+    connect::Proxy,
+    connection::{Address, Connection, Forward},
     error::Error,
     limits::{DialLimits, Limits},
     origin::Origin,
@@ -38,7 +39,7 @@ pub(crate) use self::{
     dial::Dialer,
     idle::KeepAlive,
     multiplexed::{Opened, Stream},
-    origins::Origins,
+    origins::{Destination, Origins},
     places::Place,
     waiter::Ticket,
 };
@@ -78,7 +79,11 @@ impl Rules {
 
 pub(crate) struct Pool {
     pub(crate) origin: Origin,
+    /// What its connections go through.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) address: Address,
+    // The client's others.
+    origins: Weak<Origins>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -102,17 +107,22 @@ pub(crate) enum Dialed {
 
 impl Pool {
     fn new(
-        origin: Origin,
+        Destination { origin, proxy }: Destination,
+        origins: Weak<Origins>,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
         rules: Rules,
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
+        let forwards = proxy.as_ref().filter(|proxy| proxy.forwards(&origin, dialer.http2_prior_knowledge));
+        let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
         let state = State::new(dialer.known_protocol(&origin), closed);
         let pool = Arc::new_cyclic(|this| Self {
             origin,
-            address: Address { scheme, authority, host },
+            proxy,
+            address: Address { scheme, authority, host, forward },
+            origins,
             rules,
             dialer,
             places,
@@ -122,6 +132,19 @@ impl Pool {
         });
         pool.places.add(&pool);
         Ok(pool)
+    }
+
+    /// The pool of the same origin by way of this proxy, or of none.
+    pub(crate) fn through(&self, proxy: Option<Proxy>) -> Result<Arc<Self>, Error> {
+        match self.origins.upgrade() {
+            Some(origins) => origins.pool_through(self.origin.clone(), proxy),
+            // The client is gone but for this request.
+            None => {
+                let destination = Destination { origin: self.origin.clone(), proxy };
+                let (dialer, places) = (self.dialer.clone(), self.places.clone());
+                Self::new(destination, Weak::new(), dialer, places, self.rules, false)
+            }
+        }
     }
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
@@ -368,13 +391,14 @@ impl Pool {
         state.open += 1;
         let generation = state.generation;
         let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
-        let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
+        let progress = Progress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
         state.spare.push(progress.clone());
         let report = Report { pool: self.this.clone(), generation, progress };
         let limits = self.dialer.limits.longer(limits);
-        let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
+        let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
+        let (origin, proxy) = (self.origin.clone(), self.proxy.clone());
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, alive, limits, streams }
+        Dial { report, place: Some(place), dialer, origin, proxy, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {
@@ -391,6 +415,7 @@ impl fmt::Debug for Pool {
         let state = self.lock();
         f.debug_struct("Pool")
             .field("origin", &self.origin)
+            .field("proxy", &self.proxy)
             .field("open", &state.open)
             .field("dialing", &state.dialing)
             .field("idle", &state.idle.len())

@@ -3,7 +3,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use rustls::{ClientConfig, crypto::CryptoProvider, pki_types::ServerName};
+use rustls::{
+    ClientConfig, SignatureScheme, client::ResolvesClientCert, crypto::CryptoProvider, pki_types::ServerName,
+    sign::CertifiedKey,
+};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -14,6 +17,8 @@ pub(crate) struct Tls {
     // The caller's configuration, or the platform's roots from the first https dial on: reading them takes time.
     config: OnceLock<Result<Arc<ClientConfig>, Arc<rustls::Error>>>,
     alpn: Vec<Vec<u8>>,
+    /// The same for proxies; made of the one for origins when first needed.
+    for_proxies: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
@@ -27,7 +32,7 @@ impl Tls {
             }
             let _ = given.set(Ok(config));
         }
-        Self { config: given, alpn }
+        Self { config: given, alpn, for_proxies: OnceLock::new() }
     }
 
     /// Whether a server may choose HTTP/2.
@@ -44,11 +49,51 @@ impl Tls {
         origin: &Origin,
         transport: Box<dyn Transport>,
     ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        shake_hands(self.config()?, origin, transport).await
+    }
+
+    /// TLS with a proxy, which speaks HTTP/1.1 and does not get the client's certificate: that is for origins.
+    pub(crate) async fn handshake_with_proxy(
+        &self,
+        proxy: &Origin,
+        transport: Box<dyn Transport>,
+    ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        let config = self.config()?;
+        let config = self.for_proxies.get_or_init(|| {
+            let mut config = ClientConfig::clone(&config);
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config.client_auth_cert_resolver = Arc::new(NoCertificate);
+            Arc::new(config)
+        });
+        shake_hands(config.clone(), proxy, transport).await
+    }
+
+    fn config(&self) -> io::Result<Arc<ClientConfig>> {
         let config = self.config.get_or_init(|| platform(&self.alpn).map(Arc::new).map_err(Arc::new));
-        let config = config.clone().map_err(io::Error::other)?;
-        let name = ServerName::try_from(origin.host().to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        TlsConnector::from(config).connect(name, transport).await
+        config.clone().map_err(io::Error::other)
+    }
+}
+
+async fn shake_hands(
+    config: Arc<ClientConfig>,
+    origin: &Origin,
+    transport: Box<dyn Transport>,
+) -> io::Result<TlsStream<Box<dyn Transport>>> {
+    let name = ServerName::try_from(origin.host().to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    TlsConnector::from(config).connect(name, transport).await
+}
+
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

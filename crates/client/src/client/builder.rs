@@ -1,10 +1,13 @@
+mod connect;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use self::connect::Connecting;
 use super::{Base, Client, Inner};
 use crate::{
-    connect::{Connect, Connector, Tcp},
+    connect::{Connect, Connector},
     dns::{Dns, Resolve, SystemResolver},
     error::{Error, Kind},
     limits::Limits,
@@ -34,6 +37,7 @@ use crate::{
 /// | [`resolver`](Self::resolver) | the system's |
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
+/// | [`proxy`](Self::proxy) | what the environment says; none with a connector or a unix socket |
 /// | [`timings`](Self::timings) | no |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
@@ -49,6 +53,7 @@ pub struct ClientBuilder {
     dns_ttl: Duration,
     connector: Option<Box<dyn Connect>>,
     timings: bool,
+    connecting: Connecting,
     // The first thing that was wrong.
     error: Option<Error>,
 }
@@ -80,6 +85,7 @@ impl ClientBuilder {
             dns_ttl: Dns::TTL,
             connector: None,
             timings: false,
+            connecting: Connecting::default(),
             error: None,
         }
     }
@@ -271,7 +277,7 @@ impl ClientBuilder {
         if max_requests_per_connection == Some(0) {
             self.reject("a connection needs to take at least one request");
         }
-        if self.resolver.is_some() && self.connector.is_some() {
+        if self.resolver.is_some() && self.connector.is_some() && !self.connecting.has_proxy() {
             self.reject(
                 "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
             );
@@ -286,19 +292,19 @@ impl ClientBuilder {
         let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
         let connector = match self.connector {
             Some(connector) => Connector::Other(connector),
-            None => {
-                let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
-                Connector::Tcp(Tcp { dns: Dns::new(resolver, self.dns_ttl) })
-            }
+            None => Connector::Tcp,
         };
+        let proxies = self.connecting.proxies(&connector);
+        let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
         let dialer = Dialer {
             connector,
+            dns: Dns::new(resolver, self.dns_ttl),
             limits: self.limits.dial(),
             tls: Tls::new(self.tls_config, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
             max_header_fields: self.max_header_fields,
         };
-        let origins = Origins::new(dialer, self.rules);
+        let origins = Origins::new(dialer, self.rules, proxies);
         let base = match self.base_url {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
@@ -326,6 +332,7 @@ impl fmt::Debug for ClientBuilder {
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)
+            .field("connecting", &self.connecting)
             .finish_non_exhaustive()
     }
 }

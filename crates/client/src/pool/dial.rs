@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    connect::{Connector, Transport},
+    connect::{Connected, Connector, Proxy, Refusal, connect_tcp},
     connect_failure::ConnectFailure,
     connection::{Connection, History},
-    dns::Addresses,
+    dns::{Addresses, Dns},
     error::{Delivery, Error, Kind, Phase},
     io::{Io, Stream},
     limits::{DialLimits, Limit},
@@ -32,6 +32,7 @@ use crate::{
 /// How a client opens connections.
 pub(crate) struct Dialer {
     pub(crate) connector: Connector,
+    pub(crate) dns: Dns,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
     /// How many fields the head of an HTTP/1.1 reply may have. `None`: hyper's 100, which cost no allocation.
@@ -46,8 +47,19 @@ impl Dialer {
     const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// What a dial begins with.
-    pub(super) fn first_stage(&self, origin: &Origin) -> Limit {
-        if self.connector.looks_up(origin) { Limit::Dns } else { Limit::Connect }
+    pub(super) fn first_stage(&self, origin: &Origin, proxy: Option<&Proxy>) -> Limit {
+        let hop = proxy.map_or(origin, Proxy::server);
+        let asks_own = matches!(self.connector, Connector::Other(_)) || hop.address().is_some();
+        let asks_for_proxy = proxy.is_some_and(Proxy::looks_up_here) && origin.address().is_none();
+        if asks_own && !asks_for_proxy { Limit::Connect } else { Limit::Dns }
+    }
+
+    /// The addresses of an origin's host.
+    async fn addresses(&self, origin: &Origin) -> io::Result<Addresses> {
+        match origin.address() {
+            Some(address) => Ok(Addresses::from([address])),
+            None => self.dns.look_up(origin).await,
+        }
     }
 
     /// What connections to an origin will speak, where no server has a say in it.
@@ -99,6 +111,7 @@ pub(super) struct Dial {
     pub(super) place: Option<Place>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
+    pub(super) proxy: Option<Proxy>,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limits: DialLimits,
     /// How many streams the server will allow, until it says so.
@@ -153,7 +166,7 @@ impl Dial {
     }
 
     async fn open(&mut self) -> Result<Handshake, DialError> {
-        let (transport, remote_addr) = self.connect().await?;
+        let Connected { transport, remote_addr, proxied } = self.connect().await?;
         let (stream, http2) = if self.origin.is_https() {
             let stream = self.stage(Limit::Tls, self.dialer.tls.handshake(&self.origin, transport)).await?;
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -162,7 +175,7 @@ impl Dial {
             (Stream::Plain(transport), false)
         };
         let io = TokioIo::new(Io::new(stream, self.place.take()));
-        let history = History::new(Instant::now(), remote_addr);
+        let history = History::new(Instant::now(), remote_addr, proxied);
         let protocol = |error: hyper::Error| DialError::new(Limit::Connect, error);
         if http2 || self.dialer.http2_prior_knowledge {
             let frames = Frames::default();
@@ -190,21 +203,66 @@ impl Dial {
         }
     }
 
-    async fn connect(&self) -> Result<(Box<dyn Transport>, Option<SocketAddr>), DialError> {
-        let tcp = match &self.dialer.connector {
-            Connector::Tcp(tcp) => tcp,
-            Connector::Other(connector) => {
-                let transport = self.stage(Limit::Connect, connector.connect(&self.origin)).await?;
-                return Ok((transport, None));
+    /// A transport to the origin, or to the proxy that takes its requests.
+    async fn connect(&self) -> Result<Connected, DialError> {
+        let proxy = self.proxy.as_ref();
+        let hop = proxy.map_or(&self.origin, Proxy::server);
+        let addresses = match &self.dialer.connector {
+            Connector::Other(_) => Addresses::default(),
+            Connector::Tcp => self.stage(Limit::Dns, self.addresses(hop)).await?,
+        };
+        let target = match proxy.filter(|proxy| proxy.looks_up_here()) {
+            Some(_) => self.stage(Limit::Dns, self.dialer.addresses(&self.origin)).await?.first().copied(),
+            None => None,
+        };
+        self.stage(Limit::Connect, async {
+            let reached = self.reach(hop, &addresses).await;
+            match proxy {
+                None => reached,
+                Some(proxy) => self.go_through(proxy, reached, target).await,
             }
-        };
-        let addresses = match tcp.literal(&self.origin) {
-            Some(address) => Addresses::from([address]),
-            None => self.stage(Limit::Dns, tcp.dns.look_up(&self.origin)).await?,
-        };
-        let connected = self.stage(Limit::Connect, tcp.connect(&addresses)).await;
-        let (stream, address) = connected.inspect_err(|_| tcp.dns.forget(&self.origin, &addresses))?;
-        Ok((Box::new(stream), Some(address)))
+        })
+        .await
+    }
+
+    /// The addresses of the first hop.
+    async fn addresses(&self, hop: &Origin) -> io::Result<Addresses> {
+        let found = self.dialer.addresses(hop).await;
+        match &self.proxy {
+            None => found,
+            Some(proxy) => found.map_err(|error| proxy.error(Refusal::Connection(error))),
+        }
+    }
+
+    /// A transport to the first hop.
+    async fn reach(&self, hop: &Origin, addresses: &Addresses) -> io::Result<Connected> {
+        match &self.dialer.connector {
+            Connector::Other(connector) => connector.connect(hop).await,
+            Connector::Tcp => {
+                let connected = connect_tcp(addresses).await;
+                let (stream, address) = connected.inspect_err(|_| self.dialer.dns.forget(hop, addresses))?;
+                Ok(Connected::from(stream).remote_addr(address))
+            }
+        }
+    }
+
+    /// TLS with the proxy where its URL says so, and a tunnel where the origin needs one.
+    async fn go_through(
+        &self,
+        proxy: &Proxy,
+        reached: io::Result<Connected>,
+        target: Option<SocketAddr>,
+    ) -> io::Result<Connected> {
+        let mut connected = reached.map_err(|error| proxy.error(Refusal::Connection(error)))?;
+        connected.proxied = true;
+        if proxy.server().is_https() {
+            let stream = self.dialer.tls.handshake_with_proxy(proxy.server(), connected.transport).await;
+            connected.transport = Box::new(stream.map_err(|error| proxy.error(Refusal::Tls(error)))?);
+        }
+        if !proxy.forwards(&self.origin, self.dialer.http2_prior_knowledge) {
+            proxy.open_tunnel(&mut *connected.transport, &self.origin, target).await?;
+        }
+        Ok(connected)
     }
 
     /// Runs one stage under its limit.

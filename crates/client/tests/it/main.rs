@@ -19,6 +19,7 @@ mod limits;
 mod manage;
 mod pool;
 mod prefixes;
+mod proxies;
 mod reading;
 mod requests;
 mod support;

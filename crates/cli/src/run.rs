@@ -182,6 +182,11 @@ impl Target {
         if let Some(key) = key {
             builder = builder.key(key);
         }
+        if let Some(path) = &arguments.ca {
+            let unreadable = |error| Stop::Usage(format!("--ca {}: {error}", path.display()));
+            let pem = std::fs::read(path).map_err(unreadable)?;
+            builder = builder.change_client(|client| client.add_root_pem(pem));
+        }
         Ok(Self { builder, base_path: path_of(base_url), simulator: None })
     }
 

@@ -1,6 +1,7 @@
 mod eyeballs;
 mod proxy;
 mod tcp;
+mod tls;
 #[cfg(unix)]
 mod unix;
 
@@ -16,6 +17,7 @@ pub(crate) use self::unix::Unix;
 pub(crate) use self::{
     proxy::{Proxies, ProxyError, Refusal},
     tcp::connect as connect_tcp,
+    tls::{Tls, TlsSettings},
 };
 
 /// What HTTP runs over: any pair of byte streams, a socket or a pipe in memory.

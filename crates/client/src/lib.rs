@@ -52,6 +52,7 @@
 //! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
+//! | trust a private authority, show a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | do something around every request | [a function](#middleware) |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -228,10 +229,10 @@ mod sender;
 mod sse;
 mod target;
 mod timings;
-mod tls;
 
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+pub use rustls;
 
 pub use crate::{
     client::{Client, ClientBuilder},

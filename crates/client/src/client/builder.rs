@@ -7,14 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use self::connect::Connecting;
 use super::{Base, Client, Inner};
 use crate::{
-    connect::{Connect, Connector},
+    connect::{Connect, Connector, Tls},
     dns::{Dns, Resolve, SystemResolver},
     error::{Error, Kind},
     limits::Limits,
     pool::{Dialer, Origins, Rules},
     request::is_framing,
     secret::Secret,
-    tls::Tls,
 };
 
 /// What a [`Client`] is made of.
@@ -34,6 +33,11 @@ use crate::{
 /// | [`max_header_fields`](Self::max_header_fields) | 100 |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
+/// | [`add_root_pem`](Self::add_root_pem), [`only_added_roots`](Self::only_added_roots) | none, no |
+/// | [`client_certificate_pem`](Self::client_certificate_pem) | none |
+/// | [`min_tls_version`](Self::min_tls_version) | 1.2 |
+/// | [`sni`](Self::sni), [`tls_key_log`](Self::tls_key_log) | yes, no |
+/// | [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) | no |
 /// | [`resolver`](Self::resolver) | the system's |
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
@@ -216,7 +220,8 @@ impl ClientBuilder {
         self
     }
 
-    /// TLS as the caller wants it: other roots, a client certificate. An empty list of ALPN protocols is filled in.
+    /// TLS in one piece, as the caller wants it; nothing else can be said of TLS beside it. An empty list of ALPN
+    /// protocols is filled in. The type is that of [`rustls`](crate::rustls), which this crate hands on.
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls_config = Some(config);
         self
@@ -282,6 +287,9 @@ impl ClientBuilder {
                 "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
             );
         }
+        if let Err(error) = self.connecting.check(self.tls_config.is_some()) {
+            self.error.get_or_insert(error);
+        }
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -300,7 +308,7 @@ impl ClientBuilder {
             connector,
             dns: Dns::new(resolver, self.dns_ttl),
             limits: self.limits.dial(),
-            tls: Tls::new(self.tls_config, alpn),
+            tls: Tls::new(self.tls_config, self.connecting.tls, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
             max_header_fields: self.max_header_fields,
         };

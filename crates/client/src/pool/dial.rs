@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    connect::{Connected, Connector, Proxy, Refusal, connect_tcp},
+    connect::{Connected, Connector, Proxy, Refusal, Tls, connect_tcp},
     connect_failure::ConnectFailure,
     connection::{Connection, History},
     dns::{Addresses, Dns},
@@ -26,7 +26,6 @@ use crate::{
     limits::{DialLimits, Limit},
     origin::Origin,
     sender::Sender,
-    tls::Tls,
 };
 
 /// How a client opens connections.

@@ -104,6 +104,7 @@ impl fmt::Debug for Origins {
         f.debug_struct("Origins")
             .field("rules", &self.rules)
             .field("proxies", &self.proxies)
+            .field("tls", &self.dialer.tls)
             .finish_non_exhaustive()
     }
 }

@@ -24,4 +24,5 @@ mod reading;
 mod requests;
 mod support;
 mod tls;
+mod trust;
 mod until;

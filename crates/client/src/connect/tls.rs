@@ -1,21 +1,28 @@
+mod certificate;
+mod failure;
+mod settings;
+mod verifier;
+
 use std::{
-    io,
+    fmt, io,
     sync::{Arc, OnceLock},
 };
 
 use rustls::{
-    ClientConfig, SignatureScheme, client::ResolvesClientCert, crypto::CryptoProvider, pki_types::ServerName,
-    sign::CertifiedKey,
+    ClientConfig, SignatureScheme, client::ResolvesClientCert, pki_types::ServerName, sign::CertifiedKey,
 };
-use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{connect::Transport, origin::Origin};
+use self::failure::explain;
+pub(crate) use self::settings::Settings as TlsSettings;
+use super::Transport;
+use crate::origin::Origin;
 
-/// TLS as every `https` origin of a client gets it.
+/// TLS as every `https` origin of a client gets it, and every `https` proxy.
 pub(crate) struct Tls {
-    // The caller's configuration, or the platform's roots from the first https dial on: reading them takes time.
+    // The caller's configuration, or one of the settings from the first dial on: reading the platform's roots takes time.
     config: OnceLock<Result<Arc<ClientConfig>, Arc<rustls::Error>>>,
+    settings: TlsSettings,
     alpn: Vec<Vec<u8>>,
     /// The same for proxies; made of the one for origins when first needed.
     for_proxies: OnceLock<Arc<ClientConfig>>,
@@ -23,7 +30,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// `alpn` is offered unless the caller's configuration has a list of its own.
-    pub(crate) fn new(config: Option<Arc<ClientConfig>>, alpn: &[&[u8]]) -> Self {
+    pub(crate) fn new(config: Option<Arc<ClientConfig>>, settings: TlsSettings, alpn: &[&[u8]]) -> Self {
         let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect::<Vec<_>>();
         let given = OnceLock::new();
         if let Some(mut config) = config {
@@ -32,7 +39,7 @@ impl Tls {
             }
             let _ = given.set(Ok(config));
         }
-        Self { config: given, alpn, for_proxies: OnceLock::new() }
+        Self { config: given, settings, alpn, for_proxies: OnceLock::new() }
     }
 
     /// Whether a server may choose HTTP/2.
@@ -69,8 +76,14 @@ impl Tls {
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
-        let config = self.config.get_or_init(|| platform(&self.alpn).map(Arc::new).map_err(Arc::new));
-        config.clone().map_err(io::Error::other)
+        let make = || self.settings.config(&self.alpn).map(Arc::new).map_err(Arc::new);
+        self.config.get_or_init(make).clone().map_err(io::Error::other)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
     }
 }
 
@@ -81,7 +94,7 @@ async fn shake_hands(
 ) -> io::Result<TlsStream<Box<dyn Transport>>> {
     let name = ServerName::try_from(origin.host().to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    TlsConnector::from(config).connect(name, transport).await
+    TlsConnector::from(config).connect(name, transport).await.map_err(explain)
 }
 
 #[derive(Debug)]
@@ -95,17 +108,4 @@ impl ResolvesClientCert for NoCertificate {
     fn has_certs(&self) -> bool {
         false
     }
-}
-
-/// Ring, TLS 1.2 and 1.3, and what the platform trusts.
-fn platform(alpn: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(provider.clone())?);
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.to_vec();
-    Ok(config)
 }

@@ -1,4 +1,6 @@
+mod egress;
 mod eyeballs;
+mod network;
 mod proxy;
 mod tcp;
 mod tls;
@@ -11,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::origin::Origin;
 
-pub use self::proxy::Proxy;
 #[cfg(unix)]
 pub(crate) use self::unix::Unix;
+pub use self::{egress::EgressPolicy, proxy::Proxy};
 pub(crate) use self::{
+    egress::NotAllowed,
     proxy::{Proxies, ProxyError, Refusal},
     tcp::connect as connect_tcp,
     tls::{Tls, TlsSettings},
@@ -39,7 +42,8 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// States the address of the other side, for [`ConnectionInfo`](crate::ConnectionInfo).
+    /// States the address of the other side: for [`ConnectionInfo`](crate::ConnectionInfo), and for an [`EgressPolicy`],
+    /// which believes it.
     pub fn remote_addr(mut self, address: SocketAddr) -> Self {
         self.remote_addr = Some(address);
         self

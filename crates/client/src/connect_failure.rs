@@ -6,7 +6,10 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use crate::{connect::ProxyError, limits::Limit};
+use crate::{
+    connect::{NotAllowed, ProxyError},
+    limits::Limit,
+};
 
 /// Why there was no connection, from [`Error::connect_failure`](crate::Error::connect_failure).
 ///
@@ -32,15 +35,20 @@ pub enum ConnectFailure {
     NotTls,
     /// The proxy does not do it: it wants another user or password (407), or allows no such connection (403).
     ProxyRefused,
+    /// The client's [`EgressPolicy`](crate::EgressPolicy) does not allow it.
+    NotAllowed,
     /// Another cause, which the error's [`source`](StdError::source) names.
     Other,
 }
 
 impl ConnectFailure {
     /// Whether to wait may help. A name that does not exist, a certificate that does not verify, a port that does not
-    /// speak TLS and a proxy that refuses stay as they are until somebody changes them.
+    /// speak TLS, a proxy that refuses and an egress policy stay as they are until somebody changes them.
     pub fn can_heal(self) -> bool {
-        !matches!(self, Self::NameNotFound | Self::Certificate | Self::NotTls | Self::ProxyRefused)
+        !matches!(
+            self,
+            Self::NameNotFound | Self::Certificate | Self::NotTls | Self::ProxyRefused | Self::NotAllowed
+        )
     }
 
     /// What an error in a stage of a dial means.
@@ -50,6 +58,9 @@ impl ConnectFailure {
         while let Some(error) = next {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 return of_tls(error);
+            }
+            if error.is::<NotAllowed>() {
+                return Self::NotAllowed;
             }
             if let Some(failure) = error.downcast_ref::<ProxyError>().and_then(ProxyError::failure) {
                 return failure;

@@ -53,7 +53,7 @@ pub enum Kind {
     Config,
     /// The request cannot be sent as it is: its URL, a header, its body's shape.
     Request,
-    /// No connection: name look-up or TCP failed.
+    /// No connection: name look-up or TCP failed, or a proxy or the egress policy refused.
     Connect,
     /// No connection: the TLS handshake failed.
     Tls,
@@ -336,6 +336,9 @@ impl fmt::Display for Error {
             }
             (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::ProxyRefused) => {
                 f.write_str("no connection: the proxy refuses")?;
+            }
+            (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::NotAllowed) => {
+                f.write_str("no connection: the egress policy does not allow it")?;
             }
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
             (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,

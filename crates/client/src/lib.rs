@@ -53,6 +53,7 @@
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
 //! | trust a private authority, show a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
+//! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | do something around every request | [a function](#middleware) |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -236,7 +237,7 @@ pub use rustls;
 
 pub use crate::{
     client::{Client, ClientBuilder},
-    connect::{Connect, Connected, Connecting, Proxy, Transport},
+    connect::{Connect, Connected, Connecting, EgressPolicy, Proxy, Transport},
     connect_failure::ConnectFailure,
     dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},

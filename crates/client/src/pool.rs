@@ -115,7 +115,7 @@ impl Pool {
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
-        let forwards = proxy.as_ref().filter(|proxy| proxy.forwards(&origin, dialer.http2_prior_knowledge));
+        let forwards = proxy.as_ref().filter(|proxy| dialer.forwards(&origin, proxy));
         let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
         let state = State::new(dialer.known_protocol(&origin), closed);
         let pool = Arc::new_cyclic(|this| Self {

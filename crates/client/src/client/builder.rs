@@ -42,6 +42,7 @@ use crate::{
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
 /// | [`proxy`](Self::proxy) | what the environment says; none with a connector or a unix socket |
+/// | [`egress`](Self::egress) | everything is allowed |
 /// | [`timings`](Self::timings) | no |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
@@ -269,7 +270,7 @@ impl ClientBuilder {
     ///
     /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
     /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
-    /// connector or a unix socket, which need none.
+    /// connector or a unix socket, which need none; a proxy, a certificate or an egress policy that is not valid.
     pub fn build(mut self) -> Result<Client, Error> {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
@@ -307,6 +308,7 @@ impl ClientBuilder {
         let dialer = Dialer {
             connector,
             dns: Dns::new(resolver, self.dns_ttl),
+            egress: self.connecting.egress,
             limits: self.limits.dial(),
             tls: Tls::new(self.tls_config, self.connecting.tls, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,

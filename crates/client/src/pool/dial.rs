@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    connect::{Connected, Connector, Proxy, Refusal, Tls, connect_tcp},
+    connect::{Connected, Connector, EgressPolicy, Proxy, Refusal, Tls, connect_tcp},
     connect_failure::ConnectFailure,
     connection::{Connection, History},
     dns::{Addresses, Dns},
@@ -32,6 +32,7 @@ use crate::{
 pub(crate) struct Dialer {
     pub(crate) connector: Connector,
     pub(crate) dns: Dns,
+    pub(crate) egress: EgressPolicy,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
     /// How many fields the head of an HTTP/1.1 reply may have. `None`: hyper's 100, which cost no allocation.
@@ -49,8 +50,20 @@ impl Dialer {
     pub(super) fn first_stage(&self, origin: &Origin, proxy: Option<&Proxy>) -> Limit {
         let hop = proxy.map_or(origin, Proxy::server);
         let asks_own = matches!(self.connector, Connector::Other(_)) || hop.address().is_some();
-        let asks_for_proxy = proxy.is_some_and(Proxy::looks_up_here) && origin.address().is_none();
+        let asks_for_proxy =
+            proxy.is_some_and(|proxy| self.looks_up_for(proxy)) && origin.address().is_none();
         if asks_own && !asks_for_proxy { Limit::Connect } else { Limit::Dns }
+    }
+
+    /// Whether requests to an origin are given to the proxy itself.
+    pub(super) fn forwards(&self, origin: &Origin, proxy: &Proxy) -> bool {
+        // A proxy that is given a URL looks its host up.
+        proxy.forwards(origin, self.http2_prior_knowledge) && !self.egress.looks_at_addresses()
+    }
+
+    /// Whether a proxy is asked for an address.
+    fn looks_up_for(&self, proxy: &Proxy) -> bool {
+        proxy.looks_up_here() || self.egress.looks_at_addresses()
     }
 
     /// The addresses of an origin's host.
@@ -205,19 +218,40 @@ impl Dial {
     /// A transport to the origin, or to the proxy that takes its requests.
     async fn connect(&self) -> Result<Connected, DialError> {
         let proxy = self.proxy.as_ref();
+        let refused = |error| DialError::new(Limit::Connect, error);
+        self.dialer.egress.permit(&self.origin, proxy).map_err(refused)?;
         let hop = proxy.map_or(&self.origin, Proxy::server);
-        let addresses = match &self.dialer.connector {
+        let found = match &self.dialer.connector {
             Connector::Other(_) => Addresses::default(),
             Connector::Tcp => self.stage(Limit::Dns, self.addresses(hop)).await?,
         };
-        let target = match proxy.filter(|proxy| proxy.looks_up_here()) {
-            Some(_) => self.stage(Limit::Dns, self.dialer.addresses(&self.origin)).await?.first().copied(),
+        // A proxy is allowed by its name.
+        let usable = match proxy {
+            None => self.dialer.egress.usable(hop, &found).map_err(refused)?,
+            Some(_) => found.clone(),
+        };
+        let target = match proxy.filter(|proxy| self.dialer.looks_up_for(proxy)) {
+            Some(_) => {
+                let found = self.stage(Limit::Dns, self.dialer.addresses(&self.origin)).await?;
+                self.dialer.egress.usable(&self.origin, &found).map_err(refused)?.first().copied()
+            }
             None => None,
         };
         self.stage(Limit::Connect, async {
-            let reached = self.reach(hop, &addresses).await;
+            let reached = match &self.dialer.connector {
+                Connector::Other(connector) => connector.connect(hop).await,
+                Connector::Tcp => {
+                    let connected =
+                        connect_tcp(&usable).await.inspect_err(|_| self.dialer.dns.forget(hop, &found));
+                    connected.map(|(stream, address)| Connected::from(stream).remote_addr(address))
+                }
+            };
             match proxy {
-                None => reached,
+                None => {
+                    let connected = reached?;
+                    let permitted = self.dialer.egress.permit_connected(connected.remote_addr);
+                    permitted.map(|()| connected).map_err(io::Error::other)
+                }
                 Some(proxy) => self.go_through(proxy, reached, target).await,
             }
         })
@@ -230,18 +264,6 @@ impl Dial {
         match &self.proxy {
             None => found,
             Some(proxy) => found.map_err(|error| proxy.error(Refusal::Connection(error))),
-        }
-    }
-
-    /// A transport to the first hop.
-    async fn reach(&self, hop: &Origin, addresses: &Addresses) -> io::Result<Connected> {
-        match &self.dialer.connector {
-            Connector::Other(connector) => connector.connect(hop).await,
-            Connector::Tcp => {
-                let connected = connect_tcp(addresses).await;
-                let (stream, address) = connected.inspect_err(|_| self.dialer.dns.forget(hop, addresses))?;
-                Ok(Connected::from(stream).remote_addr(address))
-            }
         }
     }
 
@@ -258,7 +280,7 @@ impl Dial {
             let stream = self.dialer.tls.handshake_with_proxy(proxy.server(), connected.transport).await;
             connected.transport = Box::new(stream.map_err(|error| proxy.error(Refusal::Tls(error)))?);
         }
-        if !proxy.forwards(&self.origin, self.dialer.http2_prior_knowledge) {
+        if !self.dialer.forwards(&self.origin, proxy) {
             proxy.open_tunnel(&mut *connected.transport, &self.origin, target).await?;
         }
         Ok(connected)

@@ -105,6 +105,7 @@ impl fmt::Debug for Origins {
             .field("rules", &self.rules)
             .field("proxies", &self.proxies)
             .field("tls", &self.dialer.tls)
+            .field("egress", &self.dialer.egress)
             .finish_non_exhaustive()
     }
 }

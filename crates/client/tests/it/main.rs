@@ -11,6 +11,7 @@ mod connecting;
 mod delivery;
 mod dials;
 mod edges;
+mod egress;
 mod events;
 mod goaway;
 mod http2;

@@ -2,7 +2,7 @@
 
 use super::ClientBuilder;
 use crate::{
-    connect::{Connector, Proxies, Proxy, TlsSettings},
+    connect::{Connector, EgressPolicy, Proxies, Proxy, TlsSettings},
     error::{Error, Kind},
 };
 
@@ -11,6 +11,7 @@ use crate::{
 pub(super) struct Connecting {
     proxy: Choice,
     pub(super) tls: TlsSettings,
+    pub(super) egress: EgressPolicy,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +38,8 @@ impl Connecting {
             let why = "a TLS configuration of one's own is whole: nothing else can be said of TLS beside it";
             return Err(Error::invalid(Kind::Config, why));
         }
-        self.tls.check()
+        self.tls.check()?;
+        self.egress.check()
     }
 
     pub(super) fn has_proxy(&self) -> bool {
@@ -71,6 +73,12 @@ impl ClientBuilder {
     /// Uses no proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
         self.connecting.proxy = Choice::None;
+        self
+    }
+
+    /// Where the client may go.
+    pub fn egress(mut self, policy: EgressPolicy) -> Self {
+        self.connecting.egress = policy;
         self
     }
 

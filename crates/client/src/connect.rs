@@ -1,7 +1,10 @@
+mod dialer;
+mod dns;
 mod egress;
 mod eyeballs;
 mod network;
 mod proxy;
+mod stream;
 mod tcp;
 mod tls;
 #[cfg(unix)]
@@ -15,12 +18,19 @@ use crate::origin::Origin;
 
 #[cfg(unix)]
 pub(crate) use self::unix::Unix;
-pub use self::{egress::EgressPolicy, proxy::Proxy};
 pub(crate) use self::{
+    dialer::{DialError, Dialer},
+    dns::Dns,
     egress::NotAllowed,
     proxy::{Proxies, ProxyError, Refusal},
+    stream::Stream,
     tcp::connect as connect_tcp,
     tls::{Tls, TlsSettings},
+};
+pub use self::{
+    dns::{Resolve, Resolving, SystemResolver},
+    egress::EgressPolicy,
+    proxy::Proxy,
 };
 
 /// What HTTP runs over: any pair of byte streams, a socket or a pipe in memory.

@@ -1,3 +1,9 @@
+mod driver;
+mod http1;
+mod http2;
+mod io;
+mod keep_alive;
+
 use std::{
     fmt,
     net::SocketAddr,
@@ -12,18 +18,19 @@ use std::{
 use http::{HeaderValue, Request, Response, Uri, header, uri};
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{self, TrySendError},
 };
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::{
-    alarm::Alarm,
-    body::Body,
-    look::Looks,
-    pool::{KeepAlive, Stream},
-    sender::Sender,
+pub(crate) use self::{
+    driver::{Driver, Keeper, drive},
+    http1::open as open_http1,
+    http2::{Opened, Share, open as open_http2},
+    io::Io,
+    keep_alive::{KeepAlive, sooner},
 };
+use crate::{alarm::Alarm, body::Body, look::Looks, sender::Sender};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
@@ -83,9 +90,9 @@ impl History {
 }
 
 enum Version {
-    Http1(Sender<http1::SendRequest<Body>>),
+    Http1(Sender<conn::http1::SendRequest<Body>>),
     // With a stream while it is in use.
-    Http2(Sender<http2::SendRequest<Body>>, Option<Stream>),
+    Http2(Sender<conn::http2::SendRequest<Body>>, Option<Share>),
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -105,7 +112,7 @@ pub(crate) struct Forward {
 impl Connection {
     /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
     pub(crate) fn http1(
-        sender: Sender<http1::SendRequest<Body>>,
+        sender: Sender<conn::http1::SendRequest<Body>>,
         history: Arc<History>,
         alarm: Alarm,
     ) -> Self {
@@ -114,7 +121,7 @@ impl Connection {
 
     /// What one request at a time needs of an HTTP/2 connection.
     pub(crate) fn http2(
-        sender: Sender<http2::SendRequest<Body>>,
+        sender: Sender<conn::http2::SendRequest<Body>>,
         history: Arc<History>,
         alarm: Alarm,
     ) -> Self {
@@ -138,7 +145,7 @@ impl Connection {
     }
 
     /// Begins a request over HTTP/2.
-    pub(crate) fn begin(&mut self, of: Stream) {
+    pub(crate) fn begin(&mut self, of: Share) {
         if let Version::Http2(_, stream) = &mut self.version {
             *stream = Some(of);
         }
@@ -164,8 +171,10 @@ impl Connection {
 
     pub(crate) fn is_closed(&self) -> bool {
         match &self.version {
-            Version::Http1(sender) => sender.lock().as_ref().is_none_or(http1::SendRequest::is_closed),
-            Version::Http2(sender, _) => sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed),
+            Version::Http1(sender) => sender.lock().as_ref().is_none_or(conn::http1::SendRequest::is_closed),
+            Version::Http2(sender, _) => {
+                sender.lock().as_ref().is_none_or(conn::http2::SendRequest::is_closed)
+            }
         }
     }
 

@@ -206,11 +206,9 @@ mod clock;
 mod connect;
 mod connect_failure;
 mod connection;
-mod dns;
 mod error;
 mod events;
 mod failure;
-mod io;
 mod json;
 mod limits;
 mod lines;
@@ -237,9 +235,10 @@ pub use rustls;
 
 pub use crate::{
     client::{Client, ClientBuilder},
-    connect::{Connect, Connected, Connecting, EgressPolicy, Proxy, Transport},
+    connect::{
+        Connect, Connected, Connecting, EgressPolicy, Proxy, Resolve, Resolving, SystemResolver, Transport,
+    },
     connect_failure::ConnectFailure,
-    dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},

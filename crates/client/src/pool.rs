@@ -4,7 +4,6 @@
 //! task, spawning one, either of which can run foreign code) is put on a list and done after it is released.
 
 mod dial;
-mod drive;
 mod early;
 mod idle;
 mod later;
@@ -28,28 +27,25 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     clock::earliest,
-    connect::Proxy,
-    connection::{Address, Connection, Forward},
+    connect::{DialError, Dialer, Proxy},
+    connection::{Address, Connection, Forward, Keeper, Opened},
     error::Error,
     limits::{DialLimits, Limits},
     origin::Origin,
 };
 
-pub(crate) use self::{
-    dial::Dialer,
-    idle::KeepAlive,
-    multiplexed::{Opened, Stream},
-    origins::{Destination, Origins},
-    places::Place,
-    waiter::Ticket,
-};
 use self::{
-    dial::{Dial, DialError, Report},
+    dial::{Dial, Report},
     later::Later,
     places::Places,
     progress::Progress,
     state::{Protocol, State},
     waiter::Waiter,
+};
+pub(crate) use self::{
+    origins::{Destination, Origins},
+    places::Place,
+    waiter::Ticket,
 };
 pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
 
@@ -117,7 +113,7 @@ impl Pool {
         let (scheme, authority, host) = origin.authority()?;
         let forwards = proxy.as_ref().filter(|proxy| dialer.forwards(&origin, proxy));
         let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
-        let state = State::new(dialer.known_protocol(&origin), closed);
+        let state = State::new(Protocol::known(&dialer, &origin), closed);
         let pool = Arc::new_cyclic(|this| Self {
             origin,
             proxy,
@@ -286,17 +282,6 @@ impl Pool {
         left == 0
     }
 
-    /// Closes what has been idle for too long. When to look again.
-    fn sweep(&self, now: Instant) -> Option<Instant> {
-        let mut next = None;
-        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
-        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
-        let latest = period.and_then(|period| now.checked_add(period));
-        // Not at once again, where connections are kept for no time.
-        let soonest = now + Duration::from_millis(1);
-        earliest(next, latest).map(|next| next.max(soonest))
-    }
-
     /// Since when the connection has been idle that has been so for longest.
     fn idle_since(&self) -> Option<Instant> {
         self.lock().idle_since()
@@ -407,6 +392,26 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+impl Keeper for Pool {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
+        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
+        let latest = period.and_then(|period| now.checked_add(period));
+        // Not at once again, where connections are kept for no time.
+        let soonest = now + Duration::from_millis(1);
+        earliest(next, latest).map(|next| next.max(soonest))
+    }
+
+    fn stream_ended(&self, id: u64, spare: Option<Connection>) {
+        self.end_stream(id, spare);
+    }
+
+    fn limit_streams(&self, id: u64, limit: usize) {
+        self.set_stream_limit(id, limit);
     }
 }
 

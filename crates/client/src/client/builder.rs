@@ -7,11 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use self::connect::Connecting;
 use super::{Base, Client, Inner};
 use crate::{
-    connect::{Connect, Connector, Tls},
-    dns::{Dns, Resolve, SystemResolver},
+    connect::{Connect, Connector, Dialer, Dns, Resolve, SystemResolver, Tls},
     error::{Error, Kind},
     limits::Limits,
-    pool::{Dialer, Origins, Rules},
+    pool::{Origins, Rules},
     request::is_framing,
     secret::Secret,
 };

@@ -8,9 +8,8 @@ use std::{error::Error as StdError, fmt, net::SocketAddr};
 use ipnet::IpNet;
 
 use self::address::{embedded, is_public};
-use super::{Proxy, network::network};
+use super::{Proxy, dns::Addresses, network::network};
 use crate::{
-    dns::Addresses,
     error::{Error, Kind},
     origin::Origin,
 };

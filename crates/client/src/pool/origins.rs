@@ -4,9 +4,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{Dialer, Pool, PoolSnapshot, Rules, places::Places};
+use super::{Pool, PoolSnapshot, Rules, places::Places};
 use crate::{
-    connect::{Proxies, Proxy},
+    connect::{Dialer, Proxies, Proxy},
     error::Error,
     origin::Origin,
 };

@@ -395,6 +395,7 @@ fn what_cannot_be_a_proxy_is_said_when_building_and_no_debug_shows_the_password(
 mod socks {
     use std::net::SocketAddr;
 
+    use outbound_client::EgressPolicy;
     use tokio::io::AsyncReadExt;
 
     use super::*;
@@ -492,7 +493,20 @@ mod socks {
             let client = Client::builder().resolver(resolver).proxy(url_of_proxy).build().unwrap();
             assert_eq!(get(&client, url).await.unwrap(), "ok", "{scheme} {url}");
         }
-        let expected = ["api.test 81", "other.test 80", "192.0.2.7 80", "2001:db8::1 80", "192.0.2.9 80"];
+        // A policy on addresses makes the proxy get one.
+        let policy = EgressPolicy::new().allow_networks(["192.0.2.0/24"]).allow_proxy("127.0.0.1");
+        let url = format!("socks5h://127.0.0.1:{}", port(&proxy));
+        let client = Client::builder().resolver(resolver).proxy(url).egress(policy).build().unwrap();
+        assert_eq!(get(&client, "http://api.test/x").await.unwrap(), "ok");
+        assert!(get(&client, "http://198.51.100.1/x").await.is_err());
+        let expected = [
+            "api.test 81",
+            "other.test 80",
+            "192.0.2.7 80",
+            "2001:db8::1 80",
+            "192.0.2.9 80",
+            "192.0.2.7 80",
+        ];
         assert_eq!(*asked.lock().unwrap(), expected);
         assert!(origin.seen.requests().iter().all(|request| request.line() == "GET /x HTTP/1.1"));
     }

@@ -47,12 +47,16 @@ async fn a_private_authority_is_trusted_where_its_file_is_named() {
     std::fs::write(&file, pem).expect("a file");
     let other = folder.path().join("other.pem");
     std::fs::write(&other, "no certificate").expect("a file");
-    let run = |more: &[&str]| {
+    let run_with = |more: &[&str], variable: Option<&std::path::Path>| {
         let arguments =
             [&["run", text(&input), "--force", "--base-url", &base, "--deadline", "4s"], more].concat();
-        let run = tokio::task::block_in_place(|| outbound(&arguments).output().expect("it runs"));
+        let mut command = outbound(&arguments);
+        command.env_remove("SSL_CERT_FILE").envs(variable.map(|file| ("SSL_CERT_FILE", file)));
+        let run = tokio::task::block_in_place(|| command.output().expect("it runs"));
         (run.status.code(), said(&run))
     };
+    let run = |more: &[&str]| run_with(more, None);
+    assert_eq!(run_with(&[], Some(&file)).0, Some(0));
     assert_eq!(run(&["--ca", text(&file)]).0, Some(0));
     let (code, said) = run(&[]);
     assert_eq!(code, Some(1));

@@ -156,9 +156,12 @@ async fn an_added_authority_is_trusted_beside_the_platforms_or_alone() {
     // Several in one text, and text around them.
     let two = format!("# first\n{}\n# second\n{}", Authority::new("Another").pem, authority.pem);
     assert_eq!(get(ANY.client(&identity).0.add_root_pem(two).only_added_roots()).await.unwrap(), "ok");
-    // A server's own certificate can be a root.
-    let own = self_signed(&params("api.test"));
-    assert_eq!(get(ANY.client(&own).0.add_root_pem(&own.pem)).await.unwrap(), "ok");
+    // A server's own certificate can be a root, and an authority's that serves itself as well.
+    for params in [params("api.test"), authority_params("api.test")] {
+        let own = self_signed(&params);
+        assert_eq!(get(ANY.client(&own).0.add_root_pem(&own.pem)).await.unwrap(), "ok");
+        assert_eq!(get(ANY.client(&own).0.add_root_pem(&own.pem).only_added_roots()).await.unwrap(), "ok");
+    }
 }
 
 #[tokio::test]
@@ -168,7 +171,17 @@ async fn an_untrusted_chain_says_what_is_amiss() {
     let own = self_signed(&params("api.test"));
     refusal(builder(&own), certificate, "is self-signed, and not among the trusted roots").await;
     let of_authority = self_signed(&authority_params("api.test"));
-    refusal(builder(&of_authority), certificate, "is self-signed and that of an authority").await;
+    refusal(builder(&of_authority), certificate, "is self-signed, and not among the trusted roots").await;
+    // Where it is among them, it still has to be for this host and this time.
+    let mut expired = authority_params("api.test");
+    expired.not_after = date_time_ymd(2002, 3, 4);
+    for (params, says) in [
+        (authority_params("other.test"), "certificate is for other.test and not for api.test"),
+        (expired, "certificate expired on 2002-03-04 00:00 UTC, "),
+    ] {
+        let own = self_signed(&params);
+        refusal(builder(&own).add_root_pem(&own.pem), certificate, says).await;
+    }
 
     let (root, other) = (Authority::new("The root"), Authority::new("Another"));
     let middle = root.below("The middle");

@@ -83,7 +83,7 @@ impl ClientBuilder {
     }
 
     /// Trusts the certificates in a PEM text as well, beside what the platform trusts: a private authority's, or a
-    /// server's own that is no authority's.
+    /// server's own.
     pub fn add_root_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         let added = self.connecting.tls.add_roots(pem.as_ref());
         self.note(added)

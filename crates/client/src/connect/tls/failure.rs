@@ -7,7 +7,10 @@ use rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, pki_types::CertificateDer,
 };
 
-use super::certificate::{called, issuer_and_subject, printable};
+use super::{
+    certificate::{called, fields, printable},
+    verifier::is_of_authority,
+};
 
 /// Gives an error of a handshake a text for people; what rustls says is its source.
 pub(super) fn explain(error: io::Error) -> io::Error {
@@ -97,9 +100,7 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
 /// A certificate that nobody trusts.
 #[derive(Debug)]
 pub(super) enum Untrusted {
-    SelfSigned {
-        authority: bool,
-    },
+    SelfSigned,
     /// By whom the last certificate of the chain is issued, and how many certificates there are beside the server's.
     Issuer {
         called: String,
@@ -113,13 +114,13 @@ impl Untrusted {
         intermediates: &[CertificateDer<'_>],
         error: &CertificateError,
     ) -> Option<Self> {
-        let (issuer, subject) = issuer_and_subject(end_entity)?;
+        let own = fields(end_entity)?;
         let is_unknown = matches!(error, CertificateError::UnknownIssuer);
-        if issuer == subject {
-            // Of an authority's own certificate the verifier says that it is not for a server.
-            return Some(Self::SelfSigned { authority: !is_unknown });
+        // An authority's own is refused for being that, before anybody asks whether it is trusted.
+        if own.issuer == own.subject && (is_unknown || is_of_authority(error)) {
+            return Some(Self::SelfSigned);
         }
-        let last = intermediates.last().and_then(|last| Some(issuer_and_subject(last)?.0)).unwrap_or(issuer);
+        let last = intermediates.last().and_then(|last| Some(fields(last)?.issuer)).unwrap_or(own.issuer);
         let called = called(last).unwrap_or_else(|| "an authority without a name".to_owned());
         is_unknown.then_some(Self::Issuer { called, intermediates: intermediates.len() })
     }
@@ -128,19 +129,19 @@ impl Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SelfSigned { authority: false } => {
+            Self::SelfSigned => {
                 f.write_str("the server's certificate is self-signed, and not among the trusted roots")
             }
-            Self::SelfSigned { authority: true } => f.write_str(
-                "the server's certificate is self-signed and that of an authority, which is not one for a server",
-            ),
             Self::Issuer { called, intermediates: 0 } => write!(
                 f,
                 "the server's certificate is issued by `{called}`, which is not among the trusted roots; \
                  the chain may be incomplete, as the server sent no other certificate"
             ),
             Self::Issuer { called, .. } => {
-                write!(f, "the server's chain of certificates ends at `{called}`, which is not among the trusted roots")
+                write!(
+                    f,
+                    "the server's chain of certificates ends at `{called}`, which is not among the trusted roots"
+                )
             }
         }
     }

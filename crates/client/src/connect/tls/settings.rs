@@ -10,7 +10,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use super::verifier::{AnyCertificate, Explaining};
+use super::verifier::{AnyCertificate, Verifying};
 use crate::error::{Error, Kind};
 
 /// What a caller says of TLS.
@@ -79,7 +79,7 @@ impl Settings {
         let verifier: Arc<dyn ServerCertVerifier> = if self.accept_any_certificate {
             Arc::new(AnyCertificate(provider.clone()))
         } else {
-            Arc::new(Explaining(self.verifier(&provider)?))
+            Arc::new(Verifying { inner: self.verifier(&provider)?, added: self.roots.clone() })
         };
         let versions = if self.only_tls13 { &[&TLS13][..] } else { &[&TLS13, &TLS12] };
         let builder = ClientConfig::builder_with_provider(provider)

@@ -179,6 +179,29 @@ async fn http2_is_agreed_on_through_a_tunnel() {
 }
 
 #[tokio::test]
+async fn http2_in_the_clear_goes_through_a_tunnel_too() {
+    let origin = on_socket(|_, stream, _| async move {
+        let answer = |request: http::Request<h2::RecvStream>,
+                      mut respond: h2::server::SendResponse<bytes::Bytes>| async move {
+            assert_eq!(request.uri(), "http://api.test/x");
+            assert!(request.headers().get("proxy-authorization").is_none());
+            let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+            stream.send_data("ok".into(), true).unwrap();
+        };
+        crate::support::serve_http2(stream, answer).await;
+    })
+    .await;
+    let (proxy, asked) = tunnelling(port(&origin)).await;
+    let url = proxy.url.replace("http://", "http://user:canary@");
+    let client = Client::builder().http2_prior_knowledge().proxy(url).build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(&client, "http://api.test/x").await.unwrap(), "ok");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert!(asked.lock().unwrap()[0].starts_with("CONNECT api.test:80 HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
 async fn a_proxy_that_speaks_tls_carries_tls() {
     let (acceptor, config) = tls(&[]);
     let origin = origin_over_tls(acceptor.clone()).await;

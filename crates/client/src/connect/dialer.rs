@@ -130,7 +130,9 @@ impl Stages<'_> {
         };
         let target = if self.dialer.looks_up_for(proxy) {
             let found = self.look_up(self.origin).await?;
-            self.dialer.egress.usable(self.origin, &found).map_err(refused)?.first().copied()
+            let usable = self.dialer.egress.usable(self.origin, &found).map_err(refused)?;
+            // One is asked for; that the proxy can reach IPv4 is surer.
+            usable.iter().find(|address| address.is_ipv4()).or(usable.first()).copied()
         } else {
             None
         };

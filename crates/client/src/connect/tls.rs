@@ -22,7 +22,8 @@ use crate::origin::Origin;
 pub(crate) struct Tls {
     // The caller's configuration, or one of the settings from the first dial on: reading the platform's roots takes time.
     config: OnceLock<Result<Arc<ClientConfig>, Arc<rustls::Error>>>,
-    settings: TlsSettings,
+    /// None where the configuration is the caller's.
+    settings: Option<TlsSettings>,
     alpn: Vec<Vec<u8>>,
     /// The same for proxies; made of the one for origins when first needed.
     for_proxies: OnceLock<Arc<ClientConfig>>,
@@ -33,6 +34,7 @@ impl Tls {
     pub(crate) fn new(config: Option<Arc<ClientConfig>>, settings: TlsSettings, alpn: &[&[u8]]) -> Self {
         let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect::<Vec<_>>();
         let given = OnceLock::new();
+        let settings = config.is_none().then_some(settings);
         if let Some(mut config) = config {
             if config.alpn_protocols.is_empty() {
                 Arc::make_mut(&mut config).alpn_protocols.clone_from(&alpn);
@@ -76,14 +78,20 @@ impl Tls {
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
-        let make = || self.settings.config(&self.alpn).map(Arc::new).map_err(Arc::new);
+        let make = || {
+            let settings = self.settings.as_ref().expect("else there is the caller's configuration");
+            settings.config(&self.alpn).map(Arc::new).map_err(Arc::new)
+        };
         self.config.get_or_init(make).clone().map_err(io::Error::other)
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.settings.fmt(f)
+        match &self.settings {
+            Some(settings) => settings.fmt(f),
+            None => f.write_str("Tls(the caller's configuration)"),
+        }
     }
 }
 

@@ -501,9 +501,10 @@ mod socks {
         let origin = answering().await;
         let (proxy, asked) = socks(None, 0, port(&origin)).await;
         let resolver = |host: &str, port: u16| {
-            let found: SocketAddr = ([192, 0, 2, 7], port).into();
+            let found: [SocketAddr; 2] =
+                [([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7], port).into(), ([192, 0, 2, 7], port).into()];
             let name = host.to_owned();
-            async move { if name == "api.test" { Ok(vec![found]) } else { Err(io::Error::other("asked")) } }
+            async move { if name == "api.test" { Ok(found.to_vec()) } else { Err(io::Error::other("asked")) } }
         };
         for (scheme, url) in [
             ("socks5h", "http://api.test:81/x"),

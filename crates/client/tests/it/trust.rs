@@ -341,6 +341,19 @@ fn what_is_not_valid_is_said_when_building() {
     }
 }
 
+#[test]
+fn a_configuration_of_the_callers_is_not_shown_as_something_else() {
+    let config =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+    let client = Client::builder().tls_config(Arc::new(config)).build().unwrap();
+    let shown = format!("{client:?}");
+    assert!(shown.contains("Tls(the caller's configuration)") && !shown.contains("danger"), "{shown}");
+}
+
 /// The environment of a process cannot be changed safely, so this test runs itself in another.
 #[tokio::test]
 async fn secrets_are_logged_only_where_that_is_said() {

@@ -124,3 +124,25 @@ fn the_proxy_of_the_environment_is_used_but_for_the_simulator() {
     assert_eq!(run.status.code(), Some(2));
     assert!(said(&run).contains("`http_proxy` names a proxy that cannot be used"), "{}", said(&run));
 }
+
+#[test]
+fn a_proxy_that_refuses_stops_the_run_before_its_deadline() {
+    let folder = folder();
+    let input = input(&folder, 20, &[]);
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://user:canary@{}", proxy.local_addr().expect("its address"));
+    // Until the test's process ends.
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = proxy.accept() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ =
+                stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let run = ["run", text(&input), "--base-url", "https://far-away.invalid/v1", "--deadline", "60s"];
+    let run = outbound(&run).env("https_proxy", url).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    let said = said(&run);
+    assert!(said.contains("answered CONNECT with 407 Proxy Authentication Required"), "{said}");
+    assert!(said.contains("not sent: 20") && !said.contains("canary"), "{said}");
+}

@@ -25,7 +25,7 @@ pub(crate) use self::{
     proxy::{Proxies, ProxyError, Refusal},
     stream::Stream,
     tcp::connect as connect_tcp,
-    tls::{Tls, TlsSettings},
+    tls::{Tls, TlsFailure, TlsSettings},
 };
 pub use self::{
     dns::{Resolve, Resolving, SystemResolver},

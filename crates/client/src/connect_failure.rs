@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    connect::{NotAllowed, ProxyError},
+    connect::{NotAllowed, ProxyError, TlsFailure},
     limits::Limit,
 };
 
@@ -58,6 +58,9 @@ impl ConnectFailure {
         while let Some(error) = next {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 return of_tls(error);
+            }
+            if let Some(failure) = error.downcast_ref::<TlsFailure>() {
+                return of_tls(&failure.cause);
             }
             if error.is::<NotAllowed>() {
                 return Self::NotAllowed;

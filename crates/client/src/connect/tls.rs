@@ -14,7 +14,7 @@ use rustls::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::failure::explain;
-pub(crate) use self::settings::Settings as TlsSettings;
+pub(crate) use self::{failure::TlsFailure, settings::Settings as TlsSettings};
 use super::Transport;
 use crate::origin::Origin;
 

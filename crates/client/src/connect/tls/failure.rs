@@ -12,21 +12,22 @@ use super::{
     verifier::is_of_authority,
 };
 
-/// Gives an error of a handshake a text for people; what rustls says is its source.
+/// Gives an error of a handshake a text for people, in place of what rustls says.
 pub(super) fn explain(error: io::Error) -> io::Error {
-    let Some(source) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned() else {
+    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned() else {
         return error;
     };
-    match text(&source) {
-        Some(text) => io::Error::new(error.kind(), TlsFailure { text, source }),
+    match text(&cause) {
+        Some(text) => io::Error::new(error.kind(), TlsFailure { text, cause }),
         None => error,
     }
 }
 
+/// Why a handshake failed, in words. It has no source: that would say the same once more, and less well.
 #[derive(Debug)]
-struct TlsFailure {
+pub(crate) struct TlsFailure {
     text: String,
-    source: Error,
+    pub(crate) cause: Error,
 }
 
 impl fmt::Display for TlsFailure {
@@ -35,11 +36,7 @@ impl fmt::Display for TlsFailure {
     }
 }
 
-impl StdError for TlsFailure {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.source)
-    }
-}
+impl StdError for TlsFailure {}
 
 /// None where rustls says it well enough.
 fn text(error: &Error) -> Option<String> {

@@ -53,6 +53,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
 
+    /// A file of certificates in PEM to trust beside those of the system: a private authority's.
+    #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
+    pub(crate) ca: Option<PathBuf>,
+
     /// Requests in flight at once, at most. [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: Option<u32>,

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, path::Path, pin::pin, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
-use outbound::{ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
+use outbound::{ClientBuilder, ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
 use outbound_simulator::Simulator;
 use tokio::time::Instant;
 
@@ -182,6 +182,11 @@ impl Target {
         if let Some(key) = key {
             builder = builder.key(key);
         }
+        if let Some(path) = &arguments.ca {
+            let unreadable = |error| Stop::Usage(format!("--ca {}: {error}", path.display()));
+            let pem = std::fs::read(path).map_err(unreadable)?;
+            builder = builder.change_client(|client| client.add_root_pem(pem));
+        }
         Ok(Self { builder, base_path: path_of(base_url), simulator: None })
     }
 
@@ -201,6 +206,8 @@ impl Target {
         }
         let builder = RequestManager::builder()
             .provider(Provider::openai_compatible())
+            // It is inside this process, whatever proxy there is for the world outside.
+            .change_client(ClientBuilder::no_proxy)
             .base_url(format!("http://{address}/v1"))
             .key("simulated")
             .requests_per_minute(plan.requests_per_minute)

@@ -21,7 +21,7 @@ use crate::{
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    origins: Origins,
+    origins: Arc<Origins>,
     base: Option<Base>,
     headers: HeaderMap,
     limits: Arc<Limits>,

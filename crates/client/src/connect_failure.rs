@@ -6,7 +6,10 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use crate::limits::Limit;
+use crate::{
+    connect::{NotAllowed, ProxyError, TlsFailure},
+    limits::Limit,
+};
 
 /// Why there was no connection, from [`Error::connect_failure`](crate::Error::connect_failure).
 ///
@@ -30,15 +33,22 @@ pub enum ConnectFailure {
     Certificate,
     /// What answered does not speak TLS.
     NotTls,
+    /// The proxy does not do it: it wants another user or password (407), or allows no such connection (403).
+    ProxyRefused,
+    /// The client's [`EgressPolicy`](crate::EgressPolicy) does not allow it.
+    NotAllowed,
     /// Another cause, which the error's [`source`](StdError::source) names.
     Other,
 }
 
 impl ConnectFailure {
-    /// Whether to wait may help. A name that does not exist, a certificate that does not verify and a port that does
-    /// not speak TLS stay as they are until somebody changes them.
+    /// Whether to wait may help. A name that does not exist, a certificate that does not verify, a port that does not
+    /// speak TLS, a proxy that refuses and an egress policy stay as they are until somebody changes them.
     pub fn can_heal(self) -> bool {
-        !matches!(self, Self::NameNotFound | Self::Certificate | Self::NotTls)
+        !matches!(
+            self,
+            Self::NameNotFound | Self::Certificate | Self::NotTls | Self::ProxyRefused | Self::NotAllowed
+        )
     }
 
     /// What an error in a stage of a dial means.
@@ -48,6 +58,15 @@ impl ConnectFailure {
         while let Some(error) = next {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 return of_tls(error);
+            }
+            if let Some(failure) = error.downcast_ref::<TlsFailure>() {
+                return of_tls(&failure.cause);
+            }
+            if error.is::<NotAllowed>() {
+                return Self::NotAllowed;
+            }
+            if let Some(failure) = error.downcast_ref::<ProxyError>().and_then(ProxyError::failure) {
+                return failure;
             }
             next = match error.downcast_ref::<io::Error>() {
                 Some(error) => {

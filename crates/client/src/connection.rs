@@ -1,3 +1,9 @@
+mod driver;
+mod http1;
+mod http2;
+mod io;
+mod keep_alive;
+
 use std::{
     fmt,
     net::SocketAddr,
@@ -12,18 +18,19 @@ use std::{
 use http::{HeaderValue, Request, Response, Uri, header, uri};
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{self, TrySendError},
 };
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::{
-    alarm::Alarm,
-    body::Body,
-    look::Looks,
-    pool::{KeepAlive, Stream},
-    sender::Sender,
+pub(crate) use self::{
+    driver::{Driver, Keeper, drive},
+    http1::open as open_http1,
+    http2::{Opened, Share, open as open_http2},
+    io::Io,
+    keep_alive::{KeepAlive, sooner},
 };
+use crate::{alarm::Alarm, body::Body, look::Looks, sender::Sender};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
@@ -59,6 +66,8 @@ pub(crate) struct Parts {
 pub(crate) struct History {
     pub(crate) opened: Instant,
     pub(crate) remote_addr: Option<SocketAddr>,
+    /// Whether that is a proxy's.
+    pub(crate) proxied: bool,
     requests: AtomicU64,
     pub(crate) looks: Looks,
     // Whether the server ended it, or failed it, and not the runtime.
@@ -66,9 +75,9 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
+    pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>, proxied: bool) -> Arc<Self> {
         let (requests, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { opened, remote_addr, requests, looks: Looks::default(), ended })
+        Arc::new(Self { opened, remote_addr, proxied, requests, looks: Looks::default(), ended })
     }
 
     pub(crate) fn end(&self) {
@@ -81,9 +90,9 @@ impl History {
 }
 
 enum Version {
-    Http1(Sender<http1::SendRequest<Body>>),
+    Http1(Sender<conn::http1::SendRequest<Body>>),
     // With a stream while it is in use.
-    Http2(Sender<http2::SendRequest<Body>>, Option<Stream>),
+    Http2(Sender<conn::http2::SendRequest<Body>>, Option<Share>),
 }
 
 /// What a URI on a connection is made of, and the `Host` that goes with it.
@@ -91,12 +100,19 @@ pub(crate) struct Address {
     pub(crate) scheme: uri::Scheme,
     pub(crate) authority: uri::Authority,
     pub(crate) host: HeaderValue,
+    /// Where requests are given to a proxy itself.
+    pub(crate) forward: Option<Forward>,
+}
+
+/// What a request to a proxy carries, beside its whole URL.
+pub(crate) struct Forward {
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl Connection {
     /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
     pub(crate) fn http1(
-        sender: Sender<http1::SendRequest<Body>>,
+        sender: Sender<conn::http1::SendRequest<Body>>,
         history: Arc<History>,
         alarm: Alarm,
     ) -> Self {
@@ -105,7 +121,7 @@ impl Connection {
 
     /// What one request at a time needs of an HTTP/2 connection.
     pub(crate) fn http2(
-        sender: Sender<http2::SendRequest<Body>>,
+        sender: Sender<conn::http2::SendRequest<Body>>,
         history: Arc<History>,
         alarm: Alarm,
     ) -> Self {
@@ -129,7 +145,7 @@ impl Connection {
     }
 
     /// Begins a request over HTTP/2.
-    pub(crate) fn begin(&mut self, of: Stream) {
+    pub(crate) fn begin(&mut self, of: Share) {
         if let Version::Http2(_, stream) = &mut self.version {
             *stream = Some(of);
         }
@@ -155,8 +171,10 @@ impl Connection {
 
     pub(crate) fn is_closed(&self) -> bool {
         match &self.version {
-            Version::Http1(sender) => sender.lock().as_ref().is_none_or(http1::SendRequest::is_closed),
-            Version::Http2(sender, _) => sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed),
+            Version::Http1(sender) => sender.lock().as_ref().is_none_or(conn::http1::SendRequest::is_closed),
+            Version::Http2(sender, _) => {
+                sender.lock().as_ref().is_none_or(conn::http2::SendRequest::is_closed)
+            }
         }
     }
 
@@ -194,12 +212,17 @@ impl Connection {
             Version::Http1(sender) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
+                if let Some(forward) = &address.forward {
+                    forward.apply(&mut request, address);
+                }
                 request.headers_mut().insert(header::HOST, address.host.clone());
                 sent.set(sender.try_send_request(request));
             }
             Version::Http2(sender, _) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
+                // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+                request.headers_mut().remove(header::HOST);
                 absolute_form(&mut request, address);
                 sent.set(sender.try_send_request(request));
             }
@@ -220,10 +243,18 @@ impl Connection {
     }
 }
 
-/// Adds scheme and authority, as HTTP/2 wants them.
+impl Forward {
+    #[cold]
+    fn apply(&self, request: &mut Request<Body>, address: &Address) {
+        absolute_form(request, address);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+    }
+}
+
+/// Adds scheme and authority, as HTTP/2 and proxies want them.
 fn absolute_form(request: &mut Request<Body>, address: &Address) {
-    // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-    request.headers_mut().remove(header::HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(address.scheme.clone());
     parts.authority = Some(address.authority.clone());

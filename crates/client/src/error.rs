@@ -3,7 +3,9 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, timings::Timings};
+use crate::{
+    connect::Proxy, connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, timings::Timings,
+};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -20,6 +22,7 @@ struct Inner {
     delivery: Delivery,
     detail: Detail,
     origin: Option<Origin>,
+    proxy: Option<Proxy>,
     timings: Option<Timings>,
     connect_failure: Option<ConnectFailure>,
     // Shared, because one failed dial can fail several requests.
@@ -29,9 +32,15 @@ struct Inner {
 enum Detail {
     None,
     Text(&'static str),
+    /// A variable of the environment.
+    Proxy(&'static str),
     Limit(Limit, Duration),
     Bound(&'static str, usize),
-    Position { line: u64, column: usize, excerpt: Box<str> },
+    Position {
+        line: u64,
+        column: usize,
+        excerpt: Box<str>,
+    },
     Line(u64),
     Status(ErrorReply),
 }
@@ -44,7 +53,7 @@ pub enum Kind {
     Config,
     /// The request cannot be sent as it is: its URL, a header, its body's shape.
     Request,
-    /// No connection: name look-up or TCP failed.
+    /// No connection: name look-up or TCP failed, or a proxy or the egress policy refused.
     Connect,
     /// No connection: the TLS handshake failed.
     Tls,
@@ -162,6 +171,11 @@ impl Error {
         self.0.origin.as_ref()
     }
 
+    /// The proxy on the way there, where there is one.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.0.proxy.as_ref()
+    }
+
     /// How long the request was in each phase, if that was asked for and no head of a reply had come.
     pub fn timings(&self) -> Option<Timings> {
         self.0.timings
@@ -194,6 +208,7 @@ impl Error {
             delivery,
             detail: Detail::None,
             origin: None,
+            proxy: None,
             timings: None,
             connect_failure: None,
             source: None,
@@ -203,6 +218,11 @@ impl Error {
     /// Something the caller gave cannot be used.
     pub(crate) fn invalid(kind: Kind, why: &'static str) -> Self {
         Self::new(kind, Phase::Build, Delivery::NotSent).detail(Detail::Text(why))
+    }
+
+    /// The proxy that a variable of the environment names cannot be used.
+    pub(crate) fn bad_proxy(name: &'static str, why: String) -> Self {
+        Self::new(Kind::Config, Phase::Build, Delivery::NotSent).detail(Detail::Proxy(name)).source_from(why)
     }
 
     pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
@@ -261,6 +281,10 @@ impl Error {
         self.0.timings = Some(timings);
     }
 
+    pub(crate) fn set_proxy(&mut self, proxy: &Proxy) {
+        self.0.proxy = Some(proxy.clone());
+    }
+
     pub(crate) fn at(mut self, origin: &Origin) -> Self {
         self.0.origin = Some(origin.clone());
         self
@@ -306,8 +330,15 @@ impl fmt::Display for Error {
             (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
+            (Detail::Proxy(name), _) => write!(f, "`{name}` names a proxy that cannot be used")?,
             (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
                 f.write_str("no connection: the name could not be looked up")?;
+            }
+            (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::ProxyRefused) => {
+                f.write_str("no connection: the proxy refuses")?;
+            }
+            (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::NotAllowed) => {
+                f.write_str("no connection: the egress policy does not allow it")?;
             }
             (Detail::None, Kind::Connect) => f.write_str("no connection")?,
             (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
@@ -318,21 +349,24 @@ impl fmt::Display for Error {
             (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
             (Detail::None, _) => write!(f, "failed while {during}")?,
         }
-        match &self.0.origin {
-            Some(origin) => write!(f, " ({origin})"),
-            None => Ok(()),
+        match (&self.0.origin, &self.0.proxy) {
+            (Some(origin), None) => write!(f, " ({origin})"),
+            (Some(origin), Some(proxy)) => write!(f, " ({origin} through {proxy})"),
+            (None, _) => Ok(()),
         }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, timings: _, connect_failure, source } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, proxy, timings: _, connect_failure, source } =
+            &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {
             Detail::None => &mut f,
             Detail::Text(text) => f.field("detail", text),
+            Detail::Proxy(name) => f.field("variable", name),
             Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
             Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
             Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
@@ -341,6 +375,9 @@ impl fmt::Debug for Error {
         };
         if let Some(why) = connect_failure {
             f.field("connect_failure", why);
+        }
+        if let Some(proxy) = proxy {
+            f.field("proxy", proxy);
         }
         f.field("origin", origin).field("source", source).finish()
     }

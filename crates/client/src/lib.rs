@@ -52,6 +52,9 @@
 //! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
+//! | trust a private authority, show a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
+//! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
+//! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | do something around every request | [a function](#middleware) |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
@@ -107,6 +110,10 @@
 //! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
 //! goes on for as long as the client's limits and that request's allow, whichever are longer. A later request does not
 //! wait for one that has taken longer than its own limits by then; another is dialled beside it.
+//!
+//! Where there is a [`Proxy`], the name is the proxy's, and `connect` bounds all that it takes until there is a transport
+//! to the origin: TCP, TLS with the proxy, and a tunnel. The environment says which proxy to use, as with curl, unless
+//! [`ClientBuilder::proxy`] or [`ClientBuilder::no_proxy`] do; a request can have [its own](RequestBuilder::proxy).
 //!
 //! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
 //! machine, and a [`Connect`] to anything that carries bytes.
@@ -185,7 +192,7 @@
 //!
 //! # What it does not do
 //!
-//! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
+//! No redirects, cookies or codings; a 3xx is returned as it is. No retries but the one above, and no
 //! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
@@ -199,11 +206,9 @@ mod clock;
 mod connect;
 mod connect_failure;
 mod connection;
-mod dns;
 mod error;
 mod events;
 mod failure;
-mod io;
 mod json;
 mod limits;
 mod lines;
@@ -223,16 +228,17 @@ mod sender;
 mod sse;
 mod target;
 mod timings;
-mod tls;
 
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+pub use rustls;
 
 pub use crate::{
     client::{Client, ClientBuilder},
-    connect::{Connect, Connecting, Transport},
+    connect::{
+        Connect, Connected, Connecting, EgressPolicy, Proxy, Resolve, Resolving, SystemResolver, Transport,
+    },
     connect_failure::ConnectFailure,
-    dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
     limits::{Limit, Limits},

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use http::{
     HeaderValue, Uri,
@@ -40,6 +40,16 @@ impl Origin {
     /// The port, the scheme's own (80, 443) where the URL names none.
     pub fn port(&self) -> u16 {
         self.0.port
+    }
+
+    /// The address, of an origin whose host is one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host().parse().ok()?, self.0.port))
+    }
+
+    /// `host:port`, the port always, an IPv6 address in brackets.
+    pub(crate) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.0.host, self.0.port)
     }
 
     /// The origin of an absolute `http` or `https` URI.

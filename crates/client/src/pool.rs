@@ -4,7 +4,6 @@
 //! task, spawning one, either of which can run foreign code) is put on a list and done after it is released.
 
 mod dial;
-mod drive;
 mod early;
 mod idle;
 mod later;
@@ -28,27 +27,25 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     clock::earliest,
-    connection::{Address, Connection},
+    connect::{DialError, Dialer, Proxy},
+    connection::{Address, Connection, Forward, Keeper, Opened},
     error::Error,
     limits::{DialLimits, Limits},
     origin::Origin,
 };
 
-pub(crate) use self::{
-    dial::Dialer,
-    idle::KeepAlive,
-    multiplexed::{Opened, Stream},
-    origins::Origins,
-    places::Place,
-    waiter::Ticket,
-};
 use self::{
-    dial::{Dial, DialError, Report},
+    dial::{Dial, Report},
     later::Later,
     places::Places,
     progress::Progress,
     state::{Protocol, State},
     waiter::Waiter,
+};
+pub(crate) use self::{
+    origins::{Destination, Origins},
+    places::Place,
+    waiter::Ticket,
 };
 pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
 
@@ -78,7 +75,11 @@ impl Rules {
 
 pub(crate) struct Pool {
     pub(crate) origin: Origin,
+    /// What its connections go through.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) address: Address,
+    // The client's others.
+    origins: Weak<Origins>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -102,17 +103,22 @@ pub(crate) enum Dialed {
 
 impl Pool {
     fn new(
-        origin: Origin,
+        Destination { origin, proxy }: Destination,
+        origins: Weak<Origins>,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
         rules: Rules,
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
-        let state = State::new(dialer.known_protocol(&origin), closed);
+        let forwards = proxy.as_ref().filter(|proxy| dialer.forwards(&origin, proxy));
+        let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
+        let state = State::new(Protocol::known(&dialer, &origin), closed);
         let pool = Arc::new_cyclic(|this| Self {
             origin,
-            address: Address { scheme, authority, host },
+            proxy,
+            address: Address { scheme, authority, host, forward },
+            origins,
             rules,
             dialer,
             places,
@@ -122,6 +128,19 @@ impl Pool {
         });
         pool.places.add(&pool);
         Ok(pool)
+    }
+
+    /// The pool of the same origin by way of this proxy, or of none.
+    pub(crate) fn through(&self, proxy: Option<Proxy>) -> Result<Arc<Self>, Error> {
+        match self.origins.upgrade() {
+            Some(origins) => origins.pool_through(self.origin.clone(), proxy),
+            // The client is gone but for this request.
+            None => {
+                let destination = Destination { origin: self.origin.clone(), proxy };
+                let (dialer, places) = (self.dialer.clone(), self.places.clone());
+                Self::new(destination, Weak::new(), dialer, places, self.rules, false)
+            }
+        }
     }
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
@@ -263,17 +282,6 @@ impl Pool {
         left == 0
     }
 
-    /// Closes what has been idle for too long. When to look again.
-    fn sweep(&self, now: Instant) -> Option<Instant> {
-        let mut next = None;
-        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
-        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
-        let latest = period.and_then(|period| now.checked_add(period));
-        // Not at once again, where connections are kept for no time.
-        let soonest = now + Duration::from_millis(1);
-        earliest(next, latest).map(|next| next.max(soonest))
-    }
-
     /// Since when the connection has been idle that has been so for longest.
     fn idle_since(&self) -> Option<Instant> {
         self.lock().idle_since()
@@ -368,13 +376,14 @@ impl Pool {
         state.open += 1;
         let generation = state.generation;
         let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
-        let progress = Progress::new(self.dialer.first_stage(&self.origin), now);
+        let progress = Progress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
         state.spare.push(progress.clone());
         let report = Report { pool: self.this.clone(), generation, progress };
         let limits = self.dialer.limits.longer(limits);
-        let (dialer, origin, alive) = (self.dialer.clone(), self.origin.clone(), self.alive.subscribe());
+        let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
+        let (origin, proxy) = (self.origin.clone(), self.proxy.clone());
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, alive, limits, streams }
+        Dial { report, place: Some(place), dialer, origin, proxy, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {
@@ -386,11 +395,32 @@ impl Pool {
     }
 }
 
+impl Keeper for Pool {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
+        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
+        let latest = period.and_then(|period| now.checked_add(period));
+        // Not at once again, where connections are kept for no time.
+        let soonest = now + Duration::from_millis(1);
+        earliest(next, latest).map(|next| next.max(soonest))
+    }
+
+    fn stream_ended(&self, id: u64, spare: Option<Connection>) {
+        self.end_stream(id, spare);
+    }
+
+    fn limit_streams(&self, id: u64, limit: usize) {
+        self.set_stream_limit(id, limit);
+    }
+}
+
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("Pool")
             .field("origin", &self.origin)
+            .field("proxy", &self.proxy)
             .field("open", &state.open)
             .field("dialing", &state.dialing)
             .field("idle", &state.idle.len())

@@ -74,6 +74,7 @@ impl ReplyBody {
             age: history.as_ref().map_or(Duration::ZERO, |history| history.opened.elapsed()),
             version,
             remote_addr: history.as_ref().and_then(|history| history.remote_addr),
+            proxied: history.as_ref().is_some_and(|history| history.proxied),
         }
     }
 

@@ -1,3 +1,5 @@
+mod proxy;
+
 use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
@@ -338,12 +340,13 @@ fn announce_nothing(request: &mut Request<Body>) {
 
 /// Whether a header says where a message goes or where it ends, or belongs to one connection only.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "connection",
         "content-length",
         "expect",
         "host",
         "keep-alive",
+        "proxy-authorization",
         "proxy-connection",
         "te",
         "transfer-encoding",

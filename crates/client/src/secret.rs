@@ -1,3 +1,4 @@
+mod base64;
 mod redact;
 
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -56,6 +57,15 @@ impl Secret {
             .map_err(|_| Error::invalid(Kind::Config, "the key has characters that a header cannot carry"))?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// The value of an `Authorization` or `Proxy-Authorization` of `Basic` (RFC 7617), left out of `Debug` as well.
+    pub(crate) fn basic(user: &str, password: &Self) -> HeaderValue {
+        let pair = format!("{user}:{}", password.0);
+        let text = [b"Basic ".to_vec(), base64::encode(pair.as_bytes(), base64::STANDARD)].concat();
+        let mut value = HeaderValue::from_maybe_shared(text).expect("base64 is ASCII");
+        value.set_sensitive(true);
+        value
     }
 }
 

@@ -113,6 +113,9 @@ impl Future for ReplyFuture {
         Poll::Ready(match (answer, call) {
             (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
             (Err(mut error), call) => {
+                if let Some(proxy) = call.as_ref().ok().and_then(|call| call.pool.proxy.as_ref()) {
+                    error.set_proxy(proxy);
+                }
                 if let Some(timings) = call.ok().and_then(|call| call.timings) {
                     error.set_timings(timings.timings());
                 }

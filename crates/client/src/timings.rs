@@ -49,8 +49,11 @@ pub struct ConnectionInfo {
     pub age: Duration,
     /// The version of HTTP that it speaks.
     pub version: Version,
-    /// The address of the other side; none where a connector or a unix socket has one of its own.
+    /// The address of the other side, which is the proxy where there is one; none where a connector does not state it,
+    /// nor with a unix socket.
     pub remote_addr: Option<SocketAddr>,
+    /// Whether it goes through a [`Proxy`](crate::Proxy).
+    pub proxied: bool,
 }
 
 /// What a wait for a connection was spent on.

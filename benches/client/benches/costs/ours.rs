@@ -8,7 +8,7 @@ use outbound_client::{Client, ClientBuilder, Limits, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 pub(super) fn plain(address: SocketAddr) -> ClientBuilder {
-    Client::builder().base_url(format!("http://{address}"))
+    Client::builder().no_proxy().base_url(format!("http://{address}"))
 }
 
 /// A key, a header of every request, and a limit on each phase.

@@ -47,7 +47,8 @@ impl Case {
             "client" => {
                 let secs = std::time::Duration::from_secs;
                 let limits = Limits::new().connect(secs(10)).exchange(secs(600)).total(secs(1_800));
-                let client = Client::builder().base_url(base_url).bearer_auth("sk-a-key").limits(limits);
+                let client =
+                    Client::builder().no_proxy().base_url(base_url).bearer_auth("sk-a-key").limits(limits);
                 Self::Client(client.build().expect("a client"), json)
             }
             "manager" => Self::Manager(manager(Provider::openai(), base_url), json),
@@ -78,6 +79,7 @@ impl Case {
 
 fn manager(provider: Provider, base_url: String) -> RequestManager {
     let manager = RequestManager::builder().provider(provider).base_url(base_url).key("sk-a-key");
+    let manager = manager.change_client(outbound::ClientBuilder::no_proxy);
     manager.max_concurrent(AT_ONCE).build().expect("a manager")
 }
 

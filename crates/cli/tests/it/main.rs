@@ -4,3 +4,4 @@ mod exits;
 mod interrupts;
 mod runs;
 mod support;
+mod trust;

@@ -1,6 +1,9 @@
 //! Runs that come to their end.
 
-use std::{io::Write, process::Stdio};
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+};
 
 use outbound_simulator::{Refusal, Simulator};
 
@@ -84,4 +87,62 @@ async fn a_failure_is_a_line_with_its_reply_and_a_code() {
     assert_eq!(failed[0]["response"]["status_code"], 400);
     assert!(failed[0]["response"]["body"]["error"].is_object());
     simulator.shutdown().await;
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_but_for_the_simulator() {
+    let folder = folder();
+    let input = input(&folder, 1, &[]);
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", proxy.local_addr().expect("its address"));
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept()?;
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut piece)?;
+            request.extend_from_slice(&piece[..read]);
+        }
+        let body = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+        std::io::Result::Ok(String::from_utf8_lossy(&request).into_owned())
+    });
+    let base = ["run", text(&input), "--base-url", "http://far-away.invalid/v1", "--deadline", "20s"];
+    let run = outbound(&base).env("HTTP_PROXY", &url).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let request = served.join().expect("no panic").expect("a request");
+    assert!(
+        request.starts_with("POST http://far-away.invalid/v1/chat/completions HTTP/1.1\r\n"),
+        "{request}"
+    );
+
+    // Nobody listens there any more.
+    let run =
+        outbound(&["run", text(&input), "--simulate"]).env("http_proxy", &url).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let run = outbound(&base).env("http_proxy", "gopher://x").output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2));
+    assert!(said(&run).contains("`http_proxy` names a proxy that cannot be used"), "{}", said(&run));
+}
+
+#[test]
+fn a_proxy_that_refuses_stops_the_run_before_its_deadline() {
+    let folder = folder();
+    let input = input(&folder, 20, &[]);
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://user:canary@{}", proxy.local_addr().expect("its address"));
+    // Until the test's process ends.
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = proxy.accept() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ =
+                stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let run = ["run", text(&input), "--base-url", "https://far-away.invalid/v1", "--deadline", "60s"];
+    let run = outbound(&run).env("https_proxy", url).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    let said = said(&run);
+    assert!(said.contains("answered CONNECT with 407 Proxy Authentication Required"), "{said}");
+    assert!(said.contains("not sent: 20") && !said.contains("canary"), "{said}");
 }

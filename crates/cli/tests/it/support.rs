@@ -8,10 +8,13 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The command, with no key in its environment.
+/// The command, with no key and no proxy in its environment.
 pub(crate) fn outbound(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outbound"));
     command.args(arguments).env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
     command
 }
 

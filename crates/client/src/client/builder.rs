@@ -1,17 +1,18 @@
+mod connect;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use self::connect::Connecting;
 use super::{Base, Client, Inner};
 use crate::{
-    connect::{Connect, Connector, Tcp},
-    dns::{Dns, Resolve, SystemResolver},
+    connect::{Connect, Connector, Dialer, Dns, Resolve, SystemResolver, Tls},
     error::{Error, Kind},
     limits::Limits,
-    pool::{Dialer, Origins, Rules},
+    pool::{Origins, Rules},
     request::is_framing,
     secret::Secret,
-    tls::Tls,
 };
 
 /// What a [`Client`] is made of.
@@ -31,9 +32,16 @@ use crate::{
 /// | [`max_header_fields`](Self::max_header_fields) | 100 |
 /// | [`http2_prior_knowledge`](Self::http2_prior_knowledge) | no: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1 |
 /// | [`tls_config`](Self::tls_config) | TLS 1.2 and 1.3, what the platform trusts, ALPN `h2` and `http/1.1` |
+/// | [`add_root_pem`](Self::add_root_pem), [`only_added_roots`](Self::only_added_roots) | none, no |
+/// | [`client_certificate_pem`](Self::client_certificate_pem) | none |
+/// | [`min_tls_version`](Self::min_tls_version) | 1.2 |
+/// | [`sni`](Self::sni), [`tls_key_log`](Self::tls_key_log) | yes, no |
+/// | [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) | no |
 /// | [`resolver`](Self::resolver) | the system's |
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
+/// | [`proxy`](Self::proxy) | what the environment says; none with a connector or a unix socket |
+/// | [`egress`](Self::egress) | everything is allowed |
 /// | [`timings`](Self::timings) | no |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
@@ -49,6 +57,7 @@ pub struct ClientBuilder {
     dns_ttl: Duration,
     connector: Option<Box<dyn Connect>>,
     timings: bool,
+    connecting: Connecting,
     // The first thing that was wrong.
     error: Option<Error>,
 }
@@ -80,6 +89,7 @@ impl ClientBuilder {
             dns_ttl: Dns::TTL,
             connector: None,
             timings: false,
+            connecting: Connecting::default(),
             error: None,
         }
     }
@@ -210,7 +220,8 @@ impl ClientBuilder {
         self
     }
 
-    /// TLS as the caller wants it: other roots, a client certificate. An empty list of ALPN protocols is filled in.
+    /// TLS in one piece, as the caller wants it; nothing else can be said of TLS beside it. An empty list of ALPN
+    /// protocols is filled in. The type is that of [`rustls`](crate::rustls), which this crate hands on.
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls_config = Some(config);
         self
@@ -258,7 +269,7 @@ impl ClientBuilder {
     ///
     /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
     /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
-    /// connector or a unix socket, which need none.
+    /// connector or a unix socket, which need none; a proxy, a certificate or an egress policy that is not valid.
     pub fn build(mut self) -> Result<Client, Error> {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
@@ -271,10 +282,13 @@ impl ClientBuilder {
         if max_requests_per_connection == Some(0) {
             self.reject("a connection needs to take at least one request");
         }
-        if self.resolver.is_some() && self.connector.is_some() {
+        if self.resolver.is_some() && self.connector.is_some() && !self.connecting.has_proxy() {
             self.reject(
                 "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
             );
+        }
+        if let Err(error) = self.connecting.check(self.tls_config.is_some()) {
+            self.error.get_or_insert(error);
         }
         if let Some(error) = self.error {
             return Err(error);
@@ -286,19 +300,20 @@ impl ClientBuilder {
         let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
         let connector = match self.connector {
             Some(connector) => Connector::Other(connector),
-            None => {
-                let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
-                Connector::Tcp(Tcp { dns: Dns::new(resolver, self.dns_ttl) })
-            }
+            None => Connector::Tcp,
         };
+        let proxies = self.connecting.proxies(&connector);
+        let resolver = self.resolver.unwrap_or_else(|| Box::new(SystemResolver));
         let dialer = Dialer {
             connector,
+            dns: Dns::new(resolver, self.dns_ttl),
+            egress: self.connecting.egress,
             limits: self.limits.dial(),
-            tls: Tls::new(self.tls_config, alpn),
+            tls: Tls::new(self.tls_config, self.connecting.tls, alpn),
             http2_prior_knowledge: self.http2_prior_knowledge,
             max_header_fields: self.max_header_fields,
         };
-        let origins = Origins::new(dialer, self.rules);
+        let origins = Origins::new(dialer, self.rules, proxies);
         let base = match self.base_url {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
@@ -326,6 +341,7 @@ impl fmt::Debug for ClientBuilder {
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)
+            .field("connecting", &self.connecting)
             .finish_non_exhaustive()
     }
 }

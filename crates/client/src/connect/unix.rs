@@ -2,7 +2,7 @@ use std::{path::Path, sync::Arc};
 
 use tokio::net::UnixStream;
 
-use super::{Connect, Connecting, Transport};
+use super::{Connect, Connecting};
 use crate::origin::Origin;
 
 /// One unix socket, whatever the origin.
@@ -13,7 +13,7 @@ impl Connect for Unix {
         let path = self.0.clone();
         Box::pin(async move {
             let stream = UnixStream::connect(path).await?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            Ok(stream.into())
         })
     }
 }

@@ -1,9 +1,8 @@
 use std::{collections::VecDeque, time::Duration};
 
-use http::{HeaderMap, HeaderName, Version, header, response};
 use tokio::time::Instant;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, sooner};
 
 /// An HTTP/1.1 connection without a request.
 pub(super) struct Idle {
@@ -16,55 +15,6 @@ pub(super) struct Idle {
 impl Idle {
     pub(super) fn is_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|expires| now >= expires)
-    }
-}
-
-/// What a server says about keeping a connection. (RFC 9112 leaves the field to RFC 2068, section 19.7.1.)
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct KeepAlive {
-    /// For how long it may be idle, with a margin taken off.
-    pub(crate) timeout: Option<Duration>,
-    /// How many more requests it takes.
-    pub(crate) max: Option<u32>,
-}
-
-impl KeepAlive {
-    /// Takes over what the head of a reply says.
-    pub(crate) fn update(&mut self, head: &response::Parts) {
-        if is_last(head.version, &head.headers) {
-            self.max = Some(0);
-            return;
-        }
-        self.update_parameters(&head.headers);
-    }
-
-    fn update_parameters(&mut self, headers: &HeaderMap) {
-        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-        let Some(parameters) = headers.get(KEEP_ALIVE).and_then(|value| value.to_str().ok()) else { return };
-        for parameter in parameters.split(',') {
-            let Some((name, value)) = parameter.split_once('=') else { continue };
-            let Ok(value) = value.trim().trim_matches('"').parse::<u32>() else { continue };
-            match name.trim() {
-                name if name.eq_ignore_ascii_case("timeout") => {
-                    self.timeout = Some(below(Duration::from_secs(value.into())));
-                }
-                name if name.eq_ignore_ascii_case("max") => self.max = Some(value),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Whether the server closes the connection behind this reply (RFC 9112, section 9.3).
-fn is_last(version: Version, headers: &HeaderMap) -> bool {
-    let says = |option: &str| {
-        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(option))
-    };
-    match version {
-        Version::HTTP_11 => headers.contains_key(header::CONNECTION) && says("close"),
-        Version::HTTP_10 => says("close") || !says("keep-alive"),
-        _ => false,
     }
 }
 
@@ -159,13 +109,8 @@ impl IdleAges {
         };
         let learned = self.seen.iter().filter_map(|seen| Some((seen.age, agree(seen.age)?)));
         self.learned =
-            learned.min().map(|(age, until)| Learned { limit: below(age).max(Self::SHORTEST), until });
+            learned.min().map(|(age, until)| Learned { limit: sooner(age).max(Self::SHORTEST), until });
     }
-}
-
-/// A time at which a server closes, less a second or half of it, so that both sides never act at the same moment.
-fn below(time: Duration) -> Duration {
-    time - (time / 2).min(Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -1,10 +1,4 @@
-use std::{
-    fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::{Arc, Weak, atomic::AtomicBool};
 
 use hyper::client::conn::http2;
 use tokio::{runtime::Handle, time::Instant};
@@ -13,7 +7,7 @@ use super::{Pool, Rules};
 use crate::{
     alarm::Alarm,
     body::Body,
-    connection::{Connection, History},
+    connection::{Connection, History, Opened, Share},
     sender::Sender,
 };
 
@@ -38,23 +32,6 @@ pub(super) struct Multiplexed {
     replied: Arc<AtomicBool>,
     /// What finished requests left for the next ones; never more than there were streams at a time.
     spare: Vec<Connection>,
-}
-
-/// An HTTP/2 connection as a dial brings it.
-pub(crate) struct Opened {
-    pub(crate) id: u64,
-    pub(crate) sender: Sender<http2::SendRequest<Body>>,
-    pub(crate) runtime: Handle,
-    pub(crate) history: Arc<History>,
-    pub(crate) limit: usize,
-}
-
-/// One request's share of an HTTP/2 connection. Dropping it makes room for the next.
-pub(crate) struct Stream {
-    pool: Weak<Pool>,
-    id: u64,
-    replied: Arc<AtomicBool>,
-    spare: Option<Connection>,
 }
 
 impl Multiplexed {
@@ -91,12 +68,12 @@ impl Multiplexed {
 
     /// A share of it for one request.
     pub(super) fn connection(&mut self, pool: &Weak<Pool>, now: Instant) -> Connection {
-        let stream = Stream { pool: pool.clone(), id: self.id, replied: self.replied.clone(), spare: None };
+        let share = Share::new(pool.clone(), self.id, self.replied.clone());
         let mut connection = self.spare.pop().unwrap_or_else(|| {
             let _context = self.runtime.enter();
             Connection::http2(self.sender.clone(), self.history.clone(), Alarm::new(now))
         });
-        connection.begin(stream);
+        connection.begin(share);
         connection.reused = self.requests > 0;
         connection.idle = (self.streams == 0 && connection.reused).then_some((self.idle_since, now));
         self.streams += 1;
@@ -113,32 +90,8 @@ impl Multiplexed {
     }
 }
 
-impl Stream {
-    /// Whether a reply, to any request, came over the connection.
-    pub(crate) fn has_replied(&self) -> bool {
-        self.replied.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn replied(&self) {
-        self.replied.store(true, Ordering::Relaxed);
-    }
-
-    /// The request is done, and what it needed can serve another.
-    pub(crate) fn finish(mut self, spare: Connection) {
-        self.spare = Some(spare);
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(pool) = self.pool.upgrade() {
-            pool.stream_ended(self.id, self.spare.take());
-        }
-    }
-}
-
 impl Pool {
-    fn stream_ended(&self, id: u64, spare: Option<Connection>) {
+    pub(super) fn end_stream(&self, id: u64, spare: Option<Connection>) {
         let now = Instant::now();
         self.change(now, |state, later| {
             // It is not there any more once it is to be closed: it ends by itself with its last stream.
@@ -154,7 +107,7 @@ impl Pool {
     }
 
     /// The server allows another number of streams than before.
-    pub(super) fn limit_streams(&self, id: u64, limit: usize) {
+    pub(super) fn set_stream_limit(&self, id: u64, limit: usize) {
         let now = Instant::now();
         self.change(now, |state, later| {
             if let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) {
@@ -163,11 +116,5 @@ impl Pool {
                 state.serve_streams(&self.this, now, &self.rules, later);
             }
         });
-    }
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -1,23 +1,36 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{Dialer, Pool, PoolSnapshot, Rules, places::Places};
-use crate::{error::Error, origin::Origin};
+use super::{Pool, PoolSnapshot, Rules, places::Places};
+use crate::{
+    connect::{Dialer, Proxies, Proxy},
+    error::Error,
+    origin::Origin,
+};
 
-/// The pools of a client, one an origin, made when first asked for.
+/// What a pool's connections lead to, and through what.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Destination {
+    pub(crate) origin: Origin,
+    pub(crate) proxy: Option<Proxy>,
+}
+
+/// The pools of a client, one a destination, made when first asked for.
 pub(crate) struct Origins {
     dialer: Arc<Dialer>,
     places: Arc<Places>,
     rules: Rules,
+    proxies: Proxies,
+    this: Weak<Self>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    pools: BTreeMap<Origin, Arc<Pool>>,
+    pools: BTreeMap<Destination, Arc<Pool>>,
     closed: bool,
 }
 
@@ -25,14 +38,23 @@ impl Origins {
     // A crawler meets more origins than it will meet again: above this many, those without a connection are let go.
     const SWEEP_ABOVE: usize = 256;
 
-    pub(crate) fn new(dialer: Dialer, rules: Rules) -> Self {
+    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Arc<Self> {
         let places = Places::new(rules.max_connections);
-        Self { dialer: Arc::new(dialer), places, rules, state: Mutex::default() }
+        let (dialer, state) = (Arc::new(dialer), Mutex::default());
+        Arc::new_cyclic(|this| Self { dialer, places, rules, proxies, this: this.clone(), state })
     }
 
+    /// The pool of an origin, by way of the proxy that the client has for it.
     pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
+        let proxy = self.proxies.find(&origin)?;
+        self.pool_through(origin, proxy)
+    }
+
+    /// The pool of an origin by way of this proxy, or of none.
+    pub(crate) fn pool_through(&self, origin: Origin, proxy: Option<Proxy>) -> Result<Arc<Pool>, Error> {
+        let destination = Destination { origin, proxy };
         let mut state = self.lock();
-        if let Some(pool) = state.pools.get(&origin) {
+        if let Some(pool) = state.pools.get(&destination) {
             return Ok(pool.clone());
         }
         // Doubling between sweeps keeps their cost constant an insertion.
@@ -40,14 +62,15 @@ impl Origins {
             state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
         let (dialer, places) = (self.dialer.clone(), self.places.clone());
-        let pool = Pool::new(origin.clone(), dialer, places, self.rules, state.closed)?;
-        state.pools.insert(origin, pool.clone());
+        let origins = self.this.clone();
+        let pool = Pool::new(destination.clone(), origins, dialer, places, self.rules, state.closed)?;
+        state.pools.insert(destination, pool.clone());
         Ok(pool)
     }
 
     /// Closes idle connections now and others when their request is done; see [`Pool::drain`].
     pub(crate) fn drain(&self, close: bool) {
-        self.dialer.connector.forget();
+        self.dialer.dns.forget_all();
         let pools: Vec<_> = {
             let mut state = self.lock();
             state.closed |= close;
@@ -78,6 +101,11 @@ impl Origins {
 
 impl fmt::Debug for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origins").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("Origins")
+            .field("rules", &self.rules)
+            .field("proxies", &self.proxies)
+            .field("tls", &self.dialer.tls)
+            .field("egress", &self.dialer.egress)
+            .finish_non_exhaustive()
     }
 }

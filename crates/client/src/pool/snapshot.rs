@@ -1,7 +1,7 @@
 use http::Version;
 
 use super::{Pool, state::Protocol};
-use crate::origin::Origin;
+use crate::{connect::Proxy, origin::Origin};
 
 /// The connections of a [`Client`](crate::Client) to one origin at one moment, from
 /// [`Client::snapshot`](crate::Client::snapshot).
@@ -10,6 +10,8 @@ use crate::origin::Origin;
 pub struct PoolSnapshot {
     /// Where the connections go.
     pub origin: Origin,
+    /// What they go through.
+    pub proxy: Option<Proxy>,
     /// What they speak, once that is known: HTTP/1.1 or HTTP/2.
     pub version: Option<Version>,
     /// Connections without a request.
@@ -29,6 +31,7 @@ impl Pool {
         let idle = state.idle.len() + unused;
         PoolSnapshot {
             origin: self.origin.clone(),
+            proxy: self.proxy.clone(),
             version: state.protocol.map(|protocol| match protocol {
                 Protocol::Http1 => Version::HTTP_11,
                 Protocol::Http2 => Version::HTTP_2,

@@ -8,15 +8,20 @@ use tokio::time::Instant;
 
 use super::{
     Pool, Rules,
-    dial::DialError,
     early::EarlyEnds,
     idle::{Idle, IdleAges},
     later::Later,
-    multiplexed::{Multiplexed, Opened},
+    multiplexed::Multiplexed,
     progress::Progress,
     waiter::Waiter,
 };
-use crate::{clock::earliest, connection::Connection, limits::DialLimits};
+use crate::{
+    clock::earliest,
+    connect::{DialError, Dialer},
+    connection::{Connection, Opened},
+    limits::DialLimits,
+    origin::Origin,
+};
 
 /// What the lock of a pool guards.
 pub(super) struct State {
@@ -60,6 +65,19 @@ pub(super) struct State {
 pub(super) enum Protocol {
     Http1,
     Http2,
+}
+
+impl Protocol {
+    /// What connections to an origin will speak, where no server has a say in it.
+    pub(super) fn known(dialer: &Dialer, origin: &Origin) -> Option<Self> {
+        if dialer.http2_prior_knowledge {
+            Some(Self::Http2)
+        } else if origin.is_https() && dialer.tls.offers_http2() {
+            None
+        } else {
+            Some(Self::Http1)
+        }
+    }
 }
 
 impl State {

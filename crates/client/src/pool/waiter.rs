@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::{
     Pool,
-    dial::DialError,
     progress::{Account, Progress},
 };
 use crate::{
+    connect::DialError,
     connection::Connection,
     limits::{DialLimits, Limit},
     timings::Waited,

@@ -57,7 +57,13 @@ impl Future for WarmUp {
                 false
             }
             Poll::Ready(Err(error)) => {
-                first_error.get_or_insert_with(|| error.into_error(&pool.origin));
+                first_error.get_or_insert_with(|| {
+                    let mut error = error.into_error(&pool.origin);
+                    if let Some(proxy) = &pool.proxy {
+                        error.set_proxy(proxy);
+                    }
+                    error
+                });
                 false
             }
         });

@@ -5,6 +5,8 @@ mod tests;
 
 use std::{borrow::Cow, ops::Range};
 
+use super::base64;
+
 /// A key of fewer characters is a word that may stand anywhere.
 const LONG: usize = 8;
 /// What a short key stands behind.
@@ -196,22 +198,5 @@ fn is_base64(byte: u8) -> bool {
 
 /// Base64 with its two alphabets (RFC 4648), padded.
 fn encodings(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    const COMMON: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    [b"+/", b"-_"]
-        .map(|last| {
-            let digit = |bits: u32| {
-                let bits = (bits & 63) as usize;
-                COMMON.get(bits).copied().unwrap_or_else(|| last[bits - COMMON.len()])
-            };
-            let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-            for group in bytes.chunks(3) {
-                let bits =
-                    (0..3).fold(0, |bits, n| (bits << 8) | u32::from(group.get(n).copied().unwrap_or(0)));
-                for n in 0..4 {
-                    text.push(if n <= group.len() as u32 { digit(bits >> (18 - 6 * n)) } else { b'=' });
-                }
-            }
-            text
-        })
-        .into_iter()
+    [base64::STANDARD, base64::URL_SAFE].map(|last| base64::encode(bytes, last)).into_iter()
 }

@@ -157,7 +157,7 @@ fn raw_http2(address: SocketAddr, post: bool) -> f64 {
 
 fn ours(address: SocketAddr, http2: bool, post: bool) -> f64 {
     let runtime = runtime();
-    let mut builder = Client::builder().base_url(format!("http://{address}/v1"));
+    let mut builder = Client::builder().no_proxy().base_url(format!("http://{address}/v1"));
     if http2 {
         builder = builder.http2_prior_knowledge();
     }
@@ -195,7 +195,8 @@ fn a_warm_request_allocates_hardly_more_than_hyper_alone() {
 #[test]
 fn no_task_is_spawned_for_a_request() {
     let runtime = runtime();
-    let client = Client::builder().base_url(format!("http://{}/v1", http1_server(true))).build().unwrap();
+    let client =
+        Client::builder().no_proxy().base_url(format!("http://{}/v1", http1_server(true))).build().unwrap();
     runtime.block_on(async {
         let tasks = tokio::runtime::Handle::current().metrics();
         for _ in 0..100 {

@@ -102,7 +102,7 @@ fn serve(script: Script) -> (SocketAddr, Arc<Served>) {
 
 fn client(script: Script, limits: Limits) -> (Client, Arc<Served>) {
     let (address, served) = serve(script);
-    let builder = Client::builder().base_url(format!("http://{address}")).limits(limits);
+    let builder = Client::builder().no_proxy().base_url(format!("http://{address}")).limits(limits);
     (if script.http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap(), served)
 }
 

@@ -54,7 +54,8 @@ async fn json_of_any_length_arrives_whole_also_where_writing_it_writes_another()
     struct Nested(usize);
     impl serde::Serialize for Nested {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let client = outbound_client::Client::builder().base_url("http://b.test").build().unwrap();
+            let client =
+                outbound_client::Client::builder().no_proxy().base_url("http://b.test").build().unwrap();
             let inner = client.post("/").json("inner");
             assert_eq!(inner.bytes(), b"\"inner\"");
             serializer.serialize_str(&"x".repeat(self.0))

@@ -214,8 +214,11 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::ConnectionInfo>();
     all::<outbound_client::Timings>();
     all::<outbound_client::SystemResolver>();
+    all::<outbound_client::Proxy>();
+    all::<outbound_client::EgressPolicy>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
     send::<outbound_client::ClientBuilder>();
+    send::<outbound_client::Connected>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();
     send::<outbound_client::Part>();

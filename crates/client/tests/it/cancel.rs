@@ -116,7 +116,7 @@ async fn requests_dropped_over_sockets_leave_no_descriptor() {
     let counted = open.clone();
     let server = on_socket(move |_, stream, _| serve_http1(stream, counted.clone())).await;
     let port = server.url.rsplit(':').next().unwrap().parse().unwrap();
-    let client = Client::builder().base_url(&server.url).max_connections(20).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).max_connections(20).build().unwrap();
     let workers = (0..40).map(|worker| {
         let client = client.clone();
         tokio::spawn(async move {

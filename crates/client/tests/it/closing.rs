@@ -65,7 +65,7 @@ impl Raw {
     }
 
     fn client(&self) -> ClientBuilder {
-        Client::builder().base_url(format!("http://{}", self.address))
+        Client::builder().no_proxy().base_url(format!("http://{}", self.address))
     }
 }
 

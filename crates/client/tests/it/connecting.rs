@@ -11,7 +11,6 @@ use std::{
 use futures::future::join_all;
 use outbound_client::{
     Client, ConnectFailure, Connecting, Delivery, Kind, Limit, Limits, Origin, Phase, Resolving, Timings,
-    Transport,
 };
 use proptest::prelude::*;
 use tokio::{
@@ -66,7 +65,7 @@ fn pipe() -> DuplexStream {
 async fn a_drained_client_looks_its_names_up_again() {
     let server = server().await;
     let (resolver, asked) = always(vec![address_of(&server)]);
-    let client = Client::builder().base_url("http://api.test").resolver(resolver).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(resolver).build().unwrap();
     let send = async || client.get("/x").send().await.unwrap().text().await.unwrap();
     send().await;
     send().await;
@@ -80,7 +79,7 @@ async fn a_drained_client_looks_its_names_up_again() {
 async fn a_resolver_says_where_a_name_leads_and_is_asked_once_for_a_burst_and_after_it() {
     let server = server().await;
     let (resolver, asked) = always(vec![address_of(&server)]);
-    let client = Client::builder().base_url("http://api.test").resolver(resolver).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(resolver).build().unwrap();
     for reply in join_all((0..20).map(|_| client.get("/x").send())).await {
         let reply = reply.unwrap();
         assert_eq!(reply.connection().remote_addr, Some(address_of(&server)));
@@ -99,7 +98,7 @@ async fn an_address_that_refuses_is_passed_over() {
     // Nobody listens there: the server's port is taken on IPv4 only. Without IPv6 it fails as well.
     let refuses = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], works.port()));
     let (resolver, _) = always(vec![refuses, works]);
-    let client = Client::builder().base_url("http://api.test").resolver(resolver).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(resolver).build().unwrap();
     let reply = client.get("/x").send().await.unwrap();
     assert_eq!(reply.connection().remote_addr, Some(works));
 }
@@ -108,7 +107,7 @@ async fn an_address_that_refuses_is_passed_over() {
 async fn addresses_that_all_refuse_are_counted_and_not_kept() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (resolver, asked) = always(vec![closed, closed, closed]);
-    let client = Client::builder().base_url("http://api.test").resolver(resolver).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(resolver).build().unwrap();
     for round in 1..=2 {
         let error = client.get("/x").send().await.unwrap_err();
         assert_eq!(
@@ -126,7 +125,7 @@ async fn addresses_that_all_refuse_are_counted_and_not_kept() {
 async fn a_host_that_is_an_address_is_not_looked_up() {
     let server = server().await;
     let (resolver, asked) = always(vec![]);
-    let client = Client::builder().base_url(&server.url).resolver(resolver).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).resolver(resolver).build().unwrap();
     client.get("/x").send().await.unwrap().text().await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
@@ -134,7 +133,7 @@ async fn a_host_that_is_an_address_is_not_looked_up() {
 #[tokio::test(start_paused = true)]
 async fn a_look_up_that_hangs_or_fails_says_so() {
     let hangs = |_: &str, _: u16| std::future::pending::<io::Result<Vec<SocketAddr>>>();
-    let client = Client::builder().base_url("http://api.test").resolver(hangs).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(hangs).build().unwrap();
     let started = Instant::now();
     let error = client.get("/x").send().await.unwrap_err();
     assert_eq!(started.elapsed(), secs(10));
@@ -146,7 +145,7 @@ async fn a_look_up_that_hangs_or_fails_says_so() {
     );
 
     let fails = |_: &str, _: u16| async { Err(io::Error::other("no server answered")) };
-    let client = Client::builder().base_url("http://api.test").resolver(fails).build().unwrap();
+    let client = Client::builder().no_proxy().base_url("http://api.test").resolver(fails).build().unwrap();
     let error = client.get("/x").send().await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (Kind::Connect, Phase::Dns));
     assert_eq!(error.to_string(), "no connection: the name could not be looked up (http://api.test)");
@@ -218,7 +217,7 @@ fn slow(time: Duration) -> (impl Fn(&Origin) -> Connecting, Arc<AtomicUsize>) {
         counted.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             sleep(time).await;
-            Ok(Box::new(pipe()) as Box<dyn Transport>)
+            Ok(pipe().into())
         })
     };
     (connector, dials)

@@ -27,7 +27,7 @@ async fn an_address_that_refuses_is_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/x?key=1", listener.local_addr().unwrap());
     drop(listener);
-    let client = Client::builder().build().unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
     let error = client.get(&url).send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Connect, Phase::Connect, Delivery::NotSent));
     assert_eq!(error.connect_failure(), Some(ConnectFailure::Refused));
@@ -37,7 +37,7 @@ async fn an_address_that_refuses_is_not_sent() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_not_sent() {
-    let client = Client::builder().build().unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
     let error = client.get("http://name.invalid/").send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Connect, Phase::Dns, Delivery::NotSent));
 }
@@ -49,7 +49,7 @@ async fn a_reset_before_the_head_is_maybe_sent() {
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     let error = client.post("/x").body("hello").send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
     assert_eq!(server.seen.connections(), 1);
@@ -62,7 +62,7 @@ async fn a_close_without_an_answer_is_maybe_sent() {
         read_head(&mut stream).await;
     })
     .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     let error = client.get("/x").send().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Closed, Phase::Head, Delivery::MaybeSent));
 }
@@ -75,7 +75,7 @@ async fn a_body_that_is_cut_is_replied_and_never_a_short_body() {
             write(&mut stream, format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n4\r\nab")).await;
         })
         .await;
-        let client = Client::builder().base_url(&server.url).build().unwrap();
+        let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
         let error = client.get("/x").send().await.unwrap().bytes().await.unwrap_err();
         assert_eq!(verdict(&error), (Kind::Closed, Phase::Body, Delivery::Replied), "{head}");
     }
@@ -90,7 +90,7 @@ async fn a_reset_in_the_body_is_replied() {
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     let error = client.get("/x").send().await.unwrap().bytes().await.unwrap_err();
     assert_eq!(verdict(&error), (Kind::Closed, Phase::Body, Delivery::Replied));
 }

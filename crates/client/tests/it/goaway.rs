@@ -97,7 +97,7 @@ async fn a_server_on_a_socket_that_says_goaway_after_five_loses_none_and_sees_no
     let arrived = Arrived::default();
     let on_server = arrived.clone();
     let server = on_socket(move |_, stream, _| five_and_a_graceful_goaway(stream, on_server.clone())).await;
-    let client = Client::builder().base_url(&server.url).http2_prior_knowledge().build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).http2_prior_knowledge().build().unwrap();
     let workers = (0..20).map(|worker| {
         let client = client.clone();
         tokio::spawn(async move {

@@ -65,7 +65,7 @@ async fn a_connection_that_the_server_closed_is_not_used() {
         write(&mut stream, OK).await;
     })
     .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     for _ in 0..20 {
         assert_eq!(get(&client).await, "ok");
         sleep(Duration::from_millis(5)).await;
@@ -276,7 +276,7 @@ async fn a_server_on_a_socket_that_closes_idle_connections_costs_none_once_that_
     })
     .await;
     let clients = (0..32_u64).map(|_| {
-        let client = Client::builder().base_url(&server.url).build().unwrap();
+        let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
         async move {
             let mut failures = 0;
             // Closed while nobody looks, three times; and then a request at the moment of it.

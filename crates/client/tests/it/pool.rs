@@ -40,7 +40,7 @@ async fn workers_need_no_more_connections_than_there_are_workers() {
         }
     })
     .await;
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     let workers = (0..32).map(|_| {
         let client = client.clone();
         tokio::spawn(async move {
@@ -220,7 +220,7 @@ fn a_client_outlives_the_runtime_of_its_connections() {
             write(&mut stream, OK).await;
         }
     }));
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     for round in 1..=5 {
         let runtime = runtime();
         for _ in 0..3 {
@@ -241,7 +241,7 @@ fn a_connection_serves_requests_of_another_runtime_with_their_limits() {
             write(&mut stream, OK).await;
         }
     }));
-    let client = Client::builder().base_url(&server.url).build().unwrap();
+    let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
     let (first, second) = (runtime(), runtime());
     assert_eq!(first.block_on(get(&client)), "ok");
     assert_eq!(second.block_on(get(&client)), "ok");

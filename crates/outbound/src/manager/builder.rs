@@ -82,6 +82,24 @@ impl RequestManagerBuilder {
         self
     }
 
+    /// See [`Endpoint::change_client`].
+    ///
+    /// ```
+    /// use outbound::{Provider, RequestManager};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = RequestManager::builder()
+    ///     .provider(Provider::openai())
+    ///     .change_client(|client| client.proxy("http://proxy.example:3128"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_client(mut self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        self.endpoint = self.endpoint.change_client(change);
+        self
+    }
+
     /// See [`Endpoint::max_concurrent`].
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.endpoint = self.endpoint.max_concurrent(requests);

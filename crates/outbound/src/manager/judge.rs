@@ -140,7 +140,7 @@ fn past_deadline(case: &Case<'_>) -> Verdict {
 
 /// Nothing was sent, so it costs nothing, and patience ends with the deadline.
 fn unreachable(case: &Case<'_>) -> Verdict {
-    let heals = case.connect.is_none_or(heals);
+    let heals = case.connect.is_none_or(ConnectFailure::can_heal);
     let wait = BACKOFF.delay(case.counts.unreached + 1, case.draw).min(Duration::from_secs(2));
     Verdict {
         charged: false,
@@ -149,11 +149,6 @@ fn unreachable(case: &Case<'_>) -> Verdict {
         settle: Settle::Refund,
         extra: false,
     }
-}
-
-/// Whether a failure to connect may pass by itself.
-fn heals(failure: ConnectFailure) -> bool {
-    !matches!(failure, ConnectFailure::NameNotFound | ConnectFailure::Certificate | ConnectFailure::NotTls)
 }
 
 /// Refused for the rate: the gate is what holds it back, and it costs no attempt.

@@ -32,6 +32,7 @@ async fn send(replies: Vec<Vec<u8>>, streamed: bool) -> (Outcome, usize) {
     let manager = RequestManager::builder()
         .provider(Provider::openai_compatible())
         .base_url(format!("http://{address}/v1"))
+        .change_client(outbound::ClientBuilder::no_proxy)
         .deadline(crate::stack::s(20))
         .build()
         .expect("a manager");

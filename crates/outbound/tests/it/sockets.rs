@@ -14,6 +14,7 @@ async fn stale_socket() {
         .provider(Provider::openai_compatible())
         .base_url(format!("http://{address}/v1"))
         .key(KEY)
+        .change_client(outbound::ClientBuilder::no_proxy)
         .build()
         .expect("a manager");
     for id in 0..20 {
@@ -38,6 +39,7 @@ async fn an_unreachable_address_is_a_clear_error() {
     let manager = RequestManager::builder()
         .provider(Provider::openai_compatible())
         .base_url(format!("http://127.0.0.1:{port}/v1"))
+        .change_client(outbound::ClientBuilder::no_proxy)
         .unreachable_timeout(s(2))
         .build()
         .expect("a manager");

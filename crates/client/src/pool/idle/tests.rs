@@ -89,38 +89,3 @@ fn what_is_kept_is_bounded() {
         [5_000, 5_000, 5_000].into_iter().chain((0..8).map(|n| 100_000 + n * 50_000)).collect();
     assert_eq!(learned(&many), None, "eight others came since");
 }
-
-#[test]
-fn the_header_is_read_with_its_margin() {
-    let read = |text: &'static str| {
-        let mut headers = HeaderMap::new();
-        headers.insert("keep-alive", http::HeaderValue::from_static(text));
-        let mut keep_alive = KeepAlive::default();
-        keep_alive.update_parameters(&headers);
-        (keep_alive.timeout, keep_alive.max)
-    };
-    assert_eq!(read("timeout=5, max=100"), (Some(secs(4)), Some(100)));
-    assert_eq!(read("MAX=0,Timeout=\"1\""), (Some(Duration::from_millis(500)), Some(0)));
-    assert_eq!(read("timeout=-1, max, =, ;"), (None, None));
-}
-
-#[test]
-fn a_reply_that_ends_its_connection_leaves_no_more_requests() {
-    let max = |version: Version, connection: &[&'static str]| {
-        let (mut head, ()) = http::Response::new(()).into_parts();
-        head.version = version;
-        for value in connection {
-            head.headers.append(header::CONNECTION, http::HeaderValue::from_static(value));
-        }
-        let mut keep_alive = KeepAlive::default();
-        keep_alive.update(&head);
-        keep_alive.max
-    };
-    assert_eq!(max(Version::HTTP_11, &[]), None);
-    assert_eq!(max(Version::HTTP_11, &["keep-alive", "upgrade, closed"]), None);
-    assert_eq!(max(Version::HTTP_11, &["x", "y ,CLOSE"]), Some(0));
-    assert_eq!(max(Version::HTTP_10, &[]), Some(0));
-    assert_eq!(max(Version::HTTP_10, &["Keep-Alive"]), None);
-    assert_eq!(max(Version::HTTP_10, &["keep-alive, close"]), Some(0));
-    assert_eq!(max(Version::HTTP_2, &[]), None);
-}

@@ -106,6 +106,8 @@ fn some_failures_to_connect_never_heal_by_themselves() {
         (ConnectFailure::NameNotFound, false),
         (ConnectFailure::Certificate, false),
         (ConnectFailure::NotTls, false),
+        (ConnectFailure::ProxyRefused, false),
+        (ConnectFailure::NotAllowed, false),
     ] {
         let case = Case { delivery: Delivery::NotSent, connect: Some(connect), ..case(&fault) };
         assert_eq!(judge(&case).effect, Effect::Unreachable { heals }, "{connect:?}");

@@ -21,7 +21,7 @@ use super::{
         error::{BuildError, ErrorKind},
         settings::Settings,
     },
-    config::{Endpoint, ModelLimits},
+    config::{Endpoint, ModelLimits, default_client},
     model::Model,
     reach::Reach,
     sharing::Sharing,
@@ -30,9 +30,6 @@ use super::{
 
 /// So many models are kept. The one least used is forgotten, with what was learnt of it.
 pub(super) const MODELS: usize = 64;
-
-/// Gateways have been seen to add more than a hundred header fields of their own.
-const HEADER_FIELDS: usize = 256;
 
 /// So many calls that hang are counted apart beside `max_concurrent` of them: probes that hang as well. However often a
 /// server falls silent, there are no more.
@@ -95,7 +92,7 @@ impl Account {
             let (asked, most) = (endpoint.max_concurrent, Endpoint::MOST_CONCURRENT);
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
-        let client = endpoint.client.unwrap_or_else(|| Client::builder().max_header_fields(HEADER_FIELDS));
+        let client = endpoint.client.unwrap_or_else(default_client);
         let mut client = client.base_url(base_url);
         if let Some(key) = &endpoint.key {
             client = match provider.auth() {

@@ -3,11 +3,18 @@
 use std::fmt;
 
 use http::HeaderMap;
-use outbound_client::{ClientBuilder, Secret};
+use outbound_client::{Client, ClientBuilder, Secret};
 use outbound_limiter::{QuotaBuilder, QuotaLimiter};
 use outbound_provider::{Charging, Provider};
 
 use super::quota;
+
+/// What an endpoint's client is by default.
+pub(super) fn default_client() -> ClientBuilder {
+    // Gateways have been seen to add more than a hundred header fields of their own.
+    const HEADER_FIELDS: usize = 256;
+    Client::builder().max_header_fields(HEADER_FIELDS)
+}
 
 /// One provider at one address with one key, and the limits that come with the key.
 ///
@@ -146,6 +153,13 @@ impl Endpoint {
     /// set over it.
     pub fn client(mut self, client: ClientBuilder) -> Self {
         self.client = Some(client);
+        self
+    }
+
+    /// Changes something of the client, and leaves the rest as it is by default or was given: a proxy, a certificate.
+    pub fn change_client(mut self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        let client = self.client.unwrap_or_else(default_client);
+        self.client = Some(change(client));
         self
     }
 

@@ -1,70 +1,100 @@
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
+    fmt,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use hyper::{
-    client::conn::{http1, http2},
-    rt,
-};
-use hyper_util::rt::TokioIo;
-use outbound_timer::Timer;
-use tokio::{runtime::Handle, time::Instant};
+use hyper::{client::conn::http2, rt};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Handle;
 
-use super::{Opened, Pool};
-use crate::{
-    alarm::Flag,
-    body::Body,
-    connection::History,
+use super::{
+    Connection, History,
+    driver::{Driver, Keeper},
     io::Io,
-    look::Looking,
+};
+use crate::{
+    body::Body,
     sender::{End, Sender},
 };
 
-/// What reads and writes a connection until it is closed.
-pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+// Found dead within 80 s with a request under way; an HTTP/2 connection without one is not disturbed.
+const PING_EVERY: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs a connection to its end, and closes idle ones in passing.
-pub(super) async fn drive(driver: Driver, history: &History, pool: &Weak<Pool>) {
-    let mut looking = Looking::new(&history.looks);
-    // Dropped before who waits for a look is told that there is none any more.
-    let mut driver = driver;
-    let mut timer = pin!(Timer::new());
-    let sweep = || pool.upgrade()?.sweep(Instant::now());
-    if let Some(next) = sweep() {
-        timer.as_mut().set(next);
+/// Begins to speak HTTP/2, counting on so many streams until the server says how many it allows.
+pub(crate) async fn open(
+    io: Io,
+    history: &Arc<History>,
+    streams: usize,
+    keeper: Weak<dyn Keeper>,
+) -> Result<(Opened, Driver), hyper::Error> {
+    let frames = Frames::default();
+    let (sender, connection) = http2::Builder::new(frames.clone())
+        .timer(TokioTimer::new())
+        .initial_max_send_streams(streams)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .handshake(TokioIo::new(io))
+        .await?;
+    let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), keeper);
+    Ok((opened, Box::pin(driver)))
+}
+
+/// An HTTP/2 connection as a dial brings it.
+pub(crate) struct Opened {
+    pub(crate) id: u64,
+    pub(crate) sender: Sender<http2::SendRequest<Body>>,
+    pub(crate) runtime: Handle,
+    pub(crate) history: Arc<History>,
+    pub(crate) limit: usize,
+}
+
+/// One request's share of an HTTP/2 connection. Dropping it makes room for the next.
+pub(crate) struct Share {
+    keeper: Weak<dyn Keeper>,
+    id: u64,
+    replied: Arc<AtomicBool>,
+    spare: Option<Connection>,
+}
+
+impl Share {
+    pub(crate) fn new(keeper: Weak<dyn Keeper>, id: u64, replied: Arc<AtomicBool>) -> Self {
+        Self { keeper, id, replied, spare: None }
     }
-    // The connection wakes this task several times in a request, the timer hardly ever. This is a task's own future, so
-    // its waker is one and the same.
-    let mut flag = None;
-    poll_fn(|cx| {
-        if driver.as_mut().poll(cx).is_ready() {
-            history.end();
-            return Poll::Ready(());
+
+    /// Whether a reply, to any request, came over the connection.
+    pub(crate) fn has_replied(&self) -> bool {
+        self.replied.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn replied(&self) {
+        self.replied.store(true, Ordering::Relaxed);
+    }
+
+    /// The request is done, and what it needed can serve another.
+    pub(crate) fn finish(mut self, spare: Connection) {
+        self.spare = Some(spare);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.upgrade() {
+            keeper.stream_ended(self.id, self.spare.take());
         }
-        let flag = flag.get_or_insert_with(|| {
-            looking.begin(cx);
-            Flag::raised(cx.waker())
-        });
-        looking.turn(cx);
-        if flag.take() {
-            let waker = Waker::from(flag.clone());
-            let mut cx = Context::from_waker(&waker);
-            while timer.as_mut().poll_elapsed(&mut cx).is_ready() {
-                match sweep() {
-                    Some(next) => timer.as_mut().set(next),
-                    None => timer.as_mut().clear(),
-                }
-            }
-        }
-        Poll::Pending
-    })
-    .await;
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Where hyper leaves the future that reads and writes an HTTP/2 connection's frames, which it makes with the
@@ -74,7 +104,7 @@ pub(super) async fn drive(driver: Driver, history: &History, pool: &Weak<Pool>) 
 /// opening of a stream and hyper's look at whether that went well; a stream that fails with a GOAWAY of the server's is
 /// one above the last that it names, and nothing else.
 #[derive(Clone, Default)]
-pub(super) struct Frames(Arc<Mutex<Slot>>);
+struct Frames(Arc<Mutex<Slot>>);
 
 #[derive(Default)]
 enum Slot {
@@ -108,29 +138,14 @@ where
     }
 }
 
-/// Runs an HTTP/1.1 connection.
-pub(super) struct Http1Driver {
-    pub(super) connection: http1::Connection<TokioIo<Io>, Body>,
-    // Dropped after the connection.
-    pub(super) _end: End<http1::SendRequest<Body>>,
-}
-
-impl Future for Http1Driver {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.connection).poll(cx).map(drop)
-    }
-}
-
 /// Runs an HTTP/2 connection: what opens streams, and what reads and writes frames.
-pub(super) struct Http2Driver {
+struct Http2Driver {
     // Taken when it takes no more requests, as after a GOAWAY; the streams that there are go on.
     requests: Option<Http2>,
     // Dropped after it.
     end: Option<End<http2::SendRequest<Body>>>,
     frames: Option<Driver>,
-    pool: Weak<Pool>,
+    keeper: Weak<dyn Keeper>,
     id: u64,
     // How many streams the server allows.
     limit: usize,
@@ -139,12 +154,12 @@ pub(super) struct Http2Driver {
 type Http2 = http2::Connection<TokioIo<Io>, Body, Frames>;
 
 impl Http2Driver {
-    pub(super) fn new(
+    fn new(
         sender: http2::SendRequest<Body>,
         requests: Http2,
         frames: &Frames,
         history: Arc<History>,
-        pool: Weak<Pool>,
+        keeper: Weak<dyn Keeper>,
     ) -> (Opened, Self) {
         // Tells connections of an origin apart.
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -152,7 +167,7 @@ impl Http2Driver {
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
         let opened = Opened { id, sender, runtime: Handle::current(), history, limit };
-        (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), pool, id, limit })
+        (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), keeper, id, limit })
     }
 
     /// Tells the pool when the server allows another number of streams.
@@ -161,8 +176,8 @@ impl Http2Driver {
         let limit = requests.current_max_send_streams();
         if limit != self.limit {
             self.limit = limit;
-            if let Some(pool) = self.pool.upgrade() {
-                pool.limit_streams(self.id, limit);
+            if let Some(keeper) = self.keeper.upgrade() {
+                keeper.limit_streams(self.id, limit);
             }
         }
     }

@@ -1,0 +1,209 @@
+use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use super::{
+    Connected, Connector, EgressPolicy, NotAllowed, Proxy, Refusal, Stream, Tls, connect_tcp,
+    dns::{Addresses, Dns},
+};
+use crate::{
+    connect_failure::ConnectFailure,
+    error::{Delivery, Error, Kind, Phase},
+    limits::{DialLimits, Limit},
+    origin::Origin,
+};
+
+/// How a client opens connections.
+pub(crate) struct Dialer {
+    pub(crate) connector: Connector,
+    pub(crate) dns: Dns,
+    pub(crate) egress: EgressPolicy,
+    pub(crate) tls: Tls,
+    pub(crate) http2_prior_knowledge: bool,
+    /// How many fields the head of an HTTP/1.1 reply may have. `None`: hyper's 100, which cost no allocation.
+    pub(crate) max_header_fields: Option<usize>,
+    /// The client's own. A request that has shorter ones leaves a dial, but does not end it.
+    pub(crate) limits: DialLimits,
+}
+
+impl Dialer {
+    /// Goes through all stages of a dial: look-up, TCP, proxy, TLS.
+    pub(crate) async fn dial(
+        &self,
+        origin: &Origin,
+        proxy: Option<&Proxy>,
+        limits: DialLimits,
+        enter: &(dyn Fn(Limit) + Sync),
+    ) -> Result<Reached, DialError> {
+        let stages = Stages { dialer: self, origin, proxy, limits, enter };
+        let Connected { transport, remote_addr, proxied } = stages.connect().await?;
+        let (stream, http2) = if origin.is_https() {
+            let stream = stages.stage(Limit::Tls, self.tls.handshake(origin, transport)).await?;
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            (Stream::Tls(Box::new(stream)), http2)
+        } else {
+            (Stream::Plain(transport), false)
+        };
+        Ok(Reached { stream, http2: http2 || self.http2_prior_knowledge, remote_addr, proxied })
+    }
+
+    /// What a dial begins with.
+    pub(crate) fn first_stage(&self, origin: &Origin, proxy: Option<&Proxy>) -> Limit {
+        let hop = proxy.map_or(origin, Proxy::server);
+        let asks_own = matches!(self.connector, Connector::Other(_)) || hop.address().is_some();
+        let asks_for_proxy =
+            proxy.is_some_and(|proxy| self.looks_up_for(proxy)) && origin.address().is_none();
+        if asks_own && !asks_for_proxy { Limit::Connect } else { Limit::Dns }
+    }
+
+    /// Whether requests to an origin are given to the proxy itself.
+    pub(crate) fn forwards(&self, origin: &Origin, proxy: &Proxy) -> bool {
+        // A proxy that is given a URL looks its host up.
+        proxy.forwards(origin, self.http2_prior_knowledge) && !self.egress.looks_at_addresses()
+    }
+
+    /// Whether a proxy is asked for an address.
+    fn looks_up_for(&self, proxy: &Proxy) -> bool {
+        proxy.looks_up_here() || self.egress.looks_at_addresses()
+    }
+}
+
+/// What a dial brings.
+pub(crate) struct Reached {
+    pub(crate) stream: Stream,
+    pub(crate) http2: bool,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    pub(crate) proxied: bool,
+}
+
+/// Why a dial failed. Shared by all who waited for it.
+#[derive(Clone)]
+pub(crate) enum DialError {
+    ClientClosed,
+    Timeout(Limit, Duration),
+    Failed(Limit, Arc<dyn StdError + Send + Sync>),
+}
+
+impl DialError {
+    pub(crate) fn new(stage: Limit, error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Failed(stage, Arc::new(error))
+    }
+
+    pub(crate) fn into_error(self, origin: &Origin) -> Error {
+        match self {
+            Self::ClientClosed => Error::new(Kind::ClientClosed, Phase::PoolWait, Delivery::NotSent),
+            Self::Timeout(stage, limit) => Error::timeout(stage, limit, stage.phase()),
+            Self::Failed(stage, source) => {
+                let kind = if stage == Limit::Tls { Kind::Tls } else { Kind::Connect };
+                let why = ConnectFailure::of(stage, &*source);
+                Error::new(kind, stage.phase(), Delivery::NotSent)
+                    .failed_to_connect(why)
+                    .shared_source(source)
+            }
+        }
+        .at(origin)
+    }
+}
+
+/// One dial under way.
+struct Stages<'a> {
+    dialer: &'a Dialer,
+    origin: &'a Origin,
+    proxy: Option<&'a Proxy>,
+    limits: DialLimits,
+    /// Told of each stage as it begins.
+    enter: &'a (dyn Fn(Limit) + Sync),
+}
+
+impl Stages<'_> {
+    /// A transport to the origin, or to the proxy that takes its requests.
+    async fn connect(&self) -> Result<Connected, DialError> {
+        self.dialer.egress.permit(self.origin, self.proxy).map_err(refused)?;
+        let hop = self.proxy.map_or(self.origin, Proxy::server);
+        let found = match &self.dialer.connector {
+            Connector::Other(_) => Addresses::default(),
+            Connector::Tcp => self.look_up(hop).await?,
+        };
+        let Some(proxy) = self.proxy else {
+            let usable = self.dialer.egress.usable(hop, &found).map_err(refused)?;
+            let connected = self.stage(Limit::Connect, self.reach(hop, &found, &usable)).await?;
+            self.dialer.egress.permit_connected(connected.remote_addr).map_err(refused)?;
+            return Ok(connected);
+        };
+        let target = if self.dialer.looks_up_for(proxy) {
+            let found = self.look_up(self.origin).await?;
+            let usable = self.dialer.egress.usable(self.origin, &found).map_err(refused)?;
+            // One is asked for; that the proxy can reach IPv4 is surer.
+            usable.iter().find(|address| address.is_ipv4()).or(usable.first()).copied()
+        } else {
+            None
+        };
+        // The proxy itself is allowed by its name, whatever its address.
+        let through = async { self.go_through(proxy, self.reach(hop, &found, &found).await, target).await };
+        self.stage(Limit::Connect, through).await
+    }
+
+    /// The addresses of a host, which is looked up unless it is one.
+    async fn look_up(&self, origin: &Origin) -> Result<Addresses, DialError> {
+        if let Some(address) = origin.address() {
+            return Ok(Addresses::from([address]));
+        }
+        let look_up = async {
+            let found = self.dialer.dns.look_up(origin).await;
+            match self.proxy.filter(|proxy| proxy.server() == origin) {
+                None => found,
+                Some(proxy) => found.map_err(|error| proxy.error(Refusal::Connection(error))),
+            }
+        };
+        self.stage(Limit::Dns, look_up).await
+    }
+
+    /// A transport to the first hop, at one of its addresses unless a connector leads there.
+    async fn reach(&self, hop: &Origin, found: &Addresses, usable: &Addresses) -> io::Result<Connected> {
+        match &self.dialer.connector {
+            Connector::Other(connector) => connector.connect(hop).await,
+            Connector::Tcp => {
+                let connected = connect_tcp(usable).await;
+                let (stream, address) = connected.inspect_err(|_| self.dialer.dns.forget(hop, found))?;
+                Ok(Connected::from(stream).remote_addr(address))
+            }
+        }
+    }
+
+    /// TLS with the proxy where its URL says so, and a tunnel where the origin needs one.
+    async fn go_through(
+        &self,
+        proxy: &Proxy,
+        reached: io::Result<Connected>,
+        target: Option<SocketAddr>,
+    ) -> io::Result<Connected> {
+        let mut connected = reached.map_err(|error| proxy.error(Refusal::Connection(error)))?;
+        connected.proxied = true;
+        if proxy.server().is_https() {
+            let stream = self.dialer.tls.handshake_with_proxy(proxy.server(), connected.transport).await;
+            connected.transport = Box::new(stream.map_err(|error| proxy.error(Refusal::Tls(error)))?);
+        }
+        if !self.dialer.forwards(self.origin, proxy) {
+            proxy.open_tunnel(&mut *connected.transport, self.origin, target).await?;
+        }
+        Ok(connected)
+    }
+
+    /// Runs one stage under its limit.
+    async fn stage<T>(
+        &self,
+        stage: Limit,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, DialError> {
+        (self.enter)(stage);
+        let Some(limit) = self.limits.get(stage) else {
+            return work.await.map_err(|error| DialError::new(stage, error));
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result.map_err(|error| DialError::new(stage, error)),
+            Err(_) => Err(DialError::Timeout(stage, limit)),
+        }
+    }
+}
+
+fn refused(error: NotAllowed) -> DialError {
+    DialError::new(Limit::Connect, error)
+}

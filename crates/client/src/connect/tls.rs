@@ -1,0 +1,119 @@
+mod certificate;
+mod failure;
+mod settings;
+mod verifier;
+
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{
+    ClientConfig, SignatureScheme, client::ResolvesClientCert, pki_types::ServerName, sign::CertifiedKey,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use self::failure::explain;
+pub(crate) use self::{failure::TlsFailure, settings::Settings as TlsSettings};
+use super::Transport;
+use crate::origin::Origin;
+
+/// TLS as every `https` origin of a client gets it, and every `https` proxy.
+pub(crate) struct Tls {
+    // The caller's configuration, or one of the settings from the first dial on: reading the platform's roots takes time.
+    config: OnceLock<Result<Arc<ClientConfig>, Arc<rustls::Error>>>,
+    /// None where the configuration is the caller's.
+    settings: Option<TlsSettings>,
+    alpn: Vec<Vec<u8>>,
+    /// The same for proxies; made of the one for origins when first needed.
+    for_proxies: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    /// `alpn` is offered unless the caller's configuration has a list of its own.
+    pub(crate) fn new(config: Option<Arc<ClientConfig>>, settings: TlsSettings, alpn: &[&[u8]]) -> Self {
+        let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect::<Vec<_>>();
+        let given = OnceLock::new();
+        let settings = config.is_none().then_some(settings);
+        if let Some(mut config) = config {
+            if config.alpn_protocols.is_empty() {
+                Arc::make_mut(&mut config).alpn_protocols.clone_from(&alpn);
+            }
+            let _ = given.set(Ok(config));
+        }
+        Self { config: given, settings, alpn, for_proxies: OnceLock::new() }
+    }
+
+    /// Whether a server may choose HTTP/2.
+    pub(crate) fn offers_http2(&self) -> bool {
+        let offered = match self.config.get() {
+            Some(Ok(config)) => &config.alpn_protocols,
+            _ => &self.alpn,
+        };
+        offered.iter().any(|protocol| protocol == b"h2")
+    }
+
+    pub(crate) async fn handshake(
+        &self,
+        origin: &Origin,
+        transport: Box<dyn Transport>,
+    ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        shake_hands(self.config()?, origin, transport).await
+    }
+
+    /// TLS with a proxy, which speaks HTTP/1.1 and does not get the client's certificate: that is for origins.
+    pub(crate) async fn handshake_with_proxy(
+        &self,
+        proxy: &Origin,
+        transport: Box<dyn Transport>,
+    ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        let config = self.config()?;
+        let config = self.for_proxies.get_or_init(|| {
+            let mut config = ClientConfig::clone(&config);
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config.client_auth_cert_resolver = Arc::new(NoCertificate);
+            Arc::new(config)
+        });
+        shake_hands(config.clone(), proxy, transport).await
+    }
+
+    fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        let make = || {
+            let settings = self.settings.as_ref().expect("else there is the caller's configuration");
+            settings.config(&self.alpn).map(Arc::new).map_err(Arc::new)
+        };
+        self.config.get_or_init(make).clone().map_err(io::Error::other)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.settings {
+            Some(settings) => settings.fmt(f),
+            None => f.write_str("Tls(the caller's configuration)"),
+        }
+    }
+}
+
+async fn shake_hands(
+    config: Arc<ClientConfig>,
+    origin: &Origin,
+    transport: Box<dyn Transport>,
+) -> io::Result<TlsStream<Box<dyn Transport>>> {
+    let name = ServerName::try_from(origin.host().to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    TlsConnector::from(config).connect(name, transport).await.map_err(explain)
+}
+
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,47 @@
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::{Connection, History, driver::Driver, io::Io};
+use crate::{
+    alarm::Alarm,
+    body::Body,
+    sender::{End, Sender},
+};
+
+/// Begins to speak HTTP/1.1. Without a maximum of header fields it is hyper's 100, which cost no allocation.
+pub(crate) async fn open(
+    io: Io,
+    history: &Arc<History>,
+    max_header_fields: Option<usize>,
+) -> Result<(Connection, Driver), hyper::Error> {
+    let mut builder = http1::Builder::new();
+    if let Some(fields) = max_header_fields {
+        builder.max_headers(fields);
+    }
+    let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
+    let (sender, end) = Sender::new(sender);
+    let driver = Box::pin(Http1Driver { connection, _end: end });
+    Ok((Connection::http1(sender, history.clone(), Alarm::new(Instant::now())), driver))
+}
+
+/// Runs an HTTP/1.1 connection.
+struct Http1Driver {
+    connection: http1::Connection<TokioIo<Io>, Body>,
+    // Dropped after the connection.
+    _end: End<http1::SendRequest<Body>>,
+}
+
+impl Future for Http1Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.connection).poll(cx).map(drop)
+    }
+}

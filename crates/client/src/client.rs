@@ -2,14 +2,18 @@ mod builder;
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
 
 pub use self::builder::ClientBuilder;
 use crate::{
+    body::Body,
     error::{Error, Kind},
+    layers::{Options, Stack},
     limits::Limits,
+    origin::Origin,
     pool::{Origins, Pool},
     request::RequestBuilder,
+    send::ReplyFuture,
     target,
 };
 
@@ -17,20 +21,68 @@ use crate::{
 ///
 /// A clone is another handle on the same pool. Connections live in tasks of the runtime that dialled them; those that
 /// are idle, and dials nobody waits for, end when the last handle and the last future and reply of it are gone.
+///
+/// It is a `tower_service::Service` of `http::Request<Body>` too, which is always ready; see
+/// [`execute`](Self::execute).
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    pub(crate) core: Arc<Core>,
+    pub(crate) stack: Option<Arc<dyn Stack>>,
+}
 
-struct Inner {
+/// What is under the layers: the pools, and what goes with each request at the last moment.
+pub(crate) struct Core {
     origins: Origins,
     base: Option<Base>,
+    // For the base URL's origin, if there is one.
     headers: HeaderMap,
-    limits: Arc<Limits>,
-    timings: bool,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) timings: bool,
 }
 
 struct Base {
     pool: Arc<Pool>,
     path: String,
+}
+
+impl Core {
+    pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
+        match &self.base {
+            Some(base) if base.pool.origin == origin => Ok(base.pool.clone()),
+            _ => self.origins.pool(origin),
+        }
+    }
+
+    /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
+    /// base URL's origin, none if it is another.
+    #[inline]
+    pub(crate) fn add_headers(&self, pool: &Arc<Pool>, headers: &mut HeaderMap) {
+        if self.headers.is_empty() || !self.is_home(pool) {
+            return;
+        }
+        for (name, value) in &self.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+
+    fn is_home(&self, pool: &Arc<Pool>) -> bool {
+        self.base.as_ref().is_none_or(|base| Arc::ptr_eq(pool, &base.pool) || pool.origin == base.pool.origin)
+    }
+
+    /// What a request has that says nothing else.
+    pub(crate) fn options(&self) -> Options {
+        Options { limits: self.limits.clone(), timings: self.timings, replayable: false, ends: None }
+    }
+
+    fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+        if let Some((origin, target)) = target::absolute(url)? {
+            return Ok((self.pool(origin)?, target));
+        }
+        match &self.base {
+            Some(base) => Ok((base.pool.clone(), target::join(&base.path, url)?)),
+            None => Err(Error::invalid(Kind::Request, "a path needs a client with a base URL")),
+        }
+    }
 }
 
 impl Client {
@@ -41,30 +93,32 @@ impl Client {
 
     /// The limits of requests that have none of their own.
     pub fn limits(&self) -> Limits {
-        *self.0.limits
+        *self.core.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
     ///
     /// A path is appended to the base URL's own: it cannot leave the origin nor climb above the base path, and a `.`
     /// or `..` segment, a leading `//`, a backslash or a fragment in it is an error. The client's key and default
-    /// headers go with every request to the base URL's origin, however it was named, and with none to another. What
-    /// may not stand in a URL is percent-encoded; what is encoded already stays as it is.
+    /// headers go with every request to the base URL's origin, however it was named, and with none to another. They
+    /// are added when the request is sent, so no layer sees them. What may not stand in a URL is percent-encoded; what
+    /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        let target = self.target(url);
-        let home = match (&target, &self.0.base) {
-            (Ok((pool, _)), Some(base)) => Arc::ptr_eq(pool, &base.pool),
-            _ => true,
-        };
+        let target = self.core.target(url);
         let mut headers = HeaderMap::new();
-        if home && !self.0.headers.is_empty() {
-            // Room for a handful more, so that a request's own headers do not make it grow.
-            headers.reserve(self.0.headers.len() + 8);
-            for (name, value) in &self.0.headers {
-                headers.insert(name.clone(), value.clone());
-            }
+        if !self.core.headers.is_empty() {
+            // Room for the client's and a handful more, so that adding them does not make it grow.
+            headers.reserve(self.core.headers.len() + 8);
         }
-        RequestBuilder::new(method, target, headers, self.0.limits.clone(), self.0.timings)
+        RequestBuilder::new(method, target, headers, self)
+    }
+
+    /// Sends a request that is a value, with an absolute URI: from [`RequestBuilder::build`], or one of your own.
+    ///
+    /// The client adds the same headers as for [`request`](Self::request), and writes the headers of the message's
+    /// framing (`host`, `content-length` and their like) itself: what the request has of these is dropped.
+    pub fn execute(&self, request: Request<Body>) -> ReplyFuture {
+        ReplyFuture::of_request(self, request)
     }
 
     /// Starts a GET. See [`request`](Self::request).
@@ -88,31 +142,22 @@ impl Client {
     }
 
     pub(crate) fn origins(&self) -> &Origins {
-        &self.0.origins
+        &self.core.origins
     }
 
     pub(crate) fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
-        let base = self.0.base.as_ref();
-        if let Some((origin, target)) = target::absolute(url)? {
-            return match base {
-                Some(base) if base.pool.origin == origin => Ok((base.pool.clone(), target)),
-                _ => Ok((self.0.origins.pool(origin)?, target)),
-            };
-        }
-        match base {
-            Some(base) => Ok((base.pool.clone(), target::join(&base.path, url)?)),
-            None => Err(Error::invalid(Kind::Request, "a path needs a client with a base URL")),
-        }
+        self.core.target(url)
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base", &self.0.base.as_ref().map(|base| &base.pool))
-            .field("headers", &self.0.headers.keys().collect::<Vec<_>>())
-            .field("limits", &self.0.limits)
-            .field("origins", &self.0.origins)
+            .field("base", &self.core.base.as_ref().map(|base| &base.pool))
+            .field("headers", &self.core.headers.keys().collect::<Vec<_>>())
+            .field("limits", &self.core.limits)
+            .field("origins", &self.core.origins)
+            .field("layers", &self.stack.is_some())
             .finish()
     }
 }

@@ -200,7 +200,7 @@ impl Connection {
             Version::Http2(sender, _) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
-                absolute_form(&mut request, address);
+                address.absolute_form(&mut request);
                 sent.set(sender.try_send_request(request));
             }
         }
@@ -220,15 +220,17 @@ impl Connection {
     }
 }
 
-/// Adds scheme and authority, as HTTP/2 wants them.
-fn absolute_form(request: &mut Request<Body>, address: &Address) {
-    // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-    request.headers_mut().remove(header::HOST);
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(address.scheme.clone());
-    parts.authority = Some(address.authority.clone());
-    // A URI with all of its three parts is always one.
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+impl Address {
+    /// Adds scheme and authority, as HTTP/2 wants them.
+    pub(crate) fn absolute_form(&self, request: &mut Request<Body>) {
+        // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+        request.headers_mut().remove(header::HOST);
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        // A URI with all of its three parts is always one.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
 }
 
 /// Takes scheme and authority away from a request that a connection gave back.

@@ -26,6 +26,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+#[derive(Clone)]
 enum Detail {
     None,
     Text(&'static str),
@@ -69,6 +70,10 @@ pub enum Kind {
     ContentType,
     /// The reply's body is not the text or the JSON that was asked for.
     Decode,
+    /// A [layer](crate::ClientBuilder::layer) failed by itself; the source is its error. Whether the request was sent
+    /// before is not known, so its [`delivery`](Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) until a reply
+    /// came. Where an error of this client is the cause of the layer's, kind, phase and delivery are those of the cause.
+    Layer,
     /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
     Incomplete,
 }
@@ -261,9 +266,47 @@ impl Error {
         self.0.timings = Some(timings);
     }
 
-    pub(crate) fn at(mut self, origin: &Origin) -> Self {
-        self.0.origin = Some(origin.clone());
+    pub(crate) fn at<'a>(mut self, origin: impl Into<Option<&'a Origin>>) -> Self {
+        if let Some(origin) = origin.into() {
+            self.0.origin = Some(origin.clone());
+        }
         self
+    }
+
+    /// What a layer failed with. An error of this client, or one with such an error as its cause, keeps what that says.
+    pub(crate) fn of_layer(error: BoxError, phase: Phase) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return *own,
+            Err(error) => error,
+        };
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.is::<Self>() {
+                break;
+            }
+            cause = error.source();
+        }
+        let own = match cause.and_then(|cause| cause.downcast_ref::<Self>()) {
+            Some(own) => own.without_source(),
+            // What a layer did before it failed is not known.
+            None if phase == Phase::Body => Self::body(Kind::Layer),
+            None => Self::new(Kind::Layer, phase, Delivery::MaybeSent),
+        };
+        own.source_from(error)
+    }
+
+    fn without_source(&self) -> Self {
+        let Inner { kind, phase, delivery, detail, origin, timings, connect_failure, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            phase: *phase,
+            delivery: *delivery,
+            detail: detail.clone(),
+            origin: origin.clone(),
+            timings: *timings,
+            connect_failure: *connect_failure,
+            source: None,
+        }))
     }
 
     pub(crate) fn source_from(self, source: impl Into<BoxError>) -> Self {
@@ -315,6 +358,7 @@ impl fmt::Display for Error {
             (Detail::None, Kind::ClientClosed) => f.write_str("the client is closed")?,
             (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
             (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
+            (Detail::None, Kind::Layer) => write!(f, "a layer failed while {during}")?,
             (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
             (Detail::None, _) => write!(f, "failed while {during}")?,
         }

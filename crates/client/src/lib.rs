@@ -205,6 +205,7 @@ mod events;
 mod failure;
 mod io;
 mod json;
+mod layers;
 mod limits;
 mod lines;
 mod look;
@@ -229,12 +230,14 @@ pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use crate::{
+    body::Body,
     client::{Client, ClientBuilder},
     connect::{Connect, Connecting, Transport},
     connect_failure::ConnectFailure,
     dns::{Resolve, Resolving, SystemResolver},
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
+    layers::{ClientService, ResponseFuture},
     limits::{Limit, Limits},
     lines::{Lines, Ndjson, NextLine, NextValue},
     manage::Drained,
@@ -243,6 +246,7 @@ pub use crate::{
     pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     reply::Reply,
+    reply_body::ReplyBody,
     request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,
     send::ReplyFuture,

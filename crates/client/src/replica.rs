@@ -15,7 +15,7 @@ pub(crate) struct Replica {
 impl Replica {
     /// None where the body cannot be read twice. The URI is in origin form.
     pub(crate) fn of(request: &Request<Body>, mut buffer: Vec<u8>) -> Option<Self> {
-        let body = request.body().replica()?;
+        let body = request.body().try_clone()?;
         buffer.clear();
         push(&mut buffer, request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes());
         for (name, value) in request.headers() {
@@ -27,7 +27,7 @@ impl Replica {
     }
 
     pub(crate) fn request(&self) -> Option<Request<Body>> {
-        let mut request = Request::new(self.body.replica()?);
+        let mut request = Request::new(self.body.try_clone()?);
         *request.method_mut() = self.method.clone();
         let mut rest = &self.head[..];
         *request.uri_mut() = Uri::try_from(take(&mut rest)?).ok()?;
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_the_same_request() {
-        let mut request = Request::new(Body::bytes("abc".into()));
+        let mut request = Request::new(Body::bytes("abc"));
         *request.method_mut() = Method::PUT;
         *request.uri_mut() = "/a?b=c".parse().unwrap();
         let mut secret = HeaderValue::from_static("s");

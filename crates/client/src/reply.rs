@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, Response, StatusCode, Version, response::Parts};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
@@ -47,6 +47,7 @@ pub struct Reply {
     status: StatusCode,
     version: Version,
     headers: HeaderMap,
+    extensions: Extensions,
     pub(crate) body: ReplyBody,
 }
 
@@ -54,7 +55,15 @@ impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
         let body = ReplyBody::new(&head, incoming, call);
-        Self { status: head.status, version: head.version, headers: head.headers, body }
+        Self::of(Response::from_parts(head, body))
+    }
+
+    /// A reply as layers have it.
+    #[inline]
+    pub(crate) fn of(response: Response<ReplyBody>) -> Self {
+        let (head, body) = response.into_parts();
+        let Parts { status, version, headers, extensions, .. } = head;
+        Self { status, version, headers, extensions, body }
     }
 
     /// The status.
@@ -70,6 +79,11 @@ impl Reply {
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// What layers left with the reply.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it. This client
@@ -150,16 +164,18 @@ impl Reply {
     /// [`error_for_status`](Self::error_for_status) first to have it), [`Kind::ContentType`] if the content type is
     /// not `text/event-stream`.
     pub fn events(self) -> Result<Events, Error> {
-        let origin = self.body.origin().clone();
+        let origin = self.body.origin().cloned();
         if !self.status.is_success() {
             let Self { status, headers, .. } = self;
             return Err(Error::status(ErrorReply { status, headers, body: Bytes::new(), complete: false })
-                .at(&origin));
+                .at(origin.as_ref()));
         }
         let content_type = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("text/event-stream") {
-            return Err(Error::body(Kind::ContentType).text("the reply is not an event stream").at(&origin));
+            return Err(Error::body(Kind::ContentType)
+                .text("the reply is not an event stream")
+                .at(origin.as_ref()));
         }
         Ok(Events::new(self.body))
     }
@@ -174,6 +190,18 @@ impl Reply {
 
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {
         (self.status, self.headers, self.body)
+    }
+}
+
+impl From<Reply> for Response<ReplyBody> {
+    fn from(reply: Reply) -> Self {
+        let Reply { status, version, headers, extensions, body } = reply;
+        let mut response = Self::new(body);
+        *response.status_mut() = status;
+        *response.version_mut() = version;
+        *response.headers_mut() = headers;
+        *response.extensions_mut() = extensions;
+        response
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -6,9 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
 use crate::{
-    body::{Body, Segment},
+    body::Body,
+    client::Client,
     error::{BoxError, Error, Kind},
     json,
+    layers::{Layered, Options, Stack},
     limits::Limits,
     multipart::Multipart,
     origin::Origin,
@@ -24,7 +26,7 @@ use crate::{
 ///
 /// | part | default |
 /// |---|---|
-/// | headers | the client's, if the request goes to its base URL's origin |
+/// | headers | none; the client's are added when it is sent |
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
@@ -33,6 +35,7 @@ use crate::{
 pub struct RequestBuilder<B = Buffered> {
     // Without a place to go it is a request alone, and there is an error.
     call: Result<Box<Call>, Box<Request<Body>>>,
+    stack: Option<Arc<dyn Stack>>,
     target: String,
     replayable: bool,
     timings: bool,
@@ -54,26 +57,26 @@ impl RequestBuilder {
         method: Method,
         target: Result<(Arc<Pool>, String), Error>,
         headers: HeaderMap,
-        limits: Arc<Limits>,
-        timings: bool,
+        client: &Client,
     ) -> Self {
-        let mut request = Request::new(Body::EMPTY);
+        let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         let (call, target, error) = match target {
-            Ok((pool, target)) => (Ok(Call::new(pool, request, limits)), target, None),
+            Ok((pool, target)) => (Ok(Call::new(&client.core, pool, request)), target, None),
             Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
         };
-        let mut this = Self { call, target, replayable: false, timings, error, body: PhantomData };
+        let (stack, timings) = (client.stack.clone(), client.core.timings);
+        let mut this = Self { call, stack, target, replayable: false, timings, error, body: PhantomData };
         if this.method() == Method::CONNECT {
-            this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
+            this.reject(NO_TUNNEL);
         }
         this
     }
 
     /// A body of bytes, without a content type.
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.set_body(Body::bytes(bytes.into()));
+        self.set_body(Body::bytes(bytes));
         self
     }
 
@@ -116,7 +119,7 @@ impl RequestBuilder {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.streamed(Body::segments(VecDeque::from([Segment::stream(stream)]), length))
+        self.streamed(Body::stream(stream, length))
     }
 
     /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
@@ -144,11 +147,11 @@ impl RequestBuilder {
 
     fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
         if self.replayable {
-            self.reject("a request whose body is a stream cannot be sent twice, so it is not replayable");
+            self.reject(NOT_REPLAYABLE);
         }
         self.set_body(body);
-        let Self { call, target, timings, error, .. } = self;
-        RequestBuilder { call, target, replayable: false, timings, error, body: PhantomData }
+        let Self { call, stack, target, timings, error, .. } = self;
+        RequestBuilder { call, stack, target, replayable: false, timings, error, body: PhantomData }
     }
 
     fn set_body(&mut self, body: Body) {
@@ -163,7 +166,7 @@ impl RequestBuilder {
 }
 
 impl<B> RequestBuilder<B> {
-    /// Sets a header, in place of the client's default of the same name.
+    /// Sets a header, in place of the client's of the same name.
     ///
     /// Not for the headers that say where a message goes and where it ends (`host`, `content-length`,
     /// `transfer-encoding`, `connection` and its like): these are the client's to write.
@@ -266,31 +269,58 @@ impl<B> RequestBuilder<B> {
         &self.target
     }
 
-    /// The headers so far, with the client's; those of the message's framing come when it is sent.
+    /// The headers so far. The client's own and those of the message's framing come when it is sent.
     pub fn headers(&self) -> &HeaderMap {
         self.request().headers()
     }
 
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
-        let Self { call, target, replayable, timings, error, .. } = self;
-        let error = match (call, error) {
+        let (stack, replayable, timings) = (self.stack.clone(), self.replayable, self.timings);
+        let mut call = match self.finish() {
+            Ok(call) => call,
+            Err(error) => return ReplyFuture::invalid(error),
+        };
+        let Some(stack) = stack else {
+            call.start(replayable, timings);
+            return ReplyFuture::new(call);
+        };
+        let (origin, options) = (call.pool.origin.clone(), options(&call, replayable, timings));
+        ReplyFuture::layered(Layered::new(stack, into_value(call), options, origin))
+    }
+
+    /// The request as a value with an absolute URI, for [`Client::execute`](crate::Client::execute) or a
+    /// `tower_service::Service`. Limits and all else that was said of it go with it as an extension.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that was wrong with a part, as [`send`](Self::send) would tell it.
+    pub fn build(self) -> Result<Request<Body>, Error> {
+        let (replayable, timings) = (self.replayable, self.timings);
+        let call = self.finish()?;
+        let options = options(&call, replayable, timings);
+        let mut request = into_value(call);
+        request.extensions_mut().insert(options);
+        Ok(request)
+    }
+
+    fn finish(self) -> Result<Box<Call>, Error> {
+        let Self { call, target, error, .. } = self;
+        match (call, error) {
             (Ok(mut call), None) => match target::finish(target) {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
-                        announce_nothing(request);
                     }
-                    return ReplyFuture::new(call, replayable, timings);
+                    Ok(call)
                 }
-                Err(error) => error.at(&call.pool.origin),
+                Err(error) => Err(error.at(&call.pool.origin)),
             },
-            (Ok(call), Some(error)) => error.at(&call.pool.origin),
+            (Ok(call), Some(error)) => Err(error.at(&call.pool.origin)),
             (Err(_), error) => {
-                error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL"))
+                Err(error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")))
             }
-        };
-        ReplyFuture::invalid(error)
+        }
     }
 
     fn request(&self) -> &Request<Body> {
@@ -325,10 +355,13 @@ impl<B> fmt::Debug for RequestBuilder<B> {
     }
 }
 
+pub(crate) const NO_TUNNEL: &str = "CONNECT asks a proxy for a tunnel, which this client does not do";
+pub(crate) const NOT_REPLAYABLE: &str =
+    "a request whose body is a stream cannot be sent twice, so it is not replayable";
 const UNSENT: &str = "a request that is being put together has not been sent";
 
 /// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
-fn announce_nothing(request: &mut Request<Body>) {
+pub(crate) fn announce_nothing(request: &mut Request<Body>) {
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
         && http_body::Body::size_hint(request.body()).exact() == Some(0)
     {
@@ -336,18 +369,30 @@ fn announce_nothing(request: &mut Request<Body>) {
     }
 }
 
+fn options(call: &Call, replayable: bool, timings: bool) -> Options {
+    Options { limits: call.clock.limits.clone(), timings, replayable, ends: None }
+}
+
+fn into_value(call: Box<Call>) -> Request<Body> {
+    let Call { request, pool, .. } = *call;
+    let mut request = request.expect(UNSENT);
+    pool.address.absolute_form(&mut request);
+    request
+}
+
 /// Whether a header says where a message goes or where it ends, or belongs to one connection only.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
-    const NAMES: [&str; 9] = [
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    NAMES.contains(&name.as_str())
+    FRAMING.contains(&name.as_str())
 }
+
+pub(crate) const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];

@@ -8,22 +8,26 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
 use crate::{
     body::{Body, Upload},
+    client::{Client, Core},
     clock::Clock,
     connect_failure::ConnectFailure,
     connection::{Connection, History, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
-    limits::{Limit, Limits},
+    layers::{Layered, Options},
+    limits::Limit,
     look::LastLook,
+    origin::Origin,
     pool::{Checkout, Pool, Ticket},
     replica::Replica,
     reply::Reply,
+    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing},
     timings::Recorder,
 };
 
@@ -33,12 +37,21 @@ use crate::{
 /// whoever comes next. After that an HTTP/1.1 connection is closed, an HTTP/2 stream is reset and its connection goes
 /// on; the server may have seen the request.
 #[must_use = "futures do nothing unless polled"]
-pub struct ReplyFuture(Result<Box<Call>, Option<Error>>);
+pub struct ReplyFuture(Sending);
+
+enum Sending {
+    Call(Box<Call>),
+    /// Through the client's layers.
+    Layers(Box<Layered>),
+    /// Nothing is, because of this; none once it was told.
+    Invalid(Option<Error>),
+}
 
 /// One request and its reply, from the first word of the builder to the last byte of the body.
 ///
 /// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
 pub(crate) struct Call {
+    core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
     // With the connection while that has it.
@@ -81,20 +94,35 @@ enum State {
 }
 
 impl ReplyFuture {
-    pub(crate) fn new(mut call: Box<Call>, replayable: bool, timings: bool) -> Self {
-        call.timings = timings.then(Recorder::new);
-        if let Some(request) = &call.request {
-            call.upload = request.body().upload();
-            if replayable {
-                call.replica = Replica::of(request, Vec::new());
-            }
-            call.replayable = replayable;
-        }
-        Self(Ok(call))
+    pub(crate) fn new(call: Box<Call>) -> Self {
+        Self(Sending::Call(call))
+    }
+
+    pub(crate) fn layered(layered: Box<Layered>) -> Self {
+        Self(Sending::Layers(layered))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
-        Self(Err(Some(error)))
+        Self(Sending::Invalid(Some(error)))
+    }
+
+    /// A request with an absolute URI, through the client's layers if it has any.
+    pub(crate) fn of_request(client: &Client, mut request: Request<Body>) -> Self {
+        let Some(stack) = &client.stack else { return Self::of_exchange(&client.core, request) };
+        let origin = match Origin::of(request.uri()) {
+            Ok(origin) => origin,
+            Err(error) => return Self::invalid(error),
+        };
+        let options = request.extensions_mut().remove().unwrap_or_else(|| client.core.options());
+        Self::layered(Layered::new(stack.clone(), request, options, origin))
+    }
+
+    /// The same, without layers or under them.
+    pub(crate) fn of_exchange(core: &Arc<Core>, request: Request<Body>) -> Self {
+        match Call::of_request(core, request) {
+            Ok(call) => Self::new(call),
+            Err(error) => Self::invalid(error),
+        }
     }
 }
 
@@ -103,22 +131,30 @@ impl Future for ReplyFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match &mut self.0 {
-            Ok(call) => ready!(call.poll(cx)),
-            Err(error) => Err(error.take().expect("polled after it was ready")),
+            Sending::Call(call) => ready!(call.poll(cx)),
+            Sending::Layers(layered) => {
+                let answer = ready!(layered.poll(cx));
+                self.0 = Sending::Invalid(None);
+                return Poll::Ready(answer);
+            }
+            Sending::Invalid(error) => {
+                return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+            }
         };
-        let mut call = std::mem::replace(&mut self.0, Err(None));
-        if let Ok(Call { timings: Some(timings), upload, .. }) = call.as_deref_mut() {
+        let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
+            unreachable!("only a call has an answer");
+        };
+        if let Call { timings: Some(timings), upload, .. } = &mut *call {
             timings.finish(upload.as_deref());
         }
-        Poll::Ready(match (answer, call) {
-            (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
-            (Err(mut error), call) => {
-                if let Some(timings) = call.ok().and_then(|call| call.timings) {
+        Poll::Ready(match answer {
+            Ok(response) => Ok(Reply::new(response, call)),
+            Err(mut error) => {
+                if let Some(timings) = call.timings {
                     error.set_timings(timings.timings());
                 }
                 Err(error)
             }
-            (Ok(_), Err(_)) => unreachable!("only a call has an answer"),
         })
     }
 }
@@ -132,10 +168,11 @@ impl Call {
     const PAUSE: Duration = Duration::from_millis(10);
     const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Arc<Limits>) -> Box<Self> {
+    pub(crate) fn new(core: &Arc<Core>, pool: Arc<Pool>, request: Request<Body>) -> Box<Self> {
         Box::new(Self {
+            core: core.clone(),
             pool,
-            clock: Clock::new(limits),
+            clock: Clock::new(core.limits.clone()),
             request: Some(request),
             connection: None,
             upload: None,
@@ -151,6 +188,38 @@ impl Call {
             lost: 0,
             lost_since: None,
         })
+    }
+
+    /// A request with an absolute URI.
+    fn of_request(core: &Arc<Core>, mut request: Request<Body>) -> Result<Box<Self>, Error> {
+        let options: Options = request.extensions_mut().remove().unwrap_or_else(|| core.options());
+        let origin = Origin::of(request.uri())?;
+        if *request.method() == Method::CONNECT {
+            return Err(Error::invalid(Kind::Request, NO_TUNNEL).at(&origin));
+        }
+        if options.replayable && request.body().as_bytes().is_none() {
+            return Err(Error::invalid(Kind::Request, NOT_REPLAYABLE).at(&origin));
+        }
+        FRAMING.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
+        let pool = core.pool(origin)?;
+        origin_form(&mut request);
+        let mut call = Self::new(core, pool, request);
+        call.clock.limits = options.limits;
+        call.clock.end_at(options.ends);
+        call.start(options.replayable, options.timings);
+        Ok(call)
+    }
+
+    /// To be called once the request is what it is to be.
+    pub(crate) fn start(&mut self, replayable: bool, timings: bool) {
+        self.timings = timings.then(Recorder::new);
+        let Some(request) = &mut self.request else { return };
+        announce_nothing(request);
+        self.upload = request.body().upload();
+        if replayable {
+            self.replica = Replica::of(request, Vec::new());
+        }
+        self.replayable = replayable;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
@@ -195,11 +264,12 @@ impl Call {
                             Some(upload) => upload.start(now()),
                             None => self.clock.start_step(Limit::FirstByte, now()),
                         }
-                        let request = self.request.take().expect("a request that was not sent is here");
+                        let mut request = self.request.take().expect("a request that was not sent is here");
                         let connection = held(&mut self.connection);
                         if connection.is_http2() && self.replica.is_none() {
                             self.replica = Replica::of(&request, connection.take_buffer());
                         }
+                        self.core.add_headers(&self.pool, request.headers_mut());
                         match connection.send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
@@ -327,7 +397,16 @@ const HELD: &str = "a connection is held from `Held` on";
 
 impl fmt::Debug for ReplyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(call) = &self.0 else { return f.write_str("ReplyFuture(Invalid)") };
+        let call = match &self.0 {
+            Sending::Call(call) => call,
+            Sending::Layers(layered) => {
+                return f
+                    .debug_struct("ReplyFuture")
+                    .field("origin", &layered.origin)
+                    .finish_non_exhaustive();
+            }
+            Sending::Invalid(_) => return f.write_str("ReplyFuture(Invalid)"),
+        };
         let state = match &call.state {
             State::Start => "new",
             State::Pausing(_) => "pausing",

@@ -1,12 +1,17 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use tower_layer::Layer;
+use tower_service::Service;
 
-use super::{Base, Client, Inner};
+use super::{Base, Client, Core};
 use crate::{
+    body::Body,
     connect::{Connect, Connector, Tcp},
     dns::{Dns, Resolve, SystemResolver},
-    error::{Error, Kind},
+    error::{BoxError, Error, Kind},
+    layers::{self, ClientService, Stack},
     limits::Limits,
     pool::{Dialer, Origins, Rules},
     request::is_framing,
@@ -35,6 +40,7 @@ use crate::{
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
 /// | [`timings`](Self::timings) | no |
+/// | [`layer`](Self::layer) | none |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,
@@ -49,9 +55,12 @@ pub struct ClientBuilder {
     dns_ttl: Duration,
     connector: Option<Box<dyn Connect>>,
     timings: bool,
+    layers: Vec<MakeStack>,
     // The first thing that was wrong.
     error: Option<Error>,
 }
+
+type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send>;
 
 impl ClientBuilder {
     const MAX_IDLE: usize = 256;
@@ -80,6 +89,7 @@ impl ClientBuilder {
             dns_ttl: Dns::TTL,
             connector: None,
             timings: false,
+            layers: Vec::new(),
             error: None,
         }
     }
@@ -252,6 +262,56 @@ impl ClientBuilder {
         self
     }
 
+    /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
+    ///
+    /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
+    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`] spans all that layers do;
+    /// the other limits, [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the
+    /// exchange underneath, the last one where there are several. Each layer boxes the future of a request; to box it
+    /// once for several, give them as one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing is boxed.
+    ///
+    /// An error of the layer becomes an [`Error`], with kind and delivery of the client's own error where that is its
+    /// cause, else of [`Kind::Layer`].
+    ///
+    /// ```
+    /// use http::Request;
+    /// use outbound_client::{Body, Client, ClientService};
+    /// use tower_layer::layer_fn;
+    /// # use std::task::{Context, Poll};
+    ///
+    /// #[derive(Clone)]
+    /// struct Numbered<S>(S);
+    ///
+    /// impl<S: tower_service::Service<Request<Body>>> tower_service::Service<Request<Body>> for Numbered<S> {
+    ///     type Response = S::Response;
+    ///     type Error = S::Error;
+    ///     type Future = S::Future;
+    /// #   fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> { self.0.poll_ready(cx) }
+    ///
+    ///     fn call(&mut self, mut request: Request<Body>) -> S::Future {
+    ///         request.headers_mut().insert("x-request-id", 17.into());
+    ///         self.0.call(request)
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), outbound_client::Error> {
+    /// let client = Client::builder().layer(layer_fn(|service: ClientService| Numbered(service))).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn layer<L, S, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<ClientService, Service = S> + Send + 'static,
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.layers.push(Box::new(move |service| layers::stack(layer.layer(service))));
+        self
+    }
+
     /// Builds the client. No connection is opened before the first request.
     ///
     /// # Errors
@@ -303,13 +363,12 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
-        Ok(Client(Arc::new(Inner {
-            origins,
-            base,
-            headers,
-            limits: Arc::new(self.limits),
-            timings: self.timings,
-        })))
+        let limits = Arc::new(self.limits);
+        let core = Arc::new(Core { origins, base, headers, limits, timings: self.timings });
+        let stack = self.layers.into_iter().fold(None, |stack, layer| {
+            Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))
+        });
+        Ok(Client { core, stack })
     }
 
     fn reject(&mut self, why: &'static str) {
@@ -326,6 +385,7 @@ impl fmt::Debug for ClientBuilder {
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)
+            .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }
 }

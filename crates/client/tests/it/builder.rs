@@ -203,6 +203,7 @@ fn public_types_are_send_sync_and_unpin() {
     fn all<T: Send + Sync + Unpin + std::fmt::Debug>() {}
     fn send<T: Send + Unpin + std::fmt::Debug>() {}
     all::<Client>();
+    all::<outbound_client::ClientService>();
     all::<outbound_client::Error>();
     all::<outbound_client::ErrorReply>();
     all::<outbound_client::Event>();
@@ -222,6 +223,9 @@ fn public_types_are_send_sync_and_unpin() {
     send::<outbound_client::ReplyFuture>();
     send::<outbound_client::WarmUp>();
     send::<outbound_client::Reply>();
+    send::<outbound_client::ReplyBody>();
+    send::<outbound_client::Body>();
+    send::<outbound_client::ResponseFuture>();
     send::<outbound_client::RequestBuilder<outbound_client::Streamed>>();
     send::<outbound_client::Lines>();
     send::<outbound_client::Ndjson<*const u8>>();

@@ -14,6 +14,7 @@ mod edges;
 mod events;
 mod goaway;
 mod http2;
+mod layers;
 mod lifetimes;
 mod limits;
 mod manage;

@@ -21,7 +21,7 @@ use crate::{
     alarm::Alarm,
     body::Body,
     look::Looks,
-    pool::{KeepAlive, Stream},
+    pool::{KeepAlive, Stream, Suspicion},
     sender::Sender,
 };
 
@@ -61,6 +61,8 @@ pub(crate) struct History {
     pub(crate) remote_addr: Option<SocketAddr>,
     requests: AtomicU64,
     pub(crate) looks: Looks,
+    /// Of HTTP/2.
+    pub(crate) suspicion: Suspicion,
     // Whether the server ended it, or failed it, and not the runtime.
     ended: AtomicBool,
 }
@@ -68,7 +70,14 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>) -> Arc<Self> {
         let (requests, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { opened, remote_addr, requests, looks: Looks::default(), ended })
+        Arc::new(Self {
+            opened,
+            remote_addr,
+            requests,
+            looks: Looks::default(),
+            suspicion: Suspicion::default(),
+            ended,
+        })
     }
 
     pub(crate) fn end(&self) {
@@ -210,6 +219,13 @@ impl Connection {
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
         self.sent.poll(cx)
+    }
+
+    /// A limit passed while it had a request: it may be dead.
+    pub(crate) fn suspect(&self) {
+        if self.is_http2() {
+            self.history.suspicion.raise();
+        }
     }
 
     /// The request on it was answered.

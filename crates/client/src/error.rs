@@ -55,7 +55,8 @@ pub enum Kind {
     Closed,
     /// [`Client::close`](crate::Client::close) was called before the request had a connection.
     ClientClosed,
-    /// The server's bytes are not the protocol.
+    /// The server's bytes are not the protocol, or a head is beyond the bounds on heads. The message says which line or
+    /// which bound. A reply that cannot be read came all the same: its delivery is [`Replied`](Delivery::Replied).
     Protocol,
     /// The server ended this request's HTTP/2 stream alone.
     Reset,
@@ -107,7 +108,7 @@ pub enum Delivery {
     NotSent,
     /// Some or all of it was given to a connection, and no answer came.
     MaybeSent,
-    /// The head of a reply came.
+    /// The head of a reply came; or bytes in its place that are none ([`Kind::Protocol`]).
     Replied,
 }
 

@@ -14,6 +14,7 @@ mod places;
 mod progress;
 mod snapshot;
 mod state;
+mod suspicion;
 mod waiter;
 mod warm_up;
 
@@ -40,6 +41,7 @@ pub(crate) use self::{
     multiplexed::{Opened, Stream},
     origins::Origins,
     places::Place,
+    suspicion::Suspicion,
     waiter::Ticket,
 };
 use self::{

@@ -7,13 +7,14 @@ use std::{
 };
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
     Dialed, Place, Pool, Protocol,
     drive::{Driver, Frames, Http1Driver, Http2Driver, drive},
     progress::Progress,
+    suspicion::PingTimer,
 };
 use crate::{
     alarm::Alarm,
@@ -41,10 +42,6 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    // Found dead within 80 s with a request under way; an HTTP/2 connection without one is not disturbed.
-    const PING_EVERY: Duration = Duration::from_secs(60);
-    const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
     /// What a dial begins with.
     pub(super) fn first_stage(&self, origin: &Origin) -> Limit {
         if self.connector.looks_up(origin) { Limit::Dns } else { Limit::Connect }
@@ -167,10 +164,10 @@ impl Dial {
         if http2 || self.dialer.http2_prior_knowledge {
             let frames = Frames::default();
             let (sender, connection) = http2::Builder::new(frames.clone())
-                .timer(TokioTimer::new())
+                .timer(PingTimer(history.clone()))
                 .initial_max_send_streams(self.streams)
-                .keep_alive_interval(Dialer::PING_EVERY)
-                .keep_alive_timeout(Dialer::PING_TIMEOUT)
+                .keep_alive_interval(PingTimer::INTERVAL)
+                .keep_alive_timeout(PingTimer::TIMEOUT)
                 .handshake(io)
                 .await
                 .map_err(protocol)?;

@@ -131,6 +131,7 @@ pub(super) struct Http2Driver {
     end: Option<End<http2::SendRequest<Body>>>,
     frames: Option<Driver>,
     pool: Weak<Pool>,
+    history: Arc<History>,
     id: u64,
     // How many streams the server allows.
     limit: usize,
@@ -151,8 +152,9 @@ impl Http2Driver {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
-        let opened = Opened { id, sender, runtime: Handle::current(), history, limit };
-        (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), pool, id, limit })
+        let (requests, end, frames) = (Some(requests), Some(end), frames.take());
+        let driver = Self { requests, end, frames, pool, history: history.clone(), id, limit };
+        (Opened { id, sender, runtime: Handle::current(), history, limit }, driver)
     }
 
     /// Tells the pool when the server allows another number of streams.
@@ -186,6 +188,11 @@ impl Future for Http2Driver {
             this.frames = None;
         }
         this.look_at_limit();
+        if this.history.suspicion.take_answer()
+            && let Some(pool) = this.pool.upgrade()
+        {
+            pool.answered();
+        }
         Poll::Pending
     }
 }

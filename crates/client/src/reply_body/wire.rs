@@ -151,6 +151,9 @@ impl Wire {
                         self.call.clock.start_step(Limit::Idle, now);
                     }
                     let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
+                    if let Some(connection) = &self.call.connection {
+                        connection.suspect();
+                    }
                     let error = Error::timeout(limit, duration, Phase::Body);
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }

@@ -23,5 +23,7 @@ mod prefixes;
 mod reading;
 mod requests;
 mod support;
+mod suspects;
 mod tls;
+mod unreadable;
 mod until;

@@ -216,7 +216,7 @@ impl Body {
         }
     }
 
-    fn as_shared(&self) -> Option<&Bytes> {
+    pub(crate) fn as_shared(&self) -> Option<&Bytes> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
             Repr::Long(long) => match (long.segments.front(), long.segments.len()) {

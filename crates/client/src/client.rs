@@ -12,6 +12,7 @@ use crate::{
     limits::Limits,
     origin::Origin,
     pool::{Origins, Pool},
+    redirect::{Redirects, Secrets},
     request::RequestBuilder,
     send::ReplyFuture,
     target,
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     headers: HeaderMap,
     pub(crate) limits: Arc<Limits>,
     pub(crate) timings: bool,
+    pub(crate) redirects: Redirects,
+    pub(crate) secrets: Secrets,
 }
 
 struct Base {
@@ -54,10 +57,10 @@ impl Core {
     }
 
     /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
-    /// base URL's origin, none if it is another.
+    /// base URL's origin, none if it is another, or if the request has been to another.
     #[inline]
-    pub(crate) fn add_headers(&self, pool: &Arc<Pool>, headers: &mut HeaderMap) {
-        if self.headers.is_empty() || !self.is_home(pool) {
+    pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
+        if self.headers.is_empty() || has_left || !self.is_home(pool) {
             return;
         }
         for (name, value) in &self.headers {
@@ -71,7 +74,14 @@ impl Core {
 
     /// What a request has that says nothing else.
     pub(crate) fn options(&self) -> Options {
-        Options { limits: self.limits.clone(), timings: self.timings, replayable: false, ends: None }
+        Options {
+            limits: self.limits.clone(),
+            timings: self.timings,
+            replayable: false,
+            redirects: self.redirects,
+            left: false,
+            ends: None,
+        }
     }
 
     fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {

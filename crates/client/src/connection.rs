@@ -36,8 +36,6 @@ pub(crate) struct Connection(Box<Parts>);
 pub(crate) struct Parts {
     version: Version,
     sent: ReusableBoxFuture<'static, Sent>,
-    // For a copy of the request.
-    buffer: Vec<u8>,
     timer: Option<Alarm>,
     /// What the server said about keeping it.
     pub(crate) keep_alive: KeepAlive,
@@ -125,7 +123,6 @@ impl Connection {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
-            buffer: Vec::new(),
             timer: Some(alarm),
             keep_alive: KeepAlive::default(),
             reused: false,
@@ -184,15 +181,6 @@ impl Connection {
 
     pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
         self.timer = timer;
-    }
-
-    /// A buffer for a copy of the request.
-    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
-    }
-
-    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        self.buffer = buffer;
     }
 
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the

@@ -3,7 +3,10 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, timings::Timings};
+use crate::{
+    connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, target::without_query,
+    timings::Timings,
+};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -20,6 +23,8 @@ struct Inner {
     delivery: Delivery,
     detail: Detail,
     origin: Option<Origin>,
+    // Without its query.
+    url: Option<Box<str>>,
     timings: Option<Timings>,
     connect_failure: Option<ConnectFailure>,
     // Shared, because one failed dial can fail several requests.
@@ -30,11 +35,13 @@ struct Inner {
 enum Detail {
     None,
     Text(&'static str),
+    Message(Box<str>),
     Limit(Limit, Duration),
     Bound(&'static str, usize),
     Position { line: u64, column: usize, excerpt: Box<str> },
     Line(u64),
     Status(ErrorReply),
+    Redirect(&'static str, StatusCode),
 }
 
 /// What happened.
@@ -64,7 +71,9 @@ pub enum Kind {
     RequestBody,
     /// A bound on what is read was reached; the message names it.
     TooLarge,
-    /// A status of 400 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
+    /// A redirect that cannot be followed, or that the policy ([`Redirects`](crate::Redirects)) forbids.
+    Redirect,
+    /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
     /// not a success where [`Reply::events`](crate::Reply::events) needs it.
     Status,
     /// The reply is not `text/event-stream`.
@@ -144,6 +153,43 @@ impl Error {
         self.0.delivery
     }
 
+    /// The status of the reply, where that is the error: [`Kind::Status`] or [`Kind::Redirect`].
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.0.detail {
+            Detail::Status(reply) => Some(reply.status),
+            Detail::Redirect(_, status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The URL that the request went to last, without its query, which may carry a key. None where the request's URL is
+    /// not valid.
+    pub fn url(&self) -> Option<&str> {
+        self.0.url.as_deref()
+    }
+
+    /// Whether a connection could not be opened, also within its limits in time: what happened before a connection was
+    /// held.
+    pub fn is_connect(&self) -> bool {
+        self.0.connect_failure.is_some() || matches!(self.0.kind, Kind::Connect | Kind::Tls)
+    }
+
+    /// Whether the reply's status is the error.
+    pub fn is_status(&self) -> bool {
+        self.0.kind == Kind::Status
+    }
+
+    /// Whether the body is not the text, the JSON or the event stream that was asked for, or has a coding that cannot be
+    /// undone.
+    pub fn is_decode(&self) -> bool {
+        matches!(self.0.kind, Kind::Decode | Kind::ContentType)
+    }
+
+    /// Whether it is a redirect that was not followed, by the policy or because it cannot be.
+    pub fn is_redirect(&self) -> bool {
+        self.0.kind == Kind::Redirect
+    }
+
     /// Whether a limit in time has passed.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
@@ -200,6 +246,7 @@ impl Error {
             delivery,
             detail: Detail::None,
             origin: None,
+            url: None,
             timings: None,
             connect_failure: None,
             source: None,
@@ -245,8 +292,26 @@ impl Error {
         Self::body(Kind::Decode).detail(Detail::Line(line))
     }
 
-    pub(crate) fn status(reply: ErrorReply) -> Self {
+    pub(crate) fn of_status(reply: ErrorReply) -> Self {
         Self::body(Kind::Status).detail(Detail::Status(reply))
+    }
+
+    pub(crate) fn redirect(why: &'static str, status: StatusCode) -> Self {
+        let error = Self::new(Kind::Redirect, Phase::Head, Delivery::Replied);
+        error.detail(Detail::Redirect(why, status))
+    }
+
+    /// It happened to a request that a server had answered with a redirect, so something was sent.
+    pub(crate) fn after_redirect(mut self) -> Self {
+        if self.0.delivery == Delivery::NotSent {
+            self.0.delivery = Delivery::MaybeSent;
+            self.0.connect_failure = None;
+        }
+        self
+    }
+
+    pub(crate) fn set_url(&mut self, origin: &Origin, target: &str) {
+        self.0.url = Some(format!("{origin}{}", without_query(target)).into());
     }
 
     pub(crate) fn failed_to_connect(mut self, why: ConnectFailure) -> Self {
@@ -261,6 +326,10 @@ impl Error {
 
     pub(crate) fn text(self, text: &'static str) -> Self {
         self.detail(Detail::Text(text))
+    }
+
+    pub(crate) fn message(self, text: impl Into<Box<str>>) -> Self {
+        self.detail(Detail::Message(text.into()))
     }
 
     pub(crate) fn set_timings(&mut self, timings: Timings) {
@@ -297,13 +366,15 @@ impl Error {
     }
 
     fn without_source(&self) -> Self {
-        let Inner { kind, phase, delivery, detail, origin, timings, connect_failure, source: _ } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, url, timings, connect_failure, source: _ } =
+            &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
             phase: *phase,
             delivery: *delivery,
             detail: detail.clone(),
             origin: origin.clone(),
+            url: url.clone(),
             timings: *timings,
             connect_failure: *connect_failure,
             source: None,
@@ -348,8 +419,17 @@ impl fmt::Display for Error {
                 write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
             }
             (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
+            (Detail::Status(reply), _) if reply.status.is_redirection() => {
+                write!(
+                    f,
+                    "the reply's status is {}, a redirect that was not followed",
+                    reply.status.as_u16()
+                )?;
+            }
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
+            (Detail::Redirect(text, status), _) => write!(f, "{text} (status {})", status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
+            (Detail::Message(text), _) => f.write_str(text)?,
             (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
                 f.write_str("no connection: the name could not be looked up")?;
             }
@@ -372,17 +452,20 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, timings: _, connect_failure, source } = &*self.0;
+        let Inner { kind, phase, delivery, detail, origin, url: _, timings: _, connect_failure, source } =
+            &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {
             Detail::None => &mut f,
             Detail::Text(text) => f.field("detail", text),
+            Detail::Message(text) => f.field("detail", text),
             Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
             Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
             Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
             Detail::Line(line) => f.field("line", line),
             Detail::Status(reply) => f.field("reply", reply),
+            Detail::Redirect(text, status) => f.field("detail", text).field("status", status),
         };
         if let Some(why) = connect_failure {
             f.field("connect_failure", why);

@@ -38,7 +38,7 @@ pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> 
 /// not; nor is what TLS refuses, though it is told in the same way.)
 fn is_malformed(error: &hyper::Error) -> bool {
     cause::<io::Error>(error).is_some_and(|error| {
-        let by_tls = error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
+        let by_tls = matches!(error.get_ref(), Some(error) if error.is::<rustls::Error>());
         !by_tls && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
     })
 }

@@ -16,6 +16,7 @@ use crate::{
     body::Body,
     error::{BoxError, Error, Phase},
     limits::Limits,
+    redirect::Redirects,
     reply_body::ReplyBody,
 };
 
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     pub(crate) limits: Arc<Limits>,
     pub(crate) timings: bool,
     pub(crate) replayable: bool,
+    pub(crate) redirects: Redirects,
+    /// Whether it has followed a redirect to another origin.
+    pub(crate) left: bool,
     /// When the whole request ends, with everything that layers do.
     pub(crate) ends: Option<Instant>,
 }

@@ -214,6 +214,7 @@ mod multipart;
 mod origin;
 mod pool;
 mod read;
+mod redirect;
 mod replica;
 mod reply;
 mod reply_body;
@@ -245,6 +246,7 @@ pub use crate::{
     origin::Origin,
     pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
+    redirect::{Redirect, Redirects},
     reply::Reply,
     reply_body::ReplyBody,
     request::{Buffered, RequestBuilder, Streamed},

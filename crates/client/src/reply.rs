@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{Extensions, HeaderMap, Response, StatusCode, Version, response::Parts};
+use http::{Extensions, HeaderMap, Response, StatusCode, Version, header, response::Parts};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,7 @@ use crate::{
     events::Events,
     lines::{Lines, Ndjson},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
+    redirect::Redirect,
     reply_body::ReplyBody,
     send::Call,
     timings::{ConnectionInfo, Timings},
@@ -27,7 +28,7 @@ use crate::{
 /// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
 /// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), in lines ([`lines`](Self::lines),
 /// [`ndjson`](Self::ndjson)), or as server-sent events ([`events`](Self::events)).
-/// It is given as it came: no redirect is followed and no coding is undone. Trailers are dropped.
+/// It is given as it came: no coding is undone. Trailers are dropped.
 ///
 /// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
 /// before that closes an HTTP/1.1 connection and resets an HTTP/2 stream, unless the end has already arrived.
@@ -54,8 +55,9 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
+        let takes_coding = call.takes_coding();
         let body = ReplyBody::new(&head, incoming, call);
-        Self::of(Response::from_parts(head, body))
+        Self::of(Response::from_parts(head, body)).check_coding(takes_coding)
     }
 
     /// A reply as layers have it.
@@ -64,6 +66,30 @@ impl Reply {
         let (head, body) = response.into_parts();
         let Parts { status, version, headers, extensions, .. } = head;
         Self { status, version, headers, extensions, body }
+    }
+
+    /// Makes a body with a coding that nobody asked for one that cannot be read: it is not what it seems.
+    #[inline]
+    pub(crate) fn check_coding(self, takes_coding: bool) -> Self {
+        if takes_coding || !self.headers.contains_key(header::CONTENT_ENCODING) {
+            return self;
+        }
+        self.refuse_coding()
+    }
+
+    #[cold]
+    fn refuse_coding(mut self) -> Self {
+        let Some(coding) = self.content_encoding() else { return self };
+        if http_body::Body::is_end_stream(&self.body) {
+            return self;
+        }
+        // Not more of it than a coding's name needs: it is the server's.
+        let name: String = coding.chars().filter(char::is_ascii_graphic).take(24).collect();
+        let error = Error::body(Kind::Decode).message(format!(
+            "the reply's body has a coding that was not asked for: `{name}` (to have it as it is, set `accept-encoding`)"
+        ));
+        self.body = self.body.refuse(self.version, error);
+        self
     }
 
     /// The status.
@@ -86,8 +112,26 @@ impl Reply {
         &self.extensions
     }
 
-    /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it. This client
-    /// asks for no coding and undoes none, so a body with one is not what it seems.
+    /// The URL that it came from: the request's, or where the last redirect led. With its query, which may carry what is
+    /// not for a log.
+    pub fn url(&self) -> String {
+        self.body.url()
+    }
+
+    /// The redirects that were followed to it, in order. (Those that a layer followed are not known.)
+    pub fn redirects(&self) -> &[Redirect] {
+        self.body.redirects()
+    }
+
+    /// The length of the body, or of what is left of it, where the head told it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.body.length()
+    }
+
+    /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it.
+    ///
+    /// This client asks for no coding and undoes none. A request with an `accept-encoding` of its own is given the body as
+    /// it came. Else one with a coding is not what it seems: to read it is an error of [`Kind::Decode`].
     pub fn content_encoding(&self) -> Option<&str> {
         let values = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
         let mut values = values.filter_map(|value| value.to_str().ok()).map(str::trim);
@@ -166,9 +210,9 @@ impl Reply {
     pub fn events(self) -> Result<Events, Error> {
         let origin = self.body.origin().cloned();
         if !self.status.is_success() {
-            let Self { status, headers, .. } = self;
-            return Err(Error::status(ErrorReply { status, headers, body: Bytes::new(), complete: false })
-                .at(origin.as_ref()));
+            let Self { status, headers, mut body, .. } = self;
+            let reply = ErrorReply { status, headers, body: Bytes::new(), complete: false };
+            return Err(body.fail(Error::of_status(reply)));
         }
         let content_type = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -180,10 +224,11 @@ impl Reply {
         Ok(Events::new(self.body))
     }
 
-    /// This reply, unless its status is 400 or more; then an error that keeps status, headers and the first 64 KiB of
+    /// This reply, unless its status is 300 or more; then an error that keeps status, headers and the first 64 KiB of
     /// the body, as far as they come within 2 s ([`Error::reply`]).
     ///
-    /// A 3xx is no error: redirects are not followed, and it is the caller's to read.
+    /// A 3xx that is left when redirects were followed, or when none are to be, has no answer in its body either. Ask for
+    /// the [`status`](Self::status) first where a 304 is expected.
     pub fn error_for_status(self) -> ErrorForStatus {
         ErrorForStatus::new(self)
     }

@@ -16,12 +16,16 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub(crate) use self::other::About;
-use self::{other::Other, wire::Wire};
+use self::{
+    other::{Other, Refused},
+    wire::Wire,
+};
 use crate::{
     clock::Clock,
     error::{BoxError, Error},
     limits::Limits,
     origin::Origin,
+    redirect::Redirect,
     send::Call,
     timings::{ConnectionInfo, Timings},
 };
@@ -61,9 +65,20 @@ impl ReplyBody {
     /// Holds it to what the request that it answers was given, whatever came in between.
     pub(crate) fn belong_to(&mut self, about: About) {
         match &mut self.0 {
-            Source::Wire(wire) => wire.clock_mut().share(&about.clock),
+            Source::Wire(wire) => wire.belong_to(about),
             Source::Other(other) => other.about = Some(about),
         }
+    }
+
+    /// In place of the body an error, for whoever begins to read it.
+    pub(crate) fn refuse(mut self, version: Version, error: Error) -> Self {
+        let about = match &mut self.0 {
+            Source::Wire(wire) => Some(wire.about(version)),
+            Source::Other(other) => other.about.take(),
+        };
+        let mut other = Other::new(Some(Refused { error: Some(error), body: self }));
+        other.about = about;
+        Self(Source::Other(Box::new(other)))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -90,6 +105,25 @@ impl ReplyBody {
         match &self.0 {
             Source::Wire(wire) => Some(wire.origin()),
             Source::Other(other) => other.about.as_ref().map(|about| &about.origin),
+        }
+    }
+
+    /// Where the request went last; empty where a layer made the reply up.
+    pub(crate) fn url(&self) -> String {
+        match &self.0 {
+            Source::Wire(wire) => wire.url(),
+            Source::Other(other) => other
+                .about
+                .as_ref()
+                .map(|about| format!("{}{}", about.origin, about.target))
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn redirects(&self) -> &[Redirect] {
+        match &self.0 {
+            Source::Wire(wire) => wire.redirects(),
+            Source::Other(other) => other.about.as_ref().map_or(&[], |about| &about.chain.followed),
         }
     }
 

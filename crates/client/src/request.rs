@@ -15,6 +15,7 @@ use crate::{
     multipart::Multipart,
     origin::Origin,
     pool::Pool,
+    redirect::Redirects,
     send::{Call, ReplyFuture},
     target,
 };
@@ -30,6 +31,7 @@ use crate::{
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
+/// | redirects | the client's |
 /// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder<B = Buffered> {
@@ -241,6 +243,14 @@ impl<B> RequestBuilder<B> {
         self
     }
 
+    /// Which redirects to follow, in place of the client's.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        if let Ok(call) = &mut self.call {
+            call.redirects = redirects;
+        }
+        self
+    }
+
     /// Whether to record how long each phase took: for [`Reply::timings`](crate::Reply::timings) and
     /// [`Error::timings`](crate::Error::timings).
     pub fn timings(mut self, timings: bool) -> Self {
@@ -286,7 +296,7 @@ impl<B> RequestBuilder<B> {
             return ReplyFuture::new(call);
         };
         let (origin, options) = (call.pool.origin.clone(), options(&call, replayable, timings));
-        ReplyFuture::layered(Layered::new(stack, into_value(call), options, origin))
+        ReplyFuture::layered(Layered::new(call.core.clone(), stack, into_value(call), options, origin))
     }
 
     /// The request as a value with an absolute URI, for [`Client::execute`](crate::Client::execute) or a
@@ -370,7 +380,8 @@ pub(crate) fn announce_nothing(request: &mut Request<Body>) {
 }
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
-    Options { limits: call.clock.limits.clone(), timings, replayable, ends: None }
+    let (limits, redirects) = (call.clock.limits.clone(), call.redirects);
+    Options { limits, timings, replayable, redirects, left: false, ends: None }
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {

@@ -25,8 +25,10 @@ use crate::{
     look::LastLook,
     origin::Origin,
     pool::{Checkout, Pool, Ticket},
+    redirect::{Chain, Redirect, Redirects, Step},
     replica::Replica,
     reply::Reply,
+    reply_body::ReplyBody,
     request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing},
     timings::Recorder,
 };
@@ -51,7 +53,7 @@ enum Sending {
 ///
 /// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
 pub(crate) struct Call {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
     // With the connection while that has it.
@@ -65,10 +67,15 @@ pub(crate) struct Call {
     // What is done before a limit that has passed ends it.
     pub(crate) last_look: Option<LastLook>,
     state: State,
-    // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
-    // not give back a request that it proves unseen.
+    // From when a connection takes it. Whole if the request may be sent again although the server may have seen it, or
+    // somewhere else; and over HTTP/2, which does not give back a request that it proves unseen.
     replica: Option<Replica>,
     replayable: bool,
+    pub(crate) redirects: Redirects,
+    pub(crate) chain: Option<Box<Chain>>,
+    // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
+    left: bool,
+    is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
     // How many connections that had been used before turned out to be dead.
@@ -108,19 +115,25 @@ impl ReplyFuture {
 
     /// A request with an absolute URI, through the client's layers if it has any.
     pub(crate) fn of_request(client: &Client, mut request: Request<Body>) -> Self {
-        let Some(stack) = &client.stack else { return Self::of_exchange(&client.core, request) };
+        let Some(stack) = &client.stack else {
+            return Call::of_request(&client.core, request).map_or_else(Self::invalid, Self::new);
+        };
         let origin = match Origin::of(request.uri()) {
             Ok(origin) => origin,
             Err(error) => return Self::invalid(error),
         };
         let options = request.extensions_mut().remove().unwrap_or_else(|| client.core.options());
-        Self::layered(Layered::new(stack.clone(), request, options, origin))
+        Self::layered(Layered::new(client.core.clone(), stack.clone(), request, options, origin))
     }
 
-    /// The same, without layers or under them.
+    /// The same under layers, which get the reply as it came.
     pub(crate) fn of_exchange(core: &Arc<Core>, request: Request<Body>) -> Self {
         match Call::of_request(core, request) {
-            Ok(call) => Self::new(call),
+            Ok(mut call) => {
+                call.redirects = Redirects::none();
+                call.is_exchange = true;
+                Self::new(call)
+            }
             Err(error) => Self::invalid(error),
         }
     }
@@ -130,8 +143,8 @@ impl Future for ReplyFuture {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = match &mut self.0 {
-            Sending::Call(call) => ready!(call.poll(cx)),
+        let call = match &mut self.0 {
+            Sending::Call(call) => call,
             Sending::Layers(layered) => {
                 let answer = ready!(layered.poll(cx));
                 self.0 = Sending::Invalid(None);
@@ -139,6 +152,16 @@ impl Future for ReplyFuture {
             }
             Sending::Invalid(error) => {
                 return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+            }
+        };
+        let answer = loop {
+            match ready!(call.poll(cx)) {
+                Ok(response) if response.status().is_redirection() => match call.redirected(response) {
+                    Ok(None) => {}
+                    Ok(Some(response)) => break Ok(response),
+                    Err(error) => break Err(error),
+                },
+                answer => break answer,
             }
         };
         let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
@@ -149,12 +172,7 @@ impl Future for ReplyFuture {
         }
         Poll::Ready(match answer {
             Ok(response) => Ok(Reply::new(response, call)),
-            Err(mut error) => {
-                if let Some(timings) = call.timings {
-                    error.set_timings(timings.timings());
-                }
-                Err(error)
-            }
+            Err(error) => Err(call.describe(error)),
         })
     }
 }
@@ -183,6 +201,10 @@ impl Call {
             state: State::Start,
             replica: None,
             replayable: false,
+            redirects: core.redirects,
+            chain: None,
+            left: false,
+            is_exchange: false,
             repeats: 0,
             dead: 0,
             lost: 0,
@@ -206,6 +228,8 @@ impl Call {
         let mut call = Self::new(core, pool, request);
         call.clock.limits = options.limits;
         call.clock.end_at(options.ends);
+        call.redirects = options.redirects;
+        call.left = options.left;
         call.start(options.replayable, options.timings);
         Ok(call)
     }
@@ -216,9 +240,6 @@ impl Call {
         let Some(request) = &mut self.request else { return };
         announce_nothing(request);
         self.upload = request.body().upload();
-        if replayable {
-            self.replica = Replica::of(request, Vec::new());
-        }
         self.replayable = replayable;
     }
 
@@ -265,11 +286,14 @@ impl Call {
                             None => self.clock.start_step(Limit::FirstByte, now()),
                         }
                         let mut request = self.request.take().expect("a request that was not sent is here");
+                        let has_left = self.has_left();
                         let connection = held(&mut self.connection);
-                        if connection.is_http2() && self.replica.is_none() {
-                            self.replica = Replica::of(&request, connection.take_buffer());
+                        if self.replica.is_none() {
+                            let whole =
+                                self.redirects.are_followed() || self.replayable || connection.is_http2();
+                            self.replica = Some(Replica::of(&request, whole));
                         }
-                        self.core.add_headers(&self.pool, request.headers_mut());
+                        self.core.add_headers(&self.pool, has_left, request.headers_mut());
                         match connection.send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
@@ -284,11 +308,7 @@ impl Call {
                 State::Sent => match held(&mut self.connection).poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
-                        let connection = held(&mut self.connection);
-                        connection.replied();
-                        if let Some(replica) = self.replica.take() {
-                            connection.keep_buffer(replica.into_buffer());
-                        }
+                        held(&mut self.connection).replied();
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => self.failed(error)?,
@@ -300,6 +320,68 @@ impl Call {
                 State::Done => panic!("polled after it was ready"),
             }
         }
+    }
+
+    /// Turns to where a redirect leads; or gives the reply back, where none is followed.
+    #[cold]
+    fn redirected(
+        self: &mut Box<Self>,
+        response: Response<Incoming>,
+    ) -> Result<Option<Response<Incoming>>, Error> {
+        let Some(request) = &self.replica else { return Ok(Some(response)) };
+        let mut chain = self.chain.take().unwrap_or_default();
+        let (core, policy) = (self.core.clone(), self.redirects);
+        let (status, headers) = (response.status(), response.headers());
+        let step = Step { policy, secrets: &core.secrets, from: &self.pool.origin, request, status, headers };
+        let next = step.follow(&mut chain);
+        self.chain = Some(chain);
+        let Some((origin, request)) = next? else { return Ok(Some(response)) };
+        let mut next = Self::new(&core, core.pool(origin)?, request);
+        next.clock.share(&self.clock);
+        next.chain = self.chain.take();
+        next.redirects = policy;
+        let timings = self.timings.take();
+        next.start(self.replayable, false);
+        next.timings = timings;
+        // What has come of the redirect's own body is read in passing, so that its connection can be used again.
+        let (head, incoming) = response.into_parts();
+        drop(ReplyBody::new(&head, incoming, std::mem::replace(self, next)));
+        Ok(None)
+    }
+
+    fn has_left(&self) -> bool {
+        self.left || self.chain.as_ref().is_some_and(|chain| chain.left)
+    }
+
+    /// Says of an error where the request went, and what it took.
+    #[cold]
+    fn describe(&self, mut error: Error) -> Error {
+        if let Some(timings) = &self.timings {
+            error.set_timings(timings.timings());
+        }
+        error.set_url(&self.pool.origin, self.target());
+        match &self.chain {
+            Some(chain) if !chain.followed.is_empty() => error.after_redirect(),
+            _ => error,
+        }
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> &str {
+        match (&self.replica, &self.request) {
+            (Some(replica), _) => replica.target(),
+            (None, Some(request)) => request.uri().path_and_query().map_or("/", |target| target.as_str()),
+            (None, None) => "/",
+        }
+    }
+
+    pub(crate) fn followed(&self) -> &[Redirect] {
+        self.chain.as_ref().map_or(&[], |chain| &chain.followed)
+    }
+
+    /// Whether a coding of the body is what was asked for, or is for others to look at.
+    pub(crate) fn takes_coding(&self) -> bool {
+        self.is_exchange || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
     }
 
     fn hold(&mut self, mut connection: Connection, now: Instant) {

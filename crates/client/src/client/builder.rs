@@ -14,6 +14,7 @@ use crate::{
     layers::{self, ClientService, Stack},
     limits::Limits,
     pool::{Dialer, Origins, Rules},
+    redirect::{Redirects, Secrets},
     request::is_framing,
     secret::Secret,
     tls::Tls,
@@ -40,6 +41,8 @@ use crate::{
 /// | [`dns_ttl`](Self::dns_ttl) | 30 s |
 /// | [`connector`](Self::connector), [`unix_socket`](Self::unix_socket) | TCP with `TCP_NODELAY` and probes after 60 s of silence |
 /// | [`timings`](Self::timings) | no |
+/// | [`redirects`](Self::redirects) | up to 10 in a row, never from `https` to `http` |
+/// | [`secret_header`](Self::secret_header), [`secret_query`](Self::secret_query) | none beside what [`Redirects`] names |
 /// | [`layer`](Self::layer) | none |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
@@ -55,6 +58,8 @@ pub struct ClientBuilder {
     dns_ttl: Duration,
     connector: Option<Box<dyn Connect>>,
     timings: bool,
+    redirects: Redirects,
+    secrets: Secrets,
     layers: Vec<MakeStack>,
     // The first thing that was wrong.
     error: Option<Error>,
@@ -89,6 +94,8 @@ impl ClientBuilder {
             dns_ttl: Dns::TTL,
             connector: None,
             timings: false,
+            redirects: Redirects::default(),
+            secrets: Secrets::default(),
             layers: Vec::new(),
             error: None,
         }
@@ -262,6 +269,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Which redirects requests follow, unless they say otherwise.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// A header of requests that carries a secret: no redirect takes it to another origin. (The client's own headers are
+    /// never taken.)
+    pub fn secret_header<N>(mut self, name: N) -> Self
+    where
+        HeaderName: TryFrom<N>,
+    {
+        match HeaderName::try_from(name) {
+            Ok(name) => self.secrets.headers.push(name),
+            Err(_) => self.reject("a secret header's name is not valid"),
+        }
+        self
+    }
+
+    /// A key of queries whose value is a secret: a redirect to another origin that repeats it is followed without it.
+    pub fn secret_query(mut self, key: impl Into<String>) -> Self {
+        self.secrets.query.push(key.into());
+        self
+    }
+
     /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
     ///
     /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
@@ -364,7 +396,8 @@ impl ClientBuilder {
             None => None,
         };
         let limits = Arc::new(self.limits);
-        let core = Arc::new(Core { origins, base, headers, limits, timings: self.timings });
+        let Self { timings, redirects, secrets, .. } = self;
+        let core = Arc::new(Core { origins, base, headers, limits, timings, redirects, secrets });
         let stack = self.layers.into_iter().fold(None, |stack, layer| {
             Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))
         });
@@ -385,6 +418,8 @@ impl fmt::Debug for ClientBuilder {
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)
+            .field("redirects", &self.redirects)
+            .field("secrets", &self.secrets)
             .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }

@@ -14,6 +14,8 @@ use crate::{
     error::{BoxError, Error, Phase},
     limits::Limits,
     origin::Origin,
+    redirect::Chain,
+    reply_body::ReplyBody,
     timings::{ConnectionInfo, Timings},
 };
 
@@ -28,6 +30,9 @@ pub(super) struct Other {
 /// What a reply knows of the request that it answers, and of the connection.
 pub(crate) struct About {
     pub(crate) origin: Origin,
+    /// Path and query.
+    pub(crate) target: String,
+    pub(crate) chain: Box<Chain>,
     /// Only of limits that span phases: a connection's body keeps the others itself.
     pub(crate) clock: Clock,
     pub(crate) connection: Option<ConnectionInfo>,
@@ -101,10 +106,32 @@ impl Other {
 
     pub(super) fn fail(&mut self, error: Error) -> Error {
         self.body = None;
-        match &self.about {
-            Some(about) if error.origin().is_none() => error.at(&about.origin),
-            _ => error,
-        }
+        let Some(about) = &self.about else { return error };
+        let mut error = if error.origin().is_none() { error.at(&about.origin) } else { error };
+        error.set_url(&about.origin, &about.target);
+        error
+    }
+}
+
+/// A body that is not to be read, and why.
+pub(super) struct Refused {
+    pub(super) error: Option<Error>,
+    pub(super) body: ReplyBody,
+}
+
+impl Body for Refused {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Poll::Ready(self.error.take().map(Err))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

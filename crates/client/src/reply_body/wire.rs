@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
 
+use super::About;
 use crate::{
     body::Stage,
     clock::Clock,
@@ -19,6 +20,7 @@ use crate::{
     failure::failure,
     limits::Limit,
     origin::Origin,
+    redirect::Redirect,
     send::Call,
     timings::{ConnectionInfo, Timings},
 };
@@ -64,6 +66,34 @@ impl Wire {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.call.pool.origin
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.origin(), self.call.target())
+    }
+
+    pub(crate) fn redirects(&self) -> &[Redirect] {
+        self.call.followed()
+    }
+
+    /// Takes over what the request was given above the layers.
+    pub(super) fn belong_to(&mut self, about: About) {
+        self.call.clock.share(&about.clock);
+        self.call.chain = Some(about.chain);
+    }
+
+    /// What another body in its place knows.
+    pub(super) fn about(&mut self, version: Version) -> About {
+        let mut clock = Clock::new(self.call.clock.limits.clone());
+        clock.share(&self.call.clock);
+        About {
+            origin: self.origin().clone(),
+            target: self.call.target().to_owned(),
+            chain: self.call.chain.take().unwrap_or_default(),
+            clock,
+            connection: Some(self.connection_info(version)),
+            timings: self.timings(),
+        }
     }
 
     pub(crate) fn connection_info(&self, version: Version) -> ConnectionInfo {
@@ -202,7 +232,9 @@ impl Wire {
     pub(crate) fn fail(&mut self, error: Error) -> Error {
         self.ended = true;
         self.call.connection = None;
-        error.at(&self.call.pool.origin)
+        let mut error = error.at(self.origin());
+        error.set_url(self.origin(), self.call.target());
+        error
     }
 
     /// The whole reply has come: the connection may serve another. `now`, if that has been read.

@@ -21,6 +21,7 @@ mod manage;
 mod pool;
 mod prefixes;
 mod reading;
+mod redirects;
 mod requests;
 mod support;
 mod suspects;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use outbound_client::{Client, Secret};
+use outbound_client::{Client, Redirects, Secret};
 use outbound_limiter::QuotaLimiter;
 use outbound_provider::{Auth, Provider};
 use outbound_retry::Budget;
@@ -85,7 +85,8 @@ impl Account {
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
         let client = endpoint.client.unwrap_or_else(|| Client::builder().max_header_fields(HEADER_FIELDS));
-        let mut client = client.base_url(base_url);
+        // A redirect is a fault of the address, which its owner is to be told of.
+        let mut client = client.base_url(base_url).redirects(Redirects::none());
         if let Some(key) = &endpoint.key {
             client = match provider.auth() {
                 Auth::Bearer => client.bearer_auth(key.clone()),

@@ -2,7 +2,7 @@ mod builder;
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 
 pub use self::builder::ClientBuilder;
 use crate::{
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     base: Option<Base>,
     // For the base URL's origin, if there is one.
     headers: HeaderMap,
+    // For all.
+    user_agent: HeaderValue,
     pub(crate) limits: Arc<Limits>,
     pub(crate) timings: bool,
     pub(crate) redirects: Redirects,
@@ -46,6 +48,8 @@ pub(crate) struct Core {
 struct Base {
     pool: Arc<Pool>,
     path: String,
+    // Of every path under it.
+    query: String,
 }
 
 impl Core {
@@ -60,6 +64,7 @@ impl Core {
     /// base URL's origin, none if it is another, or if the request has been to another.
     #[inline]
     pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
         if self.headers.is_empty() || has_left || !self.is_home(pool) {
             return;
         }
@@ -89,13 +94,29 @@ impl Core {
             return Ok((self.pool(origin)?, target));
         }
         match &self.base {
-            Some(base) => Ok((base.pool.clone(), target::join(&base.path, url)?)),
-            None => Err(Error::invalid(Kind::Request, "a path needs a client with a base URL")),
+            Some(base) => {
+                let mut target = target::join(&base.path, url)?;
+                if !base.query.is_empty() {
+                    target.push(if target.contains('?') { '&' } else { '?' });
+                    target.push_str(&base.query);
+                }
+                Ok((base.pool.clone(), target))
+            }
+            None => {
+                let why =
+                    "the URL begins with neither `http://` nor `https://`, and the client has no base URL";
+                Err(Error::invalid(Kind::Request, why))
+            }
         }
     }
 }
 
 impl Client {
+    /// A client with all defaults, without a base URL.
+    pub fn new() -> Self {
+        Self::builder().build().expect("defaults fit together")
+    }
+
     /// Starts to build a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
@@ -108,18 +129,15 @@ impl Client {
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
     ///
-    /// A path is appended to the base URL's own: it cannot leave the origin nor climb above the base path, and a `.`
+    /// A path is appended to the base URL's own, and the base URL's query to the path's: it cannot leave the origin nor climb above the base path, and a `.`
     /// or `..` segment, a leading `//`, a backslash or a fragment in it is an error. The client's key and default
     /// headers go with every request to the base URL's origin, however it was named, and with none to another. They
     /// are added when the request is sent, so no layer sees them. What may not stand in a URL is percent-encoded; what
     /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         let target = self.core.target(url);
-        let mut headers = HeaderMap::new();
-        if !self.core.headers.is_empty() {
-            // Room for the client's and a handful more, so that adding them does not make it grow.
-            headers.reserve(self.core.headers.len() + 8);
-        }
+        // Room for the client's and a handful more, so that adding them does not make it grow.
+        let headers = HeaderMap::with_capacity(self.core.headers.len() + 9);
         RequestBuilder::new(method, target, headers, self)
     }
 
@@ -141,6 +159,16 @@ impl Client {
         self.request(Method::POST, url)
     }
 
+    /// Starts a PATCH. See [`request`](Self::request).
+    pub fn patch(&self, url: &str) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Starts a HEAD. See [`request`](Self::request).
+    pub fn head(&self, url: &str) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
     /// Starts a PUT. See [`request`](Self::request).
     pub fn put(&self, url: &str) -> RequestBuilder {
         self.request(Method::PUT, url)
@@ -160,6 +188,25 @@ impl Client {
     }
 }
 
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Starts a GET of an absolute URL with a client of its own, which ends with it. For more than one request, keep a
+/// [`Client`]: its connections are used again.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), outbound_client::Error> {
+/// let page = outbound_client::get("https://example.com/").send().await?.error_for_status().await?.text().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn get(url: &str) -> RequestBuilder {
+    Client::new().get(url)
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
@@ -175,8 +222,9 @@ impl fmt::Debug for Client {
 impl Base {
     fn new(url: &str, origins: &Origins) -> Result<Self, Error> {
         let not_absolute =
-            || Error::invalid(Kind::Config, "the base URL is not an absolute http or https URL");
-        let (origin, path) = target::absolute(url)?.ok_or_else(not_absolute)?;
-        Ok(Self { path: target::base(&path)?, pool: origins.pool(origin)? })
+            || Error::invalid(Kind::Config, "the base URL begins with neither `http://` nor `https://`");
+        let (origin, target) = target::absolute(url)?.ok_or_else(not_absolute)?;
+        let (path, query) = target::base(&target)?;
+        Ok(Self { path, query, pool: origins.pool(origin)? })
     }
 }

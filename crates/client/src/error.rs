@@ -258,6 +258,11 @@ impl Error {
         Self::new(kind, Phase::Build, Delivery::NotSent).detail(Detail::Text(why))
     }
 
+    /// The same, with the name of what it is.
+    pub(crate) fn unusable(kind: Kind, why: impl Into<Box<str>>) -> Self {
+        Self::new(kind, Phase::Build, Delivery::NotSent).message(why)
+    }
+
     pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
         let delivery = match phase {
             Phase::Build | Phase::PoolWait | Phase::Dns | Phase::Connect | Phase::Tls => Delivery::NotSent,

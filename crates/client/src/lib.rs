@@ -52,7 +52,9 @@
 //! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
 //! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
 //! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
-//! | do something around every request | [a function](#middleware) |
+//! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
+//! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
+//! | follow redirects, or not | [`Redirects`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
 //! # Whether it was delivered
@@ -119,8 +121,9 @@
 //!
 //! # Middleware
 //!
-//! A request is a value until it is sent, and `send` is a future. So what goes around it is a function, or a type of the
-//! caller's; there is no trait to implement and no list to be on.
+//! A request is a value until it is sent, and `send` is a future. So what goes around it can be a function, or a type of
+//! the caller's, without a trait to implement. (What is to go around all requests of a client, wherever they are sent
+//! from, is a [layer](ClientBuilder::layer).)
 //!
 //! ```
 //! use outbound_client::{Client, Delivery, Error, Reply, RequestBuilder};
@@ -177,6 +180,49 @@
 //! # }
 //! ```
 //!
+//! # Coming from another client
+//!
+//! | `reqwest` | here |
+//! |---|---|
+//! | `Client::new()`, `reqwest::get(url)` | [`Client::new`], [`get`] |
+//! | `.timeout(d)` on client or request | [`ClientBuilder::timeout`], [`RequestBuilder::timeout`]; each phase has a limit as well ([`Limits`]) |
+//! | `.connect_timeout(d)`, `.read_timeout(d)` | `change_limits` with [`Limits::connect`], [`Limits::first_byte`] and [`Limits::idle`] |
+//! | `.default_headers(map)`, `.user_agent(v)` | [`ClientBuilder::default_header`], [`ClientBuilder::user_agent`] |
+//! | `.pool_max_idle_per_host(n)`, `.pool_idle_timeout(d)` | [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::idle_timeout`] |
+//! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
+//! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
+//! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
+//! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
+//! | `error.is_timeout()`, `.is_connect()`, `.status()` | the same, and [`Error::kind`], [`Error::delivery`] |
+//! | `.connector_layer(l)`, `reqwest-middleware` | [`ClientBuilder::layer`] |
+//!
+//! | `httpx`, `aiohttp` | here |
+//! |---|---|
+//! | `httpx.Client(base_url=..., headers=..., timeout=5)` | [`Client::builder`], [`ClientBuilder::base_url`], [`Limits::each`] |
+//! | `httpx.Timeout(connect=, read=, write=, pool=)` | [`Limits::connect`], [`Limits::idle`] and [`Limits::first_byte`], [`Limits::write_idle`], [`Limits::pool_wait`] |
+//! | `ClientTimeout(total=, sock_connect=, sock_read=)` | [`Limits::total`], [`Limits::connect`], [`Limits::idle`] |
+//! | `Limits(max_connections=, max_keepalive_connections=)`, `TCPConnector(limit=, limit_per_host=)` | [`ClientBuilder::max_connections`], [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::max_connections_per_origin`] |
+//! | `params=`, `json=`, `data=`, `files=` | [`query`](RequestBuilder::query), [`json`](RequestBuilder::json), [`form`](RequestBuilder::form), [`multipart`](RequestBuilder::multipart) |
+//! | `follow_redirects=True` | the default; [`Redirects`] |
+//! | `response.raise_for_status()` | [`Reply::error_for_status`] |
+//! | `response.aiter_lines()`, `aiter_bytes()`, `content.iter_chunked()` | [`Reply::lines`], [`Reply::chunk`] |
+//! | `response.url`, `response.history` | [`Reply::url`], [`Reply::redirects`] |
+//! | `except httpx.ConnectError`, `TimeoutException` | [`Error::is_connect`], [`Error::is_timeout`] |
+//! | `transport=` | [`ClientBuilder::connector`], [`ClientBuilder::layer`] |
+//!
+//! | `axios`, `fetch` | here |
+//! |---|---|
+//! | `axios.create({baseURL, headers, timeout})` | [`Client::builder`], [`ClientBuilder::base_url`], [`ClientBuilder::timeout`] |
+//! | `params`, `data` | [`query`](RequestBuilder::query), [`json`](RequestBuilder::json) |
+//! | `maxRedirects: n`, `redirect: "manual"` | [`Redirects::up_to`], [`Redirects::none`] |
+//! | `maxContentLength` | [`Limits::max_body`] |
+//! | interceptors | [`ClientBuilder::layer`] |
+//! | `validateStatus`, `response.ok` | a status is no error until [`Reply::error_for_status`] |
+//! | `await response.json()`, `.text()` | [`Reply::json`], [`Reply::text`] |
+//! | `response.body.getReader()` | [`Reply::chunk`] |
+//! | `EventSource` | [`Reply::events`], over any method |
+//! | `AbortController` | drop the future or the reply |
+//!
 //! # What it costs
 //!
 //! Beside a connection of hyper's that one holds oneself, a request on a warm connection makes at most two allocations
@@ -185,8 +231,7 @@
 //!
 //! # What it does not do
 //!
-//! No redirects, cookies, codings or proxies; a 3xx is returned as it is. No retries but the one above, and no
-//! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
+//! No cookies, codings or proxies. No retries but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
 #![forbid(unsafe_code)]
@@ -212,6 +257,7 @@ mod look;
 mod manage;
 mod multipart;
 mod origin;
+mod pairs;
 mod pool;
 mod read;
 mod redirect;
@@ -227,12 +273,13 @@ mod target;
 mod timings;
 mod tls;
 
+pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use crate::{
     body::Body,
-    client::{Client, ClientBuilder},
+    client::{Client, ClientBuilder, get},
     connect::{Connect, Connecting, Transport},
     connect_failure::ConnectFailure,
     dns::{Resolve, Resolving, SystemResolver},

@@ -200,6 +200,11 @@ impl Reply {
         NextChunk(&mut self.body)
     }
 
+    /// The body in pieces, as a stream. A reply is that stream itself; this is its name in other clients.
+    pub fn bytes_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin {
+        self
+    }
+
     /// The body as server-sent events.
     ///
     /// # Errors

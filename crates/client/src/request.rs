@@ -1,4 +1,4 @@
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,6 +14,7 @@ use crate::{
     limits::Limits,
     multipart::Multipart,
     origin::Origin,
+    pairs,
     pool::Pool,
     redirect::Redirects,
     send::{Call, ReplyFuture},
@@ -100,11 +101,18 @@ impl RequestBuilder {
         self.typed("text/plain; charset=utf-8").body(text.into())
     }
 
-    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set.
-    pub fn form<K: AsRef<str>, V: AsRef<str>>(self, pairs: &[(K, V)]) -> Self {
+    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
+    /// are for a [`query`](Self::query).
+    pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
         let mut form = String::new();
-        target::push_pairs(&mut form, pairs, "+");
-        self.typed("application/x-www-form-urlencoded").body(form)
+        match pairs::push(&mut form, pairs, "+", None) {
+            Ok(()) => self.typed("application/x-www-form-urlencoded").body(form),
+            Err(error) => {
+                let why = Error::invalid(Kind::Request, "the form is not made of pairs");
+                self.error.get_or_insert(why.source_from(error));
+                self
+            }
+        }
     }
 
     /// A body of several parts, each with its headers.
@@ -178,12 +186,10 @@ impl<B> RequestBuilder<B> {
         HeaderValue: TryFrom<V>,
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(_)) if is_framing(&name) => {
-                self.reject("a header of the message's framing cannot be set");
-            }
+            (Ok(name), Ok(_)) if is_framing(&name) => self.reject(framing(&name)),
             (Ok(name), Ok(value)) => drop(self.request_mut().headers_mut().insert(name, value)),
+            (Ok(name), Err(_)) => self.reject(bad_value(&name)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
-            (_, Err(_)) => self.reject("a header's value has characters that it cannot have"),
         }
         self
     }
@@ -191,9 +197,9 @@ impl<B> RequestBuilder<B> {
     /// Sets headers: all values of a name, in place of the client's defaults of that name.
     ///
     /// Not for the headers that say where a message goes, as with [`header`](Self::header).
-    pub fn set_headers(mut self, headers: &HeaderMap) -> Self {
-        if headers.keys().any(is_framing) {
-            self.reject("a header of the message's framing cannot be set");
+    pub fn headers(mut self, headers: &HeaderMap) -> Self {
+        if let Some(name) = headers.keys().find(|name| is_framing(name)) {
+            self.reject(framing(name));
             return self;
         }
         let own = self.request_mut().headers_mut();
@@ -210,13 +216,21 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// Appends pairs to the query, encoded.
-    pub fn query<K: AsRef<str>, V: AsRef<str>>(mut self, pairs: &[(K, V)]) -> Self {
-        if !pairs.is_empty() {
-            self.target.push(if self.target.contains('?') { '&' } else { '?' });
-            target::push_pairs(&mut self.target, pairs, "%20");
+    /// Appends pairs to the query, encoded: a list of pairs, a map or a struct. A value is text, a number or a boolean,
+    /// nothing (`None`: the pair is left out), or a list of these (its key is repeated).
+    pub fn query<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
+        let separator = if self.target.contains('?') { '&' } else { '?' };
+        if let Err(error) = pairs::push(&mut self.target, pairs, "%20", Some(separator)) {
+            let why = Error::invalid(Kind::Request, "the query is not made of pairs");
+            self.error.get_or_insert(why.source_from(error));
         }
         self
+    }
+
+    /// A bound on everything from the first poll of `send` to the reply's last byte, in place of the client's:
+    /// [`Limits::total`].
+    pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.change_limits(|limits| limits.total(limit))
     }
 
     /// Other limits than the client's, all of them.
@@ -280,7 +294,7 @@ impl<B> RequestBuilder<B> {
     }
 
     /// The headers so far. The client's own and those of the message's framing come when it is sent.
-    pub fn headers(&self) -> &HeaderMap {
+    pub fn headers_ref(&self) -> &HeaderMap {
         self.request().headers()
     }
 
@@ -347,8 +361,8 @@ impl<B> RequestBuilder<B> {
         }
     }
 
-    fn reject(&mut self, why: &'static str) {
-        self.error.get_or_insert_with(|| Error::invalid(Kind::Request, why));
+    fn reject(&mut self, why: impl Into<Box<str>>) {
+        self.error.get_or_insert_with(|| Error::unusable(Kind::Request, why));
     }
 }
 
@@ -359,7 +373,7 @@ impl<B> fmt::Debug for RequestBuilder<B> {
             .field("method", self.method())
             .field("origin", &self.origin())
             .field("path", &self.target.split('?').next().unwrap_or_default())
-            .field("headers", &self.headers().keys().collect::<Vec<_>>())
+            .field("headers", &self.headers_ref().keys().collect::<Vec<_>>())
             .field("body", self.request().body())
             .finish_non_exhaustive()
     }
@@ -389,6 +403,14 @@ fn into_value(call: Box<Call>) -> Request<Body> {
     let mut request = request.expect(UNSENT);
     pool.address.absolute_form(&mut request);
     request
+}
+
+pub(crate) fn framing(name: &HeaderName) -> String {
+    format!("the header `{name}` belongs to the message's framing, which the client writes itself")
+}
+
+pub(crate) fn bad_value(name: &HeaderName) -> String {
+    format!("the value of the header `{name}` has characters that it cannot have")
 }
 
 /// Whether a header says where a message goes or where it ends, or belongs to one connection only.

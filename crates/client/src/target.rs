@@ -163,34 +163,21 @@ const ORDINARY: [bool; 256] = {
     table
 };
 
-/// A base path: as [`join`] makes one, without its last slash.
-pub(crate) fn base(path: &str) -> Result<String, Error> {
-    if path.contains('?') {
-        return Err(invalid("a base URL has no query"));
-    }
+/// A base path, as [`join`] makes one, without its last slash; and the query of a base URL.
+pub(crate) fn base(target: &str) -> Result<(String, String), Error> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if segments(path).any(is_dots) {
         return Err(invalid("a base URL has no `.` and no `..` segments"));
     }
-    Ok(path.trim_end_matches('/').to_owned())
+    Ok((path.trim_end_matches('/').to_owned(), query.to_owned()))
 }
 
 pub(crate) fn finish(target: String) -> Result<PathAndQuery, Error> {
     PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| invalid("the path is not valid"))
 }
 
-/// Appends pairs as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2), a space as `space` has it.
-pub(crate) fn push_pairs<K: AsRef<str>, V: AsRef<str>>(out: &mut String, pairs: &[(K, V)], space: &str) {
-    for (position, (key, value)) in pairs.iter().enumerate() {
-        if position > 0 {
-            out.push('&');
-        }
-        push_component(out, key.as_ref(), space);
-        out.push('=');
-        push_component(out, value.as_ref(), space);
-    }
-}
-
-fn push_component(out: &mut String, text: &str, space: &str) {
+/// Appends a key or a value of a query.
+pub(crate) fn push_component(out: &mut String, text: &str, space: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte.into()),

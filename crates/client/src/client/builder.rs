@@ -15,7 +15,7 @@ use crate::{
     limits::Limits,
     pool::{Dialer, Origins, Rules},
     redirect::{Redirects, Secrets},
-    request::is_framing,
+    request::{bad_value, framing, is_framing},
     secret::Secret,
     tls::Tls,
 };
@@ -26,7 +26,8 @@ use crate::{
 /// |---|---|
 /// | [`base_url`](Self::base_url) | none: requests name absolute URLs |
 /// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
-/// | [`default_header`](Self::default_header) | none, not even `user-agent` |
+/// | [`default_header`](Self::default_header) | none |
+/// | [`user_agent`](Self::user_agent) | `outbound-client/` and the version |
 /// | [`limits`](Self::limits) | [`Limits::new`] |
 /// | [`max_connections`](Self::max_connections) | none |
 /// | [`max_connections_per_origin`](Self::max_connections_per_origin) | none |
@@ -68,6 +69,8 @@ pub struct ClientBuilder {
 type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send>;
 
 impl ClientBuilder {
+    const USER_AGENT: HeaderValue =
+        HeaderValue::from_static(concat!("outbound-client/", env!("CARGO_PKG_VERSION")));
     const MAX_IDLE: usize = 256;
     const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
     // Long enough to cost nothing, short enough to follow a name to other addresses within the hour.
@@ -101,7 +104,8 @@ impl ClientBuilder {
         }
     }
 
-    /// The absolute `http` or `https` URL that paths are appended to, without query and user.
+    /// The absolute `http` or `https` URL that paths are appended to, without a user. Its query goes with every path, as
+    /// for servers that want a version there (`?api-version=...`).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -128,7 +132,7 @@ impl ClientBuilder {
     }
 
     /// A header for every request: to the base URL's origin if there is one, for what is secret is not always marked
-    /// so; else to any.
+    /// so; else to any. (`user-agent` goes to any.)
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -136,10 +140,24 @@ impl ClientBuilder {
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) if !is_framing(&name) => drop(self.headers.insert(name, value)),
-            (Ok(_), Ok(_)) => self.reject("a header of the message's framing cannot be set"),
-            _ => self.reject("a default header is not valid"),
+            (Ok(name), Ok(_)) => self.reject(framing(&name)),
+            (Ok(name), Err(_)) => self.reject(bad_value(&name)),
+            (Err(_), _) => self.reject("a default header's name has characters that it cannot have"),
         }
         self
+    }
+
+    /// The `user-agent` of requests that have none of their own, whatever their origin.
+    pub fn user_agent<V>(self, value: V) -> Self
+    where
+        HeaderValue: TryFrom<V>,
+    {
+        self.default_header(header::USER_AGENT, value)
+    }
+
+    /// A bound on everything from the first poll of `send` to the reply's last byte: [`Limits::total`].
+    pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.change_limits(|limits| limits.total(limit))
     }
 
     /// The limits of requests that have none of their own. All of them: what was set before is replaced.
@@ -348,7 +366,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
+    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a user, a
     /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
     /// connector or a unix socket, which need none.
     pub fn build(mut self) -> Result<Client, Error> {
@@ -397,15 +415,16 @@ impl ClientBuilder {
         };
         let limits = Arc::new(self.limits);
         let Self { timings, redirects, secrets, .. } = self;
-        let core = Arc::new(Core { origins, base, headers, limits, timings, redirects, secrets });
+        let user_agent = headers.remove(header::USER_AGENT).unwrap_or(Self::USER_AGENT);
+        let core = Arc::new(Core { origins, base, headers, user_agent, limits, timings, redirects, secrets });
         let stack = self.layers.into_iter().fold(None, |stack, layer| {
             Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))
         });
         Ok(Client { core, stack })
     }
 
-    fn reject(&mut self, why: &'static str) {
-        self.error.get_or_insert_with(|| Error::invalid(Kind::Config, why));
+    fn reject(&mut self, why: impl Into<Box<str>>) {
+        self.error.get_or_insert_with(|| Error::unusable(Kind::Config, why));
     }
 }
 

@@ -173,7 +173,7 @@ async fn an_error_of_the_client_is_found_again_inside_a_layers_own() {
     assert_eq!(error.origin().unwrap().host(), "api.test");
     let wrapped = error.source().unwrap();
     assert_eq!(wrapped.to_string(), "the layer's own words");
-    assert!(wrapped.source().is_some_and(|own| own.is::<Error>()));
+    assert!(wrapped.source().and_then(|own| own.downcast_ref::<Error>()).is_some());
 
     let (builder, seen) = answering(|_| OK.to_vec());
     let refuses = Around::layer(|_, _| Box::pin(async { Err(Wrapped(None)) }));

@@ -18,6 +18,7 @@ mod layers;
 mod lifetimes;
 mod limits;
 mod manage;
+mod names;
 mod pool;
 mod prefixes;
 mod reading;

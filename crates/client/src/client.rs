@@ -37,6 +37,8 @@ pub(crate) struct Core {
     base: Option<Base>,
     // For the base URL's origin, if there is one.
     headers: HeaderMap,
+    /// Whether these ask for codings, so that bodies are given as they come.
+    pub(crate) takes_codings: bool,
     // For all.
     user_agent: HeaderValue,
     pub(crate) limits: Arc<Limits>,
@@ -64,7 +66,11 @@ impl Core {
     /// base URL's origin, none if it is another, or if the request has been to another.
     #[inline]
     pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
-        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        if headers.is_empty() {
+            headers.insert(header::USER_AGENT, self.user_agent.clone());
+        } else {
+            headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        }
         if self.headers.is_empty() || has_left || !self.is_home(pool) {
             return;
         }
@@ -136,8 +142,11 @@ impl Client {
     /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         let target = self.core.target(url);
-        // Room for the client's and a handful more, so that adding them does not make it grow.
-        let headers = HeaderMap::with_capacity(self.core.headers.len() + 9);
+        // Room for the client's and a handful more, so that adding them does not make it grow. A GET mostly has none of its
+        // own, and a small map is allocated faster.
+        let own = self.core.headers.len();
+        let is_small = own == 0 && method == Method::GET;
+        let headers = if is_small { HeaderMap::new() } else { HeaderMap::with_capacity(own + 9) };
         RequestBuilder::new(method, target, headers, self)
     }
 

@@ -55,6 +55,7 @@ impl Replica {
         }
         this.head = this.buffer.len();
         this.body = match request.body().as_shared() {
+            Some(bytes) if bytes.is_empty() => Saved::Short,
             Some(bytes) if bytes.len() <= Self::SHORT => {
                 this.buffer.extend_from_slice(bytes);
                 Saved::Short

@@ -55,28 +55,23 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
-        let takes_coding = call.takes_coding();
+        let is_refused = has_coding(&head.headers) && !call.takes_coding();
         let body = ReplyBody::new(&head, incoming, call);
-        Self::of(Response::from_parts(head, body)).check_coding(takes_coding)
+        let Parts { status, version, headers, extensions, .. } = head;
+        let reply = Self { status, version, headers, extensions, body };
+        if is_refused { reply.refuse_coding() } else { reply }
     }
 
     /// A reply as layers have it.
-    #[inline]
-    pub(crate) fn of(response: Response<ReplyBody>) -> Self {
+    pub(crate) fn of(response: Response<ReplyBody>, takes_coding: bool) -> Self {
         let (head, body) = response.into_parts();
+        let is_refused = has_coding(&head.headers) && !takes_coding;
         let Parts { status, version, headers, extensions, .. } = head;
-        Self { status, version, headers, extensions, body }
+        let reply = Self { status, version, headers, extensions, body };
+        if is_refused { reply.refuse_coding() } else { reply }
     }
 
     /// Makes a body with a coding that nobody asked for one that cannot be read: it is not what it seems.
-    #[inline]
-    pub(crate) fn check_coding(self, takes_coding: bool) -> Self {
-        if takes_coding || !self.headers.contains_key(header::CONTENT_ENCODING) {
-            return self;
-        }
-        self.refuse_coding()
-    }
-
     #[cold]
     fn refuse_coding(mut self) -> Self {
         let Some(coding) = self.content_encoding() else { return self };
@@ -130,8 +125,8 @@ impl Reply {
 
     /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it.
     ///
-    /// This client asks for no coding and undoes none. A request with an `accept-encoding` of its own is given the body as
-    /// it came. Else one with a coding is not what it seems: to read it is an error of [`Kind::Decode`].
+    /// This client asks for no coding and undoes none. Where the request, or the client's default headers, have an
+    /// `accept-encoding`, the body is given as it came. Else one with a coding is not what it seems: to read it is an error of [`Kind::Decode`].
     pub fn content_encoding(&self) -> Option<&str> {
         let values = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
         let mut values = values.filter_map(|value| value.to_str().ok()).map(str::trim);
@@ -241,6 +236,16 @@ impl Reply {
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {
         (self.status, self.headers, self.body)
     }
+}
+
+#[inline]
+fn has_coding(headers: &HeaderMap) -> bool {
+    // To hash a name costs as much as to compare it with a few.
+    const FEW: usize = 8;
+    if headers.len() <= FEW {
+        return headers.keys().any(|name| *name == header::CONTENT_ENCODING);
+    }
+    headers.contains_key(header::CONTENT_ENCODING)
 }
 
 impl From<Reply> for Response<ReplyBody> {

@@ -154,16 +154,23 @@ impl Future for ReplyFuture {
                 return Poll::Ready(Err(error.take().expect("polled after it was ready")));
             }
         };
-        let answer = loop {
-            match ready!(call.poll(cx)) {
-                Ok(response) if response.status().is_redirection() => match call.redirected(response) {
-                    Ok(None) => {}
-                    Ok(Some(response)) => break Ok(response),
-                    Err(error) => break Err(error),
-                },
-                answer => break answer,
+        let mut answer = ready!(call.poll(cx));
+        while let Ok(response) = &answer
+            && response.status().is_redirection()
+            && call.redirects.are_followed()
+        {
+            match answer.and_then(|response| call.redirected(response)) {
+                Ok(None) => answer = ready!(call.poll(cx)),
+                Ok(Some(response)) => {
+                    answer = Ok(response);
+                    break;
+                }
+                Err(error) => {
+                    answer = Err(error);
+                    break;
+                }
             }
-        };
+        }
         let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
             unreachable!("only a call has an answer");
         };
@@ -381,7 +388,9 @@ impl Call {
 
     /// Whether a coding of the body is what was asked for, or is for others to look at.
     pub(crate) fn takes_coding(&self) -> bool {
-        self.is_exchange || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
+        self.is_exchange
+            || self.core.takes_codings
+            || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
     }
 
     fn hold(&mut self, mut connection: Connection, now: Instant) {

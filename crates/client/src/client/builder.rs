@@ -66,7 +66,7 @@ pub struct ClientBuilder {
     error: Option<Error>,
 }
 
-type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send>;
+type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send + Sync>;
 
 impl ClientBuilder {
     const USER_AGENT: HeaderValue =
@@ -351,7 +351,7 @@ impl ClientBuilder {
     /// ```
     pub fn layer<L, S, B>(mut self, layer: L) -> Self
     where
-        L: Layer<ClientService, Service = S> + Send + 'static,
+        L: Layer<ClientService, Service = S> + Send + Sync + 'static,
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
@@ -416,7 +416,18 @@ impl ClientBuilder {
         let limits = Arc::new(self.limits);
         let Self { timings, redirects, secrets, .. } = self;
         let user_agent = headers.remove(header::USER_AGENT).unwrap_or(Self::USER_AGENT);
-        let core = Arc::new(Core { origins, base, headers, user_agent, limits, timings, redirects, secrets });
+        let takes_codings = headers.contains_key(header::ACCEPT_ENCODING);
+        let core = Arc::new(Core {
+            origins,
+            base,
+            headers,
+            takes_codings,
+            user_agent,
+            limits,
+            timings,
+            redirects,
+            secrets,
+        });
         let stack = self.layers.into_iter().fold(None, |stack, layer| {
             Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))
         });

@@ -112,7 +112,7 @@ impl Layered {
             connection: arrived.map(|arrived| arrived.connection),
             timings: arrived.and_then(|arrived| arrived.timings),
         });
-        Reply::of(response).check_coding(self.replica.asks_for_coding)
+        Reply::of(response, self.core.takes_codings || self.replica.asks_for_coding)
     }
 
     fn describe(&self, error: Error) -> Error {

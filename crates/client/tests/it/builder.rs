@@ -217,7 +217,9 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::Timings>();
     all::<outbound_client::SystemResolver>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
-    send::<outbound_client::ClientBuilder>();
+    all::<outbound_client::ClientBuilder>();
+    all::<outbound_client::Redirects>();
+    all::<outbound_client::Redirect>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();
     send::<outbound_client::Part>();

@@ -33,7 +33,7 @@ struct Around(ClientService, Call);
 impl Around {
     fn layer(
         call: impl Fn(ClientService, Request<Body>) -> Answer + Send + Sync + 'static,
-    ) -> impl tower::Layer<ClientService, Service = Self> + Send {
+    ) -> impl tower::Layer<ClientService, Service = Self> + Send + Sync {
         let call: Call = Arc::new(call);
         layer_fn(move |inner| Self(inner, call.clone()))
     }

@@ -39,6 +39,8 @@ pub(crate) struct Core {
     headers: HeaderMap,
     /// Whether these ask for codings, so that bodies are given as they come.
     pub(crate) takes_codings: bool,
+    /// What is asked for, to be undone here.
+    accept_encoding: Option<HeaderValue>,
     // For all.
     user_agent: HeaderValue,
     pub(crate) limits: Arc<Limits>,
@@ -71,11 +73,15 @@ impl Core {
         } else {
             headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
         }
-        if self.headers.is_empty() || has_left || !self.is_home(pool) {
-            return;
+        if !self.headers.is_empty() && !has_left && self.is_home(pool) {
+            for (name, value) in &self.headers {
+                headers.entry(name).or_insert_with(|| value.clone());
+            }
         }
-        for (name, value) in &self.headers {
-            headers.entry(name).or_insert_with(|| value.clone());
+        if let Some(codings) = &self.accept_encoding
+            && !headers.contains_key(header::RANGE)
+        {
+            headers.entry(header::ACCEPT_ENCODING).or_insert_with(|| codings.clone());
         }
     }
 

@@ -231,7 +231,7 @@
 //!
 //! # What it does not do
 //!
-//! No cookies, codings or proxies. No retries but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
+//! No cookies or proxies. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
 #![forbid(unsafe_code)]
@@ -241,6 +241,7 @@ mod body;
 mod charset;
 mod client;
 mod clock;
+mod coding;
 mod connect;
 mod connect_failure;
 mod connection;

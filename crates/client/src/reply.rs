@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     charset::Charset,
+    coding,
     error::{Error, ErrorReply, Kind},
     events::Events,
     lines::{Lines, Ndjson},
@@ -28,7 +29,7 @@ use crate::{
 /// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
 /// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), in lines ([`lines`](Self::lines),
 /// [`ndjson`](Self::ndjson)), or as server-sent events ([`events`](Self::events)).
-/// It is given as it came: no coding is undone. Trailers are dropped.
+/// Its coding is undone where that is compiled in; see [`content_encoding`](Self::content_encoding). Trailers are dropped.
 ///
 /// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
 /// before that closes an HTTP/1.1 connection and resets an HTTP/2 stream, unless the end has already arrived.
@@ -55,35 +56,37 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
-        let is_refused = has_coding(&head.headers) && !call.takes_coding();
+        let is_coded = has_coding(&head.headers) && !call.takes_coding();
         let body = ReplyBody::new(&head, incoming, call);
         let Parts { status, version, headers, extensions, .. } = head;
         let reply = Self { status, version, headers, extensions, body };
-        if is_refused { reply.refuse_coding() } else { reply }
+        if is_coded { reply.undo_coding() } else { reply }
     }
 
     /// A reply as layers have it.
     pub(crate) fn of(response: Response<ReplyBody>, takes_coding: bool) -> Self {
         let (head, body) = response.into_parts();
-        let is_refused = has_coding(&head.headers) && !takes_coding;
+        let is_coded = has_coding(&head.headers) && !takes_coding;
         let Parts { status, version, headers, extensions, .. } = head;
         let reply = Self { status, version, headers, extensions, body };
-        if is_refused { reply.refuse_coding() } else { reply }
+        if is_coded { reply.undo_coding() } else { reply }
     }
 
-    /// Makes a body with a coding that nobody asked for one that cannot be read: it is not what it seems.
+    /// Undoes a coding of the body. One that cannot be undone makes a body that cannot be read: it is not what it seems.
     #[cold]
-    fn refuse_coding(mut self) -> Self {
-        let Some(coding) = self.content_encoding() else { return self };
-        if http_body::Body::is_end_stream(&self.body) {
+    fn undo_coding(mut self) -> Self {
+        let codings = coding::of(&self.headers);
+        if codings.is_empty() || http_body::Body::is_end_stream(&self.body) {
             return self;
         }
-        // Not more of it than a coding's name needs: it is the server's.
-        let name: String = coding.chars().filter(char::is_ascii_graphic).take(24).collect();
-        let error = Error::body(Kind::Decode).message(format!(
-            "the reply's body has a coding that was not asked for: `{name}` (to have it as it is, set `accept-encoding`)"
-        ));
-        self.body = self.body.refuse(self.version, error);
+        match coding::undo(self.body, self.version, &codings) {
+            Ok(body) => {
+                self.body = body;
+                self.headers.remove(header::CONTENT_ENCODING);
+                self.headers.remove(header::CONTENT_LENGTH);
+            }
+            Err(body) => self.body = body,
+        }
         self
     }
 
@@ -123,10 +126,13 @@ impl Reply {
         self.body.length()
     }
 
-    /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it.
+    /// What the body is coded with (`gzip`, `br`), where it still is: `content-encoding` as the server wrote it.
     ///
-    /// This client asks for no coding and undoes none. Where the request, or the client's default headers, have an
-    /// `accept-encoding`, the body is given as it came. Else one with a coding is not what it seems: to read it is an error of [`Kind::Decode`].
+    /// Where the request, or the client's default headers, have an `accept-encoding`, the body is given as it came. Else
+    /// its coding is undone, and this and `content-length` are taken away, if the coding's feature is compiled in (`gzip`
+    /// for gzip and deflate, `brotli`, `zstd`). Without that, to read the body is an error of [`Kind::Decode`] that names
+    /// coding and feature. So are more than three codings and bytes that are not in the coding. What is more than 250
+    /// times as large as it came, and than 1 MiB, is one of [`Kind::TooLarge`]; all other bounds count decoded bytes.
     pub fn content_encoding(&self) -> Option<&str> {
         let values = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
         let mut values = values.filter_map(|value| value.to_str().ok()).map(str::trim);

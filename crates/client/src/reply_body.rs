@@ -71,12 +71,20 @@ impl ReplyBody {
     }
 
     /// In place of the body an error, for whoever begins to read it.
-    pub(crate) fn refuse(mut self, version: Version, error: Error) -> Self {
+    pub(crate) fn refuse(self, version: Version, error: Error) -> Self {
+        self.wrap(version, |body| Refused { error: Some(error), body })
+    }
+
+    /// Another body in place of this one, and made of it.
+    pub(crate) fn wrap<B>(mut self, version: Version, wrap: impl FnOnce(Self) -> B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
+    {
         let about = match &mut self.0 {
             Source::Wire(wire) => Some(wire.about(version)),
             Source::Other(other) => other.about.take(),
         };
-        let mut other = Other::new(Some(Refused { error: Some(error), body: self }));
+        let mut other = Other::new(Some(wrap(self)));
         other.about = about;
         Self(Source::Other(Box::new(other)))
     }

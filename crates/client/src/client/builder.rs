@@ -61,6 +61,7 @@ pub struct ClientBuilder {
     timings: bool,
     redirects: Redirects,
     secrets: Secrets,
+    accept_encoding: Option<HeaderValue>,
     layers: Vec<MakeStack>,
     // The first thing that was wrong.
     error: Option<Error>,
@@ -99,6 +100,7 @@ impl ClientBuilder {
             timings: false,
             redirects: Redirects::default(),
             secrets: Secrets::default(),
+            accept_encoding: None,
             layers: Vec::new(),
             error: None,
         }
@@ -312,6 +314,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Asks for the codings whose features are compiled in (`zstd`, `br`, `gzip` and `deflate`), in requests that say
+    /// nothing of it themselves and want no range. They are undone as the body is read; see
+    /// [`Reply::content_encoding`](crate::Reply::content_encoding).
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+    pub fn decompress(mut self) -> Self {
+        self.accept_encoding = Some(HeaderValue::from_static(crate::coding::ASKED));
+        self
+    }
+
     /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
     ///
     /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
@@ -414,7 +425,7 @@ impl ClientBuilder {
             None => None,
         };
         let limits = Arc::new(self.limits);
-        let Self { timings, redirects, secrets, .. } = self;
+        let Self { timings, redirects, secrets, accept_encoding, .. } = self;
         let user_agent = headers.remove(header::USER_AGENT).unwrap_or(Self::USER_AGENT);
         let takes_codings = headers.contains_key(header::ACCEPT_ENCODING);
         let core = Arc::new(Core {
@@ -422,6 +433,7 @@ impl ClientBuilder {
             base,
             headers,
             takes_codings,
+            accept_encoding,
             user_agent,
             limits,
             timings,

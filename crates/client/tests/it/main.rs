@@ -7,6 +7,8 @@ mod builder;
 mod cancel;
 mod caps;
 mod closing;
+#[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod codings;
 mod connecting;
 mod delivery;
 mod dials;

@@ -1,6 +1,8 @@
 //! The beginning of a body, and what it is coded with.
 
-use outbound_client::{Delivery, Kind, Limits};
+use outbound_client::Limits;
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+use outbound_client::{Delivery, Kind};
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, sleep},
@@ -86,6 +88,7 @@ async fn a_coding_that_nobody_asked_for_is_named() {
     }
 }
 
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
 #[tokio::test(start_paused = true)]
 async fn a_body_with_a_coding_that_nobody_asked_for_is_an_error_that_names_it() {
     let (builder, _) = answering(|request| {
@@ -94,9 +97,14 @@ async fn a_body_with_a_coding_that_nobody_asked_for_is_an_error_that_names_it() 
             .into_bytes()
     });
     let client = builder.build().unwrap();
-    for coding in ["gzip", "br", "zstd,gzip", "x-unknown-and-longer-than-any"] {
+    for (coding, feature) in [
+        ("gzip", "gzip"),
+        ("br", "brotli"),
+        ("zstd,gzip", "zstd"),
+        ("x-unknown-and-longer-than-any", "x-unk"),
+    ] {
         let send = || async { client.get(&format!("/{coding}")).send().await.unwrap() };
-        let name = coding.get(..24).unwrap_or(coding);
+        let name = coding.get(..24).unwrap_or(coding).split(',').next().unwrap();
         let errors = [
             send().await.bytes().await.unwrap_err(),
             send().await.text().await.unwrap_err(),
@@ -107,7 +115,11 @@ async fn a_body_with_a_coding_that_nobody_asked_for_is_an_error_that_names_it() 
         ];
         for error in errors {
             assert_eq!((error.kind(), error.delivery()), (Kind::Decode, Delivery::Replied));
-            assert!(error.is_decode() && error.to_string().contains(&format!("`{name}`")), "{error}");
+            let text = error.to_string();
+            assert!(
+                error.is_decode() && text.contains(&format!("`{name}`")) && text.contains(feature),
+                "{text}"
+            );
         }
         let reply = send().await;
         assert_eq!((reply.status().as_u16(), reply.content_encoding()), (200, Some(coding)));

@@ -88,6 +88,8 @@
 //! that it closed, three of which have to agree. A connection is not used again after a reply with `Connection: close` or
 //! of HTTP/1.0 without `keep-alive`, nor for a minute after three in a row ended at once behind a reply that did not say
 //! so. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
+//! A limit that passes on an HTTP/2 stream makes its connection a suspect: it is pinged at once, and takes no new requests
+//! until it answers; without another request on it, it is closed.
 //!
 //! A limit that has passed ends a request after a last look at what has arrived: its connection's task reads what there
 //! is, and only what has not come by then is missed.

@@ -34,36 +34,33 @@ impl Replica {
 
     /// The URI is in origin form. Only its target is kept if the copy is not `whole`.
     pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
-        let mut buffer = spare::take();
         let target = request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes();
+        let mut buffer = spare::take();
         buffer.extend_from_slice(target);
-        let mut this = Self {
-            method: request.method().clone(),
-            buffer,
-            target: target.len(),
-            head: target.len(),
-            body: Saved::Never,
-            asks_for_coding: false,
-        };
-        if !whole {
-            this.asks_for_coding = request.headers().contains_key(header::ACCEPT_ENCODING);
-            return this;
-        }
-        for (name, value) in request.headers() {
-            this.asks_for_coding |= *name == header::ACCEPT_ENCODING;
-            push(&mut this.buffer, name.as_str().as_bytes(), value);
-        }
-        this.head = this.buffer.len();
-        this.body = match request.body().as_shared() {
-            Some(bytes) if bytes.is_empty() => Saved::Short,
-            Some(bytes) if bytes.len() <= Self::SHORT => {
-                this.buffer.extend_from_slice(bytes);
-                Saved::Short
+        let (mut asks_for_coding, mut body) = (false, Saved::Never);
+        let headers = request.headers();
+        if !headers.is_empty() {
+            if whole {
+                for (name, value) in headers {
+                    asks_for_coding |= *name == header::ACCEPT_ENCODING;
+                    push(&mut buffer, name.as_str().as_bytes(), value);
+                }
+            } else {
+                asks_for_coding = headers.contains_key(header::ACCEPT_ENCODING);
             }
-            Some(bytes) => Saved::Shared(bytes.clone()),
-            None => Saved::Never,
-        };
-        this
+        }
+        let head = buffer.len();
+        if whole && let Some(bytes) = request.body().as_shared() {
+            if bytes.len() > Self::SHORT {
+                body = Saved::Shared(bytes.clone());
+            } else {
+                if !bytes.is_empty() {
+                    buffer.extend_from_slice(bytes);
+                }
+                body = Saved::Short;
+            }
+        }
+        Self { method: request.method().clone(), buffer, target: target.len(), head, body, asks_for_coding }
     }
 
     /// The request once more; none where its body cannot be read twice.

@@ -78,8 +78,6 @@ pub(crate) struct Pool {
     /// What its connections go through.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) address: Address,
-    // The client's others.
-    origins: Weak<Origins>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -104,7 +102,6 @@ pub(crate) enum Dialed {
 impl Pool {
     fn new(
         Destination { origin, proxy }: Destination,
-        origins: Weak<Origins>,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
         rules: Rules,
@@ -118,7 +115,6 @@ impl Pool {
             origin,
             proxy,
             address: Address { scheme, authority, host, forward },
-            origins,
             rules,
             dialer,
             places,
@@ -128,19 +124,6 @@ impl Pool {
         });
         pool.places.add(&pool);
         Ok(pool)
-    }
-
-    /// The pool of the same origin by way of this proxy, or of none.
-    pub(crate) fn through(&self, proxy: Option<Proxy>) -> Result<Arc<Self>, Error> {
-        match self.origins.upgrade() {
-            Some(origins) => origins.pool_through(self.origin.clone(), proxy),
-            // The client is gone but for this request.
-            None => {
-                let destination = Destination { origin: self.origin.clone(), proxy };
-                let (dialer, places) = (self.dialer.clone(), self.places.clone());
-                Self::new(destination, Weak::new(), dialer, places, self.rules, false)
-            }
-        }
     }
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
@@ -412,6 +395,10 @@ impl Keeper for Pool {
 
     fn limit_streams(&self, id: u64, limit: usize) {
         self.set_stream_limit(id, limit);
+    }
+
+    fn answered(&self) {
+        self.serve_again();
     }
 }
 

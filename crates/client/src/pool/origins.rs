@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{Pool, PoolSnapshot, Rules, places::Places};
@@ -24,7 +24,6 @@ pub(crate) struct Origins {
     places: Arc<Places>,
     rules: Rules,
     proxies: Proxies,
-    this: Weak<Self>,
     state: Mutex<State>,
 }
 
@@ -38,20 +37,15 @@ impl Origins {
     // A crawler meets more origins than it will meet again: above this many, those without a connection are let go.
     const SWEEP_ABOVE: usize = 256;
 
-    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Arc<Self> {
+    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Self {
         let places = Places::new(rules.max_connections);
         let (dialer, state) = (Arc::new(dialer), Mutex::default());
-        Arc::new_cyclic(|this| Self { dialer, places, rules, proxies, this: this.clone(), state })
+        Self { dialer, places, rules, proxies, state }
     }
 
-    /// The pool of an origin, by way of the proxy that the client has for it.
-    pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
-        let proxy = self.proxies.find(&origin)?;
-        self.pool_through(origin, proxy)
-    }
-
-    /// The pool of an origin by way of this proxy, or of none.
-    pub(crate) fn pool_through(&self, origin: Origin, proxy: Option<Proxy>) -> Result<Arc<Pool>, Error> {
+    /// The pool of an origin, by way of the proxy that these have for it: a request's own, or else the client's.
+    pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
+        let proxy = proxies.unwrap_or(&self.proxies).find(&origin)?;
         let destination = Destination { origin, proxy };
         let mut state = self.lock();
         if let Some(pool) = state.pools.get(&destination) {
@@ -62,8 +56,7 @@ impl Origins {
             state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
         let (dialer, places) = (self.dialer.clone(), self.places.clone());
-        let origins = self.this.clone();
-        let pool = Pool::new(destination.clone(), origins, dialer, places, self.rules, state.closed)?;
+        let pool = Pool::new(destination.clone(), dialer, places, self.rules, state.closed)?;
         state.pools.insert(destination, pool.clone());
         Ok(pool)
     }

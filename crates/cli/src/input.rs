@@ -121,6 +121,10 @@ async fn next_line(reader: &mut (impl AsyncBufRead + Unpin), number: &mut u64) -
         if read == 0 {
             return Ok(None);
         }
+        if *number == 1 && (text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff")) {
+            let why = "line 1: the file is in UTF-16; write it in UTF-8, with `iconv -f UTF-16 -t UTF-8`";
+            return Err(Stop::Input(why.to_owned()));
+        }
         let bare = text.strip_prefix(b"\xef\xbb\xbf").filter(|_| *number == 1).unwrap_or(&text).trim_ascii();
         if !bare.is_empty() {
             return Line::parse(*number, bare).map(Some);
@@ -185,6 +189,15 @@ mod tests {
         let text = "\u{feff}{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/x\",\"body\":{}}\r\n\n\
                     {\"custom_id\":\"b\",\"url\":\"/v1/x\",\"body\":{\"k\":[1]},\"more\":1}";
         assert_eq!(read(text).await, (vec![String::from("a"), String::from("b")], None));
+    }
+
+    #[tokio::test]
+    async fn a_file_in_another_encoding_is_named() {
+        for text in [&b"\xff\xfe{\0\"\0"[..], b"\xfe\xff\0{\0\""] {
+            let mut lines = Box::pin(lines(Box::new(text), Path::new("in.jsonl")));
+            let stop = lines.next().await.expect("an error").expect_err("no line");
+            assert!(stop.to_string().starts_with("in.jsonl, line 1: the file is in UTF-16;"), "{stop}");
+        }
     }
 
     #[tokio::test]

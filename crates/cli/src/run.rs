@@ -254,7 +254,9 @@ fn provider(arguments: &Run) -> Provider {
 /// sent only if it is named.
 fn key(arguments: &Run, provider: Provider) -> Result<Option<String>, Stop> {
     let Some(name) = arguments.key_env.as_deref().or(provider.key_env()) else { return Ok(None) };
-    let key = std::env::var(name).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let key = std::env::var_os(name)
+        .map(|key| key.to_string_lossy().trim().to_owned())
+        .filter(|key| !key.is_empty());
     if arguments.base_url.is_some() && arguments.key_env.is_none() {
         if key.is_some() && !arguments.quiet {
             say::line(format_args!("{name} is set, and not sent to --base-url; --key-env {name} sends it"));
@@ -262,7 +264,14 @@ fn key(arguments: &Run, provider: Provider) -> Result<Option<String>, Stop> {
         return Ok(None);
     }
     match key {
-        Some(key) => Ok(Some(key)),
+        Some(key) if key.chars().all(|character| matches!(character, ' '..='~')) => Ok(Some(key)),
+        Some(key) => {
+            let at = key.chars().take_while(|character| matches!(character, ' '..='~')).count() + 1;
+            Err(Stop::Usage(format!(
+                "the key in {name} has a character that a header cannot carry, at place {at} of {}",
+                key.chars().count()
+            )))
+        }
         None => Err(Stop::Usage(format!("no key: the environment variable {name} is not set"))),
     }
 }

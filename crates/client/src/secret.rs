@@ -53,8 +53,12 @@ impl Secret {
 
     /// `prefix` and the key as a header value that its own `Debug` and HTTP/2's header table leave out.
     pub(crate) fn header_value(&self, prefix: &str) -> Result<HeaderValue, Error> {
-        let mut value = HeaderValue::try_from(format!("{prefix}{}", self.0))
-            .map_err(|_| Error::invalid(Kind::Config, "the key has characters that a header cannot carry"))?;
+        let invalid = || Error::invalid(Kind::Config, "the key has characters that a header cannot carry");
+        // RFC 9110, section 5.5, lets a value hold other bytes, but no key does: they came in with a copy.
+        if !self.0.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(invalid());
+        }
+        let mut value = HeaderValue::try_from(format!("{prefix}{}", self.0)).map_err(|_| invalid())?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -161,3 +161,21 @@ async fn the_customary_key_stays_at_home() {
     }
     simulator.shutdown().await;
 }
+
+/// A key with a space of another script, or with a line end in it, came in with a copy: nothing is sent with it.
+#[test]
+fn a_key_that_no_header_carries_is_refused_by_the_name_of_its_variable() {
+    let folder = folder();
+    let input = input(&folder, 1, &[]);
+    for key in ["sk-a\u{200b}bc", "sk-a\nbc"] {
+        let out = folder.path().join("out.jsonl");
+        let arguments =
+            ["run", text(&input), "-o", text(&out), "--base-url", "http://127.0.0.1:1/v1", "--key-env", "K"];
+        let run = outbound(&arguments).env("K", key).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+        assert!(
+            said(&run).contains("the key in K has a character that a header cannot carry, at place 5 of 7")
+        );
+        assert!(!said(&run).contains("sk-a"), "{}", said(&run));
+    }
+}

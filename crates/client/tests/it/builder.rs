@@ -60,7 +60,9 @@ fn what_does_not_fit_is_said_when_building() {
         assert_eq!(kind(Client::builder().base_url(url)), Kind::Config, "{url}");
     }
     assert_eq!(kind(Client::builder().bearer_auth("k")), Kind::Config);
-    assert_eq!(kind(Client::builder().base_url("http://a").bearer_auth("a\nb")), Kind::Config);
+    for key in ["a\nb", "a\u{200b}b", "ключ", "a\tb", "\u{7f}"] {
+        assert_eq!(kind(Client::builder().base_url("http://a").bearer_auth(key)), Kind::Config, "{key:?}");
+    }
     assert_eq!(kind(Client::builder().base_url("http://a").auth("a b", "k")), Kind::Config);
     assert_eq!(kind(Client::builder().max_connections_per_origin(0)), Kind::Config);
     assert_eq!(kind(Client::builder().max_connections(0)), Kind::Config);

@@ -106,7 +106,7 @@ async fn exponential_with_jitter() -> Result<(), ApiError> {
         let service = Service::failing(5, ApiError::Overloaded);
         let mut waits = Vec::new();
         // Each call draws its own jitter. A seed makes it repeat, which this program wants and yours most likely not.
-        let call = PATIENT.any_error().seed(client).before_sleep(|_, wait| waits.push(wait));
+        let call = PATIENT.seed(client).before_sleep(|_, wait| waits.push(wait));
         call.call(|_| service.call()).await?;
         println!("client {client} waited {waits:.2?}");
         // Full jitter draws from all of 0 to 1, 2, 4, 8, 16 s.
@@ -166,7 +166,9 @@ async fn hooks() -> Result<(), ApiError> {
         // What no data says can be said by code: here, whole seconds.
         .wait_with(|_, wait| Duration::from_secs(wait.as_secs() + 1))
         .stop_when(|failed| failed.number() == 4)
-        .before_sleep(|failed, wait| println!("attempt {} failed, next in {wait:?}", failed.number()));
+        .before_sleep(|failed, wait| {
+            println!("attempt {}: {:?}, next in {wait:?}", failed.number(), failed.error());
+        });
     let error = call.call(|_| service.call()).await;
     println!("{error:?}");
     assert_eq!(service.calls.get(), 4);

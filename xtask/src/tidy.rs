@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-waitlist", &[]),
     ("outbound-timer", &[]),
     ("outbound-timeout", &["outbound-timer"]),
-    ("outbound-retry", &[]),
+    ("outbound-retry", &["outbound-timer"]),
     ("outbound-limiter", &["outbound-waitlist", "outbound-timer"]),
     ("outbound-queue", &["outbound-waitlist"]),
     ("outbound-client", &["outbound-timer"]),

@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
         each(rounds, |cx| {
             let mut call =
-                pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
+                pin!(AT_ONCE.budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
             assert_eq!(call.as_mut().poll(cx), Poll::Ready(Ok(1)));
             assert_eq!(call.report().attempts(), 1);
         });
@@ -131,7 +131,7 @@ const CASES: &[Case] = &[
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
         each(rounds, |cx| {
             let mut call =
-                pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
+                pin!(AT_ONCE.budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
             assert_eq!(poll(cx, call.as_mut()), Poll::Ready(Ok(1)));
             assert_eq!(call.report().attempts(), 1);
         });

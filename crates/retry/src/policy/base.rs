@@ -1,0 +1,136 @@
+use std::{borrow::Borrow, fmt, marker::PhantomData, time::Duration};
+
+use super::{Judge, NoLimit, Part};
+use crate::{Budget, Ended, Verdict};
+
+/// Retries every error, which is what a policy does that nothing else was said to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnyError;
+
+impl<T, E> Judge<T, E> for AnyError {
+    #[inline]
+    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
+        result.is_err().into()
+    }
+}
+
+impl Part for AnyError {
+    type Limit = NoLimit;
+
+    #[inline]
+    fn budget(&self) -> Option<&Budget> {
+        None
+    }
+}
+
+/// A [`Judge`] of one's own; see [`Retry::judge`](crate::Retry::judge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own<J> {
+    pub(crate) policy: J,
+}
+
+impl<T, E, J: Judge<T, E>> Judge<T, E> for Own<J> {
+    delegate!(verdict, after_attempt, stop, wait, before_sleep);
+}
+
+impl<J> Part for Own<J> {
+    type Limit = NoLimit;
+
+    #[inline]
+    fn budget(&self) -> Option<&Budget> {
+        None
+    }
+}
+
+/// Asks a function about each error; see [`Retry::when`](crate::Retry::when).
+pub struct When<E, F = fn(&E) -> bool, P = AnyError> {
+    pub(crate) policy: P,
+    pub(crate) when: F,
+    // The error type, so that a closure that does not name it can have it inferred.
+    pub(crate) error: PhantomData<fn(&E)>,
+}
+
+/// Asks a function about each result; see [`Retry::when_result`](crate::Retry::when_result).
+pub struct WhenResult<R, F = fn(&R) -> bool, P = AnyError> {
+    pub(crate) policy: P,
+    pub(crate) when: F,
+    pub(crate) result: PhantomData<fn(&R)>,
+}
+
+impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for When<E, F, P> {
+    #[inline]
+    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
+        result.as_ref().err().map_or(Verdict::Stop, |error| (self.when)(error).into())
+    }
+
+    delegate!(after_attempt, stop, wait, before_sleep);
+}
+
+impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge<T, E>
+    for WhenResult<Result<T, E>, F, P>
+{
+    #[inline]
+    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
+        (self.when)(result).into()
+    }
+
+    delegate!(after_attempt, stop, wait, before_sleep);
+}
+
+impl<E, F, P: Part> Part for When<E, F, P> {
+    delegate_part!();
+}
+
+impl<R, F, P: Part> Part for WhenResult<R, F, P> {
+    delegate_part!();
+}
+
+/// Pays for retries out of a budget; see [`Retry::budget`](crate::Retry::budget).
+#[derive(Clone, Copy, Debug)]
+pub struct Budgeted<P, B> {
+    pub(crate) policy: P,
+    pub(crate) budget: B,
+}
+
+impl<T, E, P: Judge<T, E>, B> Judge<T, E> for Budgeted<P, B> {
+    delegate!(verdict, after_attempt, stop, wait, before_sleep);
+}
+
+impl<P: Part, B: Borrow<Budget>> Part for Budgeted<P, B> {
+    type Limit = P::Limit;
+
+    #[inline]
+    fn budget(&self) -> Option<&Budget> {
+        Some(self.budget.borrow())
+    }
+}
+
+// Written out, because derived ones would ask of the judged type what they ask of the function.
+
+impl<E, F: Clone, P: Clone> Clone for When<E, F, P> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone(), when: self.when.clone(), error: PhantomData }
+    }
+}
+
+impl<E, F: Copy, P: Copy> Copy for When<E, F, P> {}
+
+impl<R, F: Clone, P: Clone> Clone for WhenResult<R, F, P> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone(), when: self.when.clone(), result: PhantomData }
+    }
+}
+
+impl<R, F: Copy, P: Copy> Copy for WhenResult<R, F, P> {}
+
+impl<E, F, P: fmt::Debug> fmt::Debug for When<E, F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("When").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl<R, F, P: fmt::Debug> fmt::Debug for WhenResult<R, F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhenResult").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

@@ -51,7 +51,7 @@ pub struct Attempts<P = AnyError> {
 impl<P: Part> Attempts<P> {
     pub(crate) fn new(retry: Retry<P>) -> Self {
         let mut run = Run::new();
-        let attempt = run.begin(&retry.settings, retry.policy.budget());
+        let attempt = run.begin(&retry.settings, &retry.policy);
         Self { retry, run, attempt }
     }
 
@@ -102,7 +102,7 @@ impl<P: Part> Attempts<P> {
         P: Judge<T, E>,
     {
         let wait = self.run.judge(&self.retry.settings, &mut self.retry.policy, result)?;
-        self.attempt = self.run.begin_after(&self.retry.settings, wait);
+        self.attempt = self.run.begin_after(&self.retry.settings, &self.retry.policy, wait);
         Some(wait)
     }
 
@@ -110,7 +110,7 @@ impl<P: Part> Attempts<P> {
     /// long to wait, or why to give up.
     pub fn decide(&mut self, verdict: impl Into<Verdict>) -> Result<Duration, StopReason> {
         let wait = self.run.decide(&self.retry.settings, self.retry.policy.budget(), verdict.into())?;
-        self.attempt = self.run.begin_after(&self.retry.settings, wait);
+        self.attempt = self.run.begin_after(&self.retry.settings, &self.retry.policy, wait);
         Ok(wait)
     }
 
@@ -188,7 +188,7 @@ impl<P: Part, E> Future for Failed<'_, P, E> {
             return Poll::Ready(Err(error));
         }
         let Attempts { retry, run, attempt } = &mut **this.attempts;
-        *attempt = run.begin_after(&retry.settings, Duration::ZERO);
+        *attempt = run.begin_after(&retry.settings, &retry.policy, Duration::ZERO);
         Poll::Ready(Ok(()))
     }
 }

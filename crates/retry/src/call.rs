@@ -117,7 +117,7 @@ where
         };
         loop {
             if next {
-                let begun = this.run.begin(settings, policy.budget());
+                let begun = this.run.begin(settings, policy);
                 let attempt = (this.operation)(begun);
                 this.state.set(State::Attempt { attempt, limit: P::Limit::until(begun.deadline) });
             }

@@ -266,6 +266,7 @@ mod elapsed;
 mod ended;
 mod hedge;
 mod judged;
+mod nanos;
 mod nested;
 pub mod policy;
 mod report;

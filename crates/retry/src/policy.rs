@@ -62,6 +62,11 @@ macro_rules! delegate_part {
         type Limit = P::Limit;
 
         #[inline]
+        fn attempt_timeout(&self) -> Option<Duration> {
+            self.policy.attempt_timeout()
+        }
+
+        #[inline]
         fn budget(&self) -> Option<&Budget> {
             self.policy.budget()
         }
@@ -118,9 +123,19 @@ pub trait Part {
     #[doc(hidden)]
     type Limit;
 
+    /// How long an attempt may take.
+    #[doc(hidden)]
+    #[inline]
+    fn attempt_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// What pays for retries.
     #[doc(hidden)]
-    fn budget(&self) -> Option<&Budget>;
+    #[inline]
+    fn budget(&self) -> Option<&Budget> {
+        None
+    }
 }
 
 /// What a [`Retry`](crate::Retry) must hold to call something with this result: the bound of a function that takes any

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::{
     Attempt, Attempts, Budget, Call, Ended, Hint, RetryStream, Verdict, Wait, draw,
+    nanos::Nanos,
     policy::{
         AfterAttempt, AnyError, AttemptTimeout, BeforeSleep, Budgeted, Judge, Own, Part, Rules, StopWhen,
         WaitWith, When, WhenResult,
@@ -78,20 +79,20 @@ impl<P> Retry<P> {
     /// An attempt under way is not cut by it, unless there is an [`attempt_timeout`](Self::attempt_timeout) or the
     /// operation puts [`Attempt::deadline`] on what it does.
     pub const fn within(mut self, total: Duration) -> Self {
-        self.settings.within = Some(total);
+        self.settings.set_within(total);
         self
     }
 
     /// The instant by which everything must be done, as [`within`](Self::within) is a length; the earlier of the two
     /// counts, and the earlier of two instants.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
-        self.settings.until = [self.settings.until, instant.into()].into_iter().flatten().min();
+        self.settings.set_until(instant.into());
         self
     }
 
     /// How long to wait between attempts.
     pub const fn wait(mut self, wait: Wait) -> Self {
-        self.settings.wait = wait;
+        self.settings.set_wait(wait);
         self
     }
 
@@ -103,14 +104,14 @@ impl<P> Retry<P> {
 
     /// Stop where the server asks for a wait longer than this.
     pub const fn give_up_beyond(mut self, longest: Duration) -> Self {
-        self.settings.give_up_beyond = longest;
+        self.settings.give_up_beyond = Nanos::new(longest);
         self
     }
 
     /// `false` makes one attempt and no retry, whatever else is set: for tests, and for switching retries off in
     /// production.
     pub const fn enabled(mut self, enabled: bool) -> Self {
-        self.settings.enabled = enabled;
+        self.settings.set_enabled(enabled);
         self
     }
 
@@ -119,7 +120,7 @@ impl<P> Retry<P> {
     ///
     /// "Inside" means polled by it. A task spawned by the attempt is outside.
     pub const fn outermost(mut self) -> Self {
-        self.settings.outermost = true;
+        self.settings.set_outermost();
         self
     }
 
@@ -237,9 +238,7 @@ impl<P: Copy> Retry<P> {
     /// let call = policy.call(|_| std::future::pending::<Result<(), ()>>());
     /// ```
     pub const fn attempt_timeout(self, limit: Duration) -> Retry<AttemptTimeout<P>> {
-        let mut settings = self.settings;
-        settings.attempt_timeout = Some(limit);
-        Retry { settings, policy: AttemptTimeout { policy: self.policy } }
+        Retry { settings: self.settings, policy: AttemptTimeout { policy: self.policy, limit } }
     }
 }
 

@@ -42,30 +42,43 @@ impl Run {
     }
 
     /// An attempt begins: the first pays into the budget, a retry has been paid for.
-    #[inline]
-    pub(crate) fn begin(&mut self, settings: &Settings, budget: Option<&Budget>) -> Attempt {
-        if let Some(budget) = budget {
-            if self.failed == 0 {
-                budget.deposit();
-            }
-            self.begun();
+    #[inline(always)]
+    pub(crate) fn begin<P: Part>(&mut self, settings: &Settings, policy: &P) -> Attempt {
+        if let Some(budget) = policy.budget()
+            && self.failed == 0
+        {
+            budget.deposit();
         }
-        let deadline = if settings.is_timed() { self.attempt_ends(settings, Duration::ZERO) } else { None };
-        Attempt { number: self.failed + 1, deadline }
+        self.begin_after(settings, policy, Duration::ZERO)
     }
 
-    /// The attempt that begins after this wait, for a caller that waits by itself.
-    pub(crate) fn begin_after(&mut self, settings: &Settings, wait: Duration) -> Attempt {
-        self.begun();
-        let deadline = if settings.is_timed() { self.attempt_ends(settings, wait) } else { None };
+    /// The attempt that begins after this wait.
+    #[inline(always)]
+    pub(crate) fn begin_after<P: Part>(
+        &mut self,
+        settings: &Settings,
+        policy: &P,
+        wait: Duration,
+    ) -> Attempt {
+        if policy.budget().is_some() {
+            self.owes = false;
+        }
+        let timeout = policy.attempt_timeout();
+        let timed = timeout.is_some() || settings.is_bounded();
+        let deadline = if timed { self.attempt_ends(settings, timeout, wait) } else { None };
         Attempt { number: self.failed + 1, deadline }
     }
 
     #[cold]
-    fn attempt_ends(&mut self, settings: &Settings, wait: Duration) -> Option<Instant> {
+    fn attempt_ends(
+        &mut self,
+        settings: &Settings,
+        timeout: Option<Duration>,
+        wait: Duration,
+    ) -> Option<Instant> {
         let now = Instant::now();
         self.start(settings, now);
-        self.timing().attempt_ends(settings, now.checked_add(wait)?)
+        self.timing().attempt_ends(timeout, now.checked_add(wait)?)
     }
 
     #[cold]
@@ -177,24 +190,36 @@ impl Run {
     #[inline(always)]
     fn allowed(&mut self, settings: &Settings, verdict: Verdict) -> Result<Duration, StopReason> {
         self.count(verdict);
+        if verdict == Verdict::Retry && settings.is_plain() && self.timing.is_none() && !self.committed {
+            return if self.failed < settings.attempts {
+                Ok(Duration::ZERO)
+            } else {
+                Err(StopReason::Attempts)
+            };
+        }
+        self.allowed_by_all(settings, verdict)
+    }
+
+    #[inline(never)]
+    fn allowed_by_all(&mut self, settings: &Settings, verdict: Verdict) -> Result<Duration, StopReason> {
         if verdict == Verdict::Stop {
             return Err(StopReason::NotRetryable);
         }
         if self.committed {
             return Err(StopReason::Committed);
         }
-        if !settings.enabled {
+        if !settings.is_enabled() {
             return Err(StopReason::Disabled);
         }
         // An attempt of this layer is not being polled now, so any mark is an outer layer's.
-        if settings.outermost && in_attempt() {
+        if settings.is_outermost() && in_attempt() {
             return Err(StopReason::Nested);
         }
         match verdict {
-            Verdict::RetryFree(wait) if wait > settings.give_up_beyond => Err(StopReason::HintTooLong),
+            Verdict::RetryFree(wait) if wait > settings.give_up_beyond.get() => Err(StopReason::HintTooLong),
             Verdict::RetryFree(wait) => Ok(wait),
             _ if self.charged() >= settings.attempts => Err(StopReason::Attempts),
-            Verdict::RetryAfter(hint) if hint > settings.give_up_beyond => Err(StopReason::HintTooLong),
+            Verdict::RetryAfter(hint) if hint > settings.give_up_beyond.get() => Err(StopReason::HintTooLong),
             Verdict::RetryAfter(hint) => Ok(settings.hint.apply(hint, self.policy_wait(settings))),
             Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(settings)),
         }
@@ -219,7 +244,7 @@ impl Run {
         verdict: Verdict,
         wait: Duration,
     ) -> Result<Duration, StopReason> {
-        if settings.within.is_some() || settings.until.is_some() {
+        if settings.is_bounded() {
             if !self.in_time(settings, wait) {
                 return Err(StopReason::Deadline);
             }
@@ -245,7 +270,7 @@ impl Run {
 
     #[inline]
     fn policy_wait(&mut self, settings: &Settings) -> Duration {
-        if settings.wait.is_none() { Duration::ZERO } else { self.wait(settings) }
+        if settings.waits() { self.wait(settings) } else { Duration::ZERO }
     }
 
     #[inline(never)]
@@ -263,12 +288,6 @@ impl Run {
     #[inline]
     fn free(&self) -> u32 {
         self.timing.as_ref().map_or(0, |timing| timing.free)
-    }
-
-    /// The retry that was paid for is being made.
-    #[inline]
-    pub(crate) fn begun(&mut self) {
-        self.owes = false;
     }
 
     /// The retry that was paid for will not be made.

@@ -92,7 +92,7 @@ where
         let Retry { settings, policy } = this.retry;
         loop {
             if let StateProj::Ready = this.state.as_mut().project() {
-                let begun = this.run.begin(settings, policy.budget());
+                let begun = this.run.begin(settings, policy);
                 let stream = (this.open)(begun);
                 this.state.set(State::Open { stream, limit: P::Limit::until(begun.deadline) });
             }

@@ -28,14 +28,13 @@ impl Timing {
     pub(crate) fn start(&mut self, settings: &Settings, now: Instant) {
         if self.started.is_none() {
             self.started = Some(now);
-            let within = settings.within.and_then(|within| now.checked_add(within));
-            self.until = [settings.until, within].into_iter().flatten().min();
+            self.until = settings.ends(now);
         }
     }
 
     /// When an attempt that begins then should be done.
-    pub(crate) fn attempt_ends(&self, settings: &Settings, begins: Instant) -> Option<Instant> {
-        let timeout = settings.attempt_timeout.and_then(|timeout| begins.checked_add(timeout));
+    pub(crate) fn attempt_ends(&self, timeout: Option<Duration>, begins: Instant) -> Option<Instant> {
+        let timeout = timeout.and_then(|timeout| begins.checked_add(timeout));
         [self.until, timeout].into_iter().flatten().min()
     }
 
@@ -48,7 +47,7 @@ impl Timing {
     /// The policy's wait before retry `retry` (from 1).
     pub(crate) fn wait(&mut self, settings: &Settings, retry: u32) -> Duration {
         let seed = &mut self.seed;
-        settings.wait.before(retry, Duration::from_nanos(self.previous), || {
+        settings.wait().before(retry, Duration::from_nanos(self.previous), || {
             seed.or(settings.seed).unwrap_or_else(|| *seed.insert(fresh_seed())).get()
         })
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::draw::Draw;
+use crate::{draw::Draw, nanos::Nanos};
 
 mod iter;
 #[cfg(test)]
@@ -33,18 +33,18 @@ pub use iter::Waits;
 pub struct Wait {
     shape: Shape,
     jitter: Jitter,
-    min: Duration,
-    max: Duration,
+    min: Nanos,
+    max: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shape {
     None,
-    Fixed(Duration),
-    Random(Duration, Duration),
-    Incrementing { start: Duration, step: Duration },
-    Exponential { base: Duration, factor: f64 },
-    Fibonacci(Duration),
+    Fixed(Nanos),
+    Random(Nanos, Nanos),
+    Incrementing { start: Nanos, step: Nanos },
+    Exponential { base: Nanos, factor: f64 },
+    Fibonacci(Nanos),
     Steps(&'static [Duration]),
     Sum(&'static [Wait]),
 }
@@ -55,13 +55,13 @@ enum Jitter {
     Full,
     Equal,
     Decorrelated,
-    Additive(Duration),
+    Additive(Nanos),
     Proportional(f64),
 }
 
 impl Wait {
     const fn new(shape: Shape) -> Self {
-        Self { shape, jitter: Jitter::None, min: Duration::ZERO, max: Duration::MAX }
+        Self { shape, jitter: Jitter::None, min: Nanos::ZERO, max: Nanos::MAX }
     }
 
     /// No wait: the next attempt follows at once, whatever else is set here. Of many in a row, one in 32 lets other
@@ -72,27 +72,27 @@ impl Wait {
 
     /// Always the same.
     pub const fn fixed(wait: Duration) -> Self {
-        Self::new(Shape::Fixed(wait))
+        Self::new(Shape::Fixed(Nanos::new(wait)))
     }
 
     /// *U(low, high)*. Where `low` is above `high` it is `high`.
     pub const fn random(low: Duration, high: Duration) -> Self {
-        Self::new(Shape::Random(low, high))
+        Self::new(Shape::Random(Nanos::new(low), Nanos::new(high)))
     }
 
     /// *start + (n - 1) · step*.
     pub const fn incrementing(start: Duration, step: Duration) -> Self {
-        Self::new(Shape::Incrementing { start, step })
+        Self::new(Shape::Incrementing { start: Nanos::new(start), step: Nanos::new(step) })
     }
 
     /// *base · factor^(n - 1)*, with a [`factor`](Self::factor) of 2 unless another is set.
     pub const fn exponential(base: Duration) -> Self {
-        Self::new(Shape::Exponential { base, factor: 2.0 })
+        Self::new(Shape::Exponential { base: Nanos::new(base), factor: 2.0 })
     }
 
     /// *base · F(n)* with the Fibonacci numbers 1, 1, 2, 3, 5, 8, ...
     pub const fn fibonacci(base: Duration) -> Self {
-        Self::new(Shape::Fibonacci(base))
+        Self::new(Shape::Fibonacci(Nanos::new(base)))
     }
 
     /// Each in turn, and then the last one for ever. An empty list is [`none`](Self::none).
@@ -135,14 +135,14 @@ impl Wait {
     /// A jitter that goes down to zero or to a half goes down to this instead. Where the wait has not grown to twice
     /// this yet, it is drawn from up to twice this (and never above `max`): the first waits are spread too.
     pub const fn min(mut self, min: Duration) -> Self {
-        self.min = min;
+        self.min = Nanos::new(min);
         self
     }
 
     /// No wait is longer than this, jitter included. The growing wait is capped before a jitter shortens it, so that
     /// the waits stay spread at the cap.
     pub const fn max(mut self, max: Duration) -> Self {
-        self.max = max;
+        self.max = Nanos::new(max);
         self
     }
 
@@ -166,7 +166,7 @@ impl Wait {
 
     /// *t + U(0, extra)* instead of *t*. At the cap, *t* makes room: it is at most *max - extra*.
     pub const fn additive_jitter(mut self, extra: Duration) -> Self {
-        self.jitter = Jitter::Additive(extra);
+        self.jitter = Jitter::Additive(Nanos::new(extra));
         self
     }
 
@@ -229,9 +229,11 @@ impl Wait {
 
     /// What the wait is drawn from, within `min` and `max`.
     fn range(&self, retry: u32, previous: Duration, draw: &mut Draw) -> (Duration, Duration) {
-        let (min, max) = (self.min.min(self.max), self.max);
+        let (min, max) = self.bounds();
         let grown = match (self.shape, self.jitter) {
-            (Shape::Random(low, high), Jitter::None) => return (low.clamp(min, max), high.clamp(min, max)),
+            (Shape::Random(low, high), Jitter::None) => {
+                return (low.get().clamp(min, max), high.get().clamp(min, max));
+            }
             (_, Jitter::Decorrelated) => self.grown(1, draw),
             _ => self.grown(retry, draw),
         };
@@ -247,6 +249,7 @@ impl Wait {
                 self.spread(grown, previous.saturating_mul(3).max(grown))
             }
             Jitter::Additive(extra) => {
+                let extra = extra.get();
                 let low = grown.max(min).min(max.saturating_sub(extra)).max(min);
                 (low, low.saturating_add(extra).min(max))
             }
@@ -260,20 +263,26 @@ impl Wait {
 
     /// From `low` to `high`, or from `min` on; there has to be room above `min` then.
     fn spread(&self, low: Duration, high: Duration) -> (Duration, Duration) {
-        let min = self.min.min(self.max);
+        let (min, max) = self.bounds();
         let high = if low < min { high.max(min.saturating_mul(2)) } else { high };
-        (low.max(min).min(self.max), high.min(self.max))
+        (low.max(min).min(max), high.min(max))
+    }
+
+    fn bounds(&self) -> (Duration, Duration) {
+        (self.min.min(self.max).get(), self.max.get())
     }
 
     fn grown(&self, retry: u32, draw: &mut Draw) -> Duration {
         let before = retry.saturating_sub(1);
         match self.shape {
             Shape::None => Duration::ZERO,
-            Shape::Fixed(wait) => wait,
-            Shape::Random(low, high) => draw.between(low, high),
-            Shape::Incrementing { start, step } => start.saturating_add(step.saturating_mul(before)),
-            Shape::Exponential { base, factor } => exponential(base, factor, before),
-            Shape::Fibonacci(base) => base.saturating_mul(fibonacci(retry)),
+            Shape::Fixed(wait) => wait.get(),
+            Shape::Random(low, high) => draw.between(low.get(), high.get()),
+            Shape::Incrementing { start, step } => {
+                start.get().saturating_add(step.get().saturating_mul(before))
+            }
+            Shape::Exponential { base, factor } => exponential(base.get(), factor, before),
+            Shape::Fibonacci(base) => base.get().saturating_mul(fibonacci(retry)),
             Shape::Steps(steps) => {
                 let index = usize::try_from(before).unwrap_or(usize::MAX);
                 steps.get(index).or(steps.last()).copied().unwrap_or(Duration::ZERO)
@@ -296,8 +305,9 @@ impl Wait {
             sum = sum.saturating_add(draw.between(range.0, range.1));
             (low, high) = (low.saturating_add(range.0), high.saturating_add(range.1));
         }
-        let down = high.saturating_sub(self.max);
-        let up = self.min.min(self.max).saturating_sub(low.saturating_sub(down));
+        let (min, max) = self.bounds();
+        let down = high.saturating_sub(max);
+        let up = min.saturating_sub(low.saturating_sub(down));
         sum.saturating_sub(down).saturating_add(up)
     }
 }

@@ -16,11 +16,6 @@ impl<T, E> Judge<T, E> for AnyError {
 
 impl Part for AnyError {
     type Limit = NoLimit;
-
-    #[inline]
-    fn budget(&self) -> Option<&Budget> {
-        None
-    }
 }
 
 /// A [`Judge`] of one's own; see [`Retry::judge`](crate::Retry::judge).
@@ -35,11 +30,6 @@ impl<T, E, J: Judge<T, E>> Judge<T, E> for Own<J> {
 
 impl<J> Part for Own<J> {
     type Limit = NoLimit;
-
-    #[inline]
-    fn budget(&self) -> Option<&Budget> {
-        None
-    }
 }
 
 /// Asks a function about each error; see [`Retry::when`](crate::Retry::when).
@@ -98,6 +88,11 @@ impl<T, E, P: Judge<T, E>, B> Judge<T, E> for Budgeted<P, B> {
 
 impl<P: Part, B: Borrow<Budget>> Part for Budgeted<P, B> {
     type Limit = P::Limit;
+
+    #[inline]
+    fn attempt_timeout(&self) -> Option<Duration> {
+        self.policy.attempt_timeout()
+    }
 
     #[inline]
     fn budget(&self) -> Option<&Budget> {

@@ -15,6 +15,7 @@ use crate::{Budget, Elapsed, Ended, Verdict};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptTimeout<P = AnyError> {
     pub(crate) policy: P,
+    pub(crate) limit: Duration,
 }
 
 impl<T, E, P: Judge<T, E>> Judge<T, E> for AttemptTimeout<P> {
@@ -23,6 +24,11 @@ impl<T, E, P: Judge<T, E>> Judge<T, E> for AttemptTimeout<P> {
 
 impl<P: Part> Part for AttemptTimeout<P> {
     type Limit = TimeLimit;
+
+    #[inline]
+    fn attempt_timeout(&self) -> Option<Duration> {
+        Some(self.limit)
+    }
 
     #[inline]
     fn budget(&self) -> Option<&Budget> {

@@ -82,7 +82,8 @@ impl<F> Timeout<F> {
     /// Replaces all limits by this deadline, from the next poll on. For "so long from now" use [`Deadline::after`]; for
     /// no limit any more, [`Deadline::NEVER`].
     ///
-    /// It may be called while the future runs, and also after it has elapsed, to wait on.
+    /// It may be called while the future runs, and also after it has elapsed, to wait on. After the future has ended it
+    /// changes nothing. To move a limit from inside, or from another task, see [`timeout_with`](crate::timeout_with).
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
         *this.limits = Limits { duration: None, started: false, first: Limit::Deadline, elapsed: false };

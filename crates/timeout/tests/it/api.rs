@@ -5,8 +5,8 @@ use std::{
 };
 
 use outbound_timeout::{
-    Counts, Deadline, Elapsed, Limit, Limited, StreamLimits, StreamTimeoutExt, Timeout, TimeoutExt, Until,
-    timeout,
+    Counts, Deadline, Elapsed, Joined, Limit, Limited, StreamLimits, StreamTimeoutExt, Timeout, TimeoutExt,
+    TimeoutHandle, TimeoutWith, Until, timeout,
 };
 use tokio::time::Instant;
 
@@ -26,11 +26,14 @@ fn auto_traits() {
     send_sync::<Timeout<Pending<()>>>();
     send_sync::<Until<Pending<()>, Pending<()>>>();
     send_sync::<Limited<Inner, fn(&()) -> Counts>>();
+    send_sync::<(TimeoutWith<Pending<()>>, TimeoutHandle, Joined<Pending<()>>)>();
+    unpin::<(TimeoutHandle, Joined<Pending<()>>)>();
     send_sync::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<Until<Pending<()>, Pending<()>>>();
     // These compile only while the types are not `Unpin`: they hold a timer.
     let () = <Timeout<Pending<()>> as AmbiguousIfUnpin<_>>::check();
+    let () = <TimeoutWith<Pending<()>> as AmbiguousIfUnpin<_>>::check();
     let () = <Limited<Inner, fn(&()) -> Counts> as AmbiguousIfUnpin<_>>::check();
 }
 

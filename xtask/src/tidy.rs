@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "outbound-provider",
         ],
     ),
+    ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),
     ("outbound-simulator", &[]),
     ("outbound-cli", &["outbound", "outbound-simulator"]),
 ];

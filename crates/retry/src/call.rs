@@ -10,14 +10,14 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use crate::{
-    Attempt, Report, Retry,
+    Operation, Report, Retry,
     nested::Mark,
     policy::{Limit, Part, Rules},
     run::Run,
 };
 
 pin_project! {
-    /// An operation with its retries; made by [`Retry::call`].
+    /// An operation with its retries; made by [`Retry::call`] and [`Retry::operate`].
     ///
     /// The output is the operation's own: its success, or its last error. The failed attempt is dropped before the wait
     /// begins. Success at the first attempt draws no random number and allocates nothing; nothing here ever allocates.
@@ -97,7 +97,7 @@ impl<P: Part, F, Fut> Call<P, F, Fut> {
 
 impl<P, F, Fut, T, E> Future for Call<P, F, Fut>
 where
-    F: FnMut(Attempt) -> Fut,
+    F: Operation<Future = Fut>,
     Fut: Future<Output = Result<T, E>>,
     P: Rules<T, E>,
 {
@@ -118,7 +118,7 @@ where
         loop {
             if next {
                 let begun = this.run.begin(settings, policy);
-                let attempt = (this.operation)(begun);
+                let attempt = this.operation.attempt(begun);
                 this.state.set(State::Attempt { attempt, limit: P::Limit::until(begun.deadline) });
             }
             let StateProj::Attempt { attempt, limit } = this.state.as_mut().project() else {

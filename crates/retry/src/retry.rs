@@ -4,7 +4,7 @@ use futures_core::Stream;
 use tokio::time::Instant;
 
 use crate::{
-    Attempt, Attempts, Budget, Call, Ended, Hint, RetryStream, Verdict, Wait, draw,
+    Attempt, Attempts, Budget, Call, Ended, Hint, Operation, RetryStream, Verdict, Wait, draw,
     nanos::Nanos,
     policy::{
         AfterAttempt, AnyError, AttemptTimeout, BeforeSleep, Budgeted, Judge, Own, Part, Rules, StopWhen,
@@ -248,6 +248,17 @@ impl<P: Part> Retry<P> {
     pub fn call<F, Fut, T, E>(self, operation: F) -> Call<P, F, Fut>
     where
         F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        P: Rules<T, E>,
+    {
+        Call::new(self, operation)
+    }
+
+    /// As [`call`](Self::call), for an [`Operation`] whose type has a name.
+    #[inline]
+    pub fn operate<O, Fut, T, E>(self, operation: O) -> Call<P, O, Fut>
+    where
+        O: Operation<Future = Fut>,
         Fut: Future<Output = Result<T, E>>,
         P: Rules<T, E>,
     {

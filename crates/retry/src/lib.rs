@@ -184,7 +184,7 @@
 //! | `wait_exception` | [`Verdict::RetryAfter`] with [`Hint::Exact`] |
 //! | `retry_if_exception`, `_type`, `_message`, `_cause_type`, and their `not` | [`Retry::when`] with a function, a closure or `matches!` |
 //! | `retry_unless_exception_type` | [`Retry::when_result`] |
-//! | `retry_if_result`, `retry_if_not_result` | [`Retry::when_result`] |
+//! | `retry_if_result`, `retry_if_not_result` | [`Retry::when_ok`], with `when(\|_\| false)` where errors end it; an operation that cannot fail is a `Result<T, Infallible>` |
 //! | `retry_any`, `retry_all` | one closure with `||` and `&&` |
 //! | `retry_always`, `retry_never` | the default; `enabled(false)` |
 //! | async predicates | the loop: `attempts.failed_as(judge(&error).await, error)` |
@@ -268,8 +268,8 @@ mod hedge;
 mod judged;
 mod nanos;
 mod nested;
-pub mod policy;
 mod operation;
+pub mod policy;
 mod report;
 mod retry;
 mod run;

@@ -77,7 +77,7 @@ mod base;
 mod hooks;
 mod limit;
 
-pub use base::{AnyError, Budgeted, Own, When, WhenResult};
+pub use base::{AnyError, Budgeted, Own, When, WhenOk, WhenResult};
 pub use hooks::{AfterAttempt, BeforeSleep, StopWhen, WaitWith};
 pub use limit::AttemptTimeout;
 

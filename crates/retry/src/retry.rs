@@ -8,7 +8,7 @@ use crate::{
     nanos::Nanos,
     policy::{
         AfterAttempt, AnyError, AttemptTimeout, BeforeSleep, Budgeted, Judge, Own, Part, Rules, StopWhen,
-        WaitWith, When, WhenResult,
+        WaitWith, When, WhenOk, WhenResult,
     },
     settings::Settings,
 };
@@ -25,7 +25,7 @@ use crate::{
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`outermost`](Self::outermost) | no |
 /// | [`seed`](Self::seed) | each call draws its own |
-/// | [`when`](Self::when), [`when_result`](Self::when_result), [`judge`](Self::judge) | every error is retried |
+/// | [`when`](Self::when), [`when_ok`](Self::when_ok), [`when_result`](Self::when_result), [`judge`](Self::judge) | every error is retried |
 /// | [`budget`](Self::budget) | none |
 /// | [`after_attempt`](Self::after_attempt), [`before_sleep`](Self::before_sleep), [`wait_with`](Self::wait_with), [`stop_when`](Self::stop_when) | none |
 ///
@@ -208,6 +208,28 @@ impl<P: Copy> Retry<P> {
         V: Into<Verdict>,
     {
         let policy = When { policy: self.policy, when, error: PhantomData };
+        Retry { settings: self.settings, policy }
+    }
+
+    /// Retries the successes for which `when` says so, beside the errors that are retried anyway: it returns a `bool` or a
+    /// [`Verdict`]. When it gives up, the last success is returned, though it was not good enough.
+    ///
+    /// ```
+    /// use outbound_retry::{Retry, Wait};
+    ///
+    /// # async fn state(attempt: u32) -> std::io::Result<&'static str> { Ok(if attempt < 3 { "running" } else { "done" }) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let poll = Retry::forever().wait(Wait::none()).when_ok(|state: &&str| *state == "running");
+    /// assert_eq!(poll.call(|attempt| state(attempt.number())).await.unwrap(), "done");
+    /// # }
+    /// ```
+    pub const fn when_ok<T, V, F>(self, when: F) -> Retry<WhenOk<T, F, P>>
+    where
+        F: FnMut(&T) -> V,
+        V: Into<Verdict>,
+    {
+        let policy = WhenOk { policy: self.policy, when, value: PhantomData };
         Retry { settings: self.settings, policy }
     }
 

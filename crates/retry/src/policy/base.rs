@@ -47,6 +47,13 @@ pub struct WhenResult<R, F = fn(&R) -> bool, P = AnyError> {
     pub(crate) result: PhantomData<fn(&R)>,
 }
 
+/// Asks a function about each success; see [`Retry::when_ok`](crate::Retry::when_ok).
+pub struct WhenOk<T, F = fn(&T) -> bool, P = AnyError> {
+    pub(crate) policy: P,
+    pub(crate) when: F,
+    pub(crate) value: PhantomData<fn(&T)>,
+}
+
 impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for When<E, F, P> {
     #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
@@ -67,11 +74,27 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge
     delegate!(after_attempt, stop, wait, before_sleep);
 }
 
+impl<T, E, V: Into<Verdict>, F: FnMut(&T) -> V, P: Judge<T, E>> Judge<T, E> for WhenOk<T, F, P> {
+    #[inline]
+    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
+        match result {
+            Ok(value) => (self.when)(value).into(),
+            Err(_) => self.policy.verdict(result),
+        }
+    }
+
+    delegate!(after_attempt, stop, wait, before_sleep);
+}
+
 impl<E, F, P: Part> Part for When<E, F, P> {
     delegate_part!();
 }
 
 impl<R, F, P: Part> Part for WhenResult<R, F, P> {
+    delegate_part!();
+}
+
+impl<T, F, P: Part> Part for WhenOk<T, F, P> {
     delegate_part!();
 }
 
@@ -118,6 +141,14 @@ impl<R, F: Clone, P: Clone> Clone for WhenResult<R, F, P> {
 
 impl<R, F: Copy, P: Copy> Copy for WhenResult<R, F, P> {}
 
+impl<T, F: Clone, P: Clone> Clone for WhenOk<T, F, P> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone(), when: self.when.clone(), value: PhantomData }
+    }
+}
+
+impl<T, F: Copy, P: Copy> Copy for WhenOk<T, F, P> {}
+
 impl<E, F, P: fmt::Debug> fmt::Debug for When<E, F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("When").field("policy", &self.policy).finish_non_exhaustive()
@@ -127,5 +158,11 @@ impl<E, F, P: fmt::Debug> fmt::Debug for When<E, F, P> {
 impl<R, F, P: fmt::Debug> fmt::Debug for WhenResult<R, F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhenResult").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl<T, F, P: fmt::Debug> fmt::Debug for WhenOk<T, F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhenOk").field("policy", &self.policy).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::{cell::Cell, future::ready, rc::Rc};
 
 use outbound_retry::{
     Budget, Judged, Retry, StopReason, Verdict, Wait, bail,
-    policy::{AttemptTimeout, When, WhenResult},
+    policy::{AttemptTimeout, When, WhenOk, WhenResult},
 };
 
 use crate::ms;
@@ -92,6 +92,31 @@ async fn a_policy_is_clone_and_copy_whatever_it_judges() {
     call.await.unwrap_err();
     assert_eq!(seen.get(), 2);
     drop(clone(&SHARED.budget(Budget::percent(1))));
+}
+
+#[tokio::test]
+async fn a_success_can_be_not_good_enough_and_errors_are_judged_apart() {
+    static POLL: Retry<WhenOk<u32, fn(&u32) -> bool, When<ApiError>>> =
+        SHARED_CONST.max_attempts(9).when_ok(is_small);
+    fn is_small(value: &u32) -> bool {
+        *value < 4
+    }
+    fn copy<T: Copy>(_: &T) {}
+    copy(&POLL);
+    assert_eq!(POLL.call(|attempt| ready(Ok(attempt.number()))).await, Ok(4));
+    let mixed = |attempt: outbound_retry::Attempt| {
+        ready(match attempt.number() {
+            1 => Err(ApiError(503)),
+            2 => Ok(1),
+            _ => Err(ApiError(404)),
+        })
+    };
+    assert_eq!(POLL.call(mixed).await, Err(ApiError(404)));
+    assert_eq!(
+        POLL.max_attempts(2).call(|attempt| ready(Ok(attempt.number()))).await,
+        Ok(2),
+        "the last there is"
+    );
 }
 
 #[tokio::test]

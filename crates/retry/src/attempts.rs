@@ -63,6 +63,9 @@ impl<P: Part> Attempts<P> {
     /// The attempt failed. Where the policy has it tried again, waits and gives `Ok`; where it gives up, gives the error
     /// back. The failure is recorded and judged at once, by what [`when`](Retry::when) says and with the policy's hooks;
     /// the returned future only waits.
+    ///
+    /// The loop keeps its successes to itself, so that hooks see a `Result<(), E>`; [`judge`](Self::judge) shows them the
+    /// whole result.
     pub fn failed<E>(&mut self, error: E) -> Failed<'_, P, E>
     where
         P: Judge<(), E>,

@@ -63,7 +63,7 @@ impl Hedge {
     /// Asks `when` about an error that could be final, with a `bool` or a [`Verdict`](crate::Verdict). Where it says
     /// stop, the error is returned at once and the other attempt dropped: it would fare no better. Any other verdict
     /// leaves it its chance; a hedge waits for nothing.
-    pub fn when<E, V, F>(self, when: F) -> Hedge<When<E, F>>
+    pub fn when<E, V, F>(self, when: F) -> Hedge<When<E, AnyError, F>>
     where
         F: FnMut(&E) -> V,
         V: Into<crate::Verdict>,

@@ -15,6 +15,9 @@
 //! }
 //! ```
 //!
+//! `When<ApiError>` holds a function pointer. A function becomes one where the type says so, which it does for the last
+//! call of the chain: `when` comes last there, as in `Retry<When<ApiError, AttemptTimeout>>`.
+//!
 //! A type of one's own with several of the methods is a [`Judge`]; give it to [`Retry::judge`](crate::Retry::judge).
 
 use std::time::Duration;

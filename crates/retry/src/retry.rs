@@ -202,7 +202,7 @@ impl<P> Retry<P> {
 // `const`, which asks for policies without a destructor.
 impl<P: Copy> Retry<P> {
     /// Retries the errors for which `when` says so: it returns a `bool` or a [`Verdict`]. Of two, the later one counts.
-    pub const fn when<E, V, F>(self, when: F) -> Retry<When<E, F, P>>
+    pub const fn when<E, V, F>(self, when: F) -> Retry<When<E, P, F>>
     where
         F: FnMut(&E) -> V,
         V: Into<Verdict>,
@@ -224,7 +224,7 @@ impl<P: Copy> Retry<P> {
     /// assert_eq!(poll.call(|attempt| state(attempt.number())).await.unwrap(), "done");
     /// # }
     /// ```
-    pub const fn when_ok<T, V, F>(self, when: F) -> Retry<WhenOk<T, F, P>>
+    pub const fn when_ok<T, V, F>(self, when: F) -> Retry<WhenOk<T, P, F>>
     where
         F: FnMut(&T) -> V,
         V: Into<Verdict>,
@@ -236,7 +236,7 @@ impl<P: Copy> Retry<P> {
     /// Retries the results for which `when` says so, successes among them: it returns a `bool` or a [`Verdict`].
     ///
     /// When it gives up, the last result is returned as it was, a success that was not good enough too.
-    pub const fn when_result<T, E, V, F>(self, when: F) -> Retry<WhenResult<Result<T, E>, F, P>>
+    pub const fn when_result<T, E, V, F>(self, when: F) -> Retry<WhenResult<Result<T, E>, P, F>>
     where
         F: FnMut(&Result<T, E>) -> V,
         V: Into<Verdict>,
@@ -247,7 +247,8 @@ impl<P: Copy> Retry<P> {
 
     /// The time for one attempt, from its beginning. An attempt that is not done by then, or by the end of everything
     /// ([`within`](Self::within)) where that comes first, is dropped; it has failed with the error that
-    /// [`From<Elapsed>`](crate::Elapsed) makes. A stream's attempt is done with its first item.
+    /// [`From<Elapsed>`](crate::Elapsed) makes. A stream's attempt is done with its first item. Of two, the
+    /// later one counts.
     ///
     /// The loop of [`start`](Self::start) makes the attempts itself: there it has to put
     /// [`Attempts::attempt`]`().deadline()` on them.

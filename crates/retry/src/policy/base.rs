@@ -33,7 +33,7 @@ impl<J> Part for Own<J> {
 }
 
 /// Asks a function about each error; see [`Retry::when`](crate::Retry::when).
-pub struct When<E, F = fn(&E) -> bool, P = AnyError> {
+pub struct When<E, P = AnyError, F = fn(&E) -> bool> {
     pub(crate) policy: P,
     pub(crate) when: F,
     // The error type, so that a closure that does not name it can have it inferred.
@@ -41,20 +41,20 @@ pub struct When<E, F = fn(&E) -> bool, P = AnyError> {
 }
 
 /// Asks a function about each result; see [`Retry::when_result`](crate::Retry::when_result).
-pub struct WhenResult<R, F = fn(&R) -> bool, P = AnyError> {
+pub struct WhenResult<R, P = AnyError, F = fn(&R) -> bool> {
     pub(crate) policy: P,
     pub(crate) when: F,
     pub(crate) result: PhantomData<fn(&R)>,
 }
 
 /// Asks a function about each success; see [`Retry::when_ok`](crate::Retry::when_ok).
-pub struct WhenOk<T, F = fn(&T) -> bool, P = AnyError> {
+pub struct WhenOk<T, P = AnyError, F = fn(&T) -> bool> {
     pub(crate) policy: P,
     pub(crate) when: F,
     pub(crate) value: PhantomData<fn(&T)>,
 }
 
-impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for When<E, F, P> {
+impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for When<E, P, F> {
     #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         result.as_ref().err().map_or(Verdict::Stop, |error| (self.when)(error).into())
@@ -64,7 +64,7 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for 
 }
 
 impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge<T, E>
-    for WhenResult<Result<T, E>, F, P>
+    for WhenResult<Result<T, E>, P, F>
 {
     #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
@@ -74,7 +74,7 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge
     delegate!(after_attempt, stop, wait, before_sleep);
 }
 
-impl<T, E, V: Into<Verdict>, F: FnMut(&T) -> V, P: Judge<T, E>> Judge<T, E> for WhenOk<T, F, P> {
+impl<T, E, V: Into<Verdict>, F: FnMut(&T) -> V, P: Judge<T, E>> Judge<T, E> for WhenOk<T, P, F> {
     #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         match result {
@@ -86,15 +86,15 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&T) -> V, P: Judge<T, E>> Judge<T, E> for 
     delegate!(after_attempt, stop, wait, before_sleep);
 }
 
-impl<E, F, P: Part> Part for When<E, F, P> {
+impl<E, F, P: Part> Part for When<E, P, F> {
     delegate_part!();
 }
 
-impl<R, F, P: Part> Part for WhenResult<R, F, P> {
+impl<R, F, P: Part> Part for WhenResult<R, P, F> {
     delegate_part!();
 }
 
-impl<T, F, P: Part> Part for WhenOk<T, F, P> {
+impl<T, F, P: Part> Part for WhenOk<T, P, F> {
     delegate_part!();
 }
 
@@ -125,43 +125,43 @@ impl<P: Part, B: Borrow<Budget>> Part for Budgeted<P, B> {
 
 // Written out, because derived ones would ask of the judged type what they ask of the function.
 
-impl<E, F: Clone, P: Clone> Clone for When<E, F, P> {
+impl<E, F: Clone, P: Clone> Clone for When<E, P, F> {
     fn clone(&self) -> Self {
         Self { policy: self.policy.clone(), when: self.when.clone(), error: PhantomData }
     }
 }
 
-impl<E, F: Copy, P: Copy> Copy for When<E, F, P> {}
+impl<E, F: Copy, P: Copy> Copy for When<E, P, F> {}
 
-impl<R, F: Clone, P: Clone> Clone for WhenResult<R, F, P> {
+impl<R, F: Clone, P: Clone> Clone for WhenResult<R, P, F> {
     fn clone(&self) -> Self {
         Self { policy: self.policy.clone(), when: self.when.clone(), result: PhantomData }
     }
 }
 
-impl<R, F: Copy, P: Copy> Copy for WhenResult<R, F, P> {}
+impl<R, F: Copy, P: Copy> Copy for WhenResult<R, P, F> {}
 
-impl<T, F: Clone, P: Clone> Clone for WhenOk<T, F, P> {
+impl<T, F: Clone, P: Clone> Clone for WhenOk<T, P, F> {
     fn clone(&self) -> Self {
         Self { policy: self.policy.clone(), when: self.when.clone(), value: PhantomData }
     }
 }
 
-impl<T, F: Copy, P: Copy> Copy for WhenOk<T, F, P> {}
+impl<T, F: Copy, P: Copy> Copy for WhenOk<T, P, F> {}
 
-impl<E, F, P: fmt::Debug> fmt::Debug for When<E, F, P> {
+impl<E, F, P: fmt::Debug> fmt::Debug for When<E, P, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("When").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
-impl<R, F, P: fmt::Debug> fmt::Debug for WhenResult<R, F, P> {
+impl<R, F, P: fmt::Debug> fmt::Debug for WhenResult<R, P, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhenResult").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
-impl<T, F, P: fmt::Debug> fmt::Debug for WhenOk<T, F, P> {
+impl<T, F, P: fmt::Debug> fmt::Debug for WhenOk<T, P, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhenOk").field("policy", &self.policy).finish_non_exhaustive()
     }

@@ -30,8 +30,8 @@ fn auto_traits() {
     send_sync::<Hedged<'static, policy::AnyError, Operation, Ready<Output>>>();
     // The closures of a policy decide what it is, and never the types it judges.
     type Foreign = *const u8;
-    send_sync::<policy::When<Foreign, fn()>>();
-    send_sync::<policy::WhenResult<Foreign, fn()>>();
+    send_sync::<policy::When<Foreign, policy::AnyError, fn()>>();
+    send_sync::<policy::WhenResult<Foreign, policy::AnyError, fn()>>();
     send_sync::<policy::WaitWith<policy::AnyError, fn(), Foreign>>();
     send_sync::<policy::StopWhen<policy::AnyError, fn(), Foreign>>();
     send_sync::<policy::BeforeSleep<policy::AnyError, fn(), Foreign>>();

@@ -96,7 +96,7 @@ async fn a_policy_is_clone_and_copy_whatever_it_judges() {
 
 #[tokio::test]
 async fn a_success_can_be_not_good_enough_and_errors_are_judged_apart() {
-    type Small = WhenOk<u32, fn(&u32) -> bool, When<ApiError>>;
+    type Small = WhenOk<u32, When<ApiError>>;
     static POLL: Retry<Small> = SHARED_CONST.max_attempts(9).when_ok(is_small);
     fn is_small(value: &u32) -> bool {
         *value < 4

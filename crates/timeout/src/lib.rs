@@ -51,7 +51,7 @@
 //!   with a ready future is `Ok`.
 //! - **Never starved.** The limit fires at the next poll after a poll that blocked its thread, and it fires although
 //!   the limited future spends tokio's cooperative budget.
-//! - **Ends of the range.** A limit too long for the clock ([`Duration::MAX`](std::time::Duration::MAX)) never fires.
+//! - **Ends of the range.** A duration of 68 years or more ([`Duration::MAX`](std::time::Duration::MAX)) never fires.
 //! - **No allocation** (but for the handle of [`timeout_with`]), and one timer however many limits there are.
 //! - **Cancel safety.** Dropping any future or stream here drops what it limits, and takes its wake-up out of tokio's
 //!   timer. A future that has timed out can be polled on, after a [`reset`](Timeout::reset) for instance: nothing of it

@@ -39,7 +39,7 @@ fn auto_traits() {
 
 #[test]
 fn a_timeout_is_not_much_larger_than_a_timer() {
-    assert!(size_of::<Timeout<Pending<()>>>() <= size_of::<tokio::time::Sleep>() + 40);
+    assert!(size_of::<Timeout<Pending<()>>>() <= size_of::<tokio::time::Sleep>() + 24);
 }
 
 #[tokio::test(start_paused = true)]

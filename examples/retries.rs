@@ -9,7 +9,10 @@
 
 use std::{cell::Cell, pin::pin, time::Duration};
 
-use outbound::retry::{Budget, Hedge, Hint, Latencies, Report, Retry, StopReason, Verdict, Wait};
+use outbound::retry::{
+    Budget, Elapsed, Hedge, Hint, Judged, Latencies, Report, Retry, StopReason, Verdict, Wait, bail,
+    policy::{AttemptTimeout, When},
+};
 use outbound_examples::heading;
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +32,8 @@ async fn main() -> Result<(), ApiError> {
     by_condition().await?;
     by_what_the_server_says().await?;
     by_result().await?;
+    by_the_operation_itself().await?;
+    with_a_limit_for_each_attempt().await?;
     hooks().await?;
     the_loop_written_out().await?;
     report().await?;
@@ -43,6 +48,13 @@ enum ApiError {
     Overloaded,
     RateLimited { retry_after: Duration },
     BadRequest,
+    TimedOut,
+}
+
+impl From<Elapsed> for ApiError {
+    fn from(_: Elapsed) -> Self {
+        Self::TimedOut
+    }
 }
 
 impl ApiError {
@@ -53,7 +65,7 @@ impl ApiError {
     /// A verdict says more than yes or no: here, that the server asked for the wait.
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Overloaded => Verdict::Retry,
+            Self::Overloaded | Self::TimedOut => Verdict::Retry,
             Self::RateLimited { retry_after } => Verdict::RetryAfter(*retry_after),
             Self::BadRequest => Verdict::Stop,
         }
@@ -106,7 +118,7 @@ async fn exponential_with_jitter() -> Result<(), ApiError> {
         let service = Service::failing(5, ApiError::Overloaded);
         let mut waits = Vec::new();
         // Each call draws its own jitter. A seed makes it repeat, which this program wants and yours most likely not.
-        let call = PATIENT.any_error().seed(client).before_sleep(|_, wait| waits.push(wait));
+        let call = PATIENT.seed(client).before_sleep(|_, wait| waits.push(wait));
         call.call(|_| service.call()).await?;
         println!("client {client} waited {waits:.2?}");
         // Full jitter draws from all of 0 to 1, 2, 4, 8, 16 s.
@@ -148,12 +160,43 @@ async fn by_result() -> Result<(), ApiError> {
     let states = ["queued", "running", "running", "done"];
     let begun = Instant::now();
     let state = POLLING
-        .when_result(|state: &Result<&str, ApiError>| {
-            !matches!(state, Ok("done") | Err(ApiError::BadRequest))
-        })
-        .call(|attempt| async move { Ok(states[attempt.number() as usize - 1]) });
+        .when(ApiError::is_transient)
+        .when_ok(|state: &&str| *state != "done")
+        .call(|attempt| async move { Ok::<_, ApiError>(states[attempt.number() as usize - 1]) });
     println!("{} after {:?}", state.await?, begun.elapsed());
     assert_eq!(begun.elapsed().as_secs(), 15);
+    Ok(())
+}
+
+async fn by_the_operation_itself() -> Result<(), ApiError> {
+    heading("By the operation itself: it bails out, whatever the policy says");
+    let service = Service::failing(9, ApiError::Overloaded);
+    let call = PATIENT.when(Judged::verdict).call(async |attempt| match service.call().await {
+        Err(error) if attempt.number() == 2 => Err(bail(error)),
+        result => Ok(result?),
+    });
+    let error = call.await.map_err(Judged::into_error);
+    println!("{error:?} after {} attempts", service.calls.get());
+    assert_eq!((error, service.calls.get()), (Err(ApiError::Overloaded), 2));
+    Ok(())
+}
+
+/// A policy with its rules is a value: here it is kept in a `static`.
+static IN_TIME: Retry<When<ApiError, AttemptTimeout>> =
+    INTERACTIVE.attempt_timeout(Duration::from_secs(2)).when(ApiError::is_transient);
+
+async fn with_a_limit_for_each_attempt() -> Result<(), ApiError> {
+    heading("With a limit for each attempt: the first is stuck, the second is not");
+    let begun = Instant::now();
+    let call = IN_TIME.call(async |attempt| {
+        let takes = if attempt.is_retry() { 1 } else { 3600 };
+        sleep(Duration::from_secs(takes)).await;
+        Ok(attempt.number())
+    });
+    // It owns its policy, so that a task can have it.
+    let number = tokio::spawn(call).await.expect("the task does not panic")?;
+    println!("attempt {number} succeeded after {:?}", begun.elapsed());
+    assert_eq!((number, begun.elapsed().as_millis()), (2, 3_200));
     Ok(())
 }
 
@@ -166,7 +209,9 @@ async fn hooks() -> Result<(), ApiError> {
         // What no data says can be said by code: here, whole seconds.
         .wait_with(|_, wait| Duration::from_secs(wait.as_secs() + 1))
         .stop_when(|failed| failed.number() == 4)
-        .before_sleep(|failed, wait| println!("attempt {} failed, next in {wait:?}", failed.number()));
+        .before_sleep(|failed, wait| {
+            println!("attempt {}: {:?}, next in {wait:?}", failed.number(), failed.error());
+        });
     let error = call.call(|_| service.call()).await;
     println!("{error:?}");
     assert_eq!(service.calls.get(), 4);

@@ -7,12 +7,12 @@
 //! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact, and
 //! minutes take no time. The last section speaks HTTP over a pipe in memory, because a socket does not obey that clock.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, io, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use outbound::{
     client::{Client, Limit as Phase, Limits, Origin},
-    retry::{Retry, Wait},
+    retry::{Retry, Wait, policy::AttemptTimeout},
     timeout::{Counts, Deadline, Elapsed, Limit, StreamLimits, StreamTimeoutExt, TimeoutExt, timeout},
 };
 use outbound_examples::{Result, heading};
@@ -142,17 +142,19 @@ async fn one_deadline_for_all() -> Result {
 
 async fn with_retries() -> Result {
     heading("With retries: so long for each attempt, so long for everything");
-    const POLICY: Retry = Retry::attempts(5)
-        .attempt_timeout(Duration::from_secs(4))
+    const POLICY: Retry<AttemptTimeout> = Retry::attempts(5)
         .within(Duration::from_secs(12))
-        .wait(Wait::fixed(Duration::from_secs(1)));
+        .wait(Wait::fixed(Duration::from_secs(1)))
+        .attempt_timeout(Duration::from_secs(4));
     let begun = Instant::now();
-    // The attempt knows by when it has to be done: the earlier of its own end and that of everything.
-    let late = POLICY.call(|attempt| {
+    // An attempt is cut at the earlier of its own end and that of everything. Any error that can be made from a limit
+    // that has passed will do; `io::Error` can.
+    let late = POLICY.call(async |attempt| {
         println!("attempt {} begins after {:?}", attempt.number(), begun.elapsed());
-        work(Duration::from_secs(60)).deadline(attempt.deadline())
+        Ok::<_, io::Error>(work(Duration::from_secs(60)).await)
     });
-    println!("{} (after {:?})", fired(late.await)?, begun.elapsed());
+    let error = late.await.err().ok_or("it takes too long")?;
+    println!("{error} (after {:?})", begun.elapsed());
     assert_eq!(begun.elapsed().as_secs(), 12, "4 + 1 + 4 + 1, and 2 that were left for the third attempt");
     Ok(())
 }

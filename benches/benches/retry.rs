@@ -49,7 +49,7 @@ fn retries(criterion: &mut Criterion) {
         });
         group.bench_function("outbound-budget", |b| {
             b.iter(|| {
-                let call = POLICY.any_error().budget(&budget).call(|n| attempt(n.number(), succeeds));
+                let call = POLICY.budget(&budget).call(|n| attempt(n.number(), succeeds));
                 assert_eq!(poll(call), Poll::Ready(Ok(succeeds)));
             });
         });

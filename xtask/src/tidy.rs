@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-waitlist", &[]),
     ("outbound-timer", &[]),
     ("outbound-timeout", &["outbound-timer"]),
-    ("outbound-retry", &[]),
+    ("outbound-retry", &["outbound-timer"]),
     ("outbound-limiter", &["outbound-waitlist", "outbound-timer"]),
     ("outbound-queue", &["outbound-waitlist"]),
     ("outbound-client", &["outbound-timer"]),
@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "outbound-provider",
         ],
     ),
+    ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),
     ("outbound-simulator", &[]),
     ("outbound-cli", &["outbound", "outbound-simulator"]),
 ];

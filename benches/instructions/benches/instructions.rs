@@ -32,12 +32,14 @@ const GATES: &[Gate] = &[
     ("timeout pending once", Allowed::Times(1.0), "tokio pending once"),
     ("four limits pending once", Allowed::Times(1.2), "timeout pending once"),
     ("four stream limits pending once", Allowed::Times(1.2), "one stream limit pending once"),
-    ("retry success", Allowed::Above(25.0), "nothing"),
-    ("retry success, policy not constant", Allowed::Above(25.0), "bare ready"),
-    ("retry success", Allowed::Times(0.5), "tokio-retry success"),
+    // A call owns its policy, so that it can be spawned: 112 bytes are copied, in 14 instructions.
+    ("retry success", Allowed::Above(42.0), "nothing"),
+    ("retry success, policy not constant", Allowed::Above(42.0), "bare ready"),
+    ("retry success", Allowed::Times(0.8), "tokio-retry success"),
     ("retry two failures", Allowed::Times(0.5), "backon two failures"),
-    ("retry success, budget and report", Allowed::Above(60.0), "nothing"),
-    ("retry two failures", Allowed::Above(80.0), "nothing"),
+    ("retry success, budget and report", Allowed::Above(75.0), "nothing"),
+    ("retry two failures", Allowed::Above(118.0), "nothing"),
+    ("retry two failures, policy not constant", Allowed::Above(118.0), "nothing"),
     ("budget deposit", Allowed::Above(15.0), "nothing"),
 ];
 
@@ -45,10 +47,11 @@ const GATES: &[Gate] = &[
 const AIMS: &[Gate] = &[
     // tokio's own timeout makes its timer in place; one from outside is made and then moved into its place.
     ("timeout pending, among many", Allowed::Times(1.0), "tokio pending, among many"),
+    // What a call by reference to a constant policy took, before calls owned theirs.
+    ("retry success", Allowed::Above(16.0), "nothing"),
+    ("retry two failures", Allowed::Above(80.0), "nothing"),
     // A call that is awaited through a reference has a stack frame more.
-    ("retry success, budget and report, by reference", Allowed::Above(60.0), "nothing"),
-    // Each rule of the policy is looked at, where a constant one is compiled in.
-    ("retry two failures, policy not constant", Allowed::Above(80.0), "nothing"),
+    ("retry success, budget and report, by reference", Allowed::Above(75.0), "nothing"),
 ];
 
 /// A case's name, and what runs so many rounds of it.
@@ -121,8 +124,7 @@ const CASES: &[Case] = &[
     ("retry success, budget and report", |rounds| {
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
         each(rounds, |cx| {
-            let mut call =
-                pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
+            let mut call = pin!(AT_ONCE.budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
             assert_eq!(call.as_mut().poll(cx), Poll::Ready(Ok(1)));
             assert_eq!(call.report().attempts(), 1);
         });
@@ -130,8 +132,7 @@ const CASES: &[Case] = &[
     ("retry success, budget and report, by reference", |rounds| {
         let budget = Budget::percent(1).reserve(0).max(u32::MAX);
         each(rounds, |cx| {
-            let mut call =
-                pin!(AT_ONCE.any_error().budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
+            let mut call = pin!(AT_ONCE.budget(&budget).call(|_| ready(black_box(Ok::<_, ()>(1)))));
             assert_eq!(poll(cx, call.as_mut()), Poll::Ready(Ok(1)));
             assert_eq!(call.report().attempts(), 1);
         });

@@ -7,9 +7,13 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
-use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, run::Run};
+use crate::{
+    Attempt, Report, Retry, StopReason, Verdict,
+    policy::{AnyError, Judge, Part},
+    run::Run,
+};
 
 /// The attempts of one operation, for a loop that the caller writes; made by [`Retry::start`].
 ///
@@ -38,80 +42,83 @@ use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, run::Run};
 /// ```
 #[derive(Debug)]
 #[must_use = "it counts the failures it is told of"]
-pub struct Attempts {
-    retry: Retry,
+pub struct Attempts<P = AnyError> {
+    retry: Retry<P>,
     run: Run,
-    budget: Option<Budget>,
+    attempt: Attempt,
 }
 
-impl Attempts {
-    pub(crate) fn new(retry: Retry) -> Self {
+impl<P: Part> Attempts<P> {
+    pub(crate) fn new(retry: Retry<P>) -> Self {
         let mut run = Run::new();
-        run.anchor(&retry);
-        Self { retry, run, budget: None }
+        let attempt = run.begin(&retry.settings, &retry.policy);
+        Self { retry, run, attempt }
     }
 
-    /// Makes the jitter repeatable: the same seed gives the same waits. By default each loop draws its own.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.run.timing().set_seed(seed);
-        self
+    /// The attempt under way. Its [`deadline`](Attempt::deadline) is for the loop to put on it.
+    pub const fn attempt(&self) -> Attempt {
+        self.attempt
     }
 
-    /// The instant by which everything must be done, as [`Retry::within`] is a length; the earlier of the two counts.
-    pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
-        self.run.timing().set_until(instant.into());
-        self
+    /// The attempt failed. Where the policy has it tried again, waits and gives `Ok`; where it gives up, gives the error
+    /// back. The failure is recorded and judged at once, by what [`when`](Retry::when) says and with the policy's hooks;
+    /// the returned future only waits.
+    ///
+    /// The loop keeps its successes to itself, so that hooks see a `Result<(), E>`; [`judge`](Self::judge) shows them the
+    /// whole result.
+    pub fn failed<E>(&mut self, error: E) -> Failed<'_, P, E>
+    where
+        P: Judge<(), E>,
+    {
+        let result = Err(error);
+        let wait = self.run.judge(&self.retry.settings, &mut self.retry.policy, &result);
+        self.wait(wait, result)
     }
 
-    /// Pays for retries out of a shared budget. Deposits once, for the first attempt.
-    pub fn budget(mut self, budget: Budget) -> Self {
-        budget.deposit();
-        self.budget = Some(budget);
-        self
+    /// As [`failed`](Self::failed), with the verdict given here.
+    pub fn failed_as<E>(&mut self, verdict: impl Into<Verdict>, error: E) -> Failed<'_, P, E>
+    where
+        P: Judge<(), E>,
+    {
+        let result = Err(error);
+        let wait = self.run.failed(&self.retry.settings, &mut self.retry.policy, &result, verdict.into());
+        self.wait(wait, result)
     }
 
-    /// The attempt under way.
-    pub fn attempt(&self) -> Attempt {
-        self.run.attempt(&self.retry)
-    }
-
-    /// The attempt failed, and is worth another: waits and gives `Ok`, or gives the error back where the policy gives
-    /// up. [`failed_as`](Self::failed_as) with [`Verdict::Retry`].
-    pub fn failed<E>(&mut self, error: E) -> Failed<'_, E> {
-        self.failed_as(Verdict::Retry, error)
-    }
-
-    /// The attempt failed and this is to be done about it. The failure is recorded and decided on at once; the returned
-    /// future only waits, then gives `Ok`. Where there is nothing to wait for because the policy gives up, it gives the
-    /// error back.
-    pub fn failed_as<E>(&mut self, verdict: impl Into<Verdict>, error: E) -> Failed<'_, E> {
-        let (state, error) = match self.judge(verdict.into()) {
-            Err(_) => (State::Ready, Some(error)),
-            Ok(Duration::ZERO) if self.run.should_yield() => (State::Yield, None),
-            Ok(Duration::ZERO) => (State::Ready, None),
-            Ok(wait) => (State::Sleep { sleep: tokio::time::sleep(wait) }, None),
+    fn wait<E>(&mut self, wait: Option<Duration>, result: Result<(), E>) -> Failed<'_, P, E> {
+        let (state, error) = match wait {
+            None => (State::Ready, result.err()),
+            Some(Duration::ZERO) if self.run.should_yield() => (State::Yield, None),
+            Some(Duration::ZERO) => (State::Ready, None),
+            Some(wait) => (State::Sleep { sleep: tokio::time::sleep(wait) }, None),
         };
         Failed { attempts: self, error, state }
     }
 
-    /// As [`failed_as`](Self::failed_as), for a caller that does the waiting itself: how long to wait, or why to give up.
+    /// Judges the result of the attempt, for a caller that does the waiting itself: how long to wait for the next
+    /// attempt, or `None` where the result stands.
     ///
-    /// A retry paid for out of the budget stays paid, whether or not it is made; see [`Budget::refund`].
-    pub fn decide(&mut self, verdict: impl Into<Verdict>) -> Result<Duration, StopReason> {
-        let decision = self.judge(verdict.into());
-        self.run.begun();
-        decision
+    /// A retry paid for out of the budget stays paid, whether or not it is made; see
+    /// [`Budget::refund`](crate::Budget::refund).
+    pub fn judge<T, E>(&mut self, result: &Result<T, E>) -> Option<Duration>
+    where
+        P: Judge<T, E>,
+    {
+        let wait = self.run.judge(&self.retry.settings, &mut self.retry.policy, result)?;
+        self.attempt = self.run.begin_after(&self.retry.settings, &self.retry.policy, wait);
+        Some(wait)
     }
 
-    fn judge(&mut self, verdict: Verdict) -> Result<Duration, StopReason> {
-        if self.run.committed && verdict != Verdict::Stop {
-            return Err(self.run.refused(verdict, StopReason::Committed));
-        }
-        self.run.failed(&self.retry, self.budget.as_ref(), verdict, Some)
+    /// As [`judge`](Self::judge), with the verdict given here and no result to look at, so that no hook is called: how
+    /// long to wait, or why to give up.
+    pub fn decide(&mut self, verdict: impl Into<Verdict>) -> Result<Duration, StopReason> {
+        let wait = self.run.decide(&self.retry.settings, self.retry.policy.budget(), verdict.into())?;
+        self.attempt = self.run.begin_after(&self.retry.settings, &self.retry.policy, wait);
+        Ok(wait)
     }
 
     /// Something has been delivered, such as the first item of a stream: no failure is retried from now on.
-    pub fn commit(&mut self) {
+    pub const fn commit(&mut self) {
         self.run.committed = true;
     }
 
@@ -128,18 +135,24 @@ pin_project! {
     ///
     /// Dropping it ends the wait and puts the retry it had paid for back into the budget; the failure stays recorded.
     #[must_use = "it waits, and gives the error back where there is no further attempt"]
-    pub struct Failed<'a, E> {
-        attempts: &'a mut Attempts,
+    pub struct Failed<'a, P, E>
+    where
+        P: Part,
+    {
+        attempts: &'a mut Attempts<P>,
         // There is no further attempt.
         error: Option<E>,
         #[pin]
         state: State,
     }
 
-    impl<E> PinnedDrop for Failed<'_, E> {
+    impl<P, E> PinnedDrop for Failed<'_, P, E>
+    where
+        P: Part,
+    {
         fn drop(this: Pin<&mut Self>) {
             let attempts = this.project().attempts;
-            attempts.run.abandoned(attempts.budget.as_ref());
+            attempts.run.abandoned(attempts.retry.policy.budget());
         }
     }
 }
@@ -157,7 +170,7 @@ pin_project! {
     }
 }
 
-impl<E> Future for Failed<'_, E> {
+impl<P: Part, E> Future for Failed<'_, P, E> {
     type Output = Result<(), E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -174,12 +187,16 @@ impl<E> Future for Failed<'_, E> {
                 this.state.set(State::Ready);
             }
         }
-        this.attempts.run.begun();
-        Poll::Ready(this.error.take().map_or(Ok(()), Err))
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let Attempts { retry, run, attempt } = &mut **this.attempts;
+        *attempt = run.begin_after(&retry.settings, &retry.policy, Duration::ZERO);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<E> fmt::Debug for Failed<'_, E> {
+impl<P: Part + fmt::Debug, E> fmt::Debug for Failed<'_, P, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failed")
             .field("attempts", &self.attempts)

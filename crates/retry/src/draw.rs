@@ -1,4 +1,23 @@
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    num::NonZeroU64,
+    time::Duration,
+};
+
+/// A seed that no other run has. std draws the keys of a thread's first hasher from the system and counts on from there;
+/// `SipHash` makes 64 unrelated bits of each.
+#[cold]
+pub(crate) fn fresh_seed() -> NonZeroU64 {
+    seed(RandomState::new().hash_one(()))
+}
+
+/// Zero is as good a seed as any.
+pub(crate) const fn seed(seed: u64) -> NonZeroU64 {
+    match NonZeroU64::new(seed) {
+        Some(seed) => seed,
+        None => NonZeroU64::MAX,
+    }
+}
 
 /// The random draws of one run, each a function of the seed and its index: which retry draws what depends on nothing
 /// that happens elsewhere.
@@ -12,6 +31,17 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
+    /// A family of draws of its own, for the part with this number.
+    pub(crate) fn child(seed: u64, part: u64) -> Self {
+        let seed = Self { seed, index: !part }.next();
+        Self { seed, index: 0 }
+    }
+
+    /// The draws of this retry: two at most, one for the shape and one for the jitter.
+    pub(crate) fn at(self, retry: u32) -> Self {
+        Self { index: u64::from(retry) * 2, ..self }
+    }
+
     fn next(&mut self) -> u64 {
         self.index = self.index.wrapping_add(1);
         let z = self.seed.wrapping_add(self.index.wrapping_mul(0x9e37_79b9_7f4a_7c15));

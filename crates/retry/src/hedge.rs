@@ -1,10 +1,10 @@
-use std::{future::Future, time::Duration};
+use std::{future::Future, marker::PhantomData, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     Attempt, Budget,
-    policy::{AnyError, OnError, Policy},
+    policy::{AnyError, Judge, When},
 };
 
 mod hedged;
@@ -63,13 +63,13 @@ impl Hedge {
     /// Asks `when` about an error that could be final, with a `bool` or a [`Verdict`](crate::Verdict). Where it says
     /// stop, the error is returned at once and the other attempt dropped: it would fare no better. Any other verdict
     /// leaves it its chance; a hedge waits for nothing.
-    pub fn when<E, V, F>(self, when: F) -> Hedge<OnError<E, F>>
+    pub fn when<E, V, F>(self, when: F) -> Hedge<When<E, AnyError, F>>
     where
         F: FnMut(&E) -> V,
         V: Into<crate::Verdict>,
     {
         let Self { percentile, min_delay, until, policy: AnyError } = self;
-        Hedge { percentile, min_delay, until, policy: OnError::new(when) }
+        Hedge { percentile, min_delay, until, policy: When { policy: AnyError, when, error: PhantomData } }
     }
 }
 
@@ -107,7 +107,7 @@ impl<P> Hedge<P> {
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
-        P: Policy<T, E>,
+        P: Judge<T, E>,
     {
         Hedged::new(self, latencies, budget, operation)
     }
@@ -123,6 +123,6 @@ impl<P> Hedge<P> {
     }
 
     fn attempt(&self, number: u32) -> Attempt {
-        Attempt { number, until: self.until, within: None, timeout: None }
+        Attempt { number, deadline: self.until }
     }
 }

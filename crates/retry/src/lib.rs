@@ -46,9 +46,11 @@
 //!
 //! | piece | is |
 //! |---|---|
-//! | [`Retry`] | the policy: attempts, time, waits, what a server's hint is worth. `Copy`, usable in a `const` |
+//! | [`Retry`] | the policy: attempts, time, waits, what a server's hint is worth, and code. `Copy`, usable in a `const` |
 //! | [`Wait`] | how long to wait before each retry |
 //! | [`Verdict`] | what to do about one error: a `bool`, or stop, retry, retry after, retry free of charge |
+//! | [`Judged`], [`bail`] | an error that brings its verdict |
+//! | [`Ended`] | an attempt that has ended, as hooks see it: number, result, time gone by, a draw |
 //! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)` |
 //! | [`RetryStream`] | the loop for a stream, which retries until the first item and then never |
 //! | [`Attempts`] | the loop written out: `POLICY.start()` |
@@ -62,8 +64,9 @@
 //! - **The last error is yours**, untouched. So is the last result, where results are judged.
 //! - **No useless last wait.** A wait that would end at the deadline or after it is not begun; neither is one after the
 //!   last attempt.
-//! - **Success costs next to nothing.** At the first attempt: no clock, no random number, no allocation. A wait of
-//!   zero takes no timer, and one in 32 of those lets other tasks run.
+//! - **Success costs next to nothing.** At the first attempt: no random number, no allocation, and no clock unless it has
+//!   to wait or a limit in time is set. A wait of zero takes no timer, and one in 32 of those lets other tasks run.
+//! - **No herd.** What is drawn at random is bounded before it is drawn.
 //! - **Nothing overflows.** Any number of attempts, factor and duration gives a wait within its bounds.
 //! - **Cancel safety.** Dropping a call drops what is under way and leaves no wake-up; a retry that was paid for and not
 //!   made goes back into the budget.
@@ -71,14 +74,16 @@
 //!
 //! # The limit of one attempt
 //!
-//! This crate decides, and limits nothing itself. [`Attempt::deadline`] is the instant to put on an attempt, and it
-//! shrinks to the time that remains. Only one of the two, the attempt's timer or the wait's, exists at a time:
+//! [`attempt_timeout`](Retry::attempt_timeout) cuts each attempt that takes longer, or takes longer than the time that
+//! remains of [`within`](Retry::within). The operation's error is made from [`Elapsed`] then, and judged like any other.
+//! [`Attempt::deadline`] is the same instant, for an operation that passes it on. Only one of the two, the attempt's timer
+//! or the wait's, exists at a time:
 //!
 //! ```
 //! use std::{io, time::Duration};
-//! use outbound_retry::Retry;
+//! use outbound_retry::{Retry, policy::AttemptTimeout};
 //!
-//! const POLICY: Retry = Retry::attempts(5)
+//! const POLICY: Retry<AttemptTimeout> = Retry::attempts(5)
 //!     .within(Duration::from_secs(60))
 //!     .attempt_timeout(Duration::from_secs(20));
 //!
@@ -86,19 +91,40 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! let started = tokio::time::Instant::now();
-//! let reply = POLICY.call(|attempt| async move {
-//!     let deadline = attempt.deadline().expect("the policy has one");
-//!     tokio::time::timeout_at(deadline, fetch()).await?   // or outbound_timeout::timeout_at(attempt.deadline(), ..)
-//! });
-//! assert_eq!(reply.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+//! let reply = POLICY.call(|_| fetch()).await;
+//! assert_eq!(reply.unwrap_err().kind(), io::ErrorKind::TimedOut);
 //! assert!(started.elapsed() <= Duration::from_secs(60));
+//! # }
+//! ```
+//!
+//! # Policies as values
+//!
+//! A policy owns what it consists of. A function can return one, a `static` can hold one, and a call can be spawned:
+//!
+//! ```
+//! use outbound_retry::{Retry, policy::{Rules, When}};
+//!
+//! # #[derive(Debug)]
+//! # struct ApiError;
+//! # impl ApiError { fn is_transient(&self) -> bool { true } }
+//! # async fn fetch() -> Result<(), ApiError> { Ok(()) }
+//! static POLICY: Retry<When<ApiError>> = Retry::attempts(5).when(ApiError::is_transient);
+//!
+//! fn logged(name: &'static str) -> Retry<impl Rules<(), ApiError> + Clone> {
+//!     POLICY.before_sleep(move |failed, wait| eprintln!("{name}: {:?}, again in {wait:?}", failed.error()))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! tokio::spawn(POLICY.call(|_| fetch())).await.unwrap().unwrap();
+//! logged("fetch").call(|_| fetch()).await.unwrap();
 //! # }
 //! ```
 //!
 //! # Streams
 //!
 //! A stream may be opened again until something of it has been delivered, and never after: the first items would come
-//! twice. [`Retrying::stream`] keeps that rule; in a loop, [`Attempts::commit`] marks the moment.
+//! twice. [`Retry::stream`] keeps that rule; in a loop, [`Attempts::commit`] marks the moment.
 //!
 //! # Hedging
 //!
@@ -120,7 +146,7 @@
 //! // For all calls to a server.
 //! let (latencies, budget) = (Latencies::new(), Budget::percent(5));
 //!
-//! let reply = POLICY.any_error().budget(&budget).call(|retry| {
+//! let reply = POLICY.budget(&budget).call(|retry| {
 //!     HEDGE.until(retry.deadline()).call_idempotent(&latencies, &budget, |_| fetch())
 //! });
 //! assert_eq!(reply.await, Ok("page"));
@@ -145,34 +171,34 @@
 //! | `stop_after_delay`, `stop_before_delay` | [`Retry::within`], which is the second: the first one overruns |
 //! | `stop_never` | [`Retry::forever`] |
 //! | `stop_any`, <code>a &#124; b</code> | set both |
-//! | `stop_all`, `a & b` | [`Retrying::stop_when`] |
-//! | `stop_when_event_set` | [`Retrying::stop_when`]; to end a wait as well, drop the call |
+//! | `stop_all`, `a & b` | [`Retry::stop_when`] |
+//! | `stop_when_event_set` | [`Retry::stop_when`]; to end a wait as well, drop the call |
 //! | `wait_none`, `wait_fixed` | [`Wait::none`], [`Wait::fixed`] |
 //! | `wait_random` | [`Wait::random`] |
 //! | `wait_incrementing` | [`Wait::incrementing`] with [`max`](Wait::max) |
 //! | `wait_exponential` | [`Wait::exponential`] with [`factor`](Wait::factor), [`min`](Wait::min), [`max`](Wait::max) |
-//! | `wait_random_exponential`, `wait_full_jitter` | [`Wait::full_jitter`] |
-//! | `wait_exponential_jitter` | [`Wait::additive_jitter`] |
-//! | `wait_chain` | [`Wait::steps`], or [`Retrying::wait_with`] by [`Attempt::number`] |
-//! | `wait_combine`, `a + b` | [`Retrying::wait_with`] |
+//! | `wait_random_exponential`, `wait_full_jitter` | [`Wait::full_jitter`]; with a [`min`](Wait::min) the same *U(min, t)*, but up to *2 · min* while *t* is less |
+//! | `wait_exponential_jitter` | [`Wait::additive_jitter`]; [`Wait::jitter`] for a share of the wait |
+//! | `wait_chain` | [`Wait::steps`], or [`Retry::wait_with`] by [`Ended::number`] |
+//! | `wait_combine`, `a + b` | [`Wait::sum`]`(&[a, b])` of constants; [`Retry::wait_with`] of what is only known later |
 //! | `wait_exception` | [`Verdict::RetryAfter`] with [`Hint::Exact`] |
-//! | `retry_if_exception`, `_type`, `_message`, `_cause_type`, and their `not` | [`Retry::when`] with a closure or `matches!` |
+//! | `retry_if_exception`, `_type`, `_message`, `_cause_type`, and their `not` | [`Retry::when`] with a function, a closure or `matches!` |
 //! | `retry_unless_exception_type` | [`Retry::when_result`] |
-//! | `retry_if_result`, `retry_if_not_result` | [`Retry::when_result`] |
+//! | `retry_if_result`, `retry_if_not_result` | [`Retry::when_ok`], with `when(\|_\| false)` where errors end it; an operation that cannot fail is a `Result<T, Infallible>` |
 //! | `retry_any`, `retry_all` | one closure with `||` and `&&` |
-//! | `retry_always`, `retry_never` | [`Retry::any_error`]; `enabled(false)` |
+//! | `retry_always`, `retry_never` | the default; `enabled(false)` |
 //! | async predicates | the loop: `attempts.failed_as(judge(&error).await, error)` |
-//! | `TryAgain` | an error of one's own that `when` retries |
+//! | `TryAgain` | [`Judged::new`]`(Verdict::Retry, error)` |
 //! | `before` | the first lines of the operation, which is given its [`Attempt`] |
-//! | `after` | [`Retry::when`] or [`Retry::when_result`], which see each outcome |
-//! | `before_sleep`, `before_sleep_log` | [`Retrying::before_sleep`] |
+//! | `after` | [`Retry::after_attempt`], which sees the last attempt and a success too |
+//! | `before_sleep`, `before_sleep_log` | [`Retry::before_sleep`] |
 //! | `before_log`, `after_log` | a line of one's own where `before` and `after` are |
 //! | async callbacks | the loop |
 //! | `reraise=True` | always: the error is the operation's own |
 //! | `RetryError`, `retry_error_cls` | not offered, because the caller's own error says more; [`Report`] says the rest |
 //! | `retry_error_callback` | `.or_else(..)` on the result |
 //! | `statistics` | [`Call::report`], [`Attempts::report`] |
-//! | `RetryCallState` | [`Attempt`] while it runs, [`Report`] afterwards |
+//! | `RetryCallState` | [`Attempt`] while it runs, [`Ended`] in hooks and closures (outcome, number, seconds since the start), [`Report`] afterwards; the arguments are in the closure's own scope |
 //! | `sleep=`, `nap` | not offered, because tokio's paused clock makes a test instant |
 //! | `sleep_using_event` | dropping the call ends its wait |
 //!
@@ -182,19 +208,53 @@
 //! |---|---|
 //! | `ExponentialBuilder`, `ConstantBuilder`, `FibonacciBuilder` | [`Wait::exponential`], [`Wait::fixed`], [`Wait::fibonacci`] |
 //! | `with_min_delay`, `with_max_delay`, `with_factor` | the argument, [`Wait::max`], [`Wait::factor`] |
-//! | `with_jitter`, `with_jitter_seed` | a jitter of choice, within the maximum; [`Retrying::seed`] |
+//! | `with_jitter`, `with_jitter_seed` | a jitter of choice, within the maximum; [`Retry::seed`] |
+//! | `build()`, an iterator | [`Wait::iter`] |
 //! | `with_max_times(n)` | [`Retry::attempts`]`(n + 1)`, which counts the first one too |
 //! | `without_max_times` | [`Retry::forever`] |
 //! | `with_total_delay` | [`Retry::within`], which counts the attempts too |
 //! | `op.retry(policy)` | [`Retry::call`] |
-//! | `when`, `adjust`, `notify` | [`Retry::when`]; [`Verdict::RetryAfter`] or [`Retrying::wait_with`]; [`Retrying::before_sleep`] |
+//! | `when`, `adjust`, `notify` | [`Retry::when`]; [`Verdict::RetryAfter`] or [`Retry::wait_with`]; [`Retry::before_sleep`] |
 //! | `RetryWithContext` | the loop, which borrows what it likes |
-//! | `sleep`, `BlockingRetry` | not offered, as above and below |
+//! | `sleep` | not offered, as above |
+//! | `BlockingRetry` | the loop below |
+//!
+//! # Coming from async-retry, p-retry
+//!
+//! | there | here |
+//! |---|---|
+//! | `retries`, `factor`, `minTimeout`, `maxTimeout`, `randomize` | [`Retry::attempts`]`(n + 1)`, [`Wait`] |
+//! | `bail(error)`, `AbortError` | [`bail`] |
+//! | `onRetry`, `onFailedAttempt` | [`Retry::before_sleep`], [`Retry::after_attempt`] |
+//! | `shouldRetry` | [`Retry::when`] |
+//! | `maxRetryTime` | [`Retry::within`] |
+//! | `signal` | dropping the call |
+//!
+//! # Without async
+//!
+//! The loop around [`Attempts::decide`] blocks as well as any:
+//!
+//! ```
+//! use std::{thread, time::Duration};
+//! use outbound_retry::{Retry, Wait};
+//!
+//! const POLICY: Retry = Retry::attempts(3).wait(Wait::fixed(Duration::from_millis(1)));
+//!
+//! # fn read_port(attempt: u32) -> Result<u16, &'static str> { if attempt < 3 { Err("busy") } else { Ok(80) } }
+//! let mut attempts = POLICY.start();
+//! let port = loop {
+//!     match read_port(attempts.attempt().number()) {
+//!         Err(error) => thread::sleep(attempts.decide(true).map_err(|_| error)?),
+//!         Ok(port) => break port,
+//!     }
+//! };
+//! assert_eq!(port, 80);
+//! # Ok::<(), &str>(())
+//! ```
 //!
 //! # Not offered
 //!
-//! Blocking retries (the loop around [`Attempts::decide`] is four lines), and circuit breakers: a spent [`Budget`]
-//! keeps a failing server from being buried without refusing first attempts.
+//! Circuit breakers: a spent [`Budget`] keeps a failing server from being buried without refusing first attempts.
 #![forbid(unsafe_code)]
 
 mod attempt;
@@ -202,13 +262,18 @@ mod attempts;
 mod budget;
 mod call;
 mod draw;
+mod elapsed;
+mod ended;
 mod hedge;
+mod judged;
+mod nanos;
 mod nested;
+mod operation;
 pub mod policy;
 mod report;
 mod retry;
-mod retrying;
 mod run;
+mod settings;
 mod stream;
 mod timing;
 mod verdict;
@@ -218,10 +283,13 @@ pub use attempt::Attempt;
 pub use attempts::{Attempts, Failed};
 pub use budget::Budget;
 pub use call::Call;
+pub use elapsed::Elapsed;
+pub use ended::Ended;
 pub use hedge::{Hedge, Hedged, Latencies};
+pub use judged::{Judged, bail};
+pub use operation::Operation;
 pub use report::{Report, StopReason};
 pub use retry::Retry;
-pub use retrying::Retrying;
 pub use stream::RetryStream;
 pub use verdict::{Hint, Verdict};
-pub use wait::Wait;
+pub use wait::{Wait, Waits};

@@ -1,193 +1,151 @@
-//! The code a policy can have beside its data: which results to retry, and hooks.
+//! The code a policy can have beside its data: which results to retry, what an attempt is cut by, hooks.
 //!
-//! The types here are made by the methods of [`Retry`](crate::Retry) and [`Retrying`](crate::Retrying) out of closures.
-//! A type of one's own with several of these methods is a [`Policy`] as well; give it to
-//! [`Retrying::policy`](crate::Retrying::policy).
+//! The types here are made by the methods of [`Retry`](crate::Retry) out of closures, and each holds the one it was added
+//! to. They are named where a policy is kept in a `static` or returned by a function:
+//!
+//! ```
+//! use outbound_retry::{Retry, policy::When};
+//!
+//! # struct ApiError;
+//! # impl ApiError { fn is_transient(&self) -> bool { true } }
+//! static POLICY: Retry<When<ApiError>> = Retry::attempts(5).when(ApiError::is_transient);
+//!
+//! fn impatient() -> Retry<When<ApiError>> {
+//!     POLICY.max_attempts(2)
+//! }
+//! ```
+//!
+//! `When<ApiError>` holds a function pointer. A function becomes one where the type says so, which it does for the last
+//! call of the chain: `when` comes last there, as in `Retry<When<ApiError, AttemptTimeout>>`.
+//!
+//! A type of one's own with several of the methods is a [`Judge`]; give it to [`Retry::judge`](crate::Retry::judge).
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::time::Duration;
 
-use crate::{Attempt, Verdict};
+use crate::{Budget, Ended, Verdict};
+
+/// The methods of [`Judge`] that a layer leaves to the policy below it.
+macro_rules! delegate {
+    ($($method:ident),*) => { $(delegate!(@$method);)* };
+    (@verdict) => {
+        #[inline]
+        fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
+            self.policy.verdict(result)
+        }
+    };
+    (@after_attempt) => {
+        #[inline]
+        fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
+            self.policy.after_attempt(ended);
+        }
+    };
+    (@stop) => {
+        #[inline]
+        fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
+            self.policy.stop(ended)
+        }
+    };
+    (@wait) => {
+        #[inline]
+        fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
+            self.policy.wait(ended, wait)
+        }
+    };
+    (@before_sleep) => {
+        #[inline]
+        fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
+            self.policy.before_sleep(ended, wait);
+        }
+    };
+}
+
+/// What cuts an attempt, and what pays for it, as the policy below has them.
+macro_rules! delegate_part {
+    () => {
+        type Limit = P::Limit;
+
+        #[inline]
+        fn attempt_timeout(&self) -> Option<Duration> {
+            self.policy.attempt_timeout()
+        }
+
+        #[inline]
+        fn budget(&self) -> Option<&Budget> {
+            self.policy.budget()
+        }
+    };
+}
+
+mod base;
+mod hooks;
+mod limit;
+
+pub use base::{AnyError, Budgeted, Own, When, WhenOk, WhenResult};
+pub use hooks::{AfterAttempt, BeforeSleep, StopWhen, WaitWith};
+pub use limit::AttemptTimeout;
+
+pub(crate) use limit::{Limit, NoLimit};
 
 /// Which results to retry, and what else to do about a failure.
-pub trait Policy<T, E> {
+pub trait Judge<T, E> {
     /// What to do about this result. [`Verdict::Stop`] for a success means that it is accepted.
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict;
 
+    /// Called after each attempt, the last one too. By default nothing.
+    #[inline]
+    fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
+        let _ = ended;
+    }
+
     /// Whether to give up after this attempt, asked once a retry is otherwise due. By default no.
-    fn stop(&mut self, failed: &Attempt) -> bool {
-        let _ = failed;
+    #[inline]
+    fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
+        let _ = ended;
         false
     }
 
     /// How long to wait, where the data says `wait`. By default that.
-    fn wait(&mut self, failed: &Attempt, wait: Duration) -> Duration {
-        let _ = failed;
+    #[inline]
+    fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
+        let _ = ended;
         wait
     }
 
     /// Called before each wait, once it is certain. By default nothing.
-    fn before_sleep(&mut self, failed: &Attempt, wait: Duration) {
-        let _ = (failed, wait);
-    }
-}
-
-/// Retries every error; see [`Retry::any_error`](crate::Retry::any_error).
-#[derive(Clone, Copy, Debug)]
-pub struct AnyError;
-
-impl<T, E> Policy<T, E> for AnyError {
     #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        result.is_err().into()
+    fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
+        let _ = (ended, wait);
     }
 }
 
-/// Asks a closure about each error; see [`Retry::when`](crate::Retry::when).
-#[derive(Clone, Copy)]
-pub struct OnError<E, F> {
-    when: F,
-    // The error type, so that a closure that does not name it can have it inferred.
-    error: PhantomData<fn(&E)>,
-}
+/// What a [`Retry`](crate::Retry) can hold: the types of this module, whatever they judge.
+///
+/// It is not meant to be implemented elsewhere; implement [`Judge`].
+pub trait Part {
+    /// What cuts an attempt.
+    #[doc(hidden)]
+    type Limit;
 
-impl<E, F> OnError<E, F> {
-    pub(crate) const fn new(when: F) -> Self {
-        Self { when, error: PhantomData }
-    }
-}
-
-impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V> Policy<T, E> for OnError<E, F> {
+    /// How long an attempt may take.
+    #[doc(hidden)]
     #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        result.as_ref().err().map_or(Verdict::Stop, |error| (self.when)(error).into())
+    fn attempt_timeout(&self) -> Option<Duration> {
+        None
     }
-}
 
-/// Asks a closure about each result; see [`Retry::when_result`](crate::Retry::when_result).
-#[derive(Clone, Copy)]
-pub struct OnResult<T, E, F> {
-    when: F,
-    result: PhantomData<fn(&T, &E)>,
-}
-
-impl<T, E, F> OnResult<T, E, F> {
-    pub(crate) const fn new(when: F) -> Self {
-        Self { when, result: PhantomData }
-    }
-}
-
-impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V> Policy<T, E> for OnResult<T, E, F> {
+    /// What pays for retries.
+    #[doc(hidden)]
     #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        (self.when)(result).into()
+    fn budget(&self) -> Option<&Budget> {
+        None
     }
 }
 
-/// Lets a closure change the wait; see [`Retrying::wait_with`](crate::Retrying::wait_with).
-#[derive(Clone, Copy)]
-pub struct WaitWith<P, F> {
-    pub(crate) policy: P,
-    pub(crate) wait: F,
-}
+/// What a [`Retry`](crate::Retry) must hold to call something with this result: the bound of a function that takes any
+/// policy.
+///
+/// It is there for whatever is [`Part`] and [`Judge`]; where attempts are cut by an
+/// [`attempt_timeout`](crate::Retry::attempt_timeout), if `E: From<`[`Elapsed`](crate::Elapsed)`>`.
+pub trait Rules<T, E>: Judge<T, E> + Part<Limit: Limit<T, E>> {}
 
-impl<T, E, P: Policy<T, E>, F: FnMut(&Attempt, Duration) -> Duration> Policy<T, E> for WaitWith<P, F> {
-    #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        self.policy.verdict(result)
-    }
-
-    fn stop(&mut self, failed: &Attempt) -> bool {
-        self.policy.stop(failed)
-    }
-
-    fn wait(&mut self, failed: &Attempt, wait: Duration) -> Duration {
-        (self.wait)(failed, self.policy.wait(failed, wait))
-    }
-
-    fn before_sleep(&mut self, failed: &Attempt, wait: Duration) {
-        self.policy.before_sleep(failed, wait);
-    }
-}
-
-/// Lets a closure stop; see [`Retrying::stop_when`](crate::Retrying::stop_when).
-#[derive(Clone, Copy)]
-pub struct StopWhen<P, F> {
-    pub(crate) policy: P,
-    pub(crate) stop: F,
-}
-
-impl<T, E, P: Policy<T, E>, F: FnMut(&Attempt) -> bool> Policy<T, E> for StopWhen<P, F> {
-    #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        self.policy.verdict(result)
-    }
-
-    fn stop(&mut self, failed: &Attempt) -> bool {
-        self.policy.stop(failed) || (self.stop)(failed)
-    }
-
-    fn wait(&mut self, failed: &Attempt, wait: Duration) -> Duration {
-        self.policy.wait(failed, wait)
-    }
-
-    fn before_sleep(&mut self, failed: &Attempt, wait: Duration) {
-        self.policy.before_sleep(failed, wait);
-    }
-}
-
-/// Calls a closure before each wait; see [`Retrying::before_sleep`](crate::Retrying::before_sleep).
-#[derive(Clone, Copy)]
-pub struct BeforeSleep<P, F> {
-    pub(crate) policy: P,
-    pub(crate) before_sleep: F,
-}
-
-impl<T, E, P: Policy<T, E>, F: FnMut(&Attempt, Duration)> Policy<T, E> for BeforeSleep<P, F> {
-    #[inline]
-    fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
-        self.policy.verdict(result)
-    }
-
-    fn stop(&mut self, failed: &Attempt) -> bool {
-        self.policy.stop(failed)
-    }
-
-    fn wait(&mut self, failed: &Attempt, wait: Duration) -> Duration {
-        self.policy.wait(failed, wait)
-    }
-
-    fn before_sleep(&mut self, failed: &Attempt, wait: Duration) {
-        self.policy.before_sleep(failed, wait);
-        (self.before_sleep)(failed, wait);
-    }
-}
-
-impl<E, F> fmt::Debug for OnError<E, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnError").finish_non_exhaustive()
-    }
-}
-
-impl<T, E, F> fmt::Debug for OnResult<T, E, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnResult").finish_non_exhaustive()
-    }
-}
-
-impl<P: fmt::Debug, F> fmt::Debug for WaitWith<P, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitWith").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
-
-impl<P: fmt::Debug, F> fmt::Debug for StopWhen<P, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StopWhen").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
-
-impl<P: fmt::Debug, F> fmt::Debug for BeforeSleep<P, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BeforeSleep").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
+impl<T, E, P: Judge<T, E> + Part<Limit: Limit<T, E>>> Rules<T, E> for P {}

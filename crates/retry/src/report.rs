@@ -46,7 +46,7 @@ pub enum StopReason {
     HintTooLong,
     /// The shared [`Budget`](crate::Budget) is spent.
     Budget,
-    /// A [`stop_when`](crate::Retrying::stop_when) said so.
+    /// A [`stop_when`](crate::Retry::stop_when) said so.
     Condition,
     /// Something had been delivered already; see [`Attempts::commit`](crate::Attempts::commit).
     Committed,

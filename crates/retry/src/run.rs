@@ -1,8 +1,14 @@
-use std::time::Duration;
+use std::{cell::Cell, num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Attempt, Budget, Report, Retry, StopReason, Verdict, nested::in_attempt, timing::Timing};
+use crate::{
+    Attempt, Budget, Ended, Report, StopReason, Verdict,
+    nested::in_attempt,
+    policy::{Judge, Part},
+    settings::Settings,
+    timing::Timing,
+};
 
 /// How far one run of attempts has come. Deciding is here and waits for nothing.
 ///
@@ -15,7 +21,7 @@ pub(crate) struct Run {
     stopped: Option<StopReason>,
     // A retry taken out of the budget for which the attempt has not begun.
     owes: bool,
-    // The time of `Retry::within` has started.
+    // The start of the run is known, or nobody needs it.
     anchored: bool,
     // Something has been delivered.
     pub(crate) committed: bool,
@@ -31,55 +37,118 @@ impl Run {
 
     /// Made where it is first asked for.
     #[inline]
-    pub(crate) fn timing(&mut self) -> &mut Timing {
+    fn timing(&mut self) -> &mut Timing {
         self.timing.get_or_insert(Timing::NEW)
     }
 
-    /// Starts the time of `Retry::within`, once.
-    #[inline]
-    pub(crate) fn anchor(&mut self, retry: &Retry) {
-        if let (Some(within), false) = (retry.within, self.anchored) {
-            self.start(within);
+    /// An attempt begins: the first pays into the budget, a retry has been paid for.
+    #[inline(always)]
+    pub(crate) fn begin<P: Part>(&mut self, settings: &Settings, policy: &P) -> Attempt {
+        if let Some(budget) = policy.budget()
+            && self.failed == 0
+        {
+            budget.deposit();
         }
+        self.begin_after(settings, policy, Duration::ZERO)
+    }
+
+    /// The attempt that begins after this wait.
+    #[inline(always)]
+    pub(crate) fn begin_after<P: Part>(
+        &mut self,
+        settings: &Settings,
+        policy: &P,
+        wait: Duration,
+    ) -> Attempt {
+        if policy.budget().is_some() {
+            self.owes = false;
+        }
+        let timeout = policy.attempt_timeout();
+        let timed = timeout.is_some() || settings.is_bounded();
+        let deadline = if timed { self.attempt_ends(settings, timeout, wait) } else { None };
+        Attempt { number: self.failed + 1, deadline }
     }
 
     #[cold]
-    fn start(&mut self, within: Duration) {
-        self.anchored = true;
-        self.timing().set_until(Instant::now().checked_add(within));
+    fn attempt_ends(
+        &mut self,
+        settings: &Settings,
+        timeout: Option<Duration>,
+        wait: Duration,
+    ) -> Option<Instant> {
+        let now = Instant::now();
+        self.start(settings, now);
+        self.timing().attempt_ends(timeout, now.checked_add(wait)?)
     }
 
-    /// The attempt that is about to begin or under way.
+    #[cold]
+    fn start(&mut self, settings: &Settings, now: Instant) {
+        self.anchored = true;
+        self.timing().start(settings, now);
+    }
+
+    /// The run has to wait: from here on somebody may ask how long it has taken.
     #[inline]
-    pub(crate) fn attempt(&self, retry: &Retry) -> Attempt {
-        Attempt {
-            number: self.failed + 1,
-            until: self.timing.as_ref().and_then(Timing::until),
-            within: if self.anchored { None } else { retry.within },
-            timeout: retry.attempt_timeout,
+    pub(crate) fn anchor(&mut self, settings: &Settings) {
+        if !self.anchored {
+            self.start(settings, Instant::now());
         }
     }
 
-    /// Records a failure that is not to be retried.
-    pub(crate) fn refused(&mut self, verdict: Verdict, reason: StopReason) -> StopReason {
-        self.count(verdict);
-        self.stopped = Some(reason);
-        reason
+    /// An attempt has ended with this result: how long to wait for the next one, or `None` where the result stands.
+    #[inline(always)]
+    pub(crate) fn judge<T, E, P: Judge<T, E> + Part>(
+        &mut self,
+        settings: &Settings,
+        policy: &mut P,
+        result: &Result<T, E>,
+    ) -> Option<Duration> {
+        let verdict = policy.verdict(result);
+        if result.is_ok() && verdict == Verdict::Stop {
+            self.with_ended(settings, result, |ended| policy.after_attempt(ended));
+            return None;
+        }
+        self.failed(settings, policy, result, verdict)
     }
 
-    /// Records a failure and decides: how long to wait and try again, or why not. `hooks` may change the wait, or stop.
+    /// As [`judge`](Self::judge), where the verdict is known.
     #[inline(always)]
-    pub(crate) fn failed(
+    pub(crate) fn failed<T, E, P: Judge<T, E> + Part>(
         &mut self,
-        retry: &Retry,
+        settings: &Settings,
+        policy: &mut P,
+        result: &Result<T, E>,
+        verdict: Verdict,
+    ) -> Option<Duration> {
+        self.with_ended(settings, result, |ended| policy.after_attempt(ended));
+        let number = self.failed + 1;
+        let decision = self.allowed(settings, verdict).and_then(|wait| {
+            self.with_ended_number(settings, result, number, |ended| {
+                if policy.stop(ended) { None } else { Some(policy.wait(ended, wait)) }
+            })
+            .ok_or(StopReason::Condition)
+        });
+        let decision = decision.and_then(|wait| self.affordable(settings, policy.budget(), verdict, wait));
+        if let Ok(wait) = decision {
+            self.with_ended_number(settings, result, number, |ended| policy.before_sleep(ended, wait));
+        }
+        self.note(decision).ok()
+    }
+
+    /// A failure about which no code is asked.
+    pub(crate) fn decide(
+        &mut self,
+        settings: &Settings,
         budget: Option<&Budget>,
         verdict: Verdict,
-        hooks: impl FnOnce(Duration) -> Option<Duration>,
     ) -> Result<Duration, StopReason> {
-        let decision = self
-            .allowed(retry, verdict)
-            .and_then(|wait| hooks(wait).ok_or(StopReason::Condition))
-            .and_then(|wait| self.affordable(retry, budget, verdict, wait));
+        let decision =
+            self.allowed(settings, verdict).and_then(|wait| self.affordable(settings, budget, verdict, wait));
+        self.note(decision)
+    }
+
+    #[inline(always)]
+    fn note(&mut self, decision: Result<Duration, StopReason>) -> Result<Duration, StopReason> {
         match decision {
             Ok(Duration::ZERO) if self.timing.is_none() => {}
             Ok(wait) => self.timing().waits(wait),
@@ -88,27 +157,71 @@ impl Run {
         decision
     }
 
+    #[inline(always)]
+    fn with_ended<T, E, R>(
+        &mut self,
+        settings: &Settings,
+        result: &Result<T, E>,
+        ask: impl FnOnce(&Ended<'_, T, E>) -> R,
+    ) -> R {
+        self.with_ended_number(settings, result, self.failed + 1, ask)
+    }
+
+    /// Asks a hook about the attempt with this number. What it draws, if it is the first to draw, is the run's seed.
+    #[inline(always)]
+    fn with_ended_number<T, E, R>(
+        &mut self,
+        settings: &Settings,
+        result: &Result<T, E>,
+        number: u32,
+        ask: impl FnOnce(&Ended<'_, T, E>) -> R,
+    ) -> R {
+        let known: Option<NonZeroU64> = self.timing.as_ref().and_then(|timing| timing.seed).or(settings.seed);
+        let started = self.timing.as_ref().and_then(|timing| timing.started);
+        let seed = Cell::new(known);
+        let answer = ask(&Ended { number, result, started, seed: &seed });
+        if seed.get() != known {
+            self.timing().seed = seed.get();
+        }
+        answer
+    }
+
     /// What the verdict and the number of attempts say.
     #[inline(always)]
-    fn allowed(&mut self, retry: &Retry, verdict: Verdict) -> Result<Duration, StopReason> {
+    fn allowed(&mut self, settings: &Settings, verdict: Verdict) -> Result<Duration, StopReason> {
         self.count(verdict);
+        if verdict == Verdict::Retry && settings.is_plain() && self.timing.is_none() && !self.committed {
+            return if self.failed < settings.attempts {
+                Ok(Duration::ZERO)
+            } else {
+                Err(StopReason::Attempts)
+            };
+        }
+        self.allowed_by_all(settings, verdict)
+    }
+
+    #[inline(never)]
+    fn allowed_by_all(&mut self, settings: &Settings, verdict: Verdict) -> Result<Duration, StopReason> {
         if verdict == Verdict::Stop {
             return Err(StopReason::NotRetryable);
         }
-        if !retry.enabled {
+        if self.committed {
+            return Err(StopReason::Committed);
+        }
+        if !settings.is_enabled() {
             return Err(StopReason::Disabled);
         }
         // An attempt of this layer is not being polled now, so any mark is an outer layer's.
-        if retry.outermost && in_attempt() {
+        if settings.is_outermost() && in_attempt() {
             return Err(StopReason::Nested);
         }
         match verdict {
-            Verdict::RetryFree(wait) if wait > retry.give_up_beyond => Err(StopReason::HintTooLong),
+            Verdict::RetryFree(wait) if wait > settings.give_up_beyond.get() => Err(StopReason::HintTooLong),
             Verdict::RetryFree(wait) => Ok(wait),
-            _ if self.charged() >= retry.attempts => Err(StopReason::Attempts),
-            Verdict::RetryAfter(hint) if hint > retry.give_up_beyond => Err(StopReason::HintTooLong),
-            Verdict::RetryAfter(hint) => Ok(retry.hint.apply(hint, self.policy_wait(retry))),
-            Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(retry)),
+            _ if self.charged() >= settings.attempts => Err(StopReason::Attempts),
+            Verdict::RetryAfter(hint) if hint > settings.give_up_beyond.get() => Err(StopReason::HintTooLong),
+            Verdict::RetryAfter(hint) => Ok(settings.hint.apply(hint, self.policy_wait(settings))),
+            Verdict::Retry | Verdict::Stop => Ok(self.policy_wait(settings)),
         }
     }
 
@@ -126,13 +239,17 @@ impl Run {
     #[inline(always)]
     fn affordable(
         &mut self,
-        retry: &Retry,
+        settings: &Settings,
         budget: Option<&Budget>,
         verdict: Verdict,
         wait: Duration,
     ) -> Result<Duration, StopReason> {
-        if (self.timing.is_some() || retry.within.is_some()) && !self.in_time(retry, wait) {
-            return Err(StopReason::Deadline);
+        if settings.is_bounded() {
+            if !self.in_time(settings, wait) {
+                return Err(StopReason::Deadline);
+            }
+        } else if !wait.is_zero() {
+            self.anchor(settings);
         }
         // The last to be asked, so that a retry that is not made for another reason costs nothing.
         if let (false, Some(budget)) = (matches!(verdict, Verdict::RetryFree(_)), budget) {
@@ -145,20 +262,21 @@ impl Run {
     }
 
     #[inline(never)]
-    fn in_time(&mut self, retry: &Retry, wait: Duration) -> bool {
-        self.anchor(retry);
-        self.timing().allows(wait)
+    fn in_time(&mut self, settings: &Settings, wait: Duration) -> bool {
+        let now = Instant::now();
+        self.start(settings, now);
+        self.timing().allows(wait, now)
     }
 
     #[inline]
-    fn policy_wait(&mut self, retry: &Retry) -> Duration {
-        if retry.wait.is_none() { Duration::ZERO } else { self.wait(retry) }
+    fn policy_wait(&mut self, settings: &Settings) -> Duration {
+        if settings.waits() { self.wait(settings) } else { Duration::ZERO }
     }
 
     #[inline(never)]
-    fn wait(&mut self, retry: &Retry) -> Duration {
+    fn wait(&mut self, settings: &Settings) -> Duration {
         let charged = self.charged();
-        self.timing().wait(retry, charged)
+        self.timing().wait(settings, charged)
     }
 
     /// The failures that count against the number of attempts.
@@ -170,22 +288,6 @@ impl Run {
     #[inline]
     fn free(&self) -> u32 {
         self.timing.as_ref().map_or(0, |timing| timing.free)
-    }
-
-    /// An attempt begins: the first pays into the budget, a retry has been paid for.
-    #[inline]
-    pub(crate) fn begin(&mut self, budget: Option<&Budget>) {
-        let Some(budget) = budget else { return };
-        if self.failed == 0 {
-            budget.deposit();
-        }
-        self.begun();
-    }
-
-    /// The retry that was paid for is being made.
-    #[inline]
-    pub(crate) fn begun(&mut self) {
-        self.owes = false;
     }
 
     /// The retry that was paid for will not be made.

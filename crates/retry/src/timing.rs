@@ -2,15 +2,17 @@ use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::Retry;
+use crate::{draw::fresh_seed, settings::Settings};
 
 /// What a run knows of time: its end, its waits. A run of attempts made at once under no limit never has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    // When everything must be done. Without `Retry::within` until that has started.
+    // When the first attempt began, as far as anybody needs to know.
+    pub(crate) started: Option<Instant>,
+    // When everything must be done, once that has started.
     until: Option<Instant>,
     // Chosen at the first draw where none was given.
-    seed: Option<NonZeroU64>,
+    pub(crate) seed: Option<NonZeroU64>,
     // In nanoseconds, as `previous` is: half the size of a `Duration`, and long enough for 584 years.
     slept: u64,
     previous: u64,
@@ -19,32 +21,34 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    pub(crate) const NEW: Self = Self { until: None, seed: None, slept: 0, previous: 0, free: 0 };
+    pub(crate) const NEW: Self =
+        Self { started: None, until: None, seed: None, slept: 0, previous: 0, free: 0 };
 
-    /// Where the same seed gives the same waits. Zero is as good a seed as any.
-    pub(crate) fn set_seed(&mut self, seed: u64) {
-        self.seed = NonZeroU64::new(seed).or(Some(NonZeroU64::MAX));
+    /// The time of the run starts, unless it has.
+    pub(crate) fn start(&mut self, settings: &Settings, now: Instant) {
+        if self.started.is_none() {
+            self.started = Some(now);
+            self.until = settings.ends(now);
+        }
     }
 
-    pub(crate) fn set_until(&mut self, until: Option<Instant>) {
-        self.until = [self.until, until].into_iter().flatten().min();
-    }
-
-    pub(crate) const fn until(&self) -> Option<Instant> {
-        self.until
+    /// When an attempt that begins then should be done.
+    pub(crate) fn attempt_ends(&self, timeout: Option<Duration>, begins: Instant) -> Option<Instant> {
+        let timeout = timeout.and_then(|timeout| begins.checked_add(timeout));
+        [self.until, timeout].into_iter().flatten().min()
     }
 
     /// Whether a wait that starts now ends before everything must be done. At its very end there would be no time for
     /// the attempt.
-    pub(crate) fn allows(&self, wait: Duration) -> bool {
-        self.until.is_none_or(|until| Instant::now().checked_add(wait).is_some_and(|wake| wake < until))
+    pub(crate) fn allows(&self, wait: Duration, now: Instant) -> bool {
+        self.until.is_none_or(|until| now.checked_add(wait).is_some_and(|wake| wake < until))
     }
 
     /// The policy's wait before retry `retry` (from 1).
-    pub(crate) fn wait(&mut self, policy: &Retry, retry: u32) -> Duration {
+    pub(crate) fn wait(&mut self, settings: &Settings, retry: u32) -> Duration {
         let seed = &mut self.seed;
-        policy.wait.before(retry, Duration::from_nanos(self.previous), || {
-            seed.get_or_insert_with(rand::random::<NonZeroU64>).get()
+        settings.wait().before(retry, Duration::from_nanos(self.previous), || {
+            seed.or(settings.seed).unwrap_or_else(|| *seed.insert(fresh_seed())).get()
         })
     }
 

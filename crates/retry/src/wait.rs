@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use crate::draw::Draw;
+use crate::{draw::Draw, nanos::Nanos};
 
+mod iter;
 #[cfg(test)]
 mod tests;
+
+pub use iter::Waits;
 
 /// How long to wait before each retry. Plain `Copy` data, usable in a `const`.
 ///
@@ -20,6 +23,9 @@ mod tests;
 /// In the formulae, *n* is 1 for the first retry and *U(a, b)* is drawn uniformly, both ends included. Everything
 /// saturates: no number of retries and no duration makes a wait overflow or shrink.
 ///
+/// What is drawn is drawn between bounds that are within `min` and `max` already. A draw that was cut afterwards would
+/// send many clients back at the same instant.
+///
 /// The jitters are those of Marc Brooker, "Exponential backoff and jitter" (AWS Architecture Blog, 2015), where full and
 /// decorrelated jitter needed the fewest calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,19 +33,20 @@ mod tests;
 pub struct Wait {
     shape: Shape,
     jitter: Jitter,
-    min: Duration,
-    max: Duration,
+    min: Nanos,
+    max: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shape {
     None,
-    Fixed(Duration),
-    Random(Duration, Duration),
-    Incrementing { start: Duration, step: Duration },
-    Exponential { base: Duration, factor: f64 },
-    Fibonacci(Duration),
+    Fixed(Nanos),
+    Random(Nanos, Nanos),
+    Incrementing { start: Nanos, step: Nanos },
+    Exponential { base: Nanos, factor: f64 },
+    Fibonacci(Nanos),
     Steps(&'static [Duration]),
+    Sum(&'static [Wait]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,12 +55,13 @@ enum Jitter {
     Full,
     Equal,
     Decorrelated,
-    Additive(Duration),
+    Additive(Nanos),
+    Proportional(f64),
 }
 
 impl Wait {
     const fn new(shape: Shape) -> Self {
-        Self { shape, jitter: Jitter::None, min: Duration::ZERO, max: Duration::MAX }
+        Self { shape, jitter: Jitter::None, min: Nanos::ZERO, max: Nanos::MAX }
     }
 
     /// No wait: the next attempt follows at once, whatever else is set here. Of many in a row, one in 32 lets other
@@ -64,32 +72,52 @@ impl Wait {
 
     /// Always the same.
     pub const fn fixed(wait: Duration) -> Self {
-        Self::new(Shape::Fixed(wait))
+        Self::new(Shape::Fixed(Nanos::new(wait)))
     }
 
     /// *U(low, high)*. Where `low` is above `high` it is `high`.
     pub const fn random(low: Duration, high: Duration) -> Self {
-        Self::new(Shape::Random(low, high))
+        Self::new(Shape::Random(Nanos::new(low), Nanos::new(high)))
     }
 
     /// *start + (n - 1) · step*.
     pub const fn incrementing(start: Duration, step: Duration) -> Self {
-        Self::new(Shape::Incrementing { start, step })
+        Self::new(Shape::Incrementing { start: Nanos::new(start), step: Nanos::new(step) })
     }
 
     /// *base · factor^(n - 1)*, with a [`factor`](Self::factor) of 2 unless another is set.
     pub const fn exponential(base: Duration) -> Self {
-        Self::new(Shape::Exponential { base, factor: 2.0 })
+        Self::new(Shape::Exponential { base: Nanos::new(base), factor: 2.0 })
     }
 
     /// *base · F(n)* with the Fibonacci numbers 1, 1, 2, 3, 5, 8, ...
     pub const fn fibonacci(base: Duration) -> Self {
-        Self::new(Shape::Fibonacci(base))
+        Self::new(Shape::Fibonacci(Nanos::new(base)))
     }
 
     /// Each in turn, and then the last one for ever. An empty list is [`none`](Self::none).
     pub const fn steps(steps: &'static [Duration]) -> Self {
         Self::new(Shape::Steps(steps))
+    }
+
+    /// The sum of several, each with its own jitter and bounds, as tenacity's `a + b` makes it. An empty list is
+    /// [`none`](Self::none).
+    ///
+    /// [`min`](Self::min) and [`max`](Self::max) of the sum move all that can be drawn, instead of cutting it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use outbound_retry::Wait;
+    ///
+    /// const WAIT: Wait = Wait::sum(&[
+    ///     Wait::exponential(Duration::from_secs(1)).max(Duration::from_secs(60)),
+    ///     Wait::random(Duration::ZERO, Duration::from_secs(2)),
+    /// ]);
+    /// let fourth = WAIT.delay(4, 1);
+    /// assert!((Duration::from_secs(8)..=Duration::from_secs(10)).contains(&fourth));
+    /// ```
+    pub const fn sum(waits: &'static [Self]) -> Self {
+        Self::new(if waits.is_empty() { Shape::None } else { Shape::Sum(waits) })
     }
 
     /// The growth of an [`exponential`](Self::exponential) wait; other shapes ignore it. A factor below one, infinite or
@@ -103,15 +131,18 @@ impl Wait {
     }
 
     /// No wait is shorter than this, jitter included. Where it is above [`max`](Self::max), `max` counts.
+    ///
+    /// A jitter that goes down to zero or to a half goes down to this instead. Where the wait has not grown to twice
+    /// this yet, it is drawn from up to twice this (and never above `max`): the first waits are spread too.
     pub const fn min(mut self, min: Duration) -> Self {
-        self.min = min;
+        self.min = Nanos::new(min);
         self
     }
 
     /// No wait is longer than this, jitter included. The growing wait is capped before a jitter shortens it, so that
     /// the waits stay spread at the cap.
     pub const fn max(mut self, max: Duration) -> Self {
-        self.max = max;
+        self.max = Nanos::new(max);
         self
     }
 
@@ -135,7 +166,7 @@ impl Wait {
 
     /// *t + U(0, extra)* instead of *t*. At the cap, *t* makes room: it is at most *max - extra*.
     pub const fn additive_jitter(mut self, extra: Duration) -> Self {
-        self.jitter = Jitter::Additive(extra);
+        self.jitter = Jitter::Additive(Nanos::new(extra));
         self
     }
 
@@ -144,6 +175,26 @@ impl Wait {
     /// follows the wait before, knows of none here.
     pub fn delay(&self, retry: u32, seed: u64) -> Duration {
         self.drawn(retry, Duration::ZERO, seed)
+    }
+
+    /// *t + U(0, share · t)* instead of *t*: `jitter(0.1)` adds up to a tenth. At the cap, *t* makes room: it is at most
+    /// *max / (1 + share)*. A share below zero, infinite or not a number counts as zero.
+    pub const fn jitter(mut self, share: f64) -> Self {
+        self.jitter = Jitter::Proportional(if share >= 0.0 && share.is_finite() { share } else { 0.0 });
+        self
+    }
+
+    /// The waits before the first retry, the second and so on, without an end, in the run with this seed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use outbound_retry::Wait;
+    ///
+    /// let waits: Vec<_> = Wait::exponential(Duration::from_secs(1)).iter(0).take(4).collect();
+    /// assert_eq!(waits, [1, 2, 4, 8].map(Duration::from_secs));
+    /// ```
+    pub const fn iter(self, seed: u64) -> Waits {
+        Waits::new(self, seed)
     }
 
     /// Whether there is never a wait, whatever else is set.
@@ -158,60 +209,118 @@ impl Wait {
         if self.is_none() {
             return Duration::ZERO;
         }
-        let draws = self.jitter != Jitter::None || matches!(self.shape, Shape::Random(..));
-        self.drawn(retry, previous, if draws { seed() } else { 0 })
+        self.drawn(retry, previous, if self.draws() { seed() } else { 0 })
     }
 
-    fn drawn(&self, retry: u32, previous: Duration, seed: u64) -> Duration {
-        // Two draws at most for each retry: one for the shape, one for the jitter.
-        let mut draw = Draw { seed, index: u64::from(retry) * 2 };
-        let wait = match self.jitter {
-            Jitter::None => self.grown(retry, &mut draw),
-            Jitter::Full => {
-                let wait = self.grown(retry, &mut draw).min(self.max);
-                draw.between(Duration::ZERO, wait)
+    fn draws(&self) -> bool {
+        self.jitter != Jitter::None
+            || match self.shape {
+                Shape::Random(..) => true,
+                Shape::Sum(waits) => waits.iter().any(Self::draws),
+                _ => false,
             }
-            Jitter::Equal => {
-                let wait = self.grown(retry, &mut draw).min(self.max);
-                draw.between(wait / 2, wait)
+    }
+
+    pub(crate) fn drawn(&self, retry: u32, previous: Duration, seed: u64) -> Duration {
+        let mut draw = Draw { seed, index: 0 }.at(retry);
+        let (low, high) = self.range(retry, previous, &mut draw);
+        draw.between(low, high)
+    }
+
+    /// What the wait is drawn from, within `min` and `max`.
+    fn range(&self, retry: u32, previous: Duration, draw: &mut Draw) -> (Duration, Duration) {
+        let (min, max) = self.bounds();
+        let grown = match (self.shape, self.jitter) {
+            (Shape::Random(low, high), Jitter::None) => {
+                return (low.get().clamp(min, max), high.get().clamp(min, max));
             }
+            (_, Jitter::Decorrelated) => self.grown(1, draw),
+            _ => self.grown(retry, draw),
+        };
+        match self.jitter {
+            Jitter::None => {
+                let wait = grown.clamp(min, max);
+                (wait, wait)
+            }
+            Jitter::Full => self.spread(Duration::ZERO, grown),
+            Jitter::Equal => self.spread(grown.min(max) / 2, grown),
             Jitter::Decorrelated => {
-                let first = self.grown(1, &mut draw);
-                let previous = if retry <= 1 { first } else { previous };
-                draw.between(first.min(self.max), previous.saturating_mul(3).max(first).min(self.max))
+                let previous = if retry <= 1 { grown } else { previous };
+                self.spread(grown, previous.saturating_mul(3).max(grown))
             }
             Jitter::Additive(extra) => {
-                let wait = self.grown(retry, &mut draw).min(self.max.saturating_sub(extra));
-                draw.between(wait, wait.saturating_add(extra))
+                let extra = extra.get();
+                let low = grown.max(min).min(max.saturating_sub(extra)).max(min);
+                (low, low.saturating_add(extra).min(max))
             }
-        };
-        wait.max(self.min).min(self.max)
+            Jitter::Proportional(share) => {
+                // Floating point rounds, by a nanosecond or so: the bounds have the last word.
+                let low = grown.max(min).min(scaled(max, 1.0 / (1.0 + share))).clamp(min, max);
+                (low, scaled(low, 1.0 + share).clamp(low, max))
+            }
+        }
+    }
+
+    /// From `low` to `high`, or from `min` on; there has to be room above `min` then.
+    fn spread(&self, low: Duration, high: Duration) -> (Duration, Duration) {
+        let (min, max) = self.bounds();
+        let high = if low < min { high.max(min.saturating_mul(2)) } else { high };
+        (low.max(min).min(max), high.min(max))
+    }
+
+    fn bounds(&self) -> (Duration, Duration) {
+        (self.min.min(self.max).get(), self.max.get())
     }
 
     fn grown(&self, retry: u32, draw: &mut Draw) -> Duration {
         let before = retry.saturating_sub(1);
         match self.shape {
             Shape::None => Duration::ZERO,
-            Shape::Fixed(wait) => wait,
-            Shape::Random(low, high) => draw.between(low, high),
-            Shape::Incrementing { start, step } => start.saturating_add(step.saturating_mul(before)),
-            Shape::Exponential { base, factor } => exponential(base, factor, before),
-            Shape::Fibonacci(base) => base.saturating_mul(fibonacci(retry)),
+            Shape::Fixed(wait) => wait.get(),
+            Shape::Random(low, high) => draw.between(low.get(), high.get()),
+            Shape::Incrementing { start, step } => {
+                start.get().saturating_add(step.get().saturating_mul(before))
+            }
+            Shape::Exponential { base, factor } => exponential(base.get(), factor, before),
+            Shape::Fibonacci(base) => base.get().saturating_mul(fibonacci(retry)),
             Shape::Steps(steps) => {
                 let index = usize::try_from(before).unwrap_or(usize::MAX);
                 steps.get(index).or(steps.last()).copied().unwrap_or(Duration::ZERO)
             }
+            Shape::Sum(waits) => self.sum_of(waits, retry, draw),
         }
     }
+
+    /// Each with draws of its own. Where a bound of the sum cuts into what can be drawn, all of it is moved.
+    fn sum_of(&self, waits: &[Self], retry: u32, draw: &Draw) -> Duration {
+        let zero = Duration::ZERO;
+        let (mut sum, mut low, mut high) = (zero, zero, zero);
+        for (part, wait) in (0..).zip(waits) {
+            if wait.is_none() {
+                continue;
+            }
+            let mut draw = Draw::child(draw.seed, part).at(retry);
+            // The wait before is the sum's: a decorrelated part starts anew each time.
+            let range = wait.range(retry, zero, &mut draw);
+            sum = sum.saturating_add(draw.between(range.0, range.1));
+            (low, high) = (low.saturating_add(range.0), high.saturating_add(range.1));
+        }
+        let (min, max) = self.bounds();
+        let down = high.saturating_sub(max);
+        let up = min.saturating_sub(low.saturating_sub(down));
+        sum.saturating_sub(down).saturating_add(up)
+    }
+}
+
+/// *wait · factor*, up to the end of the range.
+fn scaled(wait: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 fn exponential(base: Duration, factor: f64, power: u32) -> Duration {
     let growth = factor.powi(i32::try_from(power).unwrap_or(i32::MAX));
     // Zero times infinity is not a number, but zero is what grows to zero. Beyond the range it is the range's end.
-    if base.is_zero() {
-        return base;
-    }
-    Duration::try_from_secs_f64(base.as_secs_f64() * growth).unwrap_or(Duration::MAX)
+    if base.is_zero() { base } else { scaled(base, growth) }
 }
 
 fn fibonacci(n: u32) -> u32 {

@@ -5,7 +5,7 @@ use std::{
 
 use futures_core::Stream;
 
-use crate::{Counts, Deadline, Limited, StreamLimits, Timeout, Until, timeout, timeout_at};
+use crate::{Counts, Deadline, Elapsed, Joined, Limited, StreamLimits, Timeout, Until, timeout, timeout_at};
 
 /// Limits on futures, as methods.
 pub trait TimeoutExt: Future + Sized {
@@ -20,6 +20,29 @@ pub trait TimeoutExt: Future + Sized {
     #[inline]
     fn deadline(self, deadline: impl Into<Deadline>) -> Timeout<Self> {
         timeout_at(deadline, self)
+    }
+
+    /// Makes one error of two, where the limited future has a result of its own: `Result<Result<T, E>, Elapsed>` becomes
+    /// `Result<T, E>`, with `E: From<Elapsed>`. Call it last, after the limits.
+    ///
+    /// ```
+    /// use std::{io, time::Duration};
+    /// use outbound_timeout::TimeoutExt;
+    ///
+    /// # async fn fetch() -> io::Result<u16> { std::future::pending().await }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let reply: io::Result<u16> = fetch().timeout(Duration::from_secs(2)).joined().await;
+    /// assert_eq!(reply.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    /// # }
+    /// ```
+    #[inline]
+    fn joined<T, E>(self) -> Joined<Self>
+    where
+        Self: Future<Output = Result<Result<T, E>, Elapsed>>,
+        E: From<Elapsed>,
+    {
+        Joined::new(self)
     }
 
     /// Ends this future with `Err` as soon as `signal` is ready, which may be any future: a cancellation token, the end

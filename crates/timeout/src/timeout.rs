@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::{Future, IntoFuture},
     pin::Pin,
     task::{Context, Poll},
@@ -48,27 +49,71 @@ pin_project! {
 }
 
 /// The part of [`Timeout`] that does not depend on the future, compiled once. The deadline is in the timer.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    duration: Option<Duration>,
-    // The duration's time has started.
-    started: bool,
-    // Which one comes first, as far as has started. Equal ends are the deadline's: it was there first.
-    first: Limit,
-    elapsed: bool,
+///
+/// It is one word, because every timeout carries it. From the highest bit on: three marks, 31 bits of the duration's
+/// seconds, 30 of its nanoseconds.
+#[derive(Clone, Copy)]
+struct Limits(u64);
+
+impl Limits {
+    /// The duration's time has started, or there is none.
+    const STARTED: u64 = 1 << 63;
+    /// The duration ends first, as far as it has started. Equal ends are the deadline's: it was there first.
+    const DURATION_IS_FIRST: u64 = 1 << 62;
+    const ELAPSED: u64 = 1 << 61;
+    /// No duration: there are not so many nanoseconds in a second. One of 68 years or more is none as well.
+    const NONE: u64 = Self::STARTED | (Self::ELAPSED - 1);
+    const MAX_SECS: u64 = (1 << 31) - 1;
+    const MAX_NANOS: u64 = (1 << 30) - 1;
+
+    #[inline]
+    const fn new(duration: Option<Duration>) -> Self {
+        match duration {
+            Some(duration) if duration.as_secs() < Self::MAX_SECS => {
+                Self(duration.as_secs() << 30 | duration.subsec_nanos() as u64)
+            }
+            _ => Self(Self::NONE),
+        }
+    }
+
+    const fn has(self, mark: u64) -> bool {
+        self.0 & mark != 0
+    }
+
+    #[inline]
+    const fn duration(self) -> Option<Duration> {
+        let none = self.0 & Self::MAX_NANOS == Self::MAX_NANOS;
+        if none { None } else { Some(self.length()) }
+    }
+
+    /// The duration, where there is one.
+    #[inline]
+    const fn length(self) -> Duration {
+        Duration::new((self.0 >> 30) & Self::MAX_SECS, (self.0 & Self::MAX_NANOS) as u32)
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("duration", &self.duration())
+            .field("is_started", &self.has(Self::STARTED))
+            .field("is_elapsed", &self.has(Self::ELAPSED))
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F> Timeout<F> {
     #[inline]
     const fn new(future: F, duration: Option<Duration>, deadline: Deadline) -> Self {
-        let limits = Limits { duration, started: false, first: Limit::Deadline, elapsed: false };
-        Self { future, limits, timer: Timer::at(deadline.instant()) }
+        Self { future, limits: Limits::new(duration), timer: Timer::at(deadline.instant()) }
     }
 
     /// Adds a limit of so long from the first `Pending`; the shorter of two such limits counts. No further timer.
     #[inline]
     pub fn timeout(mut self, duration: Duration) -> Self {
-        self.limits.duration = Some(self.limits.duration.map_or(duration, |other| other.min(duration)));
+        let shortest = self.limits.duration().map_or(duration, |other| other.min(duration));
+        self.limits = Limits::new(Some(shortest));
         self
     }
 
@@ -82,10 +127,11 @@ impl<F> Timeout<F> {
     /// Replaces all limits by this deadline, from the next poll on. For "so long from now" use [`Deadline::after`]; for
     /// no limit any more, [`Deadline::NEVER`].
     ///
-    /// It may be called while the future runs, and also after it has elapsed, to wait on.
+    /// It may be called while the future runs, and also after it has elapsed, to wait on. After the future has ended it
+    /// changes nothing. To move a limit from inside, or from another task, see [`timeout_with`](crate::timeout_with).
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
-        *this.limits = Limits { duration: None, started: false, first: Limit::Deadline, elapsed: false };
+        *this.limits = Limits::new(None);
         match deadline.into().instant() {
             Some(at) => this.timer.as_mut().set(at),
             None => this.timer.as_mut().clear(),
@@ -94,7 +140,7 @@ impl<F> Timeout<F> {
 
     /// Whether it has given [`Elapsed`], since it was made or last [`reset`](Self::reset).
     pub const fn is_elapsed(&self) -> bool {
-        self.limits.elapsed
+        self.limits.has(Limits::ELAPSED)
     }
 
     /// When the limit in force ends. [`Deadline::NEVER`] while only a duration is set and it has not started.
@@ -135,28 +181,35 @@ impl<F: Future> Future for Timeout<F> {
         if this.limits.poll(this.timer.as_mut(), cx).is_pending() {
             return Poll::Pending;
         }
-        this.limits.elapsed = true;
+        this.limits.0 |= Limits::ELAPSED;
         Poll::Ready(Err(this.limits.error()))
     }
 }
 
 impl Limits {
     fn poll(&mut self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(duration) = self.duration.filter(|_| !self.started) else { return timer.poll_elapsed(cx) };
+        if self.has(Self::STARTED) {
+            return timer.poll_elapsed(cx);
+        }
         // The first `Pending`: its time starts.
         let now = Instant::now();
-        match now.checked_add(duration) {
-            Some(end) if timer.deadline().is_none_or(|deadline| end < deadline) => {
-                (self.started, self.first) = (true, Limit::Duration);
-                timer.as_mut().set(end);
-            }
-            _ => self.started = true,
+        let mut marks = Self::STARTED;
+        if let Some(end) = now.checked_add(self.length())
+            && timer.deadline().is_none_or(|deadline| end < deadline)
+        {
+            marks |= Self::DURATION_IS_FIRST;
+            timer.as_mut().set(end);
         }
+        self.0 |= marks;
         timer.poll_elapsed_at(cx, now)
     }
 
     #[cold]
     fn error(&self) -> Elapsed {
-        Elapsed::new(self.first, if self.first == Limit::Duration { self.duration } else { None })
+        if self.has(Self::DURATION_IS_FIRST) {
+            Elapsed::new(Limit::Duration, self.duration())
+        } else {
+            Elapsed::new(Limit::Deadline, None)
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Attempt, Budget, Hedge, Latencies, Verdict, policy::Policy};
+use crate::{Attempt, Budget, Hedge, Latencies, Verdict, policy::Judge};
 
 pin_project! {
     /// An operation that is made a second time where it is slow; made by [`Hedge::call_idempotent`].
@@ -109,7 +109,7 @@ impl<P, F, Fut, T, E> Future for Hedged<'_, P, F, Fut>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    P: Policy<T, E>,
+    P: Judge<T, E>,
 {
     type Output = Result<T, E>;
 

@@ -68,7 +68,7 @@ fn strange_factors_count_as_one() {
 fn inverted_bounds_are_defined() {
     assert_eq!(plain(&Wait::fixed(S).min(9 * S).max(2 * S), 1), 2 * S, "max counts");
     assert_eq!(jittered(&Wait::random(9 * S, 2 * S), 1, 1), 2 * S);
-    assert_eq!(jittered(&Wait::fixed(S).min(5 * S).full_jitter(), 1, 1), 5 * S);
+    assert_eq!(jittered(&Wait::fixed(S).min(5 * S).max(2 * S).full_jitter(), 1, 1), 2 * S);
     assert_eq!(jittered(&Wait::fixed(S).max(Duration::ZERO).additive_jitter(S), 1, 1), Duration::ZERO);
 }
 
@@ -90,6 +90,74 @@ fn jitter_stays_within_its_bounds_over_a_million_draws() {
         }
         let (mean, expected) = (sum / 250_000.0, f64::midpoint(low, high));
         assert!((mean - expected).abs() < 0.01 * expected, "{wait:?}: mean {mean}, expected {expected}");
+    }
+}
+
+#[test]
+fn no_bound_brings_a_herd_together() {
+    const TO_TWO: Wait = Wait::random(Duration::ZERO, Duration::from_secs(2));
+    let second = |n: u64| Duration::from_secs(n);
+    let waits = [
+        Wait::exponential(S).min(S).full_jitter(),
+        Wait::exponential(S).min(5 * S).max(60 * S).full_jitter(),
+        Wait::exponential(S).min(5 * S).max(60 * S).equal_jitter(),
+        Wait::exponential(S).min(5 * S).max(60 * S).decorrelated_jitter(),
+        Wait::exponential(S).min(5 * S).max(60 * S).additive_jitter(S),
+        Wait::exponential(S).min(5 * S).max(60 * S).jitter(0.1),
+        Wait::random(Duration::ZERO, 9 * S).min(3 * S).max(6 * S),
+        Wait::sum(const { &[Wait::fixed(Duration::from_secs(9)), TO_TWO] }).max(10 * S),
+        Wait::sum(const { &[Wait::fixed(S), TO_TWO] }).min(2 * S),
+    ];
+    for wait in waits {
+        for retry in [1, 2, 3, 10] {
+            let drawn: Vec<_> = (0..1_000).map(|seed| wait.before(retry, 2 * S, || seed)).collect();
+            let distinct: std::collections::BTreeSet<_> = drawn.iter().copied().collect();
+            assert!(distinct.len() > 990, "{wait:?}, retry {retry}: {} of 1000 differ", distinct.len());
+            assert!(drawn.iter().all(|drawn| *drawn >= S && *drawn <= second(1_024)), "{wait:?}");
+        }
+    }
+    // As tenacity has it, once there is room: U(min, t).
+    let drawn = (0..10_000).map(|seed| jittered(&Wait::exponential(S).min(S).full_jitter(), 3, seed));
+    let (low, high) = (drawn.clone().min().unwrap(), drawn.max().unwrap());
+    assert!(low < S + S / 100 && low >= S && high > 4 * S - S / 100 && high <= 4 * S);
+}
+
+#[test]
+fn sums_add_independent_draws() {
+    const TWICE: Wait = Wait::sum(&[Wait::random(Duration::ZERO, S), Wait::random(Duration::ZERO, S)]);
+    let drawn: Vec<_> = (0..10_000).map(|seed| jittered(&TWICE, 1, seed).as_secs_f64()).collect();
+    let mean = drawn.iter().sum::<f64>() / 10_000.0;
+    let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 10_000.0;
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    assert!((variance - 1.0 / 6.0).abs() < 0.02, "of one draw twice it would be a third: {variance}");
+    const PLAIN: Wait =
+        Wait::sum(&[Wait::fixed(S), Wait::exponential(S).max(Duration::from_secs(3)), Wait::none()]);
+    assert_eq!([1, 2, 3, 9].map(|retry| plain(&PLAIN, retry).as_secs()), [2, 3, 4, 4]);
+    assert!(Wait::sum(&[]).is_none());
+    assert_eq!(plain(&Wait::sum(const { &[Wait::fixed(Duration::MAX), Wait::fixed(S)] }), 1), Duration::MAX);
+}
+
+#[test]
+fn proportional_jitter_adds_a_share() {
+    let wait = Wait::exponential(S).max(22 * S).jitter(0.1);
+    for (retry, low, high) in [(1, 1.0, 1.1), (3, 4.0, 4.4), (30, 20.0, 22.0)] {
+        for seed in 0..2_000 {
+            let drawn = jittered(&wait, retry, seed).as_secs_f64();
+            assert!((low - 1e-6..=high + 1e-6).contains(&drawn), "{drawn}");
+        }
+    }
+    for share in [-1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(jittered(&Wait::fixed(S).jitter(share), 1, 7), S);
+    }
+}
+
+#[test]
+fn waits_one_after_the_other() {
+    assert!(Wait::fibonacci(S).iter(3).take(5).eq([1, 1, 2, 3, 5].map(Duration::from_secs)));
+    let wait = Wait::exponential(S).decorrelated_jitter().max(60 * S);
+    let waits: Vec<_> = wait.iter(9).take(20).collect();
+    for pair in waits.windows(2) {
+        assert!(pair[1] >= S && pair[1] <= (3 * pair[0]).min(60 * S), "{pair:?}");
     }
 }
 
@@ -152,7 +220,7 @@ proptest! {
     #[test]
     fn any_wait_is_within_its_bounds(
         base: u64, extra: u64, factor: f64, min: u64, max: u64, retry: u32, previous: u64, seed: u64,
-        shape in 0..5, jitter in 0..5,
+        shape in 0..5, jitter in 0..6,
     ) {
         let [base, extra, min, max, previous] = [base, extra, min, max, previous].map(Duration::from_nanos);
         let wait = match shape {
@@ -167,6 +235,7 @@ proptest! {
             1 => wait.full_jitter(),
             2 => wait.equal_jitter(),
             3 => wait.decorrelated_jitter(),
+            4 => wait.jitter(factor),
             _ => wait.additive_jitter(extra),
         };
         let drawn = wait.min(min).max(max).before(retry, previous, || seed);

@@ -26,11 +26,11 @@ fn nothing_here_allocates() {
     // A first draw of the thread's random generator sets it up.
     assert!(slow.start().decide(true).is_ok());
     let count = allocations(|| {
-        let success = at_once.any_error().budget(&budget).call(|_| ready(Ok::<_, ()>(1)));
+        let success = at_once.budget(&budget).call(|_| ready(Ok::<_, ()>(1)));
         assert_eq!(pin!(success).poll(&mut cx), Poll::Ready(Ok(1)));
         let third = at_once.call(|attempt| ready(if attempt.number() == 3 { Ok(()) } else { Err(()) }));
         assert_eq!(pin!(third).poll(&mut cx), Poll::Ready(Ok(())));
-        let waiting = slow.any_error().budget(&budget).call(|_| ready(Err::<(), _>(())));
+        let waiting = slow.budget(&budget).call(|_| ready(Err::<(), _>(())));
         assert!(pin!(waiting).poll(&mut cx).is_pending());
         let working = slow.call(|_| pending::<Result<(), ()>>());
         assert!(pin!(working).poll(&mut cx).is_pending());

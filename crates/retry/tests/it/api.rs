@@ -2,7 +2,7 @@ use std::{future::Ready, time::Duration};
 
 use outbound_retry::{
     Attempt, Attempts, Budget, Call, Failed, Hedge, Hedged, Hint, Latencies, Report, Retry, RetryStream,
-    Retrying, StopReason, Verdict, Wait, policy,
+    StopReason, Verdict, Wait, policy,
 };
 
 use crate::ms;
@@ -24,35 +24,34 @@ fn auto_traits() {
         (Attempt, Attempts, Budget, Hedge, Hint, Latencies, Report, Retry, StopReason, Verdict, Wait);
     send_sync::<Plain>();
     unpin::<Plain>();
-    send_sync::<Retrying<'static, policy::AnyError>>();
-    unpin::<Retrying<'static, policy::AnyError>>();
-    send_sync::<Call<'static, policy::AnyError, Operation, Ready<Output>>>();
-    send_sync::<RetryStream<'static, policy::AnyError, Operation, Ready<Output>>>();
-    send_sync::<Failed<'static, ()>>();
+    send_sync::<Call<policy::AnyError, Operation, Ready<Output>>>();
+    send_sync::<RetryStream<policy::AnyError, Operation, Ready<Output>>>();
+    send_sync::<Failed<'static, policy::AnyError, ()>>();
     send_sync::<Hedged<'static, policy::AnyError, Operation, Ready<Output>>>();
     // The closures of a policy decide what it is, and never the types it judges.
     type Foreign = *const u8;
-    send_sync::<policy::OnError<Foreign, fn()>>();
-    send_sync::<policy::OnResult<Foreign, Foreign, fn()>>();
-    send_sync::<policy::WaitWith<policy::StopWhen<policy::BeforeSleep<policy::AnyError, fn()>, fn()>, fn()>>(
-    );
+    send_sync::<policy::When<Foreign, policy::AnyError, fn()>>();
+    send_sync::<policy::WhenResult<Foreign, policy::AnyError, fn()>>();
+    send_sync::<policy::WaitWith<policy::AnyError, fn(), Foreign>>();
+    send_sync::<policy::StopWhen<policy::AnyError, fn(), Foreign>>();
+    send_sync::<policy::BeforeSleep<policy::AnyError, fn(), Foreign>>();
+    send_sync::<policy::AfterAttempt<policy::AnyError, fn(), Foreign>>();
     // These compile only while the types are not `Unpin`: they hold a timer.
-    let () = <Call<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
-    let () =
-        <RetryStream<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
+    let () = <Call<policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
+    let () = <RetryStream<policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
     let () = <Hedged<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
-    let () = <Failed<'static, ()> as AmbiguousIfUnpin<_>>::check();
+    let () = <Failed<'static, policy::AnyError, ()> as AmbiguousIfUnpin<_>>::check();
 }
 
 #[test]
-fn a_call_is_its_larger_part_and_72_bytes() {
-    fn size<F: FnMut(Attempt) -> Fut, Fut: Future<Output = Output>>(retry: &Retry, operation: F) -> usize {
-        size_of_val(&retry.call(operation))
+fn a_call_is_its_policy_its_larger_part_and_72_bytes() {
+    fn size<F: FnMut(Attempt) -> Fut, Fut: Future<Output = Output>>(retry: Retry, operation: F) -> usize {
+        size_of_val(&retry.call(operation)) - size_of::<Retry>()
     }
     let sleep = size_of::<tokio::time::Sleep>();
     let retry = Retry::attempts(3);
-    assert!(size(&retry, |_| std::future::ready(Ok(()))) <= sleep + 72);
-    let large = size(&retry, |_| async {
+    assert!(size(retry, |_| std::future::ready(Ok(()))) <= sleep + 72);
+    let large = size(retry, |_| async {
         let buffer = [0_u8; 1_000];
         std::future::ready(()).await;
         if buffer[0] == 0 { Ok(()) } else { Err(()) }
@@ -69,7 +68,10 @@ fn defaults_are_as_documented() {
         .enabled(true);
     assert_eq!(Retry::attempts(4), documented);
     assert_ne!(Retry::attempts(4), documented.within(Duration::MAX));
-    assert_ne!(Retry::attempts(4), documented.attempt_timeout(Duration::MAX));
+    let limited = Retry::attempts(4).attempt_timeout(ms(5));
+    assert_ne!(limited, documented.attempt_timeout(Duration::MAX));
+    assert_ne!(Retry::attempts(4), documented.seed(1));
+    assert_ne!(Retry::attempts(4), documented.until(tokio::time::Instant::now()));
     assert_ne!(Retry::attempts(4), documented.outermost());
     assert_eq!(Retry::attempts(0), Retry::attempts(1));
     assert_eq!(Retry::attempts(9).max_attempts(4), documented);
@@ -103,5 +105,5 @@ fn debug_shows_no_error_and_no_operation() {
     let retry = Retry::attempts(2).wait(Wait::none());
     let call = retry.when(|_: &String| true).call(|_| std::future::ready(Err::<(), _>("secret".to_owned())));
     let shown = format!("{call:?} {:?}", retry.start().failed("secret"));
-    assert!(shown.contains("OnError") && !shown.contains("secret"), "{shown}");
+    assert!(shown.contains("When") && !shown.contains("secret"), "{shown}");
 }

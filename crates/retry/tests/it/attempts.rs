@@ -67,7 +67,7 @@ async fn nothing_is_retried_once_committed() {
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_waits_the_same() {
     let waits = |seed| {
-        let mut attempts = Retry::attempts(9).start().seed(seed);
+        let mut attempts = Retry::attempts(9).seed(seed).start();
         [(); 8].map(|()| attempts.decide(true).unwrap())
     };
     assert_eq!(waits(7), waits(7));
@@ -79,7 +79,7 @@ async fn the_same_seed_waits_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_budget_is_paid_into_once_and_out_of_for_each_charged_retry() {
     let budget = Budget::percent(100).reserve(0);
-    let mut attempts = Retry::attempts(9).wait(Wait::none()).start().budget(budget.clone());
+    let mut attempts = Retry::attempts(9).wait(Wait::none()).budget(budget.clone()).start();
     assert_eq!(budget.available(), 1);
     assert_eq!(attempts.failed_as(Verdict::RetryFree(Duration::ZERO), ()).await, Ok(()));
     assert_eq!(budget.available(), 1);

@@ -78,7 +78,7 @@ async fn extra_calls_stay_within_the_share() {
     let retry = Retry::attempts(4).wait(Wait::none());
     let (mut sent, mut stopped) = (0, 0);
     for _ in 0..1_000 {
-        let mut call = pin!(retry.any_error().budget(&budget).call(|_| {
+        let mut call = pin!(retry.budget(&budget).call(|_| {
             sent += 1;
             ready(Err::<(), _>(()))
         }));

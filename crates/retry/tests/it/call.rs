@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_retry::{Attempt, Retry, StopReason, Verdict, Wait, policy::Policy};
+use outbound_retry::{Retry, StopReason, Verdict, Wait, policy::Judge};
 use tokio::time::Instant;
 
 use crate::ms;
@@ -158,9 +158,9 @@ async fn hooks_see_the_attempt_and_change_what_the_data_says() {
     let mut call = pin!(
         retry
             .when(|_| true)
-            .wait_with(|attempt, wait| wait + ms(attempt.number().into()))
-            .stop_when(|attempt| attempt.number() == 3)
-            .before_sleep(|attempt, wait| sleeps.borrow_mut().push((attempt.number(), wait)))
+            .wait_with(|failed, wait| wait + ms(failed.number().into()))
+            .stop_when(|failed| failed.number() == 3)
+            .before_sleep(|failed, wait| sleeps.borrow_mut().push((failed.number(), wait)))
             .call(|_| ready(Err::<(), _>(())))
     );
     assert_eq!(call.as_mut().await, Err(()));
@@ -170,11 +170,69 @@ async fn hooks_see_the_attempt_and_change_what_the_data_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hooks_see_error_number_time_and_wait_and_every_attempt() {
+    let (sleeps, ends) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let retry = Retry::attempts(3).wait(Wait::fixed(ms(10)));
+    let call = retry
+        .when(|error: &&str| *error != "fatal")
+        .before_sleep(|failed, wait| {
+            sleeps.borrow_mut().push((failed.number(), *failed.error().unwrap(), failed.elapsed(), wait));
+        })
+        .after_attempt(|ended| ends.borrow_mut().push((ended.number(), *ended.result())));
+    let succeeds = call.call(|attempt| async move {
+        tokio::time::sleep(ms(5)).await;
+        if attempt.number() < 3 { Err("busy") } else { Ok(attempt.number()) }
+    });
+    assert_eq!(succeeds.await, Ok(3));
+    assert_eq!(*sleeps.borrow(), [(1, "busy", ms(5), ms(10)), (2, "busy", ms(20), ms(10))]);
+    assert_eq!(*ends.borrow(), [(1, Err("busy")), (2, Err("busy")), (3, Ok(3))]);
+
+    // By the time and by the outcome, as data cannot say.
+    let stops =
+        retry.max_attempts(99).stop_when(|failed| failed.elapsed() >= ms(30) && failed.error() == Some(&"a"));
+    assert_eq!(stops.call(|_| ready(Err::<(), _>("a"))).await, Err("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_can_draw_what_the_seed_says() {
+    async fn waits(seed: Option<u64>) -> Vec<Duration> {
+        let mut waits = Vec::new();
+        let retry = Retry::attempts(5).wait(Wait::fixed(ms(100)));
+        let retry = seed.map_or(retry, |seed| retry.seed(seed));
+        let call = retry
+            .wait_with(|failed, wait| wait + failed.uniform(Duration::ZERO, ms(50)))
+            .before_sleep(|_, wait| waits.push(wait));
+        assert_eq!(call.call(|_| ready(Err::<(), _>(()))).await, Err(()));
+        waits
+    }
+    let one = waits(Some(1)).await;
+    assert_eq!(one, waits(Some(1)).await);
+    assert_ne!(one, waits(Some(2)).await);
+    assert_ne!(waits(None).await, waits(None).await);
+    assert!(one.iter().all(|wait| (ms(100)..=ms(150)).contains(wait)));
+    assert_ne!(one[0], one[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_has_the_same_rules_and_hooks() {
+    let mut seen = Vec::new();
+    let mut attempts = Retry::attempts(9)
+        .wait(Wait::fixed(ms(1)))
+        .when(|error: &&str| *error == "again")
+        .before_sleep(|failed, _| seen.push(failed.number()))
+        .start();
+    assert_eq!(attempts.failed("again").await, Ok(()));
+    assert_eq!(attempts.failed_as(true, "whatever").await, Ok(()));
+    assert_eq!(attempts.failed("no").await, Err("no"));
+    drop(attempts);
+    assert_eq!(seen, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hooks_nest_in_any_order() {
     let started = Instant::now();
     let hooked = Retry::forever().wait(Wait::fixed(ms(1)));
     let call = hooked
-        .any_error()
         .before_sleep(|_, _| ())
         .stop_when(|attempt| attempt.number() == 9)
         .wait_with(|_, wait| wait * 2)
@@ -187,14 +245,14 @@ async fn hooks_nest_in_any_order() {
 #[test]
 fn a_policy_of_one_s_own() {
     struct Twice(u32);
-    impl<T> Policy<T, &'static str> for Twice {
+    impl<T> Judge<T, &'static str> for Twice {
         fn verdict(&mut self, result: &Result<T, &'static str>) -> Verdict {
             self.0 += 1;
             (self.0 < 2 && matches!(result, Err("again"))).into()
         }
     }
     let calls = Cell::new(0);
-    let call = NO_WAIT.any_error().policy(Twice(0)).call(|_| {
+    let call = NO_WAIT.judge(Twice(0)).call(|_| {
         calls.set(calls.get() + 1);
         ready(Err::<(), _>("again"))
     });
@@ -234,7 +292,7 @@ async fn the_same_seed_waits_the_same() {
     async fn waits(seed: u64) -> Vec<Duration> {
         let mut waits = Vec::new();
         let retry = Retry::attempts(6);
-        let call = retry.any_error().seed(seed).before_sleep(|_: &Attempt, wait| waits.push(wait));
+        let call = retry.seed(seed).before_sleep(|_, wait| waits.push(wait));
         assert_eq!(call.call(|_| ready(Err::<(), _>(()))).await, Err(()));
         waits
     }
@@ -247,8 +305,7 @@ async fn the_same_seed_waits_the_same() {
 #[test]
 fn a_panic_in_the_operation_passes_through_and_poisons_nothing() {
     let budget = outbound_retry::Budget::percent(100).reserve(1);
-    let panics =
-        NO_WAIT.any_error().budget(&budget).call(|_| async { panic!("operation") as Result<(), ()> });
+    let panics = NO_WAIT.budget(&budget).call(|_| async { panic!("operation") as Result<(), ()> });
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll_once(panics))).is_err());
     let predicate = NO_WAIT
         .when(|_: &()| -> bool { panic!("predicate") })

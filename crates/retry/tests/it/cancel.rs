@@ -24,7 +24,7 @@ async fn poll_pending(future: std::pin::Pin<&mut impl Future>) {
 async fn dropped_in_its_wait_it_leaves_no_wake_up_and_pays_nothing() {
     let started = Instant::now();
     let budget = Budget::percent(0).reserve(2);
-    let mut call = Box::pin(SLOW.any_error().budget(&budget).call(|_| ready(Err::<(), _>(()))));
+    let mut call = Box::pin(SLOW.budget(&budget).call(|_| ready(Err::<(), _>(()))));
     poll_pending(call.as_mut()).await;
     assert_eq!(budget.available(), 1);
     drop(call);
@@ -36,7 +36,7 @@ async fn dropped_in_its_wait_it_leaves_no_wake_up_and_pays_nothing() {
 #[tokio::test(start_paused = true)]
 async fn dropped_in_a_retry_it_has_paid() {
     let budget = Budget::percent(0).reserve(2);
-    let call = SLOW.any_error().budget(&budget).call(|attempt| async move {
+    let call = SLOW.budget(&budget).call(|attempt| async move {
         if attempt.is_retry() {
             std::future::pending::<()>().await;
         }
@@ -49,7 +49,7 @@ async fn dropped_in_a_retry_it_has_paid() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_of_the_loop_pays_nothing_and_stays_recorded() {
     let budget = Budget::percent(0).reserve(2);
-    let mut attempts = SLOW.start().budget(budget.clone());
+    let mut attempts = SLOW.budget(budget.clone()).start();
     let mut failed = Box::pin(attempts.failed(()));
     poll_pending(failed.as_mut()).await;
     assert_eq!(budget.available(), 1);
@@ -69,7 +69,7 @@ async fn dropped_between_attempts_made_at_once() {
     let budget = Budget::percent(0).reserve(100);
     let retry = Retry::forever().wait(Wait::none());
     let mut sent = 0;
-    let mut call = Box::pin(retry.any_error().budget(&budget).call(|_| {
+    let mut call = Box::pin(retry.budget(&budget).call(|_| {
         sent += 1;
         ready(Err::<(), _>(()))
     }));
@@ -96,7 +96,7 @@ fn dropped_on_another_thread_and_after_its_runtime() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_decided_on_without_waiting_stays_paid() {
     let budget = Budget::percent(0).reserve(2);
-    let mut attempts = SLOW.start().budget(budget.clone());
+    let mut attempts = SLOW.budget(budget.clone()).start();
     assert_eq!(attempts.decide(true), Ok(ms(1_000)));
     assert_eq!(attempts.failed_as(false, ()).await, Err(()));
     assert_eq!(budget.available(), 1);

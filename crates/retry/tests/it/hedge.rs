@@ -253,7 +253,7 @@ async fn inside_a_retry_each_attempt_is_hedged_within_its_limits() {
     let (latencies, budget) = (took(DELAY), Budget::percent(50).reserve(2));
     let (latencies, budget, started) = (&latencies, &budget, Instant::now());
     let begun = &RefCell::new(Vec::new());
-    let call = RETRY.any_error().budget(budget).call(|retry| {
+    let call = RETRY.budget(budget).call(|retry| {
         let hedge = HEDGE.until(retry.deadline());
         hedge.call_idempotent(latencies, budget, move |attempt| async move {
             begun.borrow_mut().push((retry.number(), attempt.number(), started.elapsed()));

@@ -13,6 +13,7 @@ mod model;
 mod nested;
 mod stream;
 mod time;
+mod values;
 
 use std::time::Duration;
 

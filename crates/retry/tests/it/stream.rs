@@ -25,24 +25,19 @@ async fn collect(stream: impl Stream<Item = Item>) -> Vec<Item> {
 async fn an_error_before_the_first_item_opens_the_stream_again() {
     let started = Instant::now();
     let open = opener(&[&[Err("overloaded")], &[Err("cut")], &[Ok(1), Ok(2)]]);
-    assert_eq!(collect(POLICY.any_error().stream(open)).await, [Ok(1), Ok(2)]);
+    assert_eq!(collect(POLICY.stream(open)).await, [Ok(1), Ok(2)]);
     assert_eq!(started.elapsed(), ms(20));
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_first_item_no_error_does() {
     let open = opener(&[&[Err("overloaded")], &[Ok(1), Err("cut"), Ok(2)]]);
-    assert_eq!(
-        collect(POLICY.any_error().stream(open)).await,
-        [Ok(1), Err("cut"), Ok(2)],
-        "passed on as it is"
-    );
+    assert_eq!(collect(POLICY.stream(open)).await, [Ok(1), Err("cut"), Ok(2)], "passed on as it is");
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_gives_up_as_a_call_does_and_then_ends() {
-    let mut streamed =
-        pin!(POLICY.any_error().stream(opener(&[&[Err("a")], &[Err("b")], &[Err("c"), Ok(1)]])));
+    let mut streamed = pin!(POLICY.stream(opener(&[&[Err("a")], &[Err("b")], &[Err("c"), Ok(1)]])));
     assert_eq!(streamed.next().await, Some(Err("c")));
     assert_eq!(streamed.next().await, None);
     assert_eq!(streamed.next().await, None);
@@ -56,23 +51,23 @@ async fn it_gives_up_as_a_call_does_and_then_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_stream_is_an_end_and_not_a_failure() {
-    assert_eq!(collect(POLICY.any_error().stream(opener(&[&[]]))).await, []);
+    assert_eq!(collect(POLICY.stream(opener(&[&[]]))).await, []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_rest_is_as_for_a_call() {
     let budget = Budget::percent(0).reserve(1);
     let fails = opener(&[&[Err("a")], &[Err("b")], &[Ok(1)]]);
-    assert_eq!(collect(POLICY.any_error().budget(&budget).stream(fails)).await, [Err("b")]);
+    assert_eq!(collect(POLICY.budget(&budget).stream(fails)).await, [Err("b")]);
 
     let started = Instant::now();
     let fails = opener(&[&[Err("a")], &[Err("b")], &[Ok(1)]]);
-    assert_eq!(collect(POLICY.within(ms(15)).any_error().stream(fails)).await, [Err("b")]);
+    assert_eq!(collect(POLICY.within(ms(15)).stream(fails)).await, [Err("b")]);
     assert_eq!(started.elapsed(), ms(10));
 
     let turns = Cell::new(0);
     let at_once = Retry::attempts(100).wait(Wait::none());
-    let mut busy = pin!(at_once.any_error().stream(|_| {
+    let mut busy = pin!(at_once.stream(|_| {
         turns.set(turns.get() + 1);
         stream::iter([Item::Err("x")])
     }));
@@ -85,7 +80,7 @@ async fn the_rest_is_as_for_a_call() {
 async fn a_slow_stream_is_waited_for() {
     let started = Instant::now();
     let policy = POLICY.within(ms(12));
-    let slow = policy.any_error().stream(|attempt: Attempt| {
+    let slow = policy.stream(|attempt: Attempt| {
         stream::once(async move {
             tokio::time::sleep(ms(5)).await;
             if attempt.is_retry() { Ok(1) } else { Err("stalled") }
@@ -93,6 +88,6 @@ async fn a_slow_stream_is_waited_for() {
     });
     assert_eq!(collect(slow).await, [Err("stalled")]);
     assert_eq!(started.elapsed(), ms(5), "10 ms more would overrun");
-    let shown = format!("{:?}", POLICY.any_error().stream(opener(&[])));
+    let shown = format!("{:?}", POLICY.stream(opener(&[])));
     assert!(shown.starts_with("RetryStream"));
 }

@@ -5,8 +5,8 @@ use std::{
 };
 
 use outbound_timeout::{
-    Counts, Deadline, Elapsed, Limit, Limited, StreamLimits, StreamTimeoutExt, Timeout, TimeoutExt, Until,
-    timeout,
+    Counts, Deadline, Elapsed, Joined, Limit, Limited, StreamLimits, StreamTimeoutExt, Timeout, TimeoutExt,
+    TimeoutHandle, TimeoutWith, Until, timeout,
 };
 use tokio::time::Instant;
 
@@ -26,17 +26,20 @@ fn auto_traits() {
     send_sync::<Timeout<Pending<()>>>();
     send_sync::<Until<Pending<()>, Pending<()>>>();
     send_sync::<Limited<Inner, fn(&()) -> Counts>>();
+    send_sync::<(TimeoutWith<Pending<()>>, TimeoutHandle, Joined<Pending<()>>)>();
+    unpin::<(TimeoutHandle, Joined<Pending<()>>)>();
     send_sync::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<Until<Pending<()>, Pending<()>>>();
     // These compile only while the types are not `Unpin`: they hold a timer.
     let () = <Timeout<Pending<()>> as AmbiguousIfUnpin<_>>::check();
+    let () = <TimeoutWith<Pending<()>> as AmbiguousIfUnpin<_>>::check();
     let () = <Limited<Inner, fn(&()) -> Counts> as AmbiguousIfUnpin<_>>::check();
 }
 
 #[test]
 fn a_timeout_is_not_much_larger_than_a_timer() {
-    assert!(size_of::<Timeout<Pending<()>>>() <= size_of::<tokio::time::Sleep>() + 40);
+    assert!(size_of::<Timeout<Pending<()>>>() <= size_of::<tokio::time::Sleep>() + 24);
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,3 +226,19 @@ async fn a_panic_inside_passes_through_and_leaves_the_limit_usable() {
     assert!(std::panic::catch_unwind(poll).is_err());
     assert!(limited.await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_duration_is_kept_to_the_nanosecond_and_the_shortest_counts() {
+    for nanos in [1, 999_999_999, 1_000_000_000, 1_000_000_001, 86_400_123_456_789] {
+        let limit = Duration::from_nanos(nanos);
+        let late = pending::<()>().timeout(Duration::MAX).timeout(limit).timeout(limit + ms(1));
+        let started = Instant::now();
+        assert_eq!(late.await.unwrap_err().after(), Some(limit));
+        assert!(started.elapsed() >= limit && started.elapsed() < limit + ms(2));
+    }
+    // One that never fires leaves a deadline as it is, in either order.
+    let started = Instant::now();
+    let late = pending::<()>().deadline(started + ms(5)).timeout(Duration::from_secs(1 << 31));
+    assert_eq!(late.await.unwrap_err().limit(), Limit::Deadline);
+    assert_eq!(started.elapsed(), ms(5));
+}

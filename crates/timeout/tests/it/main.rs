@@ -5,6 +5,7 @@ mod api;
 mod differential;
 mod eventfd;
 mod future;
+mod handle;
 mod starvation;
 mod stream;
 mod until;

@@ -1,0 +1,87 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use outbound_timer::Timer;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::{AnyError, Judge, Part};
+use crate::{Budget, Elapsed, Ended, Verdict};
+
+/// Cuts each attempt at its deadline; see [`Retry::attempt_timeout`](crate::Retry::attempt_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptTimeout<P = AnyError> {
+    pub(crate) policy: P,
+    pub(crate) limit: Duration,
+}
+
+impl<T, E, P: Judge<T, E>> Judge<T, E> for AttemptTimeout<P> {
+    delegate!(verdict, after_attempt, stop, wait, before_sleep);
+}
+
+impl<P: Part> Part for AttemptTimeout<P> {
+    type Limit = TimeLimit;
+
+    #[inline]
+    fn attempt_timeout(&self) -> Option<Duration> {
+        Some(self.limit)
+    }
+
+    #[inline]
+    fn budget(&self) -> Option<&Budget> {
+        self.policy.budget()
+    }
+}
+
+/// What cuts an attempt under way.
+#[diagnostic::on_unimplemented(
+    message = "an attempt that is cut has no error of the type `{E}`",
+    label = "`attempt_timeout` cuts attempts; this needs `{E}: From<outbound_retry::Elapsed>`"
+)]
+pub trait Limit<T, E> {
+    /// For an attempt with this deadline.
+    fn until(deadline: Option<Instant>) -> Self;
+
+    /// The attempt's result, where it is cut now.
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>>;
+}
+
+/// Nothing cuts the attempt.
+#[derive(Debug)]
+pub struct NoLimit;
+
+impl<T, E> Limit<T, E> for NoLimit {
+    #[inline]
+    fn until(_: Option<Instant>) -> Self {
+        Self
+    }
+
+    #[inline]
+    fn poll_cut(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<T, E>> {
+        Poll::Pending
+    }
+}
+
+pin_project! {
+    /// A timer cuts the attempt.
+    #[derive(Debug)]
+    pub struct TimeLimit {
+        #[pin]
+        timer: Timer,
+    }
+}
+
+impl<T, E: From<Elapsed>> Limit<T, E> for TimeLimit {
+    #[inline]
+    fn until(deadline: Option<Instant>) -> Self {
+        Self { timer: Timer::at(deadline) }
+    }
+
+    #[inline]
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
+        self.project().timer.poll_elapsed(cx).map(|()| Err(Elapsed.into()))
+    }
+}

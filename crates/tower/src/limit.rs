@@ -1,0 +1,148 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::BoxError;
+
+mod reserve;
+
+pub use reserve::{QuotaShare, Reserve};
+
+/// Lets requests through as a limiter allows; the layer of [`Limit`].
+///
+/// The limiter is a handle: every service that the layer makes, and every clone of one, is under the same limit.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitLayer<L> {
+    limiter: L,
+}
+
+impl<L: Reserve> LimitLayer<L> {
+    /// Under this limiter: a [`ConcurrencyLimiter`](outbound_limiter::ConcurrencyLimiter), a
+    /// [`RateLimiter`](outbound_limiter::RateLimiter), or a [`QuotaShare`] of a quota.
+    pub const fn new(limiter: L) -> Self {
+        Self { limiter }
+    }
+}
+
+impl<S, L: Reserve> Layer<S> for LimitLayer<L> {
+    type Service = Limit<S, L>;
+
+    fn layer(&self, inner: S) -> Limit<S, L> {
+        Limit { inner, limiter: self.limiter.clone(), turn: Turn::None }
+    }
+}
+
+/// A service under a limit; made by [`LimitLayer`].
+///
+/// A permit is held until the response future has finished or is dropped. It does not span a body that is read later.
+pub struct Limit<S, L: Reserve> {
+    inner: S,
+    limiter: L,
+    turn: Turn<L::Reserved>,
+}
+
+type Reserving<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send + Sync>>;
+
+enum Turn<R> {
+    // Not asked for.
+    None,
+    // In the limiter's line. Boxed, because a service can be moved; there is none where the limiter has room.
+    Waiting(Reserving<R>),
+    // For the next call.
+    Reserved(R),
+}
+
+impl<S, L, Req> Service<Req> for Limit<S, L>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+    L: Reserve,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Limited<S::Future, L::Sent>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Last the limiter, so that what it gives does not lie idle.
+        ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
+        loop {
+            self.turn = match &mut self.turn {
+                Turn::Reserved(_) => return Poll::Ready(Ok(())),
+                Turn::None => match self.limiter.try_reserve() {
+                    Some(reserved) => Turn::Reserved(reserved),
+                    None => Turn::Waiting(Box::pin(self.limiter.reserve())),
+                },
+                Turn::Waiting(reserving) => {
+                    let reserved = ready!(reserving.as_mut().poll(cx));
+                    self.turn = Turn::None;
+                    Turn::Reserved(reserved?)
+                }
+            };
+        }
+    }
+
+    /// # Panics
+    ///
+    /// When [`poll_ready`](Self::poll_ready) has not been ready since the last call.
+    fn call(&mut self, request: Req) -> Limited<S::Future, L::Sent> {
+        let Turn::Reserved(reserved) = std::mem::replace(&mut self.turn, Turn::None) else {
+            panic!("`Limit` called before it was ready")
+        };
+        // Sent before the call, which may do so at once.
+        let sent = self.limiter.sent(reserved);
+        Limited { call: self.inner.call(request), sent: Some(sent) }
+    }
+}
+
+impl<S: Clone, L: Reserve> Clone for Limit<S, L> {
+    /// Under the same limit, and not ready.
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), limiter: self.limiter.clone(), turn: Turn::None }
+    }
+}
+
+impl<S: fmt::Debug, L: Reserve + fmt::Debug> fmt::Debug for Limit<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limit")
+            .field("inner", &self.inner)
+            .field("limiter", &self.limiter)
+            .field("is_reserved", &matches!(self.turn, Turn::Reserved(_)))
+            .finish()
+    }
+}
+
+pin_project! {
+    /// A call that holds what the limiter gave it; made by [`Limit`].
+    ///
+    /// Dropping it drops the call and gives the permit back.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Limited<F, H> {
+        #[pin]
+        call: F,
+        sent: Option<H>,
+    }
+}
+
+impl<F, H, T, E> Future for Limited<F, H>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.call.poll(cx));
+        // Whoever sees the response finds the permit back.
+        *this.sent = None;
+        Poll::Ready(result.map_err(Into::into))
+    }
+}

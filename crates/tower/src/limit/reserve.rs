@@ -1,0 +1,100 @@
+use std::{future::Future, sync::Arc};
+
+use outbound_limiter::{
+    Charge, ConcurrencyLimiter, Cost, OwnedPermit, QuotaLimiter, RateLimiter, Reservation,
+};
+use tokio::time::Instant;
+
+use crate::BoxError;
+
+/// A limiter of which each request takes a share before it is sent.
+///
+/// It is here for the limiters of `outbound-limiter`, and may be implemented for others.
+pub trait Reserve: Clone {
+    /// A share that is kept for a request. Dropping it gives it back, as far as the limiter knows how.
+    type Reserved: Send + Sync + 'static;
+
+    /// What a request holds while it is under way.
+    type Sent;
+
+    /// A share, if there is one at once and nobody waits for it.
+    fn try_reserve(&self) -> Option<Self::Reserved>;
+
+    /// Waits for a share.
+    fn reserve(&self) -> impl Future<Output = Result<Self::Reserved, BoxError>> + Send + Sync + 'static;
+
+    /// The request is sent now.
+    fn sent(&self, reserved: Self::Reserved) -> Self::Sent;
+}
+
+/// One permit for each request, held until its response.
+impl Reserve for ConcurrencyLimiter {
+    type Reserved = OwnedPermit;
+    type Sent = OwnedPermit;
+
+    fn try_reserve(&self) -> Option<OwnedPermit> {
+        self.try_acquire_owned().ok()
+    }
+
+    fn reserve(&self) -> impl Future<Output = Result<OwnedPermit, BoxError>> + Send + Sync + 'static {
+        let acquire = self.acquire_owned();
+        async { Ok(acquire.await?) }
+    }
+
+    fn sent(&self, permit: OwnedPermit) -> OwnedPermit {
+        permit
+    }
+}
+
+/// One unit for each request. A service that is dropped after it was ready has used its unit up.
+impl Reserve for RateLimiter {
+    type Reserved = ();
+    type Sent = ();
+
+    fn try_reserve(&self) -> Option<()> {
+        self.try_acquire_at(1, Instant::now()).ok()
+    }
+
+    fn reserve(&self) -> impl Future<Output = Result<(), BoxError>> + Send + Sync + 'static {
+        let limiter = self.clone();
+        async move { Ok(limiter.acquire(1).await?) }
+    }
+
+    fn sent(&self, (): ()) {}
+}
+
+/// A quota, and what each request is taken to cost.
+///
+/// All of it is reserved, or nothing. When the request is called it counts as sent, and the estimate stands as its cost:
+/// a layer does not see what a request did cost. A call that settles and observes the replies is better written out, with
+/// [`QuotaLimiter::reserve`].
+#[derive(Clone, Debug)]
+pub struct QuotaShare {
+    quota: QuotaLimiter,
+    cost: Arc<Cost>,
+}
+
+impl QuotaShare {
+    /// So much of this quota for each request.
+    pub fn new(quota: QuotaLimiter, cost: Cost) -> Self {
+        Self { quota, cost: Arc::new(cost) }
+    }
+}
+
+impl Reserve for QuotaShare {
+    type Reserved = Reservation;
+    type Sent = Charge;
+
+    fn try_reserve(&self) -> Option<Reservation> {
+        self.quota.try_reserve_at(*self.cost, Instant::now()).ok()
+    }
+
+    fn reserve(&self) -> impl Future<Output = Result<Reservation, BoxError>> + Send + Sync + 'static {
+        let Self { quota, cost } = self.clone();
+        async move { Ok(quota.reserve(*cost).await?) }
+    }
+
+    fn sent(&self, reservation: Reservation) -> Charge {
+        reservation.sent()
+    }
+}

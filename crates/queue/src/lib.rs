@@ -11,20 +11,22 @@
 //! use outbound_queue::{Lease, Queue, WorkerPool};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
-//! // A job that fails the first time. What is not `done` is delivered again.
+//! // `Ok` is done. After an error, as after a panic, the job is delivered again, here after ten milliseconds.
 //! let queue = Queue::bounded(64);
-//! let pool = WorkerPool::spawn(queue.clone(), 4, |lease: Lease<u32>| async move {
-//!     if *lease == 7 && lease.deliveries() == 1 {
-//!         return;
+//! let pool = WorkerPool::spawn(queue.clone(), 4, async |job: &mut Lease<u32>| {
+//!     if **job == 7 && job.deliveries() == 1 {
+//!         job.delay_next_delivery(Duration::from_millis(10));
+//!         return Err("the seventh fails at first".into());
 //!     }
-//!     lease.done();
+//!     Ok(())
 //! });
 //! for job in 0..100 {
 //!     queue.push(job).await.expect("nobody has closed it");     // waits while there are 64 unfinished
 //! }
 //! queue.join().await;                                           // all are done, the seventh at the second try
 //! let report = pool.shutdown(Duration::from_secs(30)).await;    // what is left would be in here
-//! assert_eq!(report.done, 100);
+//! assert_eq!((report.done, report.errors), (100, 1));
+//! println!("{}", report.failures[0]);                           // item 7, delivery 1 failed: the seventh fails at first
 //! # }
 //! ```
 //!
@@ -119,4 +121,4 @@ pub use crate::{
 };
 
 #[cfg(not(outbound_loom))]
-pub use crate::pool::{Report, WorkerPool, WorkerPoolBuilder};
+pub use crate::pool::{Failure, Handler, Report, WorkerPool, WorkerPoolBuilder};

@@ -19,7 +19,8 @@ use crate::{
 
 /// A queue of items between tasks: many put in, many take out.
 ///
-/// Cloning it gives another handle to the same queue. Items are dropped with the last handle.
+/// Cloning it gives another handle to the same queue. Items are dropped with the last handle. `Debug` shows how many
+/// items and waiting tasks there are, and no item.
 ///
 /// | | order | what [`pop`](Self::pop) gives |
 /// |---|---|---|
@@ -284,6 +285,13 @@ impl<T, K: Ord> Queue<T, K> {
         self.len() == 0
     }
 
+    /// Whether there is no place for [`try_push`](Self::try_push) to take. Items on a lease and those that are not due
+    /// keep theirs, and a place that others wait for is not free.
+    pub fn is_full(&self) -> bool {
+        let mut list = self.list.lock();
+        list.room() <= list.line(PUSHERS).len()
+    }
+
     /// How many items there is room for: `usize::MAX` if there is no bound.
     pub fn capacity(&self) -> usize {
         self.list.lock().capacity()
@@ -331,7 +339,7 @@ impl<T, K: Ord> Queue<T, K> {
 }
 
 /// `delay` from now, or so far away that it never comes.
-fn after(delay: Duration) -> Instant {
+pub(crate) fn after(delay: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     Instant::now() + delay.min(CENTURY)
 }

@@ -237,7 +237,7 @@ impl<T, K: Ord> State<T, K> {
 
     pub(crate) fn push_delayed(&mut self, due: Instant, place: Place<K>, item: T) {
         self.unfinished += 1;
-        self.store.delayed.push(due, place, item);
+        self.store.delayed.push(due, Taken { item, place, ticket: None, deliveries: 0 });
     }
 
     /// Lets what is due be taken. Before every look at what is ready.
@@ -287,9 +287,22 @@ impl<T, K: Ord> State<T, K> {
         self.acknowledged += u64::from(acknowledged);
     }
 
-    pub(crate) fn put_back(&mut self, place: Place<K>, ticket: u64, deliveries: u32, item: T) {
+    /// Ends a lease whose item comes back, `due` now or later.
+    pub(crate) fn put_back(
+        &mut self,
+        place: Place<K>,
+        ticket: u64,
+        deliveries: u32,
+        item: T,
+        due: Option<Instant>,
+    ) {
         self.leased -= 1;
-        self.store.put_back(place, ticket, deliveries, item);
+        match due {
+            Some(due) => {
+                self.store.delayed.push(due, Taken { item, place, ticket: Some(ticket), deliveries });
+            }
+            None => self.store.put_back(place, ticket, deliveries, item),
+        }
     }
 
     pub(crate) fn take_all(&mut self) -> Store<T, K> {

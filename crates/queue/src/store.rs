@@ -38,7 +38,7 @@ struct Returned<T> {
     deliveries: u32,
 }
 
-/// An item taken out, and what is known of its past.
+/// An item that is not in its order, and what is known of its past.
 pub(crate) struct Taken<T, K> {
     pub(crate) item: T,
     /// The place it was pushed to: in a queue where that means nothing, one for all.
@@ -165,10 +165,15 @@ impl<T, K: Ord> Store<T, K> {
         Some(Taken { item, place, ticket: Some(ticket), deliveries })
     }
 
-    /// Lets what is due be taken, as if it were pushed now.
+    /// Lets what is due be taken, as if it were pushed now, or came back now from its lease.
     pub(crate) fn promote(&mut self, now: Instant) {
-        while let Some((place, item)) = self.delayed.pop_due(now) {
-            self.push(place, item);
+        while let Some(Taken { item, place, ticket, deliveries }) = self.delayed.pop_due(now) {
+            match ticket {
+                Some(ticket) => self.put_back(place, ticket, deliveries, item),
+                None => {
+                    self.push(place, item);
+                }
+            }
         }
     }
 
@@ -186,7 +191,7 @@ impl<T, K: Ord> Store<T, K> {
     pub(crate) fn into_items(mut self) -> impl Iterator<Item = (T, u32)> {
         let delayed = std::mem::replace(&mut self.delayed, Delayed::new());
         std::iter::from_fn(move || self.pop().map(|taken| (taken.item, taken.deliveries)))
-            .chain(delayed.into_items().map(|item| (item, 0)))
+            .chain(delayed.into_items())
     }
 }
 

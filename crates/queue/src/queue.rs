@@ -346,7 +346,7 @@ pub(crate) fn after(delay: Duration) -> Instant {
 
 impl<T, K> Clone for Queue<T, K> {
     fn clone(&self) -> Self {
-        Self { list: self.list.clone(), order: self.order }
+        Self { list: self.list.clone(), order: self.order.clone() }
     }
 }
 

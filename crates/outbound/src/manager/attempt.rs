@@ -163,16 +163,13 @@ impl Failure {
     }
 
     pub(super) fn of_client(error: client::Error) -> Self {
-        let (kind, class) = match (error.kind(), error.delivery()) {
-            (client::Kind::Config | client::Kind::Request, _) => {
-                (ErrorKind::Invalid, Class::Terminal(Terminal::BadRequest))
-            }
-            (client::Kind::TooLarge, _) => (ErrorKind::Rejected, Class::Terminal(Terminal::TooLarge)),
-            (client::Kind::Timeout, Delivery::NotSent) => (ErrorKind::Timeout, Class::Transient),
-            (client::Kind::Timeout, _) => (ErrorKind::Timeout, Class::Ambiguous),
-            (_, Delivery::NotSent) => (ErrorKind::Connection, Class::Transient),
-            (_, _) => (ErrorKind::Connection, Class::Ambiguous),
+        let kind = match error.kind() {
+            client::Kind::Config | client::Kind::Request => ErrorKind::Invalid,
+            client::Kind::TooLarge => ErrorKind::Rejected,
+            client::Kind::Timeout => ErrorKind::Timeout,
+            _ => ErrorKind::Connection,
         };
+        let class = crate::verdict::class(&error);
         let (delivery, connect) = (error.delivery(), error.connect_failure());
         Self { kind, delivery, connect, source: Some(error), ..Self::of_fault(Fault::new(class)) }
     }

@@ -6,6 +6,8 @@ use outbound_client::{ConnectFailure, Delivery};
 use outbound_provider::{Class, Fault};
 use outbound_retry::Wait;
 
+use crate::verdict::heals;
+
 /// Waits between attempts: full jitter under a ceiling that doubles.
 const BACKOFF: Wait =
     Wait::exponential(Duration::from_millis(500)).max(Duration::from_secs(60)).full_jitter();
@@ -149,11 +151,6 @@ fn unreachable(case: &Case<'_>) -> Verdict {
         settle: Settle::Refund,
         extra: false,
     }
-}
-
-/// Whether a failure to connect may pass by itself.
-fn heals(failure: ConnectFailure) -> bool {
-    !matches!(failure, ConnectFailure::NameNotFound | ConnectFailure::Certificate | ConnectFailure::NotTls)
 }
 
 /// Refused for the rate: the gate is what holds it back, and it costs no attempt.

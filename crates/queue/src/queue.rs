@@ -120,13 +120,10 @@ impl<T, K: Ord> Queue<T, K> {
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
         let place = self.place_of(&item);
         let mut list = self.list.lock();
-        let (place, item) = match list.nobody_waits() {
-            true => match list.push_unnoticed(place, item) {
-                Ok(()) => return Ok(()),
-                Err(placed) => placed,
-            },
-            false => (place, item),
-        };
+        if list.nobody_waits() && list.takes_newcomers() {
+            list.push(place, item);
+            return Ok(());
+        }
         if list.is_closed() {
             return Err(TryPushError::Closed(item));
         }

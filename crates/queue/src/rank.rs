@@ -51,6 +51,10 @@ impl<T, K> Order<T, K> {
     /// The place of an item that comes now. Runs the user's code, unless the order is that of arrival.
     #[inline]
     pub(crate) fn place_of(&self, item: &T) -> Place<K> {
+        if let Self::Arrival = self { Place::ranked(0) } else { self.read(item) }
+    }
+
+    fn read(&self, item: &T) -> Place<K> {
         match self {
             Self::Arrival => Place::ranked(0),
             Self::Rank(rank) => Place::ranked(rank(item)),

@@ -15,6 +15,8 @@ use std::{
 /// A mutex that can park a thread asks when it is released whether one is parked, with an atomic instruction that costs
 /// as much as taking the lock does. This one is released by a store. Whoever finds it held spins, which is enough unless
 /// its holder is not running; then it yields; then it sleeps, so that a holder of a lower priority comes to run.
+// The byte is beside what it guards, so that both come from another processor at once.
+#[repr(C)]
 pub(crate) struct Mutex<T> {
     held: AtomicBool,
     value: UnsafeCell<T>,

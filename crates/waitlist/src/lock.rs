@@ -59,7 +59,7 @@ impl<T> Mutex<T> {
 
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed) {
+        match self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Some(MutexGuard { mutex: self, not_send: PhantomData }),
             // No guard may exist here, since its drop would release what another thread holds.
             Err(_) => None,
@@ -86,7 +86,7 @@ impl<T> Mutex<T> {
     }
 }
 
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "it is the processor that is waited for, and no time that means anything"
 )]

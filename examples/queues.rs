@@ -72,20 +72,18 @@ struct Task {
 
 async fn agent_tasks() -> Result {
     heading("An agent's tasks: join waits for those that tasks make, too");
-    async fn work(task: Lease<Task>, tasks: Queue<Task>) {
+    // Workers that push must not wait for room that only they could make, so this queue has no bound.
+    let tasks = Queue::unbounded();
+    let work = async |tasks: &Queue<Task>, task: &mut Lease<Task>| {
         sleep(Duration::from_secs(1)).await;
         for part in 1..=task.parts {
             let name = format!("{}.{part}", task.name);
-            // It fails once the queue is closed: whoever closed it wants no more tasks.
-            let _ = tasks.push(Task { name, parts: task.parts - 1 }).await;
+            tasks.push(Task { name, parts: task.parts - 1 }).await?;
         }
         // Now it is done, and not before its parts are in the queue: `join` cannot miss them.
-        task.done();
-    }
-    // Workers that push must not wait for room that only they could make, so this queue has no bound.
-    let tasks = Queue::unbounded();
-    let parts = tasks.clone();
-    let pool = WorkerPool::spawn(tasks.clone(), 3, move |task| work(task, parts.clone()));
+        Ok(())
+    };
+    let pool = WorkerPool::spawn_with(tasks.clone(), tasks.clone(), 3, work);
     let begun = Instant::now();
     tasks.push(Task { name: "report".to_owned(), parts: 3 }).await?;
     tasks.join().await;
@@ -104,23 +102,31 @@ async fn leases() -> Result {
     for job in ["fine", "panics at first", "fails at first", "hopeless"] {
         queue.push(job).await?;
     }
-    let pool = WorkerPool::builder().max_deliveries(3).spawn(queue.clone(), 2, async |job: Lease<&str>| {
-        println!("{}, delivery {}", *job, job.deliveries());
-        match (*job, job.deliveries()) {
-            ("panics at first", 1) => panic!("to show that the job is not lost"),
-            // Dropped without `done`, the job goes back to the front.
-            ("fails at first", 1) | ("hopeless", _) => {}
-            _ => job.done(),
-        }
-    });
+    let begun = Instant::now();
+    let pool =
+        WorkerPool::builder().max_deliveries(3).spawn(queue.clone(), 2, async |job: &mut Lease<&str>| {
+            println!("{}, delivery {}", **job, job.deliveries());
+            match (**job, job.deliveries()) {
+                ("panics at first", 1) => panic!("to show that the job is not lost"),
+                ("fails at first", 1) => {
+                    // As the server says, instead of the second that is the default.
+                    job.delay_next_delivery(Duration::from_secs(5));
+                    Err("busy, come back in five seconds".into())
+                }
+                ("hopeless", _) => Err("no such thing".into()),
+                _ => Ok(()),
+            }
+        });
     queue.join().await;
+    println!("over after {:?}", begun.elapsed());
     let report = pool.shutdown(Duration::from_secs(1)).await;
     let _ = std::panic::take_hook();
-    println!(
-        "{} done, {} panic, given up after 3 deliveries: {:?}",
-        report.done, report.panics, report.exhausted
-    );
-    assert_eq!((report.done, report.panics, report.exhausted), (3, 1, vec!["hopeless"]));
+    println!("{} done, {} panic, {} errors", report.done, report.panics, report.errors);
+    for (job, failure) in &report.exhausted {
+        println!("given up: {job} ({failure})");
+    }
+    assert_eq!((report.done, report.panics, report.errors), (3, 1, 1 + 3));
+    assert_eq!(report.exhausted[0].0, "hopeless");
     Ok(())
 }
 
@@ -175,19 +181,18 @@ async fn aging() -> Result {
 
 async fn pipeline() -> Result {
     heading("A pipeline: requests in, responses out, each stage at its own width");
-    async fn call(request: Lease<u32>, responses: Queue<(u32, String)>) {
-        sleep(Duration::from_millis(500)).await;
-        let response = (*request, format!("answer {}", *request));
-        // A slow stage behind fills its queue, and this push waits: the pressure goes upstream by itself.
-        if responses.push(response).await.is_ok() {
-            request.done();
-        }
-    }
     let (requests, responses) = (Queue::bounded(8), Queue::bounded(2));
-    let outlet = responses.clone();
     let begun = Instant::now();
-    // Ten calls at a time, since they mostly wait.
-    let calls = WorkerPool::spawn(requests.clone(), 10, move |request| call(request, outlet.clone()));
+    // Ten calls at a time, since they mostly wait. A slow stage behind fills its queue, and then the calls wait for
+    // room in it: the pressure goes upstream by itself.
+    let calls = WorkerPool::builder().results(responses.clone()).spawn(
+        requests.clone(),
+        10,
+        async |request: &mut Lease<u32>| {
+            sleep(Duration::from_millis(500)).await;
+            Ok((**request, format!("answer {}", **request)))
+        },
+    );
     let store = async {
         let (mut stored, mut writes) = (Vec::new(), 0);
         // One write for as many as are there; none there at all is the end.
@@ -202,10 +207,8 @@ async fn pipeline() -> Result {
         for number in 0..50 {
             requests.push(number).await?;
         }
-        // Stage by stage, each closed when the one before has finished.
-        let report = calls.shutdown(Duration::MAX).await;
-        responses.close();
-        Ok(report.done)
+        // Stage by stage: the queue for results is closed when the last worker has finished.
+        Ok(calls.shutdown(Duration::MAX).await.done)
     };
     let (done, (stored, writes)) = join(feed(), store).await;
     println!("{} requests, {} responses, {writes} writes in {:?}", done?, stored.len(), begun.elapsed());
@@ -216,9 +219,9 @@ async fn pipeline() -> Result {
 async fn worker_pool() -> Result {
     heading("A worker pool, shut down in the middle: every job is accounted for");
     let queue = Queue::bounded(100);
-    let pool = WorkerPool::spawn(queue.clone(), 4, async |job: Lease<u64>| {
+    let pool = WorkerPool::spawn(queue.clone(), 4, async |_: &mut Lease<u64>| {
         sleep(Duration::from_secs(1)).await;
-        job.done();
+        Ok(())
     });
     for job in 0..20 {
         queue.push(job).await?;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
 use outbound::{Client, Origin, Provider, Request, RequestManager};
 use outbound_simulator::Simulator;
 use serde_json::Value;

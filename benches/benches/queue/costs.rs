@@ -65,7 +65,7 @@ impl Channel for Priority {
 
     fn new(capacity: usize) -> Self {
         // What ends comes last.
-        Self(Queue::priority(capacity, |item| if *item == END { 63 } else { (*item % 8) as u32 }))
+        Self(Queue::priority(capacity, |item: &u64| if *item == END { 63 } else { (*item % 8) as u32 }))
     }
 
     async fn send(&self, item: u64) {

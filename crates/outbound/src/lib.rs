@@ -37,6 +37,9 @@
 //! | `provider` | [`provider`] | what replies mean |
 //! | `manager` | the crate's root | all of them, composed |
 //!
+//! The page [`pieces`] shows them around one call without the manager; [`verdict`](verdict()) says what a failed call means
+//! for its retry.
+//!
 //! All are on by default. `default-features = false, features = ["retry"]` brings that piece and nothing else.
 //!
 //! # What the manager does
@@ -138,6 +141,19 @@ pub use outbound_provider::{Provider, Usage};
 
 #[cfg(feature = "manager")]
 mod manager;
+#[cfg(all(
+    feature = "client",
+    feature = "limiter",
+    feature = "provider",
+    feature = "retry",
+    feature = "timeout"
+))]
+pub mod pieces;
+#[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
+mod verdict;
+
+#[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
+pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{

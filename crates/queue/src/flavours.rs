@@ -1,6 +1,6 @@
 //! The queues there are, and what each gives out first.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ impl<T> Queue<T> {
     /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
     /// most `capacity` items; `usize::MAX` for no bound.
     ///
-    /// `rank` reads the rank off an item. It is called outside the queue's lock, more than once for an item, and must
+    /// `rank` reads the rank off an item, and may capture what it needs for that. It is called outside the queue's lock, more than once for an item, and must
     /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap. The two
     /// highest, `u32::MAX` and the one below, are one rank.
     ///
@@ -46,7 +46,7 @@ impl<T> Queue<T> {
     /// ```
     /// use outbound_queue::Queue;
     ///
-    /// let queue: Queue<(u32, &str)> = Queue::priority(64, |job| job.0);
+    /// let queue = Queue::priority(64, |job: &(u32, &str)| job.0);
     /// for job in [(2, "report"), (0, "chat"), (2, "index"), (0, "reply")] {
     ///     queue.try_push(job).expect("there is room");
     /// }
@@ -57,8 +57,8 @@ impl<T> Queue<T> {
     /// # Panics
     ///
     /// If `capacity` is 0.
-    pub fn priority(capacity: usize, rank: fn(&T) -> u32) -> Self {
-        Self::new(Store::priority(), capacity, Order::Rank(rank))
+    pub fn priority(capacity: usize, rank: impl Fn(&T) -> u32 + Send + Sync + 'static) -> Self {
+        Self::new(Store::priority(), capacity, Order::Rank(Arc::new(rank)))
     }
 
     /// A queue that gives out first what came first, where an item of handicap `h` counts as having come `h` later than
@@ -78,8 +78,8 @@ impl<T> Queue<T> {
     ///
     /// // A batch job waits while interactive ones keep coming, but for no more than a minute of them.
     /// struct Job { batch: bool }
-    /// let queue: Queue<Job> =
-    ///     Queue::aging(64, |job| if job.batch { Duration::from_secs(60) } else { Duration::ZERO });
+    /// let handicap = |job: &Job| if job.batch { Duration::from_secs(60) } else { Duration::ZERO };
+    /// let queue = Queue::aging(64, handicap);
     /// queue.try_push(Job { batch: true }).expect("there is room");
     /// queue.try_push(Job { batch: false }).expect("there is room");
     /// assert!(!queue.try_pop().expect("there are two").batch);
@@ -88,7 +88,8 @@ impl<T> Queue<T> {
     /// # Panics
     ///
     /// If `capacity` is 0.
-    pub fn aging(capacity: usize, handicap: fn(&T) -> Duration) -> Self {
+    pub fn aging(capacity: usize, handicap: impl Fn(&T) -> Duration + Send + Sync + 'static) -> Self {
+        let handicap = Arc::new(handicap);
         Self::new(Store::priority(), capacity, Order::Aging { handicap, since: Instant::now() })
     }
 }
@@ -108,7 +109,7 @@ impl<T, K: Ord> Queue<T, K> {
     /// use std::cmp::Reverse;
     /// use outbound_queue::Queue;
     ///
-    /// let queue: Queue<(&str, f64), _> = Queue::by_key(64, |job| Reverse((job.1 * 100.0) as i64));
+    /// let queue = Queue::by_key(64, |job: &(&str, f64)| Reverse((job.1 * 100.0) as i64));
     /// for job in [("low", 0.2), ("high", 0.9), ("middle", 0.5)] {
     ///     queue.try_push(job).expect("there is room");
     /// }
@@ -119,7 +120,7 @@ impl<T, K: Ord> Queue<T, K> {
     /// # Panics
     ///
     /// If `capacity` is 0.
-    pub fn by_key(capacity: usize, key: fn(&T) -> K) -> Self {
-        Self::new(Store::priority(), capacity, Order::Key(key))
+    pub fn by_key(capacity: usize, key: impl Fn(&T) -> K + Send + Sync + 'static) -> Self {
+        Self::new(Store::priority(), capacity, Order::Key(Arc::new(key)))
     }
 }

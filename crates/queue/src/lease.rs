@@ -4,10 +4,11 @@ use std::{
     convert::Infallible,
     fmt, mem,
     ops::{Deref, DerefMut},
+    time::Duration,
 };
 
 use crate::{
-    queue::Queue,
+    queue::{Queue, after},
     rank::Place,
     state::{Leased, finish},
 };
@@ -16,7 +17,8 @@ use crate::{
 ///
 /// It derefs to the item, keeps its place in the capacity, and counts as unfinished. Dropped without `done` (by a
 /// return, a panic, an aborted task) the item goes back to the front, with what was changed in it: before all that
-/// was never leased, in the order in which it was first leased. In a queue ordered by rank or key it goes ahead of its
+/// was never leased, in the order in which it was first leased, unless it is to
+/// [wait](Self::delay_next_delivery). In a queue ordered by rank or key it goes ahead of its
 /// equals only, with the rank or key that it was pushed with. All that holds in a closed queue as well.
 #[must_use = "a lease that is dropped puts its item back"]
 pub struct Lease<T, K: Ord = Infallible> {
@@ -25,6 +27,8 @@ pub struct Lease<T, K: Ord = Infallible> {
     item: Option<T>,
     ticket: u64,
     deliveries: u32,
+    /// How long it waits once it is back.
+    delay: Option<Duration>,
     /// Where it was pushed to, which is not worked out again: `Drop` reads nothing off the item.
     place: Place<K>,
 }
@@ -32,7 +36,7 @@ pub struct Lease<T, K: Ord = Infallible> {
 impl<T, K: Ord> Lease<T, K> {
     pub(crate) fn new(queue: &Queue<T, K>, leased: Leased<T, K>) -> Self {
         let Leased { item, place, ticket, deliveries } = leased;
-        Self { queue: queue.clone(), item: Some(item), ticket, deliveries, place }
+        Self { queue: queue.clone(), item: Some(item), ticket, deliveries, delay: None, place }
     }
 
     /// Says that the work is done, and drops the item.
@@ -62,6 +66,23 @@ impl<T, K: Ord> Lease<T, K> {
     pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
+
+    /// The item's number in its queue, which it keeps: how many others were leased for the first time before it.
+    pub fn number(&self) -> u64 {
+        self.ticket
+    }
+
+    /// If the item goes back, it cannot be taken before `delay` has passed from then on, and others go ahead of it.
+    ///
+    /// It is then as one of [`push_after`](Queue::push_after): it counts as [delayed](Queue::delayed), a closed queue
+    /// ends after it, and waiting for it needs a tokio runtime with a timer. It keeps its place in the capacity.
+    pub fn delay_next_delivery(&mut self, delay: Duration) {
+        self.delay = Some(delay);
+    }
+
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.delay.is_some()
+    }
 }
 
 impl<T, K: Ord> Deref for Lease<T, K> {
@@ -82,8 +103,9 @@ impl<T, K: Ord> Drop for Lease<T, K> {
     fn drop(&mut self) {
         let Some(item) = self.item.take() else { return };
         let place = mem::replace(&mut self.place, Place::ranked(0));
+        let due = self.delay.map(after);
         let mut list = self.queue.list.lock();
-        list.put_back(place, self.ticket, self.deliveries, item);
+        list.put_back(place, self.ticket, self.deliveries, item, due);
         finish(list);
     }
 }

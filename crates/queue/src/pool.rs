@@ -1,45 +1,52 @@
 //! Workers on a queue: the one thing here that spawns.
 
+mod builder;
 mod catch;
+mod failures;
+mod handler;
 mod report;
+mod results;
+mod size;
 mod worker;
 
-use std::{
-    convert::Infallible,
-    fmt,
-    future::Future,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::timeout};
 
-pub use self::report::Report;
-use self::worker::{Crew, Deliver, Member, Tally, work};
+pub use self::{
+    builder::WorkerPoolBuilder,
+    handler::Handler,
+    report::{Failure, Report},
+};
+use self::{failures::Failures, size::PoolSize};
 use crate::{Lease, Queue};
 
 /// Workers that take items from a [`Queue`], each one at a time, and give them to one handler.
 ///
-/// The handler gets a [`Lease`] and says [`done`](Lease::done) when the work is. If it panics, returns without that,
-/// or is aborted, the item goes back to the front and is delivered again, up to
-/// [`max_deliveries`](WorkerPoolBuilder::max_deliveries). A panic costs that one delivery; the worker goes on.
+/// The handler borrows the item on its [`Lease`]. What it returns says what becomes of the item:
+///
+/// | the handler | the item |
+/// |---|---|
+/// | returns `Ok` | is done |
+/// | returns `Err`, or panics | is delivered again after a [wait](WorkerPoolBuilder::redelivery_wait), and later items go ahead of it; after [`max_deliveries`](WorkerPoolBuilder::max_deliveries) it falls out, and is [handed back](Self::take_exhausted) with the reason |
+/// | is aborted, since the pool is dropped | goes back to the front of the queue at once |
+///
+/// The [`Report`] counts errors and panics and names the item and the message of the last ones. A panic costs that one
+/// delivery; the worker goes on. An item that waits for its next delivery keeps its place in the capacity.
 ///
 /// The workers are tasks of the runtime that it is spawned on. They end when the queue is closed and empty, and they
-/// end with the pool: dropping it aborts them, each at its handler's next await, and what they were working on goes
-/// back into the queue, which stays open. To end in order, see [`shutdown`](Self::shutdown).
-///
-/// What a handler returns is dropped, unless the pool was [spawned into](WorkerPoolBuilder::spawn_into) a queue for
-/// results, whose [`items`](Queue::items) are their stream.
+/// end with the pool: dropping it aborts them, each at its handler's next await, and the queue stays open. To end in
+/// order, see [`shutdown`](Self::shutdown).
 ///
 /// ```
 /// use std::time::Duration;
-/// use outbound_queue::{Queue, WorkerPool};
+/// use outbound_queue::{Lease, Queue, WorkerPool};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let queue: Queue<u32> = Queue::bounded(100);
-/// let pool = WorkerPool::spawn(queue.clone(), 8, |lease| async move {
-///     println!("working on {}", *lease);
-///     lease.done();
+/// let pool = WorkerPool::spawn(queue.clone(), 8, async |job: &mut Lease<u32>| {
+///     println!("working on {}", **job);
+///     Ok(())
 /// });
 /// for job in 0..10 {
 ///     queue.push(job).await.expect("nobody has closed it");
@@ -51,165 +58,63 @@ use crate::{Lease, Queue};
 pub struct WorkerPool<T, K: Ord = Infallible> {
     queue: Queue<T, K>,
     workers: JoinSet<()>,
-    tally: Arc<Tally<T>>,
+    failures: Arc<Failures<T>>,
     /// Spawns one more worker; `false` if all have ended, which they do together.
-    hire: Hire,
-    crew: Arc<Crew>,
+    spawn_one: SpawnOne,
+    size: Arc<PoolSize>,
     /// The queue's count when the pool was spawned.
-    acknowledged_before: u64,
+    done_before: u64,
 }
 
-type Hire = Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>;
+type SpawnOne = Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>;
 
-/// How a [`WorkerPool`] is to be: made by [`WorkerPool::builder`].
-///
-/// | | default |
-/// |---|---|
-/// | [`max_deliveries`](Self::max_deliveries) | 3 |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "nothing is spawned before `spawn`"]
-pub struct WorkerPoolBuilder {
-    max_deliveries: u32,
-}
-
-impl WorkerPool<()> {
-    /// The defaults, to be changed.
-    pub const fn builder() -> WorkerPoolBuilder {
-        WorkerPoolBuilder { max_deliveries: 3 }
-    }
-}
-
-impl WorkerPoolBuilder {
-    /// How often an item is given to the handler before it falls out, to be had from
-    /// [`take_exhausted`](WorkerPool::take_exhausted) or the [`Report`]. Default: 3; `u32::MAX` is no bound. 0 is
-    /// taken for 1.
-    pub const fn max_deliveries(self, max_deliveries: u32) -> Self {
-        Self { max_deliveries }
-    }
-
-    /// Spawns `workers` workers; 0 is taken for 1.
+impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
+    /// Spawns `workers` workers (0 is taken for 1) with the defaults of the [builder](WorkerPool::builder).
+    ///
+    /// The handler is an async function or closure that captures nothing: see [`Handler`]. What it needs beside the item
+    /// comes with [`spawn_with`](Self::spawn_with).
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
-    pub fn spawn<T, K, F, Fut>(self, queue: Queue<T, K>, workers: usize, handler: F) -> WorkerPool<T, K>
+    /// Outside of a tokio runtime with a timer.
+    pub fn spawn<F>(queue: Queue<T, K>, workers: usize, handler: F) -> Self
     where
-        T: Send + 'static,
-        K: Ord + Send + 'static,
-        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        F: for<'a> Handler<(&'a mut Lease<T, K>,), ()>,
     {
-        self.spawn_crew(queue, workers, Deliver::Nowhere, handler)
+        WorkerPool::builder().spawn(queue, workers, handler)
     }
 
-    /// Spawns `workers` workers, 0 is taken for 1, that push what their handler returns into `results`: as a stream,
-    /// these are its [`items`](Queue::items), in the order in which the work was finished. It can be another pool's
-    /// queue as well, and the two a pipeline.
-    ///
-    /// A worker waits for a place in `results` before it takes the next item, so results that nobody takes hold the
-    /// pool back. When the last worker has ended, `results` is closed. Nothing returned is lost: a worker that is
-    /// aborted while it waits leaves its result beyond the capacity, and one that finds `results` closed leaves it
-    /// there for [`take_all`](Queue::take_all). A handler that panics has no result.
+    /// As [`spawn`](Self::spawn), with a handler that has a share of `state`: a client, another queue, a pair of them.
     ///
     /// ```
-    /// use futures::StreamExt;
+    /// use std::time::Duration;
     /// use outbound_queue::{Lease, Queue, WorkerPool};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let (words, lengths) = (Queue::bounded(8), Queue::bounded(8));
-    /// let pool = WorkerPool::builder().spawn_into(
-    ///     words.clone(),
-    ///     2,
-    ///     lengths.clone(),
-    ///     |word: Lease<&str>| async move { word.into_inner().len() },
-    /// );
-    /// for word in ["a", "few", "words"] {
-    ///     words.push(word).await.expect("nobody has closed it");
-    /// }
-    /// words.close();
-    /// let mut lengths: Vec<usize> = lengths.items().collect().await;
-    /// lengths.sort();
-    /// assert_eq!(lengths, [1, 3, 5]);
-    /// # drop(pool);
+    /// // Each job makes smaller ones, in its own queue. It is done when they are in there, so `join` waits for all.
+    /// let queue = Queue::unbounded();
+    /// let pool =
+    ///     WorkerPool::spawn_with(queue.clone(), queue.clone(), 4, async |queue: &Queue<u32>, job: &mut Lease<u32>| {
+    ///         for smaller in 0..**job {
+    ///             queue.push(smaller).await?;
+    ///         }
+    ///         Ok(())
+    ///     });
+    /// queue.push(3).await.expect("nobody has closed it");
+    /// queue.join().await;
+    /// assert_eq!(pool.shutdown(Duration::from_secs(30)).await.done, 8);
     /// # }
     /// ```
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
-    pub fn spawn_into<T, K, F, Fut>(
-        self,
-        queue: Queue<T, K>,
-        workers: usize,
-        results: Queue<Fut::Output>,
-        handler: F,
-    ) -> WorkerPool<T, K>
+    /// Outside of a tokio runtime with a timer.
+    pub fn spawn_with<S, F>(state: S, queue: Queue<T, K>, workers: usize, handler: F) -> Self
     where
-        T: Send + 'static,
-        K: Ord + Send + 'static,
-        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: Send + 'static> + Send + 'static,
+        S: Send + Sync + 'static,
+        F: for<'a> Handler<(&'a S, &'a mut Lease<T, K>), ()>,
     {
-        self.spawn_crew(queue, workers, Deliver::Into(results), handler)
-    }
-
-    fn spawn_crew<T, K, F, Fut>(
-        self,
-        queue: Queue<T, K>,
-        workers: usize,
-        deliver: Deliver<Fut::Output>,
-        handler: F,
-    ) -> WorkerPool<T, K>
-    where
-        T: Send + 'static,
-        K: Ord + Send + 'static,
-        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: Send + 'static> + Send + 'static,
-    {
-        let handler = Arc::new(handler);
-        let tally = Arc::new(Tally::default());
-        let crew = Arc::new(Crew::default());
-        // Only the workers keep it, so that it ends, and closes the results, with the last of them.
-        let deliver = Arc::new(deliver);
-        let of_workers: Weak<_> = Arc::downgrade(&deliver);
-        let hire = {
-            let (queue, tally, crew) = (queue.clone(), Arc::clone(&tally), Arc::clone(&crew));
-            let max_deliveries = self.max_deliveries.max(1);
-            move |set: &mut JoinSet<()>| {
-                let Some(deliver) = of_workers.upgrade() else { return false };
-                let (queue, handler) = (queue.clone(), Arc::clone(&handler));
-                let member = Member::new(&crew);
-                set.spawn(work(queue, handler, Arc::clone(&tally), member, deliver, max_deliveries));
-                true
-            }
-        };
-        let acknowledged_before = queue.acknowledged();
-        let mut pool = WorkerPool {
-            queue,
-            workers: JoinSet::new(),
-            tally,
-            hire: Box::new(hire),
-            crew,
-            acknowledged_before,
-        };
-        pool.resize(workers);
-        drop(deliver);
-        pool
-    }
-}
-
-impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
-    /// Spawns `workers` workers (0 is taken for 1) with the defaults of the [builder](WorkerPool::builder).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub fn spawn<F, Fut>(queue: Queue<T, K>, workers: usize, handler: F) -> Self
-    where
-        F: Fn(Lease<T, K>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        WorkerPool::builder().spawn(queue, workers, handler)
+        WorkerPool::builder().spawn_with(state, queue, workers, handler)
     }
 
     /// Makes the pool one of `workers` workers; 0 is taken for 1.
@@ -222,25 +127,26 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
     /// Outside of a tokio runtime.
     pub fn resize(&mut self, workers: usize) {
         while self.workers.try_join_next().is_some() {}
-        self.crew.want(workers.max(1));
-        while self.crew.wants_more() && (self.hire)(&mut self.workers) {}
+        self.size.want(workers.max(1));
+        while self.size.wants_more() && (self.spawn_one)(&mut self.workers) {}
     }
 
     /// How many workers there are, those included that will end when they have finished what they work on.
     pub fn workers(&self) -> usize {
-        self.crew.present()
+        self.size.present()
     }
 
-    /// The items that were delivered as often as they may be, since this was last called.
-    pub fn take_exhausted(&self) -> Vec<T> {
-        self.tally.take_exhausted()
+    /// The items that were delivered as often as they may be, since this was last called, each with how its last
+    /// delivery ended.
+    pub fn take_exhausted(&self) -> Vec<(T, Failure)> {
+        self.failures.take_exhausted()
     }
 
     /// Closes the queue, lets the workers finish what is in it for as long as `grace`, aborts those that have not,
     /// and takes what is left out of the queue.
     ///
     /// Each item ends up in exactly one place: it is done, or in one of the lists of the [`Report`], or still on a
-    /// lease that has left its worker. `Duration::ZERO` aborts at once, `Duration::MAX` waits until all is done.
+    /// lease that somebody else has taken. `Duration::ZERO` aborts at once, `Duration::MAX` waits until all is done.
     ///
     /// Aborting takes effect where the handler awaits: one that blocks its thread is waited for.
     ///
@@ -263,23 +169,29 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
         for (item, deliveries) in self.queue.take_all_with_deliveries() {
             if deliveries == 0 { returned.push(item) } else { abandoned.push(item) }
         }
+        let exhausted = self.failures.take_exhausted();
+        let failures = self.failures.read();
         Report {
-            done: self.queue.acknowledged() - self.acknowledged_before,
+            done: self.queue.acknowledged() - self.done_before,
             returned,
             abandoned,
-            exhausted: self.tally.take_exhausted(),
+            exhausted,
             leased: self.queue.leased(),
-            panics: self.tally.panics(),
+            errors: failures.errors,
+            panics: failures.panics,
+            failures: failures.latest.iter().cloned().collect(),
         }
     }
 }
 
 impl<T, K: Ord> fmt::Debug for WorkerPool<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failures = self.failures.read();
         f.debug_struct("WorkerPool")
             .field("queue", &self.queue)
-            .field("workers", &self.crew.present())
-            .field("panics", &self.tally.panics())
+            .field("workers", &self.size.present())
+            .field("errors", &failures.errors)
+            .field("panics", &failures.panics)
             .finish_non_exhaustive()
     }
 }

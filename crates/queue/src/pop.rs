@@ -101,6 +101,7 @@ impl<'a, T, K: Ord> PopTurn<'a, T, K> {
 impl<T, K: Ord> Future for Pop<'_, T, K> {
     type Output = Option<T>;
 
+    // As with a push.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project().turn.project();

@@ -19,7 +19,8 @@ use crate::{
 
 /// A queue of items between tasks: many put in, many take out.
 ///
-/// Cloning it gives another handle to the same queue. Items are dropped with the last handle.
+/// Cloning it gives another handle to the same queue. Items are dropped with the last handle. `Debug` shows how many
+/// items and waiting tasks there are, and no item.
 ///
 /// | | order | what [`pop`](Self::pop) gives |
 /// |---|---|---|
@@ -119,13 +120,10 @@ impl<T, K: Ord> Queue<T, K> {
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
         let place = self.place_of(&item);
         let mut list = self.list.lock();
-        let (place, item) = match list.nobody_waits() {
-            true => match list.push_unnoticed(place, item) {
-                Ok(()) => return Ok(()),
-                Err(placed) => placed,
-            },
-            false => (place, item),
-        };
+        if list.nobody_waits() && list.takes_newcomers() {
+            list.push(place, item);
+            return Ok(());
+        }
         if list.is_closed() {
             return Err(TryPushError::Closed(item));
         }
@@ -284,6 +282,13 @@ impl<T, K: Ord> Queue<T, K> {
         self.len() == 0
     }
 
+    /// Whether there is no place for [`try_push`](Self::try_push) to take. Items on a lease and those that are not due
+    /// keep theirs, and a place that others wait for is not free.
+    pub fn is_full(&self) -> bool {
+        let mut list = self.list.lock();
+        list.room() <= list.line(PUSHERS).len()
+    }
+
     /// How many items there is room for: `usize::MAX` if there is no bound.
     pub fn capacity(&self) -> usize {
         self.list.lock().capacity()
@@ -331,14 +336,14 @@ impl<T, K: Ord> Queue<T, K> {
 }
 
 /// `delay` from now, or so far away that it never comes.
-fn after(delay: Duration) -> Instant {
+pub(crate) fn after(delay: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     Instant::now() + delay.min(CENTURY)
 }
 
 impl<T, K> Clone for Queue<T, K> {
     fn clone(&self) -> Self {
-        Self { list: self.list.clone(), order: self.order }
+        Self { list: self.list.clone(), order: self.order.clone() }
     }
 }
 

@@ -36,10 +36,9 @@ pub(crate) struct State<T, K> {
     /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
     /// lines. Worked out by [`finish`], and may be lower than it could be, never higher.
     ceiling: usize,
-    /// While more are unfinished, so it is with a pop, which finds an item. May be higher than it could be.
+    /// While more are unfinished, so it is with a pop, which finds an item that was never leased. May be higher than it
+    /// could be.
     floor: usize,
-    /// While more than this are unfinished, too, the next item is plainly the first of a FIFO.
-    plain_floor: usize,
     capacity: usize,
     /// Items out on a lease.
     leased: usize,
@@ -90,7 +89,6 @@ impl<T, K: Ord> State<T, K> {
             unfinished: 0,
             ceiling: capacity,
             floor: 0,
-            plain_floor: store.plain_above(),
             store,
             capacity,
             leased: 0,
@@ -103,63 +101,21 @@ impl<T, K: Ord> State<T, K> {
         }
     }
 
-    /// Pushes if that concerns nobody who waits. If it is no more than to write it down, the place does not matter.
-    #[inline(always)]
-    pub(crate) fn push_unnoticed(&mut self, place: Place<K>, item: T) -> Result<(), (Place<K>, T)> {
-        match self.push_plainly(item) {
-            Ok(()) => Ok(()),
-            Err(item) => self.push_in_order(place, item),
-        }
+    /// Whether a push concerns nobody who waits.
+    #[inline]
+    pub(crate) fn takes_newcomers(&self) -> bool {
+        self.unfinished < self.ceiling
     }
 
     /// Pops if that concerns nobody who waits.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn pop_unnoticed(&mut self) -> Option<T> {
-        match self.pop_plainly() {
-            Some(item) => Some(item),
-            None => self.pop_in_order(),
-        }
-    }
-
-    /// Pushes if that concerns nobody who waits and is no more than to write it down.
-    #[inline(always)]
-    fn push_plainly(&mut self, item: T) -> Result<(), T> {
-        if self.unfinished >= self.ceiling {
-            return Err(item);
-        }
-        self.store.push_plainly(item)?;
-        self.unfinished += 1;
-        Ok(())
-    }
-
-    /// Pops if that concerns nobody who waits and is no more than to read it off.
-    #[inline(always)]
-    fn pop_plainly(&mut self) -> Option<T> {
-        if self.unfinished <= self.plain_floor {
-            return None;
-        }
-        let item = self.store.pop_plainly()?;
-        self.unfinished -= 1;
-        Some(item)
-    }
-
-    /// Pushes if that concerns nobody who waits: what is not plain about it is the order.
-    #[inline(never)]
-    fn push_in_order(&mut self, place: Place<K>, item: T) -> Result<(), (Place<K>, T)> {
-        if self.unfinished >= self.ceiling {
-            return Err((place, item));
-        }
-        self.push(place, item);
-        Ok(())
-    }
-
-    /// Pops if that concerns nobody who waits: what is not plain about it is the order.
-    #[inline(never)]
-    fn pop_in_order(&mut self) -> Option<T> {
         if self.unfinished <= self.floor {
             return None;
         }
-        self.pop()
+        let item = self.store.pop_fresh()?;
+        self.unfinished -= 1;
+        Some(item)
     }
 
     /// Items that can be taken.
@@ -220,24 +176,18 @@ impl<T, K: Ord> State<T, K> {
     #[inline]
     pub(crate) fn push(&mut self, place: Place<K>, item: T) {
         self.unfinished += 1;
-        if self.store.push(place, item) {
-            self.set_plain_floor();
-        }
+        self.store.push(place, item);
     }
 
-    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let (item, changed) = self.store.pop_item()?;
+        let taken = self.store.pop()?;
         self.unfinished -= 1;
-        if changed {
-            self.set_plain_floor();
-        }
-        Some(item)
+        Some(taken.item)
     }
 
     pub(crate) fn push_delayed(&mut self, due: Instant, place: Place<K>, item: T) {
         self.unfinished += 1;
-        self.store.delayed.push(due, place, item);
+        self.store.delayed.push(due, Taken { item, place, ticket: None, deliveries: 0 });
     }
 
     /// Lets what is due be taken. Before every look at what is ready.
@@ -246,10 +196,6 @@ impl<T, K: Ord> State<T, K> {
         if self.delayed() > 0 {
             self.store.promote(Instant::now());
         }
-    }
-
-    fn set_plain_floor(&mut self) {
-        self.plain_floor = self.floor.max(self.store.plain_above());
     }
 
     /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
@@ -287,9 +233,22 @@ impl<T, K: Ord> State<T, K> {
         self.acknowledged += u64::from(acknowledged);
     }
 
-    pub(crate) fn put_back(&mut self, place: Place<K>, ticket: u64, deliveries: u32, item: T) {
+    /// Ends a lease whose item comes back, `due` now or later.
+    pub(crate) fn put_back(
+        &mut self,
+        place: Place<K>,
+        ticket: u64,
+        deliveries: u32,
+        item: T,
+        due: Option<Instant>,
+    ) {
         self.leased -= 1;
-        self.store.put_back(place, ticket, deliveries, item);
+        match due {
+            Some(due) => {
+                self.store.delayed.push(due, Taken { item, place, ticket: Some(ticket), deliveries });
+            }
+            None => self.store.put_back(place, ticket, deliveries, item),
+        }
     }
 
     pub(crate) fn take_all(&mut self) -> Store<T, K> {
@@ -319,10 +278,9 @@ impl<T, K: Ord> State<T, K> {
         if self.closed {
             self.ceiling = 0;
         }
-        // A pop looks at the clock then.
-        if self.delayed() > 0 {
+        // A pop looks at the clock then, or at what came back.
+        if self.delayed() > 0 || !self.store.is_fresh() {
             self.floor = usize::MAX;
         }
-        self.set_plain_floor();
     }
 }

@@ -65,6 +65,8 @@
 
 mod line;
 mod list;
+#[cfg(not(outbound_loom))]
+mod lock;
 #[cfg_attr(all(outbound_loom, not(test)), allow(dead_code))]
 mod node;
 mod sync;

@@ -6,9 +6,10 @@ pub(crate) use loom::{
     sync::{Arc, MutexGuard},
 };
 #[cfg(not(outbound_loom))]
-pub(crate) use parking_lot::{Mutex, MutexGuard};
-#[cfg(not(outbound_loom))]
 pub(crate) use std::sync::Arc;
+
+#[cfg(not(outbound_loom))]
+pub(crate) use crate::lock::{Mutex, MutexGuard};
 
 /// Loom's mutex with the interface of the one it stands for.
 #[cfg(outbound_loom)]

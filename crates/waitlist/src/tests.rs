@@ -1,3 +1,5 @@
+#[cfg(not(outbound_loom))]
+mod lock;
 #[cfg(outbound_loom)]
 mod loom;
 #[cfg(not(outbound_loom))]

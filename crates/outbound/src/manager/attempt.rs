@@ -163,20 +163,14 @@ impl Failure {
     }
 
     pub(super) fn of_client(error: client::Error) -> Self {
-        let (kind, class) = match (error.kind(), error.delivery()) {
-            (client::Kind::Config | client::Kind::Request, _) => {
-                (ErrorKind::Invalid, Class::Terminal(Terminal::BadRequest))
-            }
-            (client::Kind::TooLarge, _) => (ErrorKind::Rejected, Class::Terminal(Terminal::TooLarge)),
-            // It would come again: what made the head unreadable is the server's way of writing it.
-            (client::Kind::Protocol, Delivery::Replied) if error.phase() == client::Phase::Head => {
-                (ErrorKind::Rejected, Class::Terminal(Terminal::Unexpected))
-            }
-            (client::Kind::Timeout, Delivery::NotSent) => (ErrorKind::Timeout, Class::Transient),
-            (client::Kind::Timeout, _) => (ErrorKind::Timeout, Class::Ambiguous),
-            (_, Delivery::NotSent) => (ErrorKind::Connection, Class::Transient),
-            (_, _) => (ErrorKind::Connection, Class::Ambiguous),
+        let kind = match error.kind() {
+            client::Kind::Config | client::Kind::Request => ErrorKind::Invalid,
+            client::Kind::TooLarge => ErrorKind::Rejected,
+            client::Kind::Protocol if crate::verdict::is_unreadable_head(&error) => ErrorKind::Rejected,
+            client::Kind::Timeout => ErrorKind::Timeout,
+            _ => ErrorKind::Connection,
         };
+        let class = crate::verdict::class(&error);
         let (delivery, connect) = (error.delivery(), error.connect_failure());
         Self { kind, delivery, connect, source: Some(error), ..Self::of_fault(Fault::new(class)) }
     }

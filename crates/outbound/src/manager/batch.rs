@@ -111,6 +111,23 @@ impl<S: Stream<Item = Request>> Batch<S> {
     {
         futures::StreamExt::next(self).await
     }
+
+    /// All outcomes, in a collection of the caller's choice. Of a batch that was [stopped](Self::stopped), those of the
+    /// requests that were sent or failed; to have the rest, read on with [`next`](Self::next) and see
+    /// [`into_rest`](Self::into_rest).
+    ///
+    /// Dropping the future cuts off what is under way, and drops the outcomes that came.
+    ///
+    /// ```no_run
+    /// use outbound::{Outcome, Request, RequestManager};
+    ///
+    /// # async fn example(manager: RequestManager, requests: Vec<Request>) {
+    /// let outcomes: Vec<Outcome> = manager.batch(requests).in_order().collect().await;
+    /// # }
+    /// ```
+    pub async fn collect<C: Default + Extend<Outcome>>(self) -> C {
+        futures::StreamExt::collect(self).await
+    }
 }
 
 impl<S> Batch<S> {

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use futures::{FutureExt, StreamExt, future::join_all};
+use futures::{FutureExt, future::join_all};
 use outbound::{ErrorKind, RequestManager};
 use outbound_simulator::{Fault, Latency};
 use tokio::time::Instant;

@@ -1,6 +1,5 @@
 //! Quotas, concurrency, and what may not wait for what.
 
-use futures::StreamExt;
 use outbound::{ErrorKind, Request};
 use outbound_simulator::{Fault, Latency};
 use serde_json::json;

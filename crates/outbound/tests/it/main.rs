@@ -18,5 +18,6 @@ mod sockets;
 mod stack;
 mod streams;
 mod transport;
+mod verdict;
 mod waits;
 mod wire;

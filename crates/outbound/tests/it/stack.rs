@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
 use outbound::{Client, Outcome, Provider, Request, RequestManager, RequestManagerBuilder};
 use outbound_simulator::{Builder, Latency, Simulator};
 use serde_json::{Value, json};

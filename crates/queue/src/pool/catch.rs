@@ -1,6 +1,7 @@
 //! A future whose panics are results.
 
 use std::{
+    any::Any,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -18,8 +19,9 @@ pin_project! {
     }
 }
 
+/// What a panic said.
 #[derive(Debug)]
-pub(super) struct Panicked;
+pub(super) struct Panicked(pub(super) String);
 
 impl<F> CatchUnwind<F> {
     pub(super) fn new(future: F) -> Self {
@@ -33,12 +35,26 @@ impl<F: Future> Future for CatchUnwind<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut future = self.project().future;
         let running = future.as_mut().as_pin_mut().expect("a handler was polled after it was ready");
-        // What the future shares with others is behind locks that put up with a panic; the rest goes with it.
-        let polled = match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
+        let polled = match catch(|| running.poll(cx)) {
             Ok(polled) => Ok(ready!(polled)),
-            Err(_) => Err(Panicked),
+            Err(panicked) => Err(panicked),
         };
-        let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None))).map_err(|_| Panicked);
+        let dropped = catch(|| future.set(None));
         Poll::Ready(polled.and_then(|output| dropped.map(|()| output)))
+    }
+}
+
+/// Calls `f`. What it shares with others is behind locks that put up with a panic; the rest goes with it.
+pub(super) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked(message(payload)))
+}
+
+fn message(payload: Box<dyn Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(payload) => match payload.downcast_ref::<&str>() {
+            Some(message) => (*message).to_owned(),
+            None => "a panic without a message".to_owned(),
+        },
     }
 }

@@ -11,13 +11,13 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::rank::Place;
+use super::Taken;
 
 pub(crate) type Alarm = Pin<Box<Sleep>>;
 
 /// Items that nobody can take yet, by when they are due and then by when they came.
 pub(crate) struct Delayed<T, K> {
-    items: BTreeMap<(Instant, u64), (Place<K>, T)>,
+    items: BTreeMap<(Instant, u64), Taken<T, K>>,
     arrivals: u64,
     /// Wakes the task that keeps watch, when the first is due. There is none unless somebody waits, whose place in line
     /// has the same waker: so an alarm that is replaced, under the lock, never drops the last of a task.
@@ -40,16 +40,16 @@ impl<T, K> Delayed<T, K> {
         !self.watched && !self.items.is_empty()
     }
 
-    pub(crate) fn push(&mut self, due: Instant, place: Place<K>, item: T) {
+    pub(crate) fn push(&mut self, due: Instant, item: Taken<T, K>) {
         if self.items.first_key_value().is_none_or(|(first, _)| due < first.0) {
             self.watched = false;
         }
-        self.items.insert((due, self.arrivals), (place, item));
+        self.items.insert((due, self.arrivals), item);
         self.arrivals += 1;
     }
 
-    /// The first item, with its place, if it is due.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Place<K>, T)> {
+    /// The first item, if it is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Taken<T, K>> {
         let first = self.items.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
@@ -77,7 +77,8 @@ impl<T, K> Delayed<T, K> {
         self.alarm.take()
     }
 
-    pub(crate) fn into_items(self) -> impl Iterator<Item = T> {
-        self.items.into_values().map(|(_, item)| item)
+    /// All items, each with how often it has been leased.
+    pub(crate) fn into_items(self) -> impl Iterator<Item = (T, u32)> {
+        self.items.into_values().map(|taken| (taken.item, taken.deliveries))
     }
 }

@@ -17,7 +17,7 @@ const RESOLUTION: Duration = Duration::from_millis(63);
 type Job = (u64, Instant);
 
 fn queue() -> Queue<Job> {
-    Queue::aging(usize::MAX, |job| Duration::from_millis(job.0))
+    Queue::aging(usize::MAX, |job: &Job| Duration::from_millis(job.0))
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_lease_that_comes_back_has_kept_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_push_that_waits_ages() {
-    let queue: Queue<(u64, u32)> = Queue::aging(1, |job| Duration::from_secs(job.0));
+    let queue = Queue::aging(1, |job: &(u64, u32)| Duration::from_secs(job.0));
     queue.try_push((0, 0)).expect("there is room");
     let mut early = Spawned::parked(queue.push((5, 1)));
     advance(SECOND * 10).await;

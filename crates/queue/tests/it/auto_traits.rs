@@ -1,5 +1,5 @@
 use outbound_queue::{
-    Items, Join, Lease, NextLease, Pop, PopMany, Push, PushAt, PushError, PushMany, Queue, Report,
+    Failure, Items, Join, Lease, NextLease, Pop, PopMany, Push, PushAt, PushError, PushMany, Queue, Report,
     TryPopError, TryPushError, WorkerPool, WorkerPoolBuilder,
 };
 
@@ -33,7 +33,8 @@ fn send_and_sync_follow_the_item() {
     send::<Lease<Item>>();
     send_sync::<Lease<u8>>();
     send_sync::<WorkerPool<Item>>();
-    send_sync::<WorkerPoolBuilder>();
+    send_sync::<WorkerPoolBuilder<Item>>();
+    send_sync::<Failure>();
     send::<Report<Item>>();
     send_sync::<(PushError<u8>, TryPushError<u8>, TryPopError)>();
 }

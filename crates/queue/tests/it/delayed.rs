@@ -2,7 +2,7 @@
 
 use std::{task::Poll, time::Duration};
 
-use outbound_queue::{Queue, TryPopError, TryPushError, WorkerPool};
+use outbound_queue::{Lease, Queue, TryPopError, TryPushError, WorkerPool};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{Spawned, flavours};
@@ -161,7 +161,7 @@ async fn a_pool_waits_for_what_is_due_in_its_time_of_grace_and_hands_back_the_re
     let queue: Queue<u32> = Queue::unbounded();
     queue.push_after(1, SECOND).await.expect("it is open");
     queue.push_after(2, SECOND * 60).await.expect("it is open");
-    let pool = WorkerPool::spawn(queue, 4, |lease| async move { lease.done() });
+    let pool = WorkerPool::spawn(queue, 4, async |_: &mut Lease<u32>| Ok(()));
     let report = pool.shutdown(SECOND * 10).await;
     assert_eq!((report.done, report.returned, report.abandoned.len()), (1, vec![2], 0));
 }

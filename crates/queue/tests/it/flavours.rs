@@ -1,6 +1,13 @@
 //! What sets the flavours apart: the order.
 
-use std::{cmp::Reverse, convert::Infallible, task::Poll, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
 
 use outbound_queue::{Queue, TryPushError};
 
@@ -62,7 +69,7 @@ fn items_without_a_size_are_items_too() {
 
 #[test]
 fn a_key_is_of_any_type_that_has_an_order() {
-    let queue: Queue<(String, u32), Reverse<String>> = Queue::by_key(8, |item| Reverse(item.0.clone()));
+    let queue: Queue<_, _> = Queue::by_key(8, |item: &(String, u32)| Reverse(item.0.clone()));
     for (key, arrival) in [("b", 1), ("a", 2), ("c", 3), ("b", 4), ("c", 5)] {
         queue.try_push((key.to_owned(), arrival)).expect("there is room");
     }
@@ -74,8 +81,25 @@ fn a_key_is_of_any_type_that_has_an_order() {
 }
 
 #[test]
+fn what_an_order_is_made_of_may_come_from_elsewhere_and_goes_with_the_queue() {
+    let ranks = Arc::new(Mutex::new(HashMap::from([("a", 2), ("b", 0)])));
+    let told = Arc::clone(&ranks);
+    let rank = move |name: &&str| told.lock().expect("nobody panics here").get(name).copied().unwrap_or(1);
+    let queue = Queue::priority(8, rank);
+    let another_handle = queue.clone();
+    for name in ["a", "unknown", "b"] {
+        another_handle.try_push(name).expect("there is room");
+    }
+    ranks.lock().expect("nobody panics here").insert("late", 0);
+    queue.try_push("late").expect("there is room");
+    assert_eq!(queue.take_all(), ["b", "late", "unknown", "a"]);
+    drop((queue, another_handle));
+    assert_eq!(Arc::strong_count(&ranks), 1);
+}
+
+#[test]
 fn waiting_pushers_are_ordered_by_key_too() {
-    let queue: Queue<&str, &str> = Queue::by_key(1, |item| item);
+    let queue = Queue::by_key(1, |item: &&'static str| *item);
     queue.try_push("m").expect("there is room");
     let mut pushes: Vec<_> =
         ["z", "b", "y", "a"].into_iter().map(|item| Spawned::new(queue.push(item))).collect();
@@ -93,11 +117,7 @@ fn waiting_pushers_are_ordered_by_key_too() {
 #[test]
 fn equals_are_first_come_first_served_at_any_backlog() {
     for base in [0, 1000] {
-        let queue: Queue<(u32, u32)> = if base == 0 {
-            Queue::priority(usize::MAX, |item| item.0)
-        } else {
-            Queue::priority(usize::MAX, |item| 1000 + item.0)
-        };
+        let queue = Queue::priority(usize::MAX, move |item: &(u32, u32)| base + item.0);
         for arrival in 0..20_000 {
             queue.try_push((arrival * 7 % 5, arrival)).expect("there is room");
         }

@@ -1,10 +1,13 @@
 //! A lease keeps its item the queue's until it is done.
 
-use std::{panic, task::Poll};
+use std::{panic, task::Poll, time::Duration};
 
 use outbound_queue::{Queue, TryPushError};
+use tokio::time::Instant;
 
 use crate::support::{Spawned, flavours};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_lease_holds_its_place_until_it_is_done() {
@@ -126,5 +129,66 @@ fn a_lease_that_ends_after_closing_is_found_by_take_all() {
         drop(lease);
         assert_eq!(queue.unfinished(), 1, "{name}");
         assert_eq!(queue.take_all(), [1], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_waits_for_its_next_delivery_and_keeps_its_number_and_its_place() {
+    for (name, queue) in flavours(2) {
+        queue.push(1).await.expect(name);
+        queue.push(2).await.expect(name);
+        let begun = Instant::now();
+        let (mut first, second) = (queue.lease().await.expect(name), queue.lease().await.expect(name));
+        let item = *first;
+        assert_eq!((first.number(), second.number()), (0, 1), "{name}");
+        first.delay_next_delivery(SECOND);
+        drop((first, second));
+        assert_eq!((queue.len(), queue.delayed(), queue.is_full()), (1, 1, true), "{name}");
+        assert_ne!(queue.pop().await, Some(item), "{name}");
+        let again = queue.lease().await.expect(name);
+        assert_eq!((*again, again.deliveries(), again.number()), (item, 2, 0), "{name}");
+        assert_eq!(begun.elapsed(), SECOND, "{name}");
+        drop(again);
+        assert_eq!(queue.len(), 1, "{name}: without a wait, unless it is told again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_to_wait_is_seen_to_by_whoever_waits_already() {
+    for (name, queue) in flavours(4) {
+        queue.push(1).await.expect(name);
+        let mut lease = queue.lease().await.expect(name);
+        let pop = tokio::spawn({
+            let queue = queue.clone();
+            async move { (queue.pop().await, Instant::now()) }
+        });
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        lease.delay_next_delivery(SECOND);
+        drop(lease);
+        assert_eq!(pop.await.expect(name), (Some(1), begun + SECOND), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_queue_ends_after_what_is_to_wait() {
+    for (name, queue) in flavours(4) {
+        queue.push(1).await.expect(name);
+        let mut lease = queue.lease().await.expect(name);
+        queue.close();
+        lease.delay_next_delivery(SECOND);
+        drop(lease);
+        assert_eq!((queue.pop().await, queue.pop().await), (Some(1), None), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_next_delivery_is_taken_with_the_rest() {
+    for (name, queue) in flavours(4) {
+        queue.push(1).await.expect(name);
+        let mut lease = queue.lease().await.expect(name);
+        lease.delay_next_delivery(Duration::MAX);
+        drop(lease);
+        assert_eq!((queue.take_all(), queue.unfinished()), (vec![1], 0), "{name}");
     }
 }

@@ -9,6 +9,7 @@ mod allocations;
 mod auto_traits;
 mod close;
 mod conformance;
+mod counts;
 mod delayed;
 mod flavours;
 mod join;

@@ -1,15 +1,6 @@
 //! Many tasks, seeded cancellations, both runtimes: every item comes out once, and everybody ends.
 
-use std::{
-    future::ready,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use futures::StreamExt;
 use outbound_queue::{Lease, Queue, WorkerPool};
@@ -128,31 +119,25 @@ async fn a_pool_accounts_for_everything(seed: u64) -> usize {
     const JOBS: u32 = 300;
     let queue: Queue<u32> = Queue::bounded(8);
     let results = Queue::bounded(4);
-    let given_up = Arc::new(AtomicUsize::new(0));
-    let handler = {
-        let given_up = Arc::clone(&given_up);
-        move |lease: Lease<u32>| {
-            let given_up = Arc::clone(&given_up);
-            let mut draws = Draws(seed ^ (u64::from(*lease) << 20 | u64::from(lease.deliveries())) | 1);
-            async move {
-                match draws.next(6) {
-                    0 => std::panic::resume_unwind(Box::new("seeded")),
-                    1 => {
-                        given_up.fetch_add(1, Ordering::Relaxed);
-                        return None;
-                    }
-                    2 => tokio::task::yield_now().await,
-                    3 => sleep(Duration::from_micros(100)).await,
-                    _ => {}
-                }
-                Some(lease.into_inner())
-            }
+    let handler = async |seed: &u64, lease: &mut Lease<u32>| {
+        let mut draws = Draws(seed ^ (u64::from(**lease) << 20 | u64::from(lease.deliveries())) | 1);
+        match draws.next(6) {
+            0 => std::panic::resume_unwind(Box::new("seeded")),
+            1 => return Err("seeded".into()),
+            2 => tokio::task::yield_now().await,
+            3 => sleep(Duration::from_micros(100)).await,
+            _ => {}
         }
+        Ok(**lease)
     };
-    // A delivery that was given up has a result of `None`.
-    let mut pool =
-        WorkerPool::builder().max_deliveries(2).spawn_into(queue.clone(), 4, results.clone(), handler);
-    let consumer = tokio::spawn(async move { results.items().filter_map(ready).collect::<Vec<u32>>().await });
+    // With every other seed, what failed is delivered again without a wait.
+    let wait = Duration::from_micros(seed % 2 * 200);
+    let mut pool = WorkerPool::builder()
+        .max_deliveries(2)
+        .redelivery_wait(wait, wait)
+        .results(results.clone())
+        .spawn_with(seed, queue.clone(), 4, handler);
+    let consumer = tokio::spawn(async move { results.items().collect::<Vec<u32>>().await });
     let producer = tokio::spawn(async move {
         let mut draws = Draws(seed | 1);
         let (mut extra, mut cancelled) = (0, 0);
@@ -180,9 +165,9 @@ async fn a_pool_accounts_for_everything(seed: u64) -> usize {
     let (refused, extra, cancelled) = producer.await.expect("it does not panic");
     let done = consumer.await.expect("it does not panic");
     assert_eq!((report.done, report.leased), (done.len() as u64, 0), "seed {seed}");
-    let events =
-        report.panics as usize + report.abandoned.len() + given_up.load(Ordering::Relaxed) + cancelled + 1;
-    let mut all = [done, report.returned, report.abandoned, report.exhausted, refused].concat();
+    let events = (report.panics + report.errors) as usize + report.abandoned.len() + cancelled + 1;
+    let exhausted = report.exhausted.into_iter().map(|(item, _)| item).collect();
+    let mut all = [done, report.returned, report.abandoned, exhausted, refused].concat();
     all.sort_unstable();
     let more = all.split_off(JOBS as usize);
     assert_eq!(more, vec![u32::MAX; extra], "seed {seed}");

@@ -94,15 +94,15 @@ pub(crate) fn flavours_of<T: Item>(capacity: usize) -> Vec<(&'static str, Queue<
         ("priority", Queue::priority(capacity, T::tens)),
         ("priority, all equal", Queue::priority(capacity, |_| 7)),
         // Beyond the classes that have a FIFO of their own.
-        ("priority, heap", Queue::priority(capacity, |item| 100 + item.tens())),
+        ("priority, heap", Queue::priority(capacity, |item: &T| 100 + item.tens())),
         // Far enough from each other that no test takes so long.
-        ("aging", Queue::aging(capacity, |item| Duration::from_secs(3600) * item.tens())),
+        ("aging", Queue::aging(capacity, |item: &T| Duration::from_secs(3600) * item.tens())),
     ]
 }
 
 /// Another flavour, of another type.
 pub(crate) fn keyed<T: Item>(capacity: usize) -> [(&'static str, Queue<T, Reverse<i64>>); 1] {
-    [("by key", Queue::by_key(capacity, |item| Reverse(-i64::from(item.tens()))))]
+    [("by key", Queue::by_key(capacity, |item: &T| Reverse(-i64::from(item.tens()))))]
 }
 
 /// Does the same with every flavour, that with keys included, of numbers or of what it says.

@@ -77,6 +77,8 @@ pub(crate) struct Pool {
     pub(crate) origin: Origin,
     /// What its connections go through.
     pub(crate) proxy: Option<Proxy>,
+    /// Whether they are for requests to switch to another protocol.
+    pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
     // The client's others.
     origins: Weak<Origins>,
@@ -103,7 +105,7 @@ pub(crate) enum Dialed {
 
 impl Pool {
     fn new(
-        Destination { origin, proxy }: Destination,
+        Destination { origin, proxy, for_upgrade }: Destination,
         origins: Weak<Origins>,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
@@ -111,12 +113,14 @@ impl Pool {
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
-        let forwards = proxy.as_ref().filter(|proxy| dialer.forwards(&origin, proxy));
+        let forwards = proxy.as_ref().filter(|proxy| !for_upgrade && dialer.forwards(&origin, proxy));
         let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
-        let state = State::new(Protocol::known(&dialer, &origin), closed);
+        let protocol = if for_upgrade { Some(Protocol::Http1) } else { Protocol::known(&dialer, &origin) };
+        let state = State::new(protocol, closed);
         let pool = Arc::new_cyclic(|this| Self {
             origin,
             proxy,
+            for_upgrade,
             address: Address { scheme, authority, host, forward },
             origins,
             rules,
@@ -132,11 +136,24 @@ impl Pool {
 
     /// The pool of the same origin by way of this proxy, or of none.
     pub(crate) fn through(&self, proxy: Option<Proxy>) -> Result<Arc<Self>, Error> {
+        self.beside(Destination { origin: self.origin.clone(), proxy, for_upgrade: self.for_upgrade })
+    }
+
+    /// The pool of the same origin by the same way, for requests to switch to another protocol.
+    pub(crate) fn for_upgrade(&self) -> Result<Arc<Self>, Error> {
+        self.beside(Destination {
+            origin: self.origin.clone(),
+            proxy: self.proxy.clone(),
+            for_upgrade: true,
+        })
+    }
+
+    /// Another pool of the same client.
+    fn beside(&self, destination: Destination) -> Result<Arc<Self>, Error> {
         match self.origins.upgrade() {
-            Some(origins) => origins.pool_through(self.origin.clone(), proxy),
+            Some(origins) => origins.pool_of(destination),
             // The client is gone but for this request.
             None => {
-                let destination = Destination { origin: self.origin.clone(), proxy };
                 let (dialer, places) = (self.dialer.clone(), self.places.clone());
                 Self::new(destination, Weak::new(), dialer, places, self.rules, false)
             }
@@ -381,9 +398,9 @@ impl Pool {
         let report = Report { pool: self.this.clone(), generation, progress };
         let limits = self.dialer.limits.longer(limits);
         let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
-        let (origin, proxy) = (self.origin.clone(), self.proxy.clone());
+        let (origin, proxy, for_upgrade) = (self.origin.clone(), self.proxy.clone(), self.for_upgrade);
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, proxy, alive, limits, streams }
+        Dial { report, place: Some(place), dialer, origin, proxy, for_upgrade, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {

@@ -11,11 +11,13 @@ use crate::{
     origin::Origin,
 };
 
-/// What a pool's connections lead to, and through what.
+/// What a pool's connections lead to, through what, and what for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Destination {
     pub(crate) origin: Origin,
     pub(crate) proxy: Option<Proxy>,
+    /// For requests to switch to another protocol: these need HTTP/1.1, and a tunnel where there is a proxy.
+    pub(crate) for_upgrade: bool,
 }
 
 /// The pools of a client, one a destination, made when first asked for.
@@ -47,12 +49,10 @@ impl Origins {
     /// The pool of an origin, by way of the proxy that the client has for it.
     pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
         let proxy = self.proxies.find(&origin)?;
-        self.pool_through(origin, proxy)
+        self.pool_of(Destination { origin, proxy, for_upgrade: false })
     }
 
-    /// The pool of an origin by way of this proxy, or of none.
-    pub(crate) fn pool_through(&self, origin: Origin, proxy: Option<Proxy>) -> Result<Arc<Pool>, Error> {
-        let destination = Destination { origin, proxy };
+    pub(crate) fn pool_of(&self, destination: Destination) -> Result<Arc<Pool>, Error> {
         let mut state = self.lock();
         if let Some(pool) = state.pools.get(&destination) {
             return Ok(pool.clone());

@@ -16,17 +16,22 @@ use crate::error::BoxError;
 
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// The body of a request on its way to a connection.
+/// The body of a request: nothing (the default), bytes, or a stream.
 ///
+/// It is an [`http_body::Body`] of [`Bytes`]. Layers see it in an `http::Request`; the
+/// [`RequestBuilder`](crate::RequestBuilder) has a method for each kind of body.
+#[derive(Default)]
+pub struct Body(Repr);
+
 /// It is moved with the request a dozen times, so all but bytes is in a box.
-pub(crate) enum Body {
+enum Repr {
     /// One piece that is gone in a write or two; empty where there is no body, or nothing left of it.
     Bytes(Bytes),
     /// One that may take a while.
     Long(Box<Long>),
 }
 
-pub(crate) struct Long {
+struct Long {
     // Pieces and streams in order.
     segments: VecDeque<Segment>,
     // Bytes still to come; None while a stream did not say how long it is.
@@ -69,6 +74,63 @@ where
     }
 }
 
+impl Default for Repr {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::bytes(text)
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::bytes(text)
+    }
+}
+
+pin_project! {
+    /// The data of a body.
+    struct Pieces<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B: http_body::Body<Data = Bytes>> Stream for Pieces<B> {
+    type Item = Result<Bytes, B::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut body = self.project().body;
+        loop {
+            match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
 /// How far a body has got, for the one who waits for the reply.
 ///
 /// Only a body that may take a while has one: it is what keeps a long upload from counting as a slow server.
@@ -93,27 +155,53 @@ impl Body {
     // A longer body is handed over in pieces of this size, and watched.
     const PIECE: usize = 64 << 10;
 
-    pub(crate) const EMPTY: Self = Self::Bytes(Bytes::new());
+    /// No body.
+    pub const fn empty() -> Self {
+        Self(Repr::Bytes(Bytes::new()))
+    }
 
-    pub(crate) fn bytes(bytes: Bytes) -> Self {
+    /// A body of bytes.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         if bytes.len() <= Self::PIECE {
-            return Self::Bytes(bytes);
+            return Self(Repr::Bytes(bytes));
         }
         let length = bytes.len() as u64;
         Self::segments(VecDeque::from([Segment::Bytes(bytes)]), Some(length))
     }
 
+    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
+    /// it is sent in chunks. One of length 0 is not read.
+    pub fn stream<S, E>(stream: S, length: Option<u64>) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self::segments(VecDeque::from([Segment::stream(stream)]), length)
+    }
+
+    /// Another body as this type, for layers that wrap one. It is read while it is sent. Its trailers are dropped.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let length = body.size_hint().exact();
+        Self::stream(Pieces { body }, length)
+    }
+
+    /// A second body with the same bytes; `None` for a stream, which cannot be read twice. Where some of the bytes are
+    /// sent already, it has the rest.
+    pub fn try_clone(&self) -> Option<Self> {
+        self.as_shared().map(|bytes| Self::bytes(bytes.clone()))
+    }
+
     pub(crate) fn segments(segments: VecDeque<Segment>, len: Option<u64>) -> Self {
         if len == Some(0) {
             // No connection asks for any of it.
-            return Self::EMPTY;
+            return Self::empty();
         }
-        Self::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() }))
-    }
-
-    /// A second body with the same bytes, before anything was taken; None where a stream cannot be read twice.
-    pub(crate) fn replica(&self) -> Option<Self> {
-        self.as_shared().map(|bytes| Self::bytes(bytes.clone()))
+        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() })))
     }
 
     /// The bytes of a body that is in memory, before anything was taken.
@@ -122,16 +210,16 @@ impl Body {
     }
 
     pub(crate) fn upload(&self) -> Option<Arc<Upload>> {
-        match self {
-            Self::Bytes(_) => None,
-            Self::Long(long) => Some(long.upload.clone()),
+        match &self.0 {
+            Repr::Bytes(_) => None,
+            Repr::Long(long) => Some(long.upload.clone()),
         }
     }
 
-    fn as_shared(&self) -> Option<&Bytes> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Long(long) => match (long.segments.front(), long.segments.len()) {
+    pub(crate) fn as_shared(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Bytes(bytes) => Some(bytes),
+            Repr::Long(long) => match (long.segments.front(), long.segments.len()) {
                 (Some(Segment::Bytes(bytes)), 1) => Some(bytes),
                 _ => None,
             },
@@ -222,24 +310,24 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut *self {
-            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Long(long) => long.poll_frame(cx),
+        match &mut self.0 {
+            Repr::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Repr::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Repr::Long(long) => long.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Bytes(bytes) => bytes.is_empty(),
-            Self::Long(long) => long.segments.is_empty(),
+        match &self.0 {
+            Repr::Bytes(bytes) => bytes.is_empty(),
+            Repr::Long(long) => long.segments.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Long(long) => long.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
+        match &self.0 {
+            Repr::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Repr::Long(long) => long.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

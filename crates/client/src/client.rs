@@ -2,14 +2,20 @@ mod builder;
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 
 pub use self::builder::ClientBuilder;
 use crate::{
+    body::Body,
+    connect::Proxies,
     error::{Error, Kind},
+    layers::{Options, Stack},
     limits::Limits,
+    origin::Origin,
     pool::{Origins, Pool},
+    redirect::{Redirects, Secrets},
     request::RequestBuilder,
+    send::ReplyFuture,
     target,
 };
 
@@ -17,23 +23,115 @@ use crate::{
 ///
 /// A clone is another handle on the same pool. Connections live in tasks of the runtime that dialled them; those that
 /// are idle, and dials nobody waits for, end when the last handle and the last future and reply of it are gone.
+///
+/// It is a `tower_service::Service` of `http::Request<Body>` too, which is always ready; see
+/// [`execute`](Self::execute).
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    pub(crate) core: Arc<Core>,
+    pub(crate) stack: Option<Arc<dyn Stack>>,
+}
 
-struct Inner {
-    origins: Arc<Origins>,
+/// What is under the layers: the pools, and what goes with each request at the last moment.
+pub(crate) struct Core {
+    origins: Origins,
     base: Option<Base>,
+    // For the base URL's origin, if there is one.
     headers: HeaderMap,
-    limits: Arc<Limits>,
-    timings: bool,
+    /// Whether these ask for codings, so that bodies are given as they come.
+    pub(crate) takes_codings: bool,
+    /// What is asked for, to be undone here.
+    accept_encoding: Option<HeaderValue>,
+    // For all.
+    user_agent: HeaderValue,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) timings: bool,
+    pub(crate) redirects: Redirects,
+    pub(crate) secrets: Secrets,
 }
 
 struct Base {
     pool: Arc<Pool>,
     path: String,
+    // Of every path under it.
+    query: String,
+}
+
+impl Core {
+    /// Where a request to an origin goes, through the proxies that it names or else through the client's.
+    pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
+        match &self.base {
+            Some(base) if proxies.is_none() && base.pool.origin == origin => Ok(base.pool.clone()),
+            _ => self.origins.pool(origin, proxies),
+        }
+    }
+
+    /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
+    /// base URL's origin, none if it is another, or if the request has been to another.
+    #[inline]
+    pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
+        if headers.is_empty() {
+            headers.insert(header::USER_AGENT, self.user_agent.clone());
+        } else {
+            headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        }
+        if !self.headers.is_empty() && !has_left && self.is_home(pool) {
+            for (name, value) in &self.headers {
+                headers.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        if let Some(codings) = &self.accept_encoding
+            && !headers.contains_key(header::RANGE)
+        {
+            headers.entry(header::ACCEPT_ENCODING).or_insert_with(|| codings.clone());
+        }
+    }
+
+    fn is_home(&self, pool: &Arc<Pool>) -> bool {
+        self.base.as_ref().is_none_or(|base| Arc::ptr_eq(pool, &base.pool) || pool.origin == base.pool.origin)
+    }
+
+    /// What a request has that says nothing else.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            limits: self.limits.clone(),
+            timings: self.timings,
+            replayable: false,
+            redirects: self.redirects,
+            proxies: None,
+            left: false,
+            ends: None,
+        }
+    }
+
+    fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+        if let Some((origin, target)) = target::absolute(url)? {
+            return Ok((self.pool(origin, None)?, target));
+        }
+        match &self.base {
+            Some(base) => {
+                let mut target = target::join(&base.path, url)?;
+                if !base.query.is_empty() {
+                    target.push(if target.contains('?') { '&' } else { '?' });
+                    target.push_str(&base.query);
+                }
+                Ok((base.pool.clone(), target))
+            }
+            None => {
+                let why =
+                    "the URL begins with neither `http://` nor `https://`, and the client has no base URL";
+                Err(Error::invalid(Kind::Request, why))
+            }
+        }
+    }
 }
 
 impl Client {
+    /// A client with all defaults, without a base URL.
+    pub fn new() -> Self {
+        Self::builder().build().expect("defaults fit together")
+    }
+
     /// Starts to build a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
@@ -41,30 +139,32 @@ impl Client {
 
     /// The limits of requests that have none of their own.
     pub fn limits(&self) -> Limits {
-        *self.0.limits
+        *self.core.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
     ///
-    /// A path is appended to the base URL's own: it cannot leave the origin nor climb above the base path, and a `.`
+    /// A path is appended to the base URL's own, and the base URL's query to the path's: it cannot leave the origin nor climb above the base path, and a `.`
     /// or `..` segment, a leading `//`, a backslash or a fragment in it is an error. The client's key and default
-    /// headers go with every request to the base URL's origin, however it was named, and with none to another. What
-    /// may not stand in a URL is percent-encoded; what is encoded already stays as it is.
+    /// headers go with every request to the base URL's origin, however it was named, and with none to another. They
+    /// are added when the request is sent, so no layer sees them. What may not stand in a URL is percent-encoded; what
+    /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        let target = self.target(url);
-        let home = match (&target, &self.0.base) {
-            (Ok((pool, _)), Some(base)) => Arc::ptr_eq(pool, &base.pool),
-            _ => true,
-        };
-        let mut headers = HeaderMap::new();
-        if home && !self.0.headers.is_empty() {
-            // Room for a handful more, so that a request's own headers do not make it grow.
-            headers.reserve(self.0.headers.len() + 8);
-            for (name, value) in &self.0.headers {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
-        RequestBuilder::new(method, target, headers, self.0.limits.clone(), self.0.timings)
+        let target = self.core.target(url);
+        // Room for the client's and a handful more, so that adding them does not make it grow. A GET mostly has none of its
+        // own, and a small map is allocated faster.
+        let own = self.core.headers.len();
+        let is_small = own == 0 && method == Method::GET;
+        let headers = if is_small { HeaderMap::new() } else { HeaderMap::with_capacity(own + 9) };
+        RequestBuilder::new(method, target, headers, self)
+    }
+
+    /// Sends a request that is a value, with an absolute URI: from [`RequestBuilder::build`], or one of your own.
+    ///
+    /// The client adds the same headers as for [`request`](Self::request), and writes the headers of the message's
+    /// framing (`host`, `content-length` and their like) itself: what the request has of these is dropped.
+    pub fn execute(&self, request: Request<Body>) -> ReplyFuture {
+        ReplyFuture::of_request(self, request)
     }
 
     /// Starts a GET. See [`request`](Self::request).
@@ -75,6 +175,16 @@ impl Client {
     /// Starts a POST. See [`request`](Self::request).
     pub fn post(&self, url: &str) -> RequestBuilder {
         self.request(Method::POST, url)
+    }
+
+    /// Starts a PATCH. See [`request`](Self::request).
+    pub fn patch(&self, url: &str) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Starts a HEAD. See [`request`](Self::request).
+    pub fn head(&self, url: &str) -> RequestBuilder {
+        self.request(Method::HEAD, url)
     }
 
     /// Starts a PUT. See [`request`](Self::request).
@@ -88,31 +198,41 @@ impl Client {
     }
 
     pub(crate) fn origins(&self) -> &Origins {
-        &self.0.origins
+        &self.core.origins
     }
 
     pub(crate) fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
-        let base = self.0.base.as_ref();
-        if let Some((origin, target)) = target::absolute(url)? {
-            return match base {
-                Some(base) if base.pool.origin == origin => Ok((base.pool.clone(), target)),
-                _ => Ok((self.0.origins.pool(origin)?, target)),
-            };
-        }
-        match base {
-            Some(base) => Ok((base.pool.clone(), target::join(&base.path, url)?)),
-            None => Err(Error::invalid(Kind::Request, "a path needs a client with a base URL")),
-        }
+        self.core.target(url)
     }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Starts a GET of an absolute URL with a client of its own, which ends with it. For more than one request, keep a
+/// [`Client`]: its connections are used again.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), outbound_client::Error> {
+/// let page = outbound_client::get("https://example.com/").send().await?.error_for_status().await?.text().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn get(url: &str) -> RequestBuilder {
+    Client::new().get(url)
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base", &self.0.base.as_ref().map(|base| &base.pool))
-            .field("headers", &self.0.headers.keys().collect::<Vec<_>>())
-            .field("limits", &self.0.limits)
-            .field("origins", &self.0.origins)
+            .field("base", &self.core.base.as_ref().map(|base| &base.pool))
+            .field("headers", &self.core.headers.keys().collect::<Vec<_>>())
+            .field("limits", &self.core.limits)
+            .field("origins", &self.core.origins)
+            .field("layers", &self.stack.is_some())
             .finish()
     }
 }
@@ -120,8 +240,9 @@ impl fmt::Debug for Client {
 impl Base {
     fn new(url: &str, origins: &Origins) -> Result<Self, Error> {
         let not_absolute =
-            || Error::invalid(Kind::Config, "the base URL is not an absolute http or https URL");
-        let (origin, path) = target::absolute(url)?.ok_or_else(not_absolute)?;
-        Ok(Self { path: target::base(&path)?, pool: origins.pool(origin)? })
+            || Error::invalid(Kind::Config, "the base URL begins with neither `http://` nor `https://`");
+        let (origin, target) = target::absolute(url)?.ok_or_else(not_absolute)?;
+        let (path, query) = target::base(&target)?;
+        Ok(Self { path, query, pool: origins.pool(origin, None)? })
     }
 }

@@ -32,6 +32,21 @@ impl Clock {
         self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
+    /// The end of everything is another request's, of which this one is a part.
+    pub(crate) fn end_at(&mut self, total: Option<Instant>) {
+        self.total = earliest(self.total, total);
+    }
+
+    pub(crate) fn total(&self) -> Option<Instant> {
+        self.total
+    }
+
+    /// Takes over the limits of another clock, and the end of everything.
+    pub(crate) fn share(&mut self, other: &Self) {
+        self.limits = other.limits.clone();
+        self.end_at(other.total);
+    }
+
     /// Brings the end of everything forward.
     pub(crate) fn end_within(&mut self, now: Instant, within: Duration) {
         self.total = earliest(self.total, now.checked_add(within));

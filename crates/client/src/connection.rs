@@ -3,6 +3,7 @@ mod http1;
 mod http2;
 mod io;
 mod keep_alive;
+mod suspicion;
 
 use std::{
     fmt,
@@ -29,6 +30,7 @@ pub(crate) use self::{
     http2::{Opened, Share, open as open_http2},
     io::Io,
     keep_alive::{KeepAlive, sooner},
+    suspicion::Suspicion,
 };
 use crate::{alarm::Alarm, body::Body, look::Looks, sender::Sender};
 
@@ -43,8 +45,6 @@ pub(crate) struct Connection(Box<Parts>);
 pub(crate) struct Parts {
     version: Version,
     sent: ReusableBoxFuture<'static, Sent>,
-    // For a copy of the request.
-    buffer: Vec<u8>,
     timer: Option<Alarm>,
     /// What the server said about keeping it.
     pub(crate) keep_alive: KeepAlive,
@@ -70,6 +70,8 @@ pub(crate) struct History {
     pub(crate) proxied: bool,
     requests: AtomicU64,
     pub(crate) looks: Looks,
+    /// Of HTTP/2.
+    pub(crate) suspicion: Suspicion,
     // Whether the server ended it, or failed it, and not the runtime.
     ended: AtomicBool,
 }
@@ -77,7 +79,15 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(opened: Instant, remote_addr: Option<SocketAddr>, proxied: bool) -> Arc<Self> {
         let (requests, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { opened, remote_addr, proxied, requests, looks: Looks::default(), ended })
+        Arc::new(Self {
+            opened,
+            remote_addr,
+            proxied,
+            requests,
+            looks: Looks::default(),
+            suspicion: Suspicion::default(),
+            ended,
+        })
     }
 
     pub(crate) fn end(&self) {
@@ -132,7 +142,6 @@ impl Connection {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
-            buffer: Vec::new(),
             timer: Some(alarm),
             keep_alive: KeepAlive::default(),
             reused: false,
@@ -195,15 +204,6 @@ impl Connection {
         self.timer = timer;
     }
 
-    /// A buffer for a copy of the request.
-    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
-    }
-
-    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        self.buffer = buffer;
-    }
-
     /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
     /// connection has ended.
     pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) -> Option<Request<Body>> {
@@ -221,9 +221,7 @@ impl Connection {
             Version::Http2(sender, _) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return Some(request) };
-                // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
-                request.headers_mut().remove(header::HOST);
-                absolute_form(&mut request, address);
+                address.absolute_form(&mut request);
                 sent.set(sender.try_send_request(request));
             }
         }
@@ -233,6 +231,13 @@ impl Connection {
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
         self.sent.poll(cx)
+    }
+
+    /// A limit passed while it had a request: it may be dead.
+    pub(crate) fn suspect(&self) {
+        if self.is_http2() {
+            self.history.suspicion.raise();
+        }
     }
 
     /// The request on it was answered.
@@ -246,20 +251,24 @@ impl Connection {
 impl Forward {
     #[cold]
     fn apply(&self, request: &mut Request<Body>, address: &Address) {
-        absolute_form(request, address);
+        address.absolute_form(request);
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
     }
 }
 
-/// Adds scheme and authority, as HTTP/2 and proxies want them.
-fn absolute_form(request: &mut Request<Body>, address: &Address) {
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(address.scheme.clone());
-    parts.authority = Some(address.authority.clone());
-    // A URI with all of its three parts is always one.
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+impl Address {
+    /// Adds scheme and authority, as HTTP/2 and proxies want them.
+    pub(crate) fn absolute_form(&self, request: &mut Request<Body>) {
+        // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+        request.headers_mut().remove(header::HOST);
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        // A URI with all of its three parts is always one.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
 }
 
 /// Takes scheme and authority away from a request that a connection gave back.

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    connect::Proxy, connect_failure::ConnectFailure, json, limits::Limit, origin::Origin, timings::Timings,
+    connect::Proxy, connect_failure::ConnectFailure, json, limits::Limit, origin::Origin,
+    target::without_query, timings::Timings,
 };
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -23,17 +24,21 @@ struct Inner {
     detail: Detail,
     origin: Option<Origin>,
     proxy: Option<Proxy>,
+    // Without its query.
+    url: Option<Box<str>>,
     timings: Option<Timings>,
     connect_failure: Option<ConnectFailure>,
     // Shared, because one failed dial can fail several requests.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+#[derive(Clone)]
 enum Detail {
     None,
     Text(&'static str),
     /// A variable of the environment.
     Proxy(&'static str),
+    Message(Box<str>),
     Limit(Limit, Duration),
     Bound(&'static str, usize),
     Position {
@@ -43,6 +48,7 @@ enum Detail {
     },
     Line(u64),
     Status(ErrorReply),
+    Redirect(&'static str, StatusCode),
 }
 
 /// What happened.
@@ -63,7 +69,8 @@ pub enum Kind {
     Closed,
     /// [`Client::close`](crate::Client::close) was called before the request had a connection.
     ClientClosed,
-    /// The server's bytes are not the protocol.
+    /// The server's bytes are not the protocol, or a head is beyond the bounds on heads. The message says which line or
+    /// which bound. A reply that cannot be read came all the same: its delivery is [`Replied`](Delivery::Replied).
     Protocol,
     /// The server ended this request's HTTP/2 stream alone.
     Reset,
@@ -71,13 +78,19 @@ pub enum Kind {
     RequestBody,
     /// A bound on what is read was reached; the message names it.
     TooLarge,
-    /// A status of 400 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
+    /// A redirect that cannot be followed, or that the policy ([`Redirects`](crate::Redirects)) forbids.
+    Redirect,
+    /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
     /// not a success where [`Reply::events`](crate::Reply::events) needs it.
     Status,
     /// The reply is not `text/event-stream`.
     ContentType,
     /// The reply's body is not the text or the JSON that was asked for.
     Decode,
+    /// A [layer](crate::ClientBuilder::layer) failed by itself; the source is its error. Whether the request was sent
+    /// before is not known, so its [`delivery`](Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) until a reply
+    /// came. Where an error of this client is the cause of the layer's, kind, phase and delivery are those of the cause.
+    Layer,
     /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
     Incomplete,
 }
@@ -111,7 +124,7 @@ pub enum Delivery {
     NotSent,
     /// Some or all of it was given to a connection, and no answer came.
     MaybeSent,
-    /// The head of a reply came.
+    /// The head of a reply came; or bytes in its place that are none ([`Kind::Protocol`]).
     Replied,
 }
 
@@ -147,6 +160,43 @@ impl Error {
         self.0.delivery
     }
 
+    /// The status of the reply, where that is the error: [`Kind::Status`] or [`Kind::Redirect`].
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.0.detail {
+            Detail::Status(reply) => Some(reply.status),
+            Detail::Redirect(_, status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The URL that the request went to last, without its query, which may carry a key. None where the request's URL is
+    /// not valid.
+    pub fn url(&self) -> Option<&str> {
+        self.0.url.as_deref()
+    }
+
+    /// Whether a connection could not be opened, also within its limits in time: what happened before a connection was
+    /// held.
+    pub fn is_connect(&self) -> bool {
+        self.0.connect_failure.is_some() || matches!(self.0.kind, Kind::Connect | Kind::Tls)
+    }
+
+    /// Whether the reply's status is the error.
+    pub fn is_status(&self) -> bool {
+        self.0.kind == Kind::Status
+    }
+
+    /// Whether the body is not the text, the JSON or the event stream that was asked for, or has a coding that cannot be
+    /// undone.
+    pub fn is_decode(&self) -> bool {
+        matches!(self.0.kind, Kind::Decode | Kind::ContentType)
+    }
+
+    /// Whether it is a redirect that was not followed, by the policy or because it cannot be.
+    pub fn is_redirect(&self) -> bool {
+        self.0.kind == Kind::Redirect
+    }
+
     /// Whether a limit in time has passed.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
@@ -160,8 +210,9 @@ impl Error {
         }
     }
 
-    /// Why there was no connection, where that is the error: with [`Delivery::NotSent`] and a phase of connecting
-    /// ([`Dns`](Phase::Dns), [`Connect`](Phase::Connect), [`Tls`](Phase::Tls)), and only there.
+    /// Why there was no connection, where that is the error: in a phase of connecting ([`Dns`](Phase::Dns),
+    /// [`Connect`](Phase::Connect), [`Tls`](Phase::Tls)), and only there. The request was [`NotSent`](Delivery::NotSent)
+    /// then, unless a redirect had led to where there is no connection.
     pub fn connect_failure(&self) -> Option<ConnectFailure> {
         self.0.connect_failure
     }
@@ -209,6 +260,7 @@ impl Error {
             detail: Detail::None,
             origin: None,
             proxy: None,
+            url: None,
             timings: None,
             connect_failure: None,
             source: None,
@@ -223,6 +275,11 @@ impl Error {
     /// The proxy that a variable of the environment names cannot be used.
     pub(crate) fn bad_proxy(name: &'static str, why: String) -> Self {
         Self::new(Kind::Config, Phase::Build, Delivery::NotSent).detail(Detail::Proxy(name)).source_from(why)
+    }
+
+    /// The same, with the name of what it is.
+    pub(crate) fn unusable(kind: Kind, why: impl Into<Box<str>>) -> Self {
+        Self::new(kind, Phase::Build, Delivery::NotSent).message(why)
     }
 
     pub(crate) fn timeout(limit: Limit, duration: Duration, phase: Phase) -> Self {
@@ -259,8 +316,25 @@ impl Error {
         Self::body(Kind::Decode).detail(Detail::Line(line))
     }
 
-    pub(crate) fn status(reply: ErrorReply) -> Self {
+    pub(crate) fn of_status(reply: ErrorReply) -> Self {
         Self::body(Kind::Status).detail(Detail::Status(reply))
+    }
+
+    pub(crate) fn redirect(why: &'static str, status: StatusCode) -> Self {
+        let error = Self::new(Kind::Redirect, Phase::Head, Delivery::Replied);
+        error.detail(Detail::Redirect(why, status))
+    }
+
+    /// It happened to a request that a server had answered with a redirect, so something was sent.
+    pub(crate) fn after_redirect(mut self) -> Self {
+        if self.0.delivery == Delivery::NotSent {
+            self.0.delivery = Delivery::MaybeSent;
+        }
+        self
+    }
+
+    pub(crate) fn set_url(&mut self, origin: &Origin, target: &str) {
+        self.0.url = Some(format!("{origin}{}", without_query(target)).into());
     }
 
     pub(crate) fn failed_to_connect(mut self, why: ConnectFailure) -> Self {
@@ -277,6 +351,10 @@ impl Error {
         self.detail(Detail::Text(text))
     }
 
+    pub(crate) fn message(self, text: impl Into<Box<str>>) -> Self {
+        self.detail(Detail::Message(text.into()))
+    }
+
     pub(crate) fn set_timings(&mut self, timings: Timings) {
         self.0.timings = Some(timings);
     }
@@ -285,9 +363,50 @@ impl Error {
         self.0.proxy = Some(proxy.clone());
     }
 
-    pub(crate) fn at(mut self, origin: &Origin) -> Self {
-        self.0.origin = Some(origin.clone());
+    pub(crate) fn at<'a>(mut self, origin: impl Into<Option<&'a Origin>>) -> Self {
+        if let Some(origin) = origin.into() {
+            self.0.origin = Some(origin.clone());
+        }
         self
+    }
+
+    /// What a layer failed with. An error of this client, or one with such an error as its cause, keeps what that says.
+    pub(crate) fn of_layer(error: BoxError, phase: Phase) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return *own,
+            Err(error) => error,
+        };
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.is::<Self>() {
+                break;
+            }
+            cause = error.source();
+        }
+        let own = match cause.and_then(|cause| cause.downcast_ref::<Self>()) {
+            Some(own) => own.without_source(),
+            // What a layer did before it failed is not known.
+            None if phase == Phase::Body => Self::body(Kind::Layer),
+            None => Self::new(Kind::Layer, phase, Delivery::MaybeSent),
+        };
+        own.source_from(error)
+    }
+
+    fn without_source(&self) -> Self {
+        let Inner { kind, phase, delivery, detail, origin, proxy, url, timings, connect_failure, source: _ } =
+            &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            phase: *phase,
+            delivery: *delivery,
+            detail: detail.clone(),
+            origin: origin.clone(),
+            proxy: proxy.clone(),
+            url: url.clone(),
+            timings: *timings,
+            connect_failure: *connect_failure,
+            source: None,
+        }))
     }
 
     pub(crate) fn source_from(self, source: impl Into<BoxError>) -> Self {
@@ -328,9 +447,18 @@ impl fmt::Display for Error {
                 write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
             }
             (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
+            (Detail::Status(reply), _) if reply.status.is_redirection() => {
+                write!(
+                    f,
+                    "the reply's status is {}, a redirect that was not followed",
+                    reply.status.as_u16()
+                )?;
+            }
             (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
+            (Detail::Redirect(text, status), _) => write!(f, "{text} (status {})", status.as_u16())?,
             (Detail::Text(text), _) => f.write_str(text)?,
             (Detail::Proxy(name), _) => write!(f, "`{name}` names a proxy that cannot be used")?,
+            (Detail::Message(text), _) => f.write_str(text)?,
             (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
                 f.write_str("no connection: the name could not be looked up")?;
             }
@@ -346,6 +474,7 @@ impl fmt::Display for Error {
             (Detail::None, Kind::ClientClosed) => f.write_str("the client is closed")?,
             (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
             (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
+            (Detail::None, Kind::Layer) => write!(f, "a layer failed while {during}")?,
             (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
             (Detail::None, _) => write!(f, "failed while {during}")?,
         }
@@ -359,19 +488,31 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, delivery, detail, origin, proxy, timings: _, connect_failure, source } =
-            &*self.0;
+        let Inner {
+            kind,
+            phase,
+            delivery,
+            detail,
+            origin,
+            proxy,
+            url: _,
+            timings: _,
+            connect_failure,
+            source,
+        } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("phase", phase).field("delivery", delivery);
         match detail {
             Detail::None => &mut f,
             Detail::Text(text) => f.field("detail", text),
             Detail::Proxy(name) => f.field("variable", name),
+            Detail::Message(text) => f.field("detail", text),
             Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
             Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
             Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
             Detail::Line(line) => f.field("line", line),
             Detail::Status(reply) => f.field("reply", reply),
+            Detail::Redirect(text, status) => f.field("detail", text).field("status", status),
         };
         if let Some(why) = connect_failure {
             f.field("connect_failure", why);

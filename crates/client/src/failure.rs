@@ -1,4 +1,4 @@
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io};
 
 use h2::Reason;
 
@@ -6,7 +6,7 @@ use crate::error::{Delivery, Error, Kind, Phase};
 
 /// What a failed connection means for the request on it.
 pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> Error {
-    let (kind, delivery) = match http2(&error) {
+    let (kind, delivery) = match cause::<h2::Error>(&error) {
         // RFC 9113, section 8.7: a refused stream was not processed, and may be sent again whatever it does.
         Some(error) if error.is_reset() && error.is_remote() => match error.reason() {
             Some(Reason::REFUSED_STREAM) if phase != Phase::Body => (Kind::Reset, Delivery::NotSent),
@@ -18,14 +18,51 @@ pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> 
             (Kind::Closed, Delivery::NotSent)
         }
         Some(error) if error.is_io() || error.is_go_away() && error.is_remote() => (Kind::Closed, delivery),
+        // What this stream brought cannot be read, and it is no other's fault.
+        Some(error) if error.is_reset() => (Kind::Protocol, Delivery::Replied),
         Some(_) => (Kind::Protocol, delivery),
-        None if error.is_parse() => (Kind::Protocol, delivery),
+        // A reply came, though nobody can read it.
+        None if error.is_parse() => (Kind::Protocol, Delivery::Replied),
+        None if is_malformed(&error) => (Kind::Protocol, delivery),
         None => (Kind::Closed, delivery),
     };
-    Error::new(kind, phase, delivery).source_from(error)
+    let text = (kind == Kind::Protocol).then(|| what_is_wrong(&error)).flatten();
+    let failure = Error::new(kind, phase, delivery).source_from(error);
+    match text {
+        Some(text) => failure.text(text),
+        None => failure,
+    }
 }
 
-fn http2(error: &hyper::Error) -> Option<&h2::Error> {
+/// Whether the framing of an HTTP/1.1 body is broken: the size of a chunk, its end, a trailer. (What ends too early is
+/// not; nor is what TLS refuses, though it is told in the same way.)
+fn is_malformed(error: &hyper::Error) -> bool {
+    cause::<io::Error>(error).is_some_and(|error| {
+        let by_tls = matches!(error.get_ref(), Some(error) if error.is::<rustls::Error>());
+        !by_tls && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+    })
+}
+
+/// The line or the bound of a reply's head that makes it unreadable. hyper tells them apart by its messages alone.
+fn what_is_wrong(error: &hyper::Error) -> Option<&'static str> {
+    if !error.is_parse() {
+        return is_malformed(error).then_some("a chunk or a trailer of the reply's body is malformed");
+    }
+    let message = error.to_string();
+    Some(if message.contains("too large") {
+        "the reply's head is beyond its bounds: 400 KiB, or the number of `max_header_fields`"
+    } else if message.contains("content-length") {
+        "the reply's head is not valid: its `content-length` is no number, or there are two"
+    } else if message.contains("transfer-encoding") {
+        "the reply's head is not valid: its `transfer-encoding`"
+    } else if message.contains("header") {
+        "the reply's head is not valid: a header line is folded, has a control character, or has no name"
+    } else {
+        "the reply's head is not valid: its status line is not HTTP/1.1"
+    })
+}
+
+fn cause<T: StdError + 'static>(error: &hyper::Error) -> Option<&T> {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref() {

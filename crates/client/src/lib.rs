@@ -55,7 +55,9 @@
 //! | trust a private authority, show a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
 //! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
-//! | do something around every request | [a function](#middleware) |
+//! | follow redirects, or not | [`Redirects`] |
+//! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
+//! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
 //! # Whether it was delivered
@@ -89,6 +91,8 @@
 //! that it closed, three of which have to agree. A connection is not used again after a reply with `Connection: close` or
 //! of HTTP/1.0 without `keep-alive`, nor for a minute after three in a row ended at once behind a reply that did not say
 //! so. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
+//! A limit that passes on an HTTP/2 stream makes its connection a suspect: it is pinged at once, and takes no new requests
+//! until it answers; without another request on it, it is closed.
 //!
 //! A limit that has passed ends a request after a last look at what has arrived: its connection's task reads what there
 //! is, and only what has not come by then is missed.
@@ -126,8 +130,9 @@
 //!
 //! # Middleware
 //!
-//! A request is a value until it is sent, and `send` is a future. So what goes around it is a function, or a type of the
-//! caller's; there is no trait to implement and no list to be on.
+//! A request is a value until it is sent, and `send` is a future. So what goes around it can be a function, or a type of
+//! the caller's, without a trait to implement. (What is to go around all requests of a client, wherever they are sent
+//! from, is a [layer](ClientBuilder::layer).)
 //!
 //! ```
 //! use outbound_client::{Client, Delivery, Error, Reply, RequestBuilder};
@@ -184,6 +189,49 @@
 //! # }
 //! ```
 //!
+//! # Coming from another client
+//!
+//! | `reqwest` | here |
+//! |---|---|
+//! | `Client::new()`, `reqwest::get(url)` | [`Client::new`], [`get`] |
+//! | `.timeout(d)` on client or request | [`ClientBuilder::timeout`], [`RequestBuilder::timeout`]; each phase has a limit as well ([`Limits`]) |
+//! | `.connect_timeout(d)`, `.read_timeout(d)` | `change_limits` with [`Limits::connect`], [`Limits::first_byte`] and [`Limits::idle`] |
+//! | `.default_headers(map)`, `.user_agent(v)` | [`ClientBuilder::default_header`], [`ClientBuilder::user_agent`] |
+//! | `.pool_max_idle_per_host(n)`, `.pool_idle_timeout(d)` | [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::idle_timeout`] |
+//! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
+//! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
+//! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
+//! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
+//! | `error.is_timeout()`, `.is_connect()`, `.status()` | the same, and [`Error::kind`], [`Error::delivery`] |
+//! | `.connector_layer(l)`, `reqwest-middleware` | [`ClientBuilder::layer`] |
+//!
+//! | `httpx`, `aiohttp` | here |
+//! |---|---|
+//! | `httpx.Client(base_url=..., headers=..., timeout=5)` | [`Client::builder`], [`ClientBuilder::base_url`], [`Limits::each`] |
+//! | `httpx.Timeout(connect=, read=, write=, pool=)` | [`Limits::connect`], [`Limits::idle`] and [`Limits::first_byte`], [`Limits::write_idle`], [`Limits::pool_wait`] |
+//! | `ClientTimeout(total=, sock_connect=, sock_read=)` | [`Limits::total`], [`Limits::connect`], [`Limits::idle`] |
+//! | `Limits(max_connections=, max_keepalive_connections=)`, `TCPConnector(limit=, limit_per_host=)` | [`ClientBuilder::max_connections`], [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::max_connections_per_origin`] |
+//! | `params=`, `json=`, `data=`, `files=` | [`query`](RequestBuilder::query), [`json`](RequestBuilder::json), [`form`](RequestBuilder::form), [`multipart`](RequestBuilder::multipart) |
+//! | `follow_redirects=True` | the default; [`Redirects`] |
+//! | `response.raise_for_status()` | [`Reply::error_for_status`] |
+//! | `response.aiter_lines()`, `aiter_bytes()`, `content.iter_chunked()` | [`Reply::lines`], [`Reply::chunk`] |
+//! | `response.url`, `response.history` | [`Reply::url`], [`Reply::redirects`] |
+//! | `except httpx.ConnectError`, `TimeoutException` | [`Error::is_connect`], [`Error::is_timeout`] |
+//! | `transport=` | [`ClientBuilder::connector`], [`ClientBuilder::layer`] |
+//!
+//! | `axios`, `fetch` | here |
+//! |---|---|
+//! | `axios.create({baseURL, headers, timeout})` | [`Client::builder`], [`ClientBuilder::base_url`], [`ClientBuilder::timeout`] |
+//! | `params`, `data` | [`query`](RequestBuilder::query), [`json`](RequestBuilder::json) |
+//! | `maxRedirects: n`, `redirect: "manual"` | [`Redirects::up_to`], [`Redirects::none`] |
+//! | `maxContentLength` | [`Limits::max_body`] |
+//! | interceptors | [`ClientBuilder::layer`] |
+//! | `validateStatus`, `response.ok` | a status is no error until [`Reply::error_for_status`] |
+//! | `await response.json()`, `.text()` | [`Reply::json`], [`Reply::text`] |
+//! | `response.body.getReader()` | [`Reply::chunk`] |
+//! | `EventSource` | [`Reply::events`], over any method |
+//! | `AbortController` | drop the future or the reply |
+//!
 //! # What it costs
 //!
 //! Beside a connection of hyper's that one holds oneself, a request on a warm connection makes at most two allocations
@@ -192,8 +240,8 @@
 //!
 //! # What it does not do
 //!
-//! No redirects, cookies or codings; a 3xx is returned as it is. No retries but the one above, and no
-//! knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
+//! No cookies. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
+//! but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
 #![forbid(unsafe_code)]
@@ -203,6 +251,7 @@ mod body;
 mod charset;
 mod client;
 mod clock;
+mod coding;
 mod connect;
 mod connect_failure;
 mod connection;
@@ -210,14 +259,17 @@ mod error;
 mod events;
 mod failure;
 mod json;
+mod layers;
 mod limits;
 mod lines;
 mod look;
 mod manage;
 mod multipart;
 mod origin;
+mod pairs;
 mod pool;
 mod read;
+mod redirect;
 mod replica;
 mod reply;
 mod reply_body;
@@ -229,18 +281,21 @@ mod sse;
 mod target;
 mod timings;
 
+pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use rustls;
 
 pub use crate::{
-    client::{Client, ClientBuilder},
+    body::Body,
+    client::{Client, ClientBuilder, get},
     connect::{
         Connect, Connected, Connecting, EgressPolicy, Proxy, Resolve, Resolving, SystemResolver, Transport,
     },
     connect_failure::ConnectFailure,
     error::{Delivery, Error, ErrorReply, Kind, Phase},
     events::{Event, Events, NextEvent},
+    layers::{ClientService, ResponseFuture},
     limits::{Limit, Limits},
     lines::{Lines, Ndjson, NextLine, NextValue},
     manage::Drained,
@@ -248,7 +303,9 @@ pub use crate::{
     origin::Origin,
     pool::{PoolSnapshot, WarmUp},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
+    redirect::{Redirect, Redirects},
     reply::Reply,
+    reply_body::ReplyBody,
     request::{Buffered, RequestBuilder, Streamed},
     secret::Secret,
     send::ReplyFuture,

@@ -91,6 +91,22 @@ impl Limits {
         }
     }
 
+    /// The defaults, with one time for every phase: `pool_wait`, `dns`, `connect`, `tls`, `write_idle`, `first_byte` and
+    /// `idle`. It is no bound on the whole; `total` is.
+    pub const fn each(limit: Duration) -> Self {
+        let limit = Some(limit);
+        Self {
+            pool_wait: limit,
+            dns: limit,
+            connect: limit,
+            tls: limit,
+            write_idle: limit,
+            first_byte: limit,
+            idle: limit,
+            ..Self::new()
+        }
+    }
+
     /// Bounds the wait for a place in the pool.
     pub fn pool_wait(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.pool_wait = limit.into();

@@ -80,8 +80,6 @@ pub(crate) struct Pool {
     /// Whether they are for requests to switch to another protocol.
     pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
-    // The client's others.
-    origins: Weak<Origins>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -106,7 +104,6 @@ pub(crate) enum Dialed {
 impl Pool {
     fn new(
         Destination { origin, proxy, for_upgrade }: Destination,
-        origins: Weak<Origins>,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
         rules: Rules,
@@ -122,7 +119,6 @@ impl Pool {
             proxy,
             for_upgrade,
             address: Address { scheme, authority, host, forward },
-            origins,
             rules,
             dialer,
             places,
@@ -132,32 +128,6 @@ impl Pool {
         });
         pool.places.add(&pool);
         Ok(pool)
-    }
-
-    /// The pool of the same origin by way of this proxy, or of none.
-    pub(crate) fn through(&self, proxy: Option<Proxy>) -> Result<Arc<Self>, Error> {
-        self.beside(Destination { origin: self.origin.clone(), proxy, for_upgrade: self.for_upgrade })
-    }
-
-    /// The pool of the same origin by the same way, for requests to switch to another protocol.
-    pub(crate) fn for_upgrade(&self) -> Result<Arc<Self>, Error> {
-        self.beside(Destination {
-            origin: self.origin.clone(),
-            proxy: self.proxy.clone(),
-            for_upgrade: true,
-        })
-    }
-
-    /// Another pool of the same client.
-    fn beside(&self, destination: Destination) -> Result<Arc<Self>, Error> {
-        match self.origins.upgrade() {
-            Some(origins) => origins.pool_of(destination),
-            // The client is gone but for this request.
-            None => {
-                let (dialer, places) = (self.dialer.clone(), self.places.clone());
-                Self::new(destination, Weak::new(), dialer, places, self.rules, false)
-            }
-        }
     }
 
     /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
@@ -429,6 +399,10 @@ impl Keeper for Pool {
 
     fn limit_streams(&self, id: u64, limit: usize) {
         self.set_stream_limit(id, limit);
+    }
+
+    fn answered(&self) {
+        self.serve_again();
     }
 }
 

@@ -247,7 +247,7 @@ impl ErrorForStatus {
     const WITHIN: Duration = Duration::from_secs(2);
 
     pub(crate) fn new(reply: Reply) -> Self {
-        if reply.status().as_u16() < 400 {
+        if reply.status().as_u16() < 300 {
             return Self(State::Fine(reply));
         }
         let (status, headers, body) = reply.into_parts();
@@ -269,7 +269,7 @@ impl Future for ErrorForStatus {
             State::Reading { status, headers, mut prefix } => {
                 let reply =
                     ErrorReply { status, headers, body: prefix.read.take(), complete: prefix.complete };
-                Poll::Ready(Err(Error::status(reply).at(prefix.body.origin())))
+                Poll::Ready(Err(prefix.body.fail(Error::of_status(reply))))
             }
             State::Done => panic!("polled after it was ready"),
         }

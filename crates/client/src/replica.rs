@@ -1,56 +1,120 @@
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use crate::body::Body;
 
-/// A copy of a request, to send it once more.
+/// What is kept of a request that was sent: to send it once more, to follow a redirect, to say where it went.
 ///
 /// Of the head there are only the bytes, in a buffer that is used again: to clone a request's headers would allocate
-/// for most of them, and most copies are never looked at.
+/// for most of them, and most copies are never looked at. So with a short body.
 pub(crate) struct Replica {
     method: Method,
-    head: Vec<u8>,
-    body: Body,
+    // The target, the headers, and a short body.
+    buffer: Vec<u8>,
+    target: usize,
+    head: usize,
+    body: Saved,
+    /// Whether the request asks for codings itself.
+    pub(crate) asks_for_coding: bool,
+}
+
+enum Saved {
+    /// In the buffer.
+    Short,
+    Shared(Bytes),
+    /// A stream, which cannot be read twice; or a copy that was not to be sent again.
+    Never,
 }
 
 impl Replica {
-    /// None where the body cannot be read twice. The URI is in origin form.
-    pub(crate) fn of(request: &Request<Body>, mut buffer: Vec<u8>) -> Option<Self> {
-        let body = request.body().replica()?;
-        buffer.clear();
-        push(&mut buffer, request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes());
-        for (name, value) in request.headers() {
-            push(&mut buffer, name.as_str().as_bytes());
-            push(&mut buffer, value.as_bytes());
-            buffer.push(u8::from(value.is_sensitive()));
+    // What is copied rather than shared: the first clone of bytes that one holds alone allocates.
+    const SHORT: usize = 4 << 10;
+
+    /// The URI is in origin form. Only its target is kept if the copy is not `whole`.
+    pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
+        let target = request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes();
+        let mut buffer = spare::take();
+        buffer.extend_from_slice(target);
+        let (mut asks_for_coding, mut body) = (false, Saved::Never);
+        let headers = request.headers();
+        if !headers.is_empty() {
+            if whole {
+                for (name, value) in headers {
+                    asks_for_coding |= *name == header::ACCEPT_ENCODING;
+                    push(&mut buffer, name.as_str().as_bytes(), value);
+                }
+            } else {
+                asks_for_coding = headers.contains_key(header::ACCEPT_ENCODING);
+            }
         }
-        Some(Self { method: request.method().clone(), head: buffer, body })
+        let head = buffer.len();
+        if whole && let Some(bytes) = request.body().as_shared() {
+            if bytes.len() > Self::SHORT {
+                body = Saved::Shared(bytes.clone());
+            } else {
+                if !bytes.is_empty() {
+                    buffer.extend_from_slice(bytes);
+                }
+                body = Saved::Short;
+            }
+        }
+        Self { method: request.method().clone(), buffer, target: target.len(), head, body, asks_for_coding }
     }
 
+    /// The request once more; none where its body cannot be read twice.
     pub(crate) fn request(&self) -> Option<Request<Body>> {
-        let mut request = Request::new(self.body.replica()?);
+        let body = match &self.body {
+            Saved::Short => Body::bytes(Bytes::copy_from_slice(&self.buffer[self.head..])),
+            Saved::Shared(bytes) => Body::bytes(bytes.clone()),
+            Saved::Never => return None,
+        };
+        let mut request = self.without_body()?;
+        *request.body_mut() = body;
+        Some(request)
+    }
+
+    /// The request's head, with no body.
+    pub(crate) fn without_body(&self) -> Option<Request<Body>> {
+        let mut request = Request::new(Body::empty());
         *request.method_mut() = self.method.clone();
-        let mut rest = &self.head[..];
-        *request.uri_mut() = Uri::try_from(take(&mut rest)?).ok()?;
+        *request.uri_mut() = Uri::try_from(self.target()).ok()?;
+        let mut rest = self.buffer.get(self.target..self.head)?;
         while !rest.is_empty() {
-            let name = HeaderName::from_bytes(take(&mut rest)?).ok()?;
-            let mut value = HeaderValue::from_bytes(take(&mut rest)?).ok()?;
+            let (name, value) = (take(&mut rest)?, take(&mut rest)?);
+            let mut value = HeaderValue::from_bytes(value).ok()?;
             value.set_sensitive(*rest.split_off_first()? == 1);
-            request.headers_mut().append(name, value);
+            request.headers_mut().append(HeaderName::from_bytes(name).ok()?, value);
         }
         Some(request)
     }
 
-    /// What the next copy can be written into.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        // A request with a head like none before is no reason to hold on to as much for each.
-        const MOST: usize = 16 << 10;
-        if self.head.capacity() > MOST { Vec::new() } else { self.head }
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> &str {
+        // It was a part of a URI.
+        str::from_utf8(&self.buffer[..self.target]).unwrap_or("/")
     }
 }
 
-fn push(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    buffer.extend_from_slice(&bytes.len().to_ne_bytes());
-    buffer.extend_from_slice(bytes);
+impl Drop for Replica {
+    fn drop(&mut self) {
+        spare::keep(std::mem::take(&mut self.buffer));
+    }
+}
+
+fn push(buffer: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
+    let bytes = value.as_bytes();
+    buffer.reserve(2 * size_of::<usize>() + name.len() + bytes.len() + 1);
+    for part in [name, bytes] {
+        buffer.extend_from_slice(&part.len().to_ne_bytes());
+        buffer.extend_from_slice(part);
+    }
+    buffer.push(u8::from(value.is_sensitive()));
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -58,13 +122,43 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     rest.split_off(..usize::from_ne_bytes(len))
 }
 
+/// Buffers of copies that are no more.
+mod spare {
+    use super::RefCell;
+
+    // A request with a head like none before is no reason to hold on to as much, nor a burst like none before.
+    const LARGEST: usize = 16 << 10;
+    const MOST: usize = 64;
+
+    thread_local! {
+        static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn take() -> Vec<u8> {
+        SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn keep(mut buffer: Vec<u8>) {
+        if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
+            return;
+        }
+        buffer.clear();
+        // Where the thread ends there is nothing to keep it for.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST {
+                spare.push(buffer);
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_copy_is_the_same_request() {
-        let mut request = Request::new(Body::bytes("abc".into()));
+    fn request(body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
         *request.method_mut() = Method::PUT;
         *request.uri_mut() = "/a?b=c".parse().unwrap();
         let mut secret = HeaderValue::from_static("s");
@@ -73,10 +167,34 @@ mod tests {
         request.headers_mut().append("x", HeaderValue::from_static("1"));
         request.headers_mut().append("x", HeaderValue::from_bytes(b"\xff").unwrap());
         request.headers_mut().append("y", HeaderValue::from_static(""));
-        let copy = Replica::of(&request, vec![1, 2, 3]).unwrap().request().unwrap();
-        assert_eq!((copy.method(), copy.uri()), (request.method(), request.uri()));
-        assert_eq!(copy.headers(), request.headers());
-        assert!(copy.headers()["authorization"].is_sensitive() && !copy.headers()["y"].is_sensitive());
-        assert_eq!(format!("{:?}", copy.body()), format!("{:?}", request.body()));
+        request
+    }
+
+    #[test]
+    fn a_copy_is_the_same_request() {
+        // Twice, so that a buffer is used again.
+        for length in [3, 5000, 100_000, 0, 3] {
+            let request = request(Body::bytes(vec![b'x'; length]));
+            let replica = Replica::of(&request, true);
+            let copy = replica.request().unwrap();
+            assert_eq!((copy.method(), copy.uri()), (request.method(), request.uri()));
+            assert_eq!(copy.headers(), request.headers());
+            assert!(copy.headers()["authorization"].is_sensitive() && !copy.headers()["y"].is_sensitive());
+            assert_eq!(copy.body().as_bytes(), request.body().as_bytes());
+            assert_eq!((replica.target(), replica.asks_for_coding), ("/a?b=c", false));
+        }
+    }
+
+    #[test]
+    fn a_stream_has_a_head_and_no_copy() {
+        let stream = futures::stream::empty::<Result<Bytes, std::io::Error>>();
+        let mut request = request(Body::stream(stream, None));
+        request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
+        let replica = Replica::of(&request, true);
+        assert!(replica.request().is_none() && replica.asks_for_coding);
+        assert_eq!(replica.without_body().unwrap().headers(), request.headers());
+        let replica = Replica::of(&request, false);
+        assert!(replica.request().is_none() && replica.asks_for_coding);
+        assert_eq!(replica.target(), "/a?b=c");
     }
 }

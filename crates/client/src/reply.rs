@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -7,16 +8,18 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, Response, StatusCode, Version, header, response::Parts};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use crate::{
     charset::Charset,
+    coding,
     error::{Error, ErrorReply, Kind},
     events::Events,
     lines::{Lines, Ndjson},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
+    redirect::Redirect,
     reply_body::ReplyBody,
     send::Call,
     timings::{ConnectionInfo, Timings},
@@ -27,7 +30,7 @@ use crate::{
 /// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
 /// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), in lines ([`lines`](Self::lines),
 /// [`ndjson`](Self::ndjson)), or as server-sent events ([`events`](Self::events)).
-/// It is given as it came: no redirect is followed and no coding is undone. Trailers are dropped.
+/// Its coding is undone where that is compiled in; see [`content_encoding`](Self::content_encoding). Trailers are dropped.
 ///
 /// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
 /// before that closes an HTTP/1.1 connection and resets an HTTP/2 stream, unless the end has already arrived.
@@ -47,14 +50,45 @@ pub struct Reply {
     status: StatusCode,
     version: Version,
     headers: HeaderMap,
+    extensions: Extensions,
     pub(crate) body: ReplyBody,
 }
 
 impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
+        let is_coded = has_coding(&head.headers) && !call.takes_coding();
         let body = ReplyBody::new(&head, incoming, call);
-        Self { status: head.status, version: head.version, headers: head.headers, body }
+        let Parts { status, version, headers, extensions, .. } = head;
+        let reply = Self { status, version, headers, extensions, body };
+        if is_coded { reply.undo_coding() } else { reply }
+    }
+
+    /// A reply as layers have it.
+    pub(crate) fn of(response: Response<ReplyBody>, takes_coding: bool) -> Self {
+        let (head, body) = response.into_parts();
+        let is_coded = has_coding(&head.headers) && !takes_coding;
+        let Parts { status, version, headers, extensions, .. } = head;
+        let reply = Self { status, version, headers, extensions, body };
+        if is_coded { reply.undo_coding() } else { reply }
+    }
+
+    /// Undoes a coding of the body. One that cannot be undone makes a body that cannot be read: it is not what it seems.
+    #[cold]
+    fn undo_coding(mut self) -> Self {
+        let codings = coding::of(&self.headers);
+        if codings.is_empty() || http_body::Body::is_end_stream(&self.body) {
+            return self;
+        }
+        match coding::undo(self.body, self.version, &codings) {
+            Ok(body) => {
+                self.body = body;
+                self.headers.remove(header::CONTENT_ENCODING);
+                self.headers.remove(header::CONTENT_LENGTH);
+            }
+            Err(body) => self.body = body,
+        }
+        self
     }
 
     /// The status.
@@ -72,8 +106,34 @@ impl Reply {
         &self.headers
     }
 
-    /// What the body is coded with (`gzip`, `br`), where it is: `content-encoding` as the server wrote it. This client
-    /// asks for no coding and undoes none, so a body with one is not what it seems.
+    /// What layers left with the reply.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The URL that it came from: the request's, or where the last redirect led. With its query, which may carry what is
+    /// not for a log.
+    pub fn url(&self) -> String {
+        self.body.url()
+    }
+
+    /// The redirects that were followed to it, in order. (Those that a layer followed are not known.)
+    pub fn redirects(&self) -> &[Redirect] {
+        self.body.redirects()
+    }
+
+    /// The length of the body, or of what is left of it, where the head told it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.body.length()
+    }
+
+    /// What the body is coded with (`gzip`, `br`), where it still is: `content-encoding` as the server wrote it.
+    ///
+    /// Where the request, or the client's default headers, have an `accept-encoding`, the body is given as it came. Else
+    /// its coding is undone, and this and `content-length` are taken away, if the coding's feature is compiled in (`gzip`
+    /// for gzip and deflate, `brotli`, `zstd`). Without that, to read the body is an error of [`Kind::Decode`] that names
+    /// coding and feature. So are more than three codings and bytes that are not in the coding. What is more than 250
+    /// times as large as it came, and than 1 MiB, is one of [`Kind::TooLarge`]; all other bounds count decoded bytes.
     pub fn content_encoding(&self) -> Option<&str> {
         let values = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
         let mut values = values.filter_map(|value| value.to_str().ok()).map(str::trim);
@@ -86,6 +146,14 @@ impl Reply {
     /// What it came over.
     pub fn connection(&self) -> ConnectionInfo {
         self.body.connection_info(self.version)
+    }
+
+    /// The address of the server that it came from. None where that is not known: through a proxy, whose own address is
+    /// in [`connection`](Self::connection), over a unix socket, and where a connector does not
+    /// [state it](crate::Connected::remote_addr).
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        let connection = self.connection();
+        connection.remote_addr.filter(|_| !connection.proxied)
     }
 
     /// How long the phases before its head took, where [`timings`](crate::RequestBuilder::timings) asked for that.
@@ -142,6 +210,11 @@ impl Reply {
         NextChunk(&mut self.body)
     }
 
+    /// The body in pieces, as a stream. A reply is that stream itself; this is its name in other clients.
+    pub fn bytes_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin {
+        self
+    }
+
     /// The body as server-sent events.
     ///
     /// # Errors
@@ -150,30 +223,55 @@ impl Reply {
     /// [`error_for_status`](Self::error_for_status) first to have it), [`Kind::ContentType`] if the content type is
     /// not `text/event-stream`.
     pub fn events(self) -> Result<Events, Error> {
-        let origin = self.body.origin().clone();
+        let origin = self.body.origin().cloned();
         if !self.status.is_success() {
-            let Self { status, headers, .. } = self;
-            return Err(Error::status(ErrorReply { status, headers, body: Bytes::new(), complete: false })
-                .at(&origin));
+            let Self { status, headers, mut body, .. } = self;
+            let reply = ErrorReply { status, headers, body: Bytes::new(), complete: false };
+            return Err(body.fail(Error::of_status(reply)));
         }
         let content_type = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("text/event-stream") {
-            return Err(Error::body(Kind::ContentType).text("the reply is not an event stream").at(&origin));
+            return Err(Error::body(Kind::ContentType)
+                .text("the reply is not an event stream")
+                .at(origin.as_ref()));
         }
         Ok(Events::new(self.body))
     }
 
-    /// This reply, unless its status is 400 or more; then an error that keeps status, headers and the first 64 KiB of
+    /// This reply, unless its status is 300 or more; then an error that keeps status, headers and the first 64 KiB of
     /// the body, as far as they come within 2 s ([`Error::reply`]).
     ///
-    /// A 3xx is no error: redirects are not followed, and it is the caller's to read.
+    /// A 3xx that is left when redirects were followed, or when none are to be, has no answer in its body either. Ask for
+    /// the [`status`](Self::status) first where a 304 is expected.
     pub fn error_for_status(self) -> ErrorForStatus {
         ErrorForStatus::new(self)
     }
 
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {
         (self.status, self.headers, self.body)
+    }
+}
+
+#[inline]
+fn has_coding(headers: &HeaderMap) -> bool {
+    // To hash a name costs as much as to compare it with a few.
+    const FEW: usize = 8;
+    if headers.len() <= FEW {
+        return headers.keys().any(|name| *name == header::CONTENT_ENCODING);
+    }
+    headers.contains_key(header::CONTENT_ENCODING)
+}
+
+impl From<Reply> for Response<ReplyBody> {
+    fn from(reply: Reply) -> Self {
+        let Reply { status, version, headers, extensions, body } = reply;
+        let mut response = Self::new(body);
+        *response.status_mut() = status;
+        *response.version_mut() = version;
+        *response.headers_mut() = headers;
+        *response.extensions_mut() = extensions;
+        response
     }
 }
 

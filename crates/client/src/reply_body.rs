@@ -1,229 +1,212 @@
+mod other;
+mod wire;
+
 use std::{
+    any::Any,
     fmt,
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{StatusCode, Version, response};
-use http_body::{Body as _, Frame};
+use http::{Version, response};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::{task::coop, time::Instant};
+use tokio::time::Instant;
 
+pub(crate) use self::other::About;
+use self::{
+    other::{Other, Refused},
+    wire::Wire,
+};
 use crate::{
-    body::Stage,
-    connection::Connection,
-    error::{Delivery, Error, Kind, Phase},
-    failure::failure,
-    limits::{Limit, Limits},
+    clock::Clock,
+    error::{BoxError, Error},
+    limits::Limits,
     origin::Origin,
+    redirect::Redirect,
     send::Call,
     timings::{ConnectionInfo, Timings},
 };
 
-/// The body of a reply, with the connection it comes over.
-pub(crate) struct ReplyBody {
-    incoming: Incoming,
-    // Its connection is taken when it goes back or is given up.
-    call: Box<Call>,
-    ended: bool,
-    // How much has come since a limit passed that spans phases.
-    late: usize,
+/// The body of a reply, with the connection that it comes over: an [`http_body::Body`] of [`Bytes`].
+///
+/// [`Reply`](crate::Reply) reads it in more convenient ways; layers see it in an `http::Response`. Its limits in time
+/// hold wherever it is read. Dropping it gives the rest up: that closes an HTTP/1.1 connection and resets an HTTP/2
+/// stream, unless the end has already arrived.
+pub struct ReplyBody(Source);
+
+enum Source {
+    /// A connection.
+    Wire(Wire),
+    /// Another body, that a layer put in place of the connection's.
+    Other(Box<Other>),
 }
 
 impl ReplyBody {
-    pub(crate) fn new(head: &response::Parts, incoming: Incoming, mut call: Box<Call>) -> Self {
-        call.clock.stop_step();
-        call.last_look = None;
-        if let Some(connection) = &call.connection {
-            call.requests = connection.requests;
-            call.history = Some(connection.history.clone());
+    pub(crate) fn new(head: &response::Parts, incoming: Incoming, call: Box<Call>) -> Self {
+        Self(Source::Wire(Wire::new(head, incoming, call)))
+    }
+
+    /// Any body. One of this type is taken as it is.
+    pub(crate) fn of<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut body = Some(body);
+        if let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>().and_then(Option::take) {
+            return own;
         }
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection speaks something else from now on.
-            call.connection = None;
-        } else if let Some(connection) = &mut call.connection {
-            connection.keep_alive.update(head);
+        Self(Source::Other(Box::new(Other::new(body))))
+    }
+
+    /// Holds it to what the request that it answers was given, whatever came in between.
+    pub(crate) fn belong_to(&mut self, about: About) {
+        match &mut self.0 {
+            Source::Wire(wire) => wire.belong_to(about),
+            Source::Other(other) => other.about = Some(about),
         }
-        let mut body = Self { incoming, call, ended: false, late: 0 };
-        if body.incoming.is_end_stream() {
-            body.finish(None);
-        }
-        body
+    }
+
+    /// In place of the body an error, for whoever begins to read it.
+    pub(crate) fn refuse(self, version: Version, error: Error) -> Self {
+        self.wrap(version, |body| Refused { error: Some(error), body })
+    }
+
+    /// Another body in place of this one, and made of it.
+    pub(crate) fn wrap<B>(mut self, version: Version, wrap: impl FnOnce(Self) -> B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
+    {
+        let about = match &mut self.0 {
+            Source::Wire(wire) => Some(wire.about(version)),
+            Source::Other(other) => other.about.take(),
+        };
+        let mut other = Other::new(Some(wrap(self)));
+        other.about = about;
+        Self(Source::Other(Box::new(other)))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.call.clock.limits
+        match &self.0 {
+            Source::Wire(wire) => &wire.clock().limits,
+            Source::Other(other) => other.limits(),
+        }
     }
 
     /// Gives it so much more time at most, from now on.
     pub(crate) fn end_within(&mut self, within: Duration) {
-        self.call.clock.end_within(Instant::now(), within);
+        let clock: &mut Clock = match &mut self.0 {
+            Source::Wire(wire) => wire.clock_mut(),
+            Source::Other(other) => match &mut other.about {
+                Some(about) => &mut about.clock,
+                None => return,
+            },
+        };
+        clock.end_within(Instant::now(), within);
     }
 
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.call.pool.origin
+    /// Of the request. None where a layer made the reply up for a request that never was the client's.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        match &self.0 {
+            Source::Wire(wire) => Some(wire.origin()),
+            Source::Other(other) => other.about.as_ref().map(|about| &about.origin),
+        }
+    }
+
+    /// Where the request went last; empty where a layer made the reply up.
+    pub(crate) fn url(&self) -> String {
+        match &self.0 {
+            Source::Wire(wire) => wire.url(),
+            Source::Other(other) => other
+                .about
+                .as_ref()
+                .map(|about| format!("{}{}", about.origin, about.target))
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn redirects(&self) -> &[Redirect] {
+        match &self.0 {
+            Source::Wire(wire) => wire.redirects(),
+            Source::Other(other) => other.about.as_ref().map_or(&[], |about| &about.chain.followed),
+        }
     }
 
     pub(crate) fn connection_info(&self, version: Version) -> ConnectionInfo {
-        let Call { history, requests, .. } = &*self.call;
-        ConnectionInfo {
-            reused: *requests > 1,
-            requests: *requests,
-            age: history.as_ref().map_or(Duration::ZERO, |history| history.opened.elapsed()),
-            version,
-            remote_addr: history.as_ref().and_then(|history| history.remote_addr),
-            proxied: history.as_ref().is_some_and(|history| history.proxied),
+        match &self.0 {
+            Source::Wire(wire) => wire.connection_info(version),
+            Source::Other(other) => other.connection_info(version),
         }
     }
 
     pub(crate) fn timings(&self) -> Option<Timings> {
-        self.call.timings.as_ref().map(|recorder| recorder.timings())
+        match &self.0 {
+            Source::Wire(wire) => wire.timings(),
+            Source::Other(other) => other.timings(),
+        }
     }
 
-    /// The length, where the head told it or all has come.
+    /// The length of what is left, where the head told it or all has come.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        match &self.0 {
+            Source::Wire(wire) => wire.length(),
+            Source::Other(other) => other.size_hint().exact(),
+        }
     }
 
+    /// The next piece. Trailers are dropped.
+    #[inline]
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if self.ended {
-            return Poll::Ready(None);
+        match &mut self.0 {
+            Source::Wire(wire) => wire.poll(cx, |frame| frame.into_data().ok()),
+            Source::Other(other) => other.poll_chunk(cx),
         }
-        if !coop::has_budget_remaining() {
-            // Pending, and woken at once.
-            let _ = ready!(coop::poll_proceed(cx));
-        }
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Poll::Ready(coop) = coop::poll_proceed(cx) {
-                        coop.made_progress();
-                    }
-                    self.call.clock.stop_step();
-                    let mut now = None;
-                    if let Some((limit, duration)) = self.call.clock.passed(&mut now)
-                        && self.is_too_late(&frame)
-                    {
-                        return Poll::Ready(Some(Err(self.fail(Error::timeout(
-                            limit,
-                            duration,
-                            Phase::Body,
-                        )))));
-                    }
-                    let Ok(piece) = frame.into_data() else { continue };
-                    if self.incoming.is_end_stream() {
-                        self.finish(now);
-                    }
-                    if piece.is_empty() && !self.ended {
-                        continue;
-                    }
-                    return Poll::Ready(Some(Ok(piece)));
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    let upload = self.call.upload.as_ref().and_then(|upload| upload.take_error());
-                    let error = match upload {
-                        Some(source) => Error::body(Kind::RequestBody).source_from(source),
-                        None => failure(error, Phase::Body, Delivery::Replied),
-                    };
-                    return Poll::Ready(Some(Err(self.fail(error))));
-                }
-                Poll::Ready(None) => return Poll::Ready(self.end()),
-                Poll::Pending => {
-                    let now = Instant::now();
-                    if !self.call.clock.has_step() {
-                        self.call.clock.start_step(Limit::Idle, now);
-                    }
-                    let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
-                    let error = Error::timeout(limit, duration, Phase::Body);
-                    return Poll::Ready(Some(Err(self.fail(error))));
-                }
-            }
-        }
-    }
-
-    /// What has arrived beats a limit that has passed, as far as it can have arrived before.
-    #[cold]
-    fn is_too_late(&mut self, frame: &Frame<Bytes>) -> bool {
-        // As much as sockets and windows hold. A body that never stops coming has a limit too.
-        const MOST: usize = 8 << 20;
-        const EACH: usize = 64;
-        self.late += frame.data_ref().map_or(0, Bytes::len) + EACH;
-        self.call.last_look = None;
-        self.late > MOST
-    }
-
-    /// Nothing more comes.
-    fn end(&mut self) -> Option<Result<Bytes, Error>> {
-        if self.is_cut() {
-            let kind = if self.is_http2() { Kind::Reset } else { Kind::Closed };
-            return Some(Err(self.fail(Error::new(kind, Phase::Body, Delivery::Replied))));
-        }
-        self.finish(None);
-        None
-    }
-
-    /// Whether what hyper takes for the end is none. Less has come than the head told; or an HTTP/2 server has reset the
-    /// stream and called that no error, which is right only where the reply is whole and the request is not (RFC 9113,
-    /// section 8.1).
-    fn is_cut(&self) -> bool {
-        let misses = self.length().is_some_and(|missing| missing > 0);
-        if !self.is_http2() {
-            return misses;
-        }
-        let is_sent = self.call.upload.as_ref().is_none_or(|upload| matches!(upload.stage(), Stage::Done(_)));
-        !self.incoming.is_end_stream() && (misses || is_sent)
-    }
-
-    fn is_http2(&self) -> bool {
-        self.call.connection.as_ref().is_some_and(Connection::is_http2)
     }
 
     /// Gives the reply up with an error.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
-        self.ended = true;
-        self.call.connection = None;
-        error.at(&self.call.pool.origin)
-    }
-
-    /// The whole reply has come: the connection may serve another. `now`, if that has been read.
-    fn finish(&mut self, now: Option<Instant>) {
-        self.ended = true;
-        let Some(mut connection) = self.call.connection.take() else { return };
-        // An answer that came before the request was gone: what is left of it would go in front of the next request.
-        if self.call.upload.as_ref().is_some_and(|upload| !matches!(upload.stage(), Stage::Done(_))) {
-            return;
+        match &mut self.0 {
+            Source::Wire(wire) => wire.fail(error),
+            Source::Other(other) => other.fail(error),
         }
-        connection.keep_timer(self.call.clock.take_timer());
-        self.call.pool.check_in(connection, now.unwrap_or_else(Instant::now));
     }
 }
 
-impl Drop for ReplyBody {
-    fn drop(&mut self) {
-        // What has arrived already costs nothing to read, and may be the end: of a short body that nobody wanted, or
-        // of a stream whose reader left at its last event.
-        const FRAMES: usize = 4;
-        for _ in 0..FRAMES {
-            if self.call.connection.is_none() {
-                return;
-            }
-            match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.finish(None),
-                Poll::Ready(None) => self.finish(None),
-                Poll::Ready(Some(Ok(_))) => {}
-                _ => return,
-            }
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.0 {
+            Source::Wire(wire) => wire.poll(cx, Some),
+            Source::Other(other) => other.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Wire(wire) => wire.is_end(),
+            Source::Other(other) => other.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Wire(wire) => wire.size_hint(),
+            Source::Other(other) => other.size_hint(),
         }
     }
 }
 
 impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyBody")
-            .field("origin", self.origin())
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+        let (origin, ended) = (self.origin(), http_body::Body::is_end_stream(self));
+        f.debug_struct("ReplyBody").field("origin", &origin).field("ended", &ended).finish_non_exhaustive()
     }
 }

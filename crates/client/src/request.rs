@@ -1,6 +1,6 @@
 mod proxy;
 
-use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -8,13 +8,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
 use crate::{
-    body::{Body, Segment},
+    body::Body,
+    client::Client,
     error::{BoxError, Error, Kind},
     json,
+    layers::{Layered, Options, Stack},
     limits::Limits,
     multipart::Multipart,
     origin::Origin,
+    pairs,
     pool::Pool,
+    redirect::Redirects,
     send::{Call, ReplyFuture},
     target,
 };
@@ -26,15 +30,18 @@ use crate::{
 ///
 /// | part | default |
 /// |---|---|
-/// | headers | the client's, if the request goes to its base URL's origin |
+/// | headers | none; the client's are added when it is sent |
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
+/// | redirects | the client's |
+/// | proxy | the client's |
 /// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder<B = Buffered> {
     // Without a place to go it is a request alone, and there is an error.
     call: Result<Box<Call>, Box<Request<Body>>>,
+    stack: Option<Arc<dyn Stack>>,
     target: String,
     replayable: bool,
     timings: bool,
@@ -56,26 +63,26 @@ impl RequestBuilder {
         method: Method,
         target: Result<(Arc<Pool>, String), Error>,
         headers: HeaderMap,
-        limits: Arc<Limits>,
-        timings: bool,
+        client: &Client,
     ) -> Self {
-        let mut request = Request::new(Body::EMPTY);
+        let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         let (call, target, error) = match target {
-            Ok((pool, target)) => (Ok(Call::new(pool, request, limits)), target, None),
+            Ok((pool, target)) => (Ok(Call::new(&client.core, pool, request)), target, None),
             Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
         };
-        let mut this = Self { call, target, replayable: false, timings, error, body: PhantomData };
+        let (stack, timings) = (client.stack.clone(), client.core.timings);
+        let mut this = Self { call, stack, target, replayable: false, timings, error, body: PhantomData };
         if this.method() == Method::CONNECT {
-            this.reject("CONNECT asks a proxy for a tunnel, which this client does not do");
+            this.reject(NO_TUNNEL);
         }
         this
     }
 
     /// A body of bytes, without a content type.
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.set_body(Body::bytes(bytes.into()));
+        self.set_body(Body::bytes(bytes));
         self
     }
 
@@ -97,11 +104,18 @@ impl RequestBuilder {
         self.typed("text/plain; charset=utf-8").body(text.into())
     }
 
-    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set.
-    pub fn form<K: AsRef<str>, V: AsRef<str>>(self, pairs: &[(K, V)]) -> Self {
+    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
+    /// are for a [`query`](Self::query).
+    pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
         let mut form = String::new();
-        target::push_pairs(&mut form, pairs, "+");
-        self.typed("application/x-www-form-urlencoded").body(form)
+        match pairs::push(&mut form, pairs, "+", None) {
+            Ok(()) => self.typed("application/x-www-form-urlencoded").body(form),
+            Err(error) => {
+                let why = Error::invalid(Kind::Request, "the form is not made of pairs");
+                self.error.get_or_insert(why.source_from(error));
+                self
+            }
+        }
     }
 
     /// A body of several parts, each with its headers.
@@ -118,7 +132,7 @@ impl RequestBuilder {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.streamed(Body::segments(VecDeque::from([Segment::stream(stream)]), length))
+        self.streamed(Body::stream(stream, length))
     }
 
     /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
@@ -146,11 +160,11 @@ impl RequestBuilder {
 
     fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
         if self.replayable {
-            self.reject("a request whose body is a stream cannot be sent twice, so it is not replayable");
+            self.reject(NOT_REPLAYABLE);
         }
         self.set_body(body);
-        let Self { call, target, timings, error, .. } = self;
-        RequestBuilder { call, target, replayable: false, timings, error, body: PhantomData }
+        let Self { call, stack, target, timings, error, .. } = self;
+        RequestBuilder { call, stack, target, replayable: false, timings, error, body: PhantomData }
     }
 
     fn set_body(&mut self, body: Body) {
@@ -165,7 +179,7 @@ impl RequestBuilder {
 }
 
 impl<B> RequestBuilder<B> {
-    /// Sets a header, in place of the client's default of the same name.
+    /// Sets a header, in place of the client's of the same name.
     ///
     /// Not for the headers that say where a message goes and where it ends (`host`, `content-length`,
     /// `transfer-encoding`, `connection` and its like): these are the client's to write.
@@ -175,12 +189,10 @@ impl<B> RequestBuilder<B> {
         HeaderValue: TryFrom<V>,
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(_)) if is_framing(&name) => {
-                self.reject("a header of the message's framing cannot be set");
-            }
+            (Ok(name), Ok(_)) if is_framing(&name) => self.reject(framing(&name)),
             (Ok(name), Ok(value)) => drop(self.request_mut().headers_mut().insert(name, value)),
+            (Ok(name), Err(_)) => self.reject(bad_value(&name)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
-            (_, Err(_)) => self.reject("a header's value has characters that it cannot have"),
         }
         self
     }
@@ -188,9 +200,9 @@ impl<B> RequestBuilder<B> {
     /// Sets headers: all values of a name, in place of the client's defaults of that name.
     ///
     /// Not for the headers that say where a message goes, as with [`header`](Self::header).
-    pub fn set_headers(mut self, headers: &HeaderMap) -> Self {
-        if headers.keys().any(is_framing) {
-            self.reject("a header of the message's framing cannot be set");
+    pub fn headers(mut self, headers: &HeaderMap) -> Self {
+        if let Some(name) = headers.keys().find(|name| is_framing(name)) {
+            self.reject(framing(name));
             return self;
         }
         let own = self.request_mut().headers_mut();
@@ -207,13 +219,21 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// Appends pairs to the query, encoded.
-    pub fn query<K: AsRef<str>, V: AsRef<str>>(mut self, pairs: &[(K, V)]) -> Self {
-        if !pairs.is_empty() {
-            self.target.push(if self.target.contains('?') { '&' } else { '?' });
-            target::push_pairs(&mut self.target, pairs, "%20");
+    /// Appends pairs to the query, encoded: a list of pairs, a map or a struct. A value is text, a number or a boolean,
+    /// nothing (`None`: the pair is left out), or a list of these (its key is repeated).
+    pub fn query<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
+        let separator = if self.target.contains('?') { '&' } else { '?' };
+        if let Err(error) = pairs::push(&mut self.target, pairs, "%20", Some(separator)) {
+            let why = Error::invalid(Kind::Request, "the query is not made of pairs");
+            self.error.get_or_insert(why.source_from(error));
         }
         self
+    }
+
+    /// A bound on everything from the first poll of `send` to the reply's last byte, in place of the client's:
+    /// [`Limits::total`].
+    pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.change_limits(|limits| limits.total(limit))
     }
 
     /// Other limits than the client's, all of them.
@@ -236,6 +256,14 @@ impl<B> RequestBuilder<B> {
     pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
         if let Ok(call) = &mut self.call {
             call.clock.limits = Arc::new(change(*call.clock.limits));
+        }
+        self
+    }
+
+    /// Which redirects to follow, in place of the client's.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        if let Ok(call) = &mut self.call {
+            call.redirects = redirects;
         }
         self
     }
@@ -268,31 +296,58 @@ impl<B> RequestBuilder<B> {
         &self.target
     }
 
-    /// The headers so far, with the client's; those of the message's framing come when it is sent.
-    pub fn headers(&self) -> &HeaderMap {
+    /// The headers so far. The client's own and those of the message's framing come when it is sent.
+    pub fn headers_ref(&self) -> &HeaderMap {
         self.request().headers()
     }
 
     /// Sends the request. The future is ready with the reply's head.
     pub fn send(self) -> ReplyFuture {
-        let Self { call, target, replayable, timings, error, .. } = self;
-        let error = match (call, error) {
+        let (stack, replayable, timings) = (self.stack.clone(), self.replayable, self.timings);
+        let mut call = match self.finish() {
+            Ok(call) => call,
+            Err(error) => return ReplyFuture::invalid(error),
+        };
+        let Some(stack) = stack else {
+            call.start(replayable, timings);
+            return ReplyFuture::new(call);
+        };
+        let (origin, options) = (call.pool.origin.clone(), options(&call, replayable, timings));
+        ReplyFuture::layered(Layered::new(call.core.clone(), stack, into_value(call), options, origin))
+    }
+
+    /// The request as a value with an absolute URI, for [`Client::execute`](crate::Client::execute) or a
+    /// `tower_service::Service`. Limits and all else that was said of it go with it as an extension.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that was wrong with a part, as [`send`](Self::send) would tell it.
+    pub fn build(self) -> Result<Request<Body>, Error> {
+        let (replayable, timings) = (self.replayable, self.timings);
+        let call = self.finish()?;
+        let options = options(&call, replayable, timings);
+        let mut request = into_value(call);
+        request.extensions_mut().insert(options);
+        Ok(request)
+    }
+
+    fn finish(self) -> Result<Box<Call>, Error> {
+        let Self { call, target, error, .. } = self;
+        match (call, error) {
             (Ok(mut call), None) => match target::finish(target) {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
-                        announce_nothing(request);
                     }
-                    return ReplyFuture::new(call, replayable, timings);
+                    Ok(call)
                 }
-                Err(error) => error.at(&call.pool.origin),
+                Err(error) => Err(error.at(&call.pool.origin)),
             },
-            (Ok(call), Some(error)) => error.at(&call.pool.origin),
+            (Ok(call), Some(error)) => Err(error.at(&call.pool.origin)),
             (Err(_), error) => {
-                error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL"))
+                Err(error.unwrap_or_else(|| Error::invalid(Kind::Request, "the request has no URL")))
             }
-        };
-        ReplyFuture::invalid(error)
+        }
     }
 
     fn request(&self) -> &Request<Body> {
@@ -309,8 +364,8 @@ impl<B> RequestBuilder<B> {
         }
     }
 
-    fn reject(&mut self, why: &'static str) {
-        self.error.get_or_insert_with(|| Error::invalid(Kind::Request, why));
+    fn reject(&mut self, why: impl Into<Box<str>>) {
+        self.error.get_or_insert_with(|| Error::unusable(Kind::Request, why));
     }
 }
 
@@ -321,16 +376,19 @@ impl<B> fmt::Debug for RequestBuilder<B> {
             .field("method", self.method())
             .field("origin", &self.origin())
             .field("path", &self.target.split('?').next().unwrap_or_default())
-            .field("headers", &self.headers().keys().collect::<Vec<_>>())
+            .field("headers", &self.headers_ref().keys().collect::<Vec<_>>())
             .field("body", self.request().body())
             .finish_non_exhaustive()
     }
 }
 
+pub(crate) const NO_TUNNEL: &str = "CONNECT asks a proxy for a tunnel, which this client does not do";
+pub(crate) const NOT_REPLAYABLE: &str =
+    "a request whose body is a stream cannot be sent twice, so it is not replayable";
 const UNSENT: &str = "a request that is being put together has not been sent";
 
 /// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
-fn announce_nothing(request: &mut Request<Body>) {
+pub(crate) fn announce_nothing(request: &mut Request<Body>) {
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
         && http_body::Body::size_hint(request.body()).exact() == Some(0)
     {
@@ -338,19 +396,40 @@ fn announce_nothing(request: &mut Request<Body>) {
     }
 }
 
+fn options(call: &Call, replayable: bool, timings: bool) -> Options {
+    let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
+    Options { limits, timings, replayable, redirects, proxies, left: false, ends: None }
+}
+
+fn into_value(call: Box<Call>) -> Request<Body> {
+    let Call { request, pool, .. } = *call;
+    let mut request = request.expect(UNSENT);
+    pool.address.absolute_form(&mut request);
+    request
+}
+
+pub(crate) fn framing(name: &HeaderName) -> String {
+    format!("the header `{name}` belongs to the message's framing, which the client writes itself")
+}
+
+pub(crate) fn bad_value(name: &HeaderName) -> String {
+    format!("the value of the header `{name}` has characters that it cannot have")
+}
+
 /// Whether a header says where a message goes or where it ends, or belongs to one connection only.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
-    const NAMES: [&str; 10] = [
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    NAMES.contains(&name.as_str())
+    FRAMING.contains(&name.as_str())
 }
+
+pub(crate) const FRAMING: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];

@@ -1,3 +1,4 @@
+mod redirecting;
 mod waiting;
 
 use std::{
@@ -8,22 +9,28 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
 use crate::{
     body::{Body, Upload},
+    client::{Client, Core},
     clock::Clock,
+    connect::Proxies,
     connect_failure::ConnectFailure,
     connection::{Connection, History, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
-    limits::{Limit, Limits},
+    layers::{Layered, Options},
+    limits::Limit,
     look::LastLook,
+    origin::Origin,
     pool::{Checkout, Pool, Ticket},
+    redirect::{Chain, Redirects},
     replica::Replica,
     reply::Reply,
+    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing},
     timings::Recorder,
 };
 
@@ -33,12 +40,21 @@ use crate::{
 /// whoever comes next. After that an HTTP/1.1 connection is closed, an HTTP/2 stream is reset and its connection goes
 /// on; the server may have seen the request.
 #[must_use = "futures do nothing unless polled"]
-pub struct ReplyFuture(Result<Box<Call>, Option<Error>>);
+pub struct ReplyFuture(Sending);
+
+enum Sending {
+    Call(Box<Call>),
+    /// Through the client's layers.
+    Layers(Box<Layered>),
+    /// Nothing is, because of this; none once it was told.
+    Invalid(Option<Error>),
+}
 
 /// One request and its reply, from the first word of the builder to the last byte of the body.
 ///
 /// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
 pub(crate) struct Call {
+    pub(crate) core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
     // With the connection while that has it.
@@ -52,10 +68,17 @@ pub(crate) struct Call {
     // What is done before a limit that has passed ends it.
     pub(crate) last_look: Option<LastLook>,
     state: State,
-    // Another copy, if the request may be sent again although the server may have seen it; and over HTTP/2, which does
-    // not give back a request that it proves unseen.
+    // From when a connection takes it. Whole if the request may be sent again although the server may have seen it, or
+    // somewhere else; and over HTTP/2, which does not give back a request that it proves unseen.
     replica: Option<Replica>,
     replayable: bool,
+    pub(crate) redirects: Redirects,
+    // The request's own, in place of the client's.
+    pub(crate) proxies: Option<Arc<Proxies>>,
+    pub(crate) chain: Option<Box<Chain>>,
+    // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
+    left: bool,
+    is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
     // How many connections that had been used before turned out to be dead.
@@ -81,20 +104,41 @@ enum State {
 }
 
 impl ReplyFuture {
-    pub(crate) fn new(mut call: Box<Call>, replayable: bool, timings: bool) -> Self {
-        call.timings = timings.then(Recorder::new);
-        if let Some(request) = &call.request {
-            call.upload = request.body().upload();
-            if replayable {
-                call.replica = Replica::of(request, Vec::new());
-            }
-            call.replayable = replayable;
-        }
-        Self(Ok(call))
+    pub(crate) fn new(call: Box<Call>) -> Self {
+        Self(Sending::Call(call))
+    }
+
+    pub(crate) fn layered(layered: Box<Layered>) -> Self {
+        Self(Sending::Layers(layered))
     }
 
     pub(crate) fn invalid(error: Error) -> Self {
-        Self(Err(Some(error)))
+        Self(Sending::Invalid(Some(error)))
+    }
+
+    /// A request with an absolute URI, through the client's layers if it has any.
+    pub(crate) fn of_request(client: &Client, mut request: Request<Body>) -> Self {
+        let Some(stack) = &client.stack else {
+            return Call::of_request(&client.core, request).map_or_else(Self::invalid, Self::new);
+        };
+        let origin = match Origin::of(request.uri()) {
+            Ok(origin) => origin,
+            Err(error) => return Self::invalid(error),
+        };
+        let options = request.extensions_mut().remove().unwrap_or_else(|| client.core.options());
+        Self::layered(Layered::new(client.core.clone(), stack.clone(), request, options, origin))
+    }
+
+    /// The same under layers, which get the reply as it came.
+    pub(crate) fn of_exchange(core: &Arc<Core>, request: Request<Body>) -> Self {
+        match Call::of_request(core, request) {
+            Ok(mut call) => {
+                call.redirects = Redirects::none();
+                call.is_exchange = true;
+                Self::new(call)
+            }
+            Err(error) => Self::invalid(error),
+        }
     }
 }
 
@@ -102,26 +146,43 @@ impl Future for ReplyFuture {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = match &mut self.0 {
-            Ok(call) => ready!(call.poll(cx)),
-            Err(error) => Err(error.take().expect("polled after it was ready")),
+        let call = match &mut self.0 {
+            Sending::Call(call) => call,
+            Sending::Layers(layered) => {
+                let answer = ready!(layered.poll(cx));
+                self.0 = Sending::Invalid(None);
+                return Poll::Ready(answer);
+            }
+            Sending::Invalid(error) => {
+                return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+            }
         };
-        let mut call = std::mem::replace(&mut self.0, Err(None));
-        if let Ok(Call { timings: Some(timings), upload, .. }) = call.as_deref_mut() {
+        let mut answer = ready!(call.poll(cx));
+        while let Ok(response) = &answer
+            && response.status().is_redirection()
+            && call.redirects.are_followed()
+        {
+            match answer.and_then(|response| call.redirected(response)) {
+                Ok(None) => answer = ready!(call.poll(cx)),
+                Ok(Some(response)) => {
+                    answer = Ok(response);
+                    break;
+                }
+                Err(error) => {
+                    answer = Err(error);
+                    break;
+                }
+            }
+        }
+        let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
+            unreachable!("only a call has an answer");
+        };
+        if let Call { timings: Some(timings), upload, .. } = &mut *call {
             timings.finish(upload.as_deref());
         }
-        Poll::Ready(match (answer, call) {
-            (Ok(response), Ok(call)) => Ok(Reply::new(response, call)),
-            (Err(mut error), call) => {
-                if let Some(proxy) = call.as_ref().ok().and_then(|call| call.pool.proxy.as_ref()) {
-                    error.set_proxy(proxy);
-                }
-                if let Some(timings) = call.ok().and_then(|call| call.timings) {
-                    error.set_timings(timings.timings());
-                }
-                Err(error)
-            }
-            (Ok(_), Err(_)) => unreachable!("only a call has an answer"),
+        Poll::Ready(match answer {
+            Ok(response) => Ok(Reply::new(response, call)),
+            Err(error) => Err(call.describe(error)),
         })
     }
 }
@@ -135,10 +196,11 @@ impl Call {
     const PAUSE: Duration = Duration::from_millis(10);
     const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(pool: Arc<Pool>, request: Request<Body>, limits: Arc<Limits>) -> Box<Self> {
+    pub(crate) fn new(core: &Arc<Core>, pool: Arc<Pool>, request: Request<Body>) -> Box<Self> {
         Box::new(Self {
+            core: core.clone(),
             pool,
-            clock: Clock::new(limits),
+            clock: Clock::new(core.limits.clone()),
             request: Some(request),
             connection: None,
             upload: None,
@@ -149,11 +211,55 @@ impl Call {
             state: State::Start,
             replica: None,
             replayable: false,
+            redirects: core.redirects,
+            proxies: None,
+            chain: None,
+            left: false,
+            is_exchange: false,
             repeats: 0,
             dead: 0,
             lost: 0,
             lost_since: None,
         })
+    }
+
+    /// A request with an absolute URI.
+    fn of_request(core: &Arc<Core>, mut request: Request<Body>) -> Result<Box<Self>, Error> {
+        let options: Options = request.extensions_mut().remove().unwrap_or_else(|| core.options());
+        let origin = Origin::of(request.uri())?;
+        if *request.method() == Method::CONNECT {
+            return Err(Error::invalid(Kind::Request, NO_TUNNEL).at(&origin));
+        }
+        if options.replayable && request.body().as_bytes().is_none() {
+            return Err(Error::invalid(Kind::Request, NOT_REPLAYABLE).at(&origin));
+        }
+        FRAMING.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
+        let pool = core.pool(origin, options.proxies.as_deref())?;
+        origin_form(&mut request);
+        let mut call = Self::new(core, pool, request);
+        call.clock.limits = options.limits;
+        call.clock.end_at(options.ends);
+        call.redirects = options.redirects;
+        call.proxies = options.proxies;
+        call.left = options.left;
+        call.start(options.replayable, options.timings);
+        Ok(call)
+    }
+
+    /// Takes another way than the client's.
+    pub(crate) fn go_through(&mut self, proxies: Proxies) -> Result<(), Error> {
+        self.pool = self.core.pool(self.pool.origin.clone(), Some(&proxies))?;
+        self.proxies = Some(Arc::new(proxies));
+        Ok(())
+    }
+
+    /// To be called once the request is what it is to be.
+    pub(crate) fn start(&mut self, replayable: bool, timings: bool) {
+        self.timings = timings.then(Recorder::new);
+        let Some(request) = &mut self.request else { return };
+        announce_nothing(request);
+        self.upload = request.body().upload();
+        self.replayable = replayable;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
@@ -198,11 +304,15 @@ impl Call {
                             Some(upload) => upload.start(now()),
                             None => self.clock.start_step(Limit::FirstByte, now()),
                         }
-                        let request = self.request.take().expect("a request that was not sent is here");
+                        let mut request = self.request.take().expect("a request that was not sent is here");
+                        let has_left = self.has_left();
                         let connection = held(&mut self.connection);
-                        if connection.is_http2() && self.replica.is_none() {
-                            self.replica = Replica::of(&request, connection.take_buffer());
+                        if self.replica.is_none() {
+                            let whole =
+                                self.redirects.are_followed() || self.replayable || connection.is_http2();
+                            self.replica = Some(Replica::of(&request, whole));
                         }
+                        self.core.add_headers(&self.pool, has_left, request.headers_mut());
                         match connection.send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
@@ -217,11 +327,7 @@ impl Call {
                 State::Sent => match held(&mut self.connection).poll_sent(cx) {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
-                        let connection = held(&mut self.connection);
-                        connection.replied();
-                        if let Some(replica) = self.replica.take() {
-                            connection.keep_buffer(replica.into_buffer());
-                        }
+                        held(&mut self.connection).replied();
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => self.failed(error)?,
@@ -330,7 +436,16 @@ const HELD: &str = "a connection is held from `Held` on";
 
 impl fmt::Debug for ReplyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(call) = &self.0 else { return f.write_str("ReplyFuture(Invalid)") };
+        let call = match &self.0 {
+            Sending::Call(call) => call,
+            Sending::Layers(layered) => {
+                return f
+                    .debug_struct("ReplyFuture")
+                    .field("origin", &layered.origin)
+                    .finish_non_exhaustive();
+            }
+            Sending::Invalid(_) => return f.write_str("ReplyFuture(Invalid)"),
+        };
         let state = match &call.state {
             State::Start => "new",
             State::Pausing(_) => "pausing",

@@ -34,6 +34,96 @@ pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
     Ok(Some((origin, target)))
 }
 
+/// Where a reference leads (RFC 3986, section 5.2), seen from an origin and a target on it.
+pub(crate) fn resolve(origin: &Origin, base: &str, reference: &[u8]) -> Result<(Origin, String), Error> {
+    let reference = str::from_utf8(reference).map_err(|_| invalid("the URL is not UTF-8"))?.trim();
+    // A fragment is never sent.
+    let reference = reference.split('#').next().unwrap_or_default();
+    let end = reference.find([':', '/', '?']).unwrap_or(reference.len());
+    let absolute_url = if reference[end..].starts_with(':') {
+        let (scheme, rest) = reference.split_at(end);
+        if !rest.starts_with("://") {
+            return Err(invalid("the URL's scheme is not http or https"));
+        }
+        Some(format!("{}{rest}", scheme.to_ascii_lowercase()))
+    } else {
+        reference.starts_with("//").then(|| format!("{}:{reference}", origin.scheme()))
+    };
+    if let Some(url) = absolute_url {
+        let (origin, target) =
+            absolute(&url)?.ok_or_else(|| invalid("the URL's scheme is not http or https"))?;
+        return Ok((origin, without_dots(&target)));
+    }
+    let path = base.split('?').next().unwrap_or_default();
+    let mut target = String::with_capacity(base.len() + reference.len());
+    match reference.chars().next() {
+        None => target.push_str(base),
+        Some('/') => {}
+        Some('?') => target.push_str(path),
+        Some(_) => target.push_str(&path[..=path.rfind('/').unwrap_or(0)]),
+    }
+    push_encoded(&mut target, reference)?;
+    Ok((origin.clone(), without_dots(&target)))
+}
+
+/// Takes `.` and `..` segments out of a path that begins with a slash (RFC 3986, section 5.2.4).
+fn without_dots(target: &str) -> String {
+    if !segments(target).any(is_dots) {
+        return target.to_owned();
+    }
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let mut kept = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        if !is_dots(segment) {
+            kept.push(segment);
+            continue;
+        }
+        if !segment.to_ascii_lowercase().replace("%2e", ".").eq(".") {
+            kept.pop();
+        }
+        if is_last {
+            kept.push("");
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
+}
+
+/// A target without the pairs of its query that have one of these keys.
+pub(crate) fn without_pairs(target: &str, keys: &[String]) -> String {
+    let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
+    let is_kept = |pair: &&str| {
+        let key = decoded(pair.split('=').next().unwrap_or_default());
+        !keys.iter().any(|secret| key.eq_ignore_ascii_case(secret.as_bytes()))
+    };
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+/// What a part of a query stands for, however it is encoded.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().iter();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(&byte) = bytes.next() {
+        let hex = bytes.as_slice().get(..2).and_then(|hex| str::from_utf8(hex).ok());
+        decoded.push(match (byte, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.nth(1);
+                byte
+            }
+            (b'+', _) => b' ',
+            _ => byte,
+        });
+    }
+    decoded
+}
+
+/// What may stand in a log.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
 /// A path under a base path. What it cannot do is climb out of it.
 pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
     if path.starts_with("//") {
@@ -73,34 +163,21 @@ const ORDINARY: [bool; 256] = {
     table
 };
 
-/// A base path: as [`join`] makes one, without its last slash.
-pub(crate) fn base(path: &str) -> Result<String, Error> {
-    if path.contains('?') {
-        return Err(invalid("a base URL has no query"));
-    }
+/// A base path, as [`join`] makes one, without its last slash; and the query of a base URL.
+pub(crate) fn base(target: &str) -> Result<(String, String), Error> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if segments(path).any(is_dots) {
         return Err(invalid("a base URL has no `.` and no `..` segments"));
     }
-    Ok(path.trim_end_matches('/').to_owned())
+    Ok((path.trim_end_matches('/').to_owned(), query.to_owned()))
 }
 
 pub(crate) fn finish(target: String) -> Result<PathAndQuery, Error> {
     PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| invalid("the path is not valid"))
 }
 
-/// Appends pairs as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2), a space as `space` has it.
-pub(crate) fn push_pairs<K: AsRef<str>, V: AsRef<str>>(out: &mut String, pairs: &[(K, V)], space: &str) {
-    for (position, (key, value)) in pairs.iter().enumerate() {
-        if position > 0 {
-            out.push('&');
-        }
-        push_component(out, key.as_ref(), space);
-        out.push('=');
-        push_component(out, value.as_ref(), space);
-    }
-}
-
-fn push_component(out: &mut String, text: &str, space: &str) {
+/// Appends a key or a value of a query.
+pub(crate) fn push_component(out: &mut String, text: &str, space: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte.into()),

@@ -55,6 +55,8 @@ fn request(method: Method, uri: Uri, body: Bytes) -> Request<Full<Bytes>> {
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("bench.test"));
+    // The client's own.
+    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("outbound-client/0.1.0"));
     if has_body {
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }

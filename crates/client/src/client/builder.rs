@@ -2,16 +2,22 @@ mod connect;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use self::connect::Connecting;
-use super::{Base, Client, Inner};
+use super::{Base, Client, Core};
 use crate::{
+    body::Body,
     connect::{Connect, Connector, Dialer, Dns, Resolve, SystemResolver, Tls},
-    error::{Error, Kind},
+    error::{BoxError, Error, Kind},
+    layers::{self, ClientService, Stack},
     limits::Limits,
     pool::{Origins, Rules},
-    request::is_framing,
+    redirect::{Redirects, Secrets},
+    request::{bad_value, framing, is_framing},
     secret::Secret,
 };
 
@@ -21,7 +27,8 @@ use crate::{
 /// |---|---|
 /// | [`base_url`](Self::base_url) | none: requests name absolute URLs |
 /// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
-/// | [`default_header`](Self::default_header) | none, not even `user-agent` |
+/// | [`default_header`](Self::default_header) | none |
+/// | [`user_agent`](Self::user_agent) | `outbound-client/` and the version |
 /// | [`limits`](Self::limits) | [`Limits::new`] |
 /// | [`max_connections`](Self::max_connections) | none |
 /// | [`max_connections_per_origin`](Self::max_connections_per_origin) | none |
@@ -43,6 +50,9 @@ use crate::{
 /// | [`proxy`](Self::proxy) | what the environment says; none with a connector or a unix socket |
 /// | [`egress`](Self::egress) | everything is allowed |
 /// | [`timings`](Self::timings) | no |
+/// | [`redirects`](Self::redirects) | up to 10 in a row, never from `https` to `http` |
+/// | [`secret_header`](Self::secret_header), [`secret_query`](Self::secret_query) | none beside what [`Redirects`] names |
+/// | [`layer`](Self::layer) | none |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,
@@ -58,11 +68,19 @@ pub struct ClientBuilder {
     connector: Option<Box<dyn Connect>>,
     timings: bool,
     connecting: Connecting,
+    redirects: Redirects,
+    secrets: Secrets,
+    accept_encoding: Option<HeaderValue>,
+    layers: Vec<MakeStack>,
     // The first thing that was wrong.
     error: Option<Error>,
 }
 
+type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send + Sync>;
+
 impl ClientBuilder {
+    const USER_AGENT: HeaderValue =
+        HeaderValue::from_static(concat!("outbound-client/", env!("CARGO_PKG_VERSION")));
     const MAX_IDLE: usize = 256;
     const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
     // Long enough to cost nothing, short enough to follow a name to other addresses within the hour.
@@ -90,11 +108,16 @@ impl ClientBuilder {
             connector: None,
             timings: false,
             connecting: Connecting::default(),
+            redirects: Redirects::default(),
+            secrets: Secrets::default(),
+            accept_encoding: None,
+            layers: Vec::new(),
             error: None,
         }
     }
 
-    /// The absolute `http` or `https` URL that paths are appended to, without query and user.
+    /// The absolute `http` or `https` URL that paths are appended to, without a user. Its query goes with every path, as
+    /// for servers that want a version there (`?api-version=...`).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -121,7 +144,7 @@ impl ClientBuilder {
     }
 
     /// A header for every request: to the base URL's origin if there is one, for what is secret is not always marked
-    /// so; else to any.
+    /// so; else to any. (`user-agent` goes to any.)
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -129,10 +152,24 @@ impl ClientBuilder {
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) if !is_framing(&name) => drop(self.headers.insert(name, value)),
-            (Ok(_), Ok(_)) => self.reject("a header of the message's framing cannot be set"),
-            _ => self.reject("a default header is not valid"),
+            (Ok(name), Ok(_)) => self.reject(framing(&name)),
+            (Ok(name), Err(_)) => self.reject(bad_value(&name)),
+            (Err(_), _) => self.reject("a default header's name has characters that it cannot have"),
         }
         self
+    }
+
+    /// The `user-agent` of requests that have none of their own, whatever their origin.
+    pub fn user_agent<V>(self, value: V) -> Self
+    where
+        HeaderValue: TryFrom<V>,
+    {
+        self.default_header(header::USER_AGENT, value)
+    }
+
+    /// A bound on everything from the first poll of `send` to the reply's last byte: [`Limits::total`].
+    pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.change_limits(|limits| limits.total(limit))
     }
 
     /// The limits of requests that have none of their own. All of them: what was set before is replaced.
@@ -263,11 +300,95 @@ impl ClientBuilder {
         self
     }
 
+    /// Which redirects requests follow, unless they say otherwise.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// A header of requests that carries a secret: no redirect takes it to another origin. (The client's own headers are
+    /// never taken.)
+    pub fn secret_header<N>(mut self, name: N) -> Self
+    where
+        HeaderName: TryFrom<N>,
+    {
+        match HeaderName::try_from(name) {
+            Ok(name) => self.secrets.headers.push(name),
+            Err(_) => self.reject("a secret header's name is not valid"),
+        }
+        self
+    }
+
+    /// A key of queries whose value is a secret: a redirect to another origin that repeats it is followed without it.
+    pub fn secret_query(mut self, key: impl Into<String>) -> Self {
+        self.secrets.query.push(key.into());
+        self
+    }
+
+    /// Asks for the codings whose features are compiled in (`zstd`, `br`, `gzip` and `deflate`), in requests that say
+    /// nothing of it themselves and want no range. They are undone as the body is read; see
+    /// [`Reply::content_encoding`](crate::Reply::content_encoding).
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+    pub fn decompress(mut self) -> Self {
+        self.accept_encoding = Some(HeaderValue::from_static(crate::coding::ASKED));
+        self
+    }
+
+    /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
+    ///
+    /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
+    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`] spans all that layers do;
+    /// the other limits, [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the
+    /// exchange underneath, the last one where there are several. Each layer boxes the future of a request; to box it
+    /// once for several, give them as one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing is boxed.
+    ///
+    /// An error of the layer becomes an [`Error`], with kind and delivery of the client's own error where that is its
+    /// cause, else of [`Kind::Layer`].
+    ///
+    /// ```
+    /// use http::Request;
+    /// use outbound_client::{Body, Client, ClientService};
+    /// use tower_layer::layer_fn;
+    /// # use std::task::{Context, Poll};
+    ///
+    /// #[derive(Clone)]
+    /// struct Numbered<S>(S);
+    ///
+    /// impl<S: tower_service::Service<Request<Body>>> tower_service::Service<Request<Body>> for Numbered<S> {
+    ///     type Response = S::Response;
+    ///     type Error = S::Error;
+    ///     type Future = S::Future;
+    /// #   fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> { self.0.poll_ready(cx) }
+    ///
+    ///     fn call(&mut self, mut request: Request<Body>) -> S::Future {
+    ///         request.headers_mut().insert("x-request-id", 17.into());
+    ///         self.0.call(request)
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), outbound_client::Error> {
+    /// let client = Client::builder().layer(layer_fn(|service: ClientService| Numbered(service))).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn layer<L, S, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<ClientService, Service = S> + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.layers.push(Box::new(move |service| layers::stack(layer.layer(service))));
+        self
+    }
+
     /// Builds the client. No connection is opened before the first request.
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a query or a user, a
+    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a user, a
     /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
     /// connector or a unix socket, which need none; a proxy, a certificate or an egress policy that is not valid.
     pub fn build(mut self) -> Result<Client, Error> {
@@ -318,17 +439,30 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
-        Ok(Client(Arc::new(Inner {
+        let limits = Arc::new(self.limits);
+        let Self { timings, redirects, secrets, accept_encoding, .. } = self;
+        let user_agent = headers.remove(header::USER_AGENT).unwrap_or(Self::USER_AGENT);
+        let takes_codings = headers.contains_key(header::ACCEPT_ENCODING);
+        let core = Arc::new(Core {
             origins,
             base,
             headers,
-            limits: Arc::new(self.limits),
-            timings: self.timings,
-        })))
+            takes_codings,
+            accept_encoding,
+            user_agent,
+            limits,
+            timings,
+            redirects,
+            secrets,
+        });
+        let stack = self.layers.into_iter().fold(None, |stack, layer| {
+            Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))
+        });
+        Ok(Client { core, stack })
     }
 
-    fn reject(&mut self, why: &'static str) {
-        self.error.get_or_insert_with(|| Error::invalid(Kind::Config, why));
+    fn reject(&mut self, why: impl Into<Box<str>>) {
+        self.error.get_or_insert_with(|| Error::unusable(Kind::Config, why));
     }
 }
 
@@ -342,6 +476,9 @@ impl fmt::Debug for ClientBuilder {
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)
             .field("connecting", &self.connecting)
+            .field("redirects", &self.redirects)
+            .field("secrets", &self.secrets)
+            .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }
 }

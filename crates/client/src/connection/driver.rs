@@ -21,6 +21,9 @@ pub(crate) trait Keeper: Send + Sync {
 
     /// The server allows another number of streams than before.
     fn limit_streams(&self, id: u64, limit: usize);
+
+    /// An HTTP/2 connection that was suspected to be dead has answered.
+    fn answered(&self);
 }
 
 /// What reads and writes a connection until it is closed.

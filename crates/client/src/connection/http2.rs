@@ -6,26 +6,22 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use hyper::{client::conn::http2, rt};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 
 use super::{
     Connection, History,
     driver::{Driver, Keeper},
     io::Io,
+    suspicion::PingTimer,
 };
 use crate::{
     body::Body,
     sender::{End, Sender},
 };
-
-// Found dead within 80 s with a request under way; an HTTP/2 connection without one is not disturbed.
-const PING_EVERY: Duration = Duration::from_secs(60);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Begins to speak HTTP/2, counting on so many streams until the server says how many it allows.
 pub(crate) async fn open(
@@ -36,10 +32,10 @@ pub(crate) async fn open(
 ) -> Result<(Opened, Driver), hyper::Error> {
     let frames = Frames::default();
     let (sender, connection) = http2::Builder::new(frames.clone())
-        .timer(TokioTimer::new())
+        .timer(PingTimer(history.clone()))
         .initial_max_send_streams(streams)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_interval(PingTimer::INTERVAL)
+        .keep_alive_timeout(PingTimer::TIMEOUT)
         .handshake(TokioIo::new(io))
         .await?;
     let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), keeper);
@@ -146,6 +142,7 @@ struct Http2Driver {
     end: Option<End<http2::SendRequest<Body>>>,
     frames: Option<Driver>,
     keeper: Weak<dyn Keeper>,
+    history: Arc<History>,
     id: u64,
     // How many streams the server allows.
     limit: usize,
@@ -166,8 +163,9 @@ impl Http2Driver {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
-        let opened = Opened { id, sender, runtime: Handle::current(), history, limit };
-        (opened, Self { requests: Some(requests), end: Some(end), frames: frames.take(), keeper, id, limit })
+        let (requests, end, frames) = (Some(requests), Some(end), frames.take());
+        let driver = Self { requests, end, frames, keeper, history: history.clone(), id, limit };
+        (Opened { id, sender, runtime: Handle::current(), history, limit }, driver)
     }
 
     /// Tells the pool when the server allows another number of streams.
@@ -201,6 +199,11 @@ impl Future for Http2Driver {
             this.frames = None;
         }
         this.look_at_limit();
+        if this.history.suspicion.take_answer()
+            && let Some(keeper) = this.keeper.upgrade()
+        {
+            keeper.answered();
+        }
         Poll::Pending
     }
 }

@@ -54,7 +54,12 @@ impl Multiplexed {
 
     pub(super) fn has_room(&self) -> bool {
         // A server that allows none for the moment is asked all the same: to dial another one would not help.
-        self.streams < self.limit.max(1)
+        self.streams < self.limit.max(1) && !self.is_suspect()
+    }
+
+    /// Whether it is not known that it still answers.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.history.suspicion.is_raised()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -99,11 +104,19 @@ impl Pool {
                 return;
             };
             connection.end(spare, now);
-            if connection.streams == 0 && state.waiters.is_empty() && self.places.are_wanted() {
+            // Nothing is pinged without a stream, so a suspect would stay one.
+            let is_wanted = state.waiters.is_empty() && self.places.are_wanted();
+            if connection.streams == 0 && (is_wanted || connection.is_suspect()) {
                 later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
             }
             state.serve_streams(&self.this, now, &self.rules, later);
         });
+    }
+
+    /// A suspect has answered.
+    pub(super) fn serve_again(&self) {
+        let now = Instant::now();
+        self.change(now, |state, later| state.serve_streams(&self.this, now, &self.rules, later));
     }
 
     /// The server allows another number of streams than before.

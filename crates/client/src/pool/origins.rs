@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{Pool, PoolSnapshot, Rules, places::Places};
@@ -26,7 +26,6 @@ pub(crate) struct Origins {
     places: Arc<Places>,
     rules: Rules,
     proxies: Proxies,
-    this: Weak<Self>,
     state: Mutex<State>,
 }
 
@@ -40,19 +39,34 @@ impl Origins {
     // A crawler meets more origins than it will meet again: above this many, those without a connection are let go.
     const SWEEP_ABOVE: usize = 256;
 
-    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Arc<Self> {
+    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Self {
         let places = Places::new(rules.max_connections);
         let (dialer, state) = (Arc::new(dialer), Mutex::default());
-        Arc::new_cyclic(|this| Self { dialer, places, rules, proxies, this: this.clone(), state })
+        Self { dialer, places, rules, proxies, state }
     }
 
-    /// The pool of an origin, by way of the proxy that the client has for it.
-    pub(crate) fn pool(&self, origin: Origin) -> Result<Arc<Pool>, Error> {
-        let proxy = self.proxies.find(&origin)?;
-        self.pool_of(Destination { origin, proxy, for_upgrade: false })
+    /// The pool of an origin, by way of the proxy that these have for it: a request's own, or else the client's.
+    pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
+        self.find(origin, proxies, false)
     }
 
-    pub(crate) fn pool_of(&self, destination: Destination) -> Result<Arc<Pool>, Error> {
+    /// The same for requests to switch to another protocol.
+    pub(crate) fn pool_for_upgrade(
+        &self,
+        origin: Origin,
+        proxies: Option<&Proxies>,
+    ) -> Result<Arc<Pool>, Error> {
+        self.find(origin, proxies, true)
+    }
+
+    fn find(
+        &self,
+        origin: Origin,
+        proxies: Option<&Proxies>,
+        for_upgrade: bool,
+    ) -> Result<Arc<Pool>, Error> {
+        let proxy = proxies.unwrap_or(&self.proxies).find(&origin)?;
+        let destination = Destination { origin, proxy, for_upgrade };
         let mut state = self.lock();
         if let Some(pool) = state.pools.get(&destination) {
             return Ok(pool.clone());
@@ -62,8 +76,7 @@ impl Origins {
             state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
         let (dialer, places) = (self.dialer.clone(), self.places.clone());
-        let origins = self.this.clone();
-        let pool = Pool::new(destination.clone(), origins, dialer, places, self.rules, state.closed)?;
+        let pool = Pool::new(destination.clone(), dialer, places, self.rules, state.closed)?;
         state.pools.insert(destination, pool.clone());
         Ok(pool)
     }

@@ -96,6 +96,9 @@ impl Call {
     ) -> Poll<Result<T, Error>> {
         let (limit, duration) = ready!(self.poll_passed(cx, now, look));
         self.record_wait(now);
+        if let (State::Sent, Some(connection)) = (&self.state, &self.connection) {
+            connection.suspect();
+        }
         Poll::Ready(Err(Error::timeout(limit, duration, phase).at(&self.pool.origin)))
     }
 }

@@ -46,7 +46,7 @@ proptest! {
     #[test]
     fn pairs_come_back_as_they_went(pairs in proptest::collection::vec((".*", ".*"), 0..4)) {
         let mut encoded = String::new();
-        push_pairs(&mut encoded, &pairs, "+");
+        crate::pairs::push(&mut encoded, &pairs, "+", None).unwrap();
         let decoded: Vec<_> = encoded.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap();
             (decode(key), decode(value))
@@ -69,4 +69,72 @@ fn decode(text: &str) -> String {
         });
     }
     String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn references_resolve_as_rfc_3986_has_it() {
+    // Its section 5.4, with what cannot be a target left out.
+    let base = "/b/c/d;p?q";
+    for (reference, target) in [
+        ("g", "/b/c/g"),
+        ("./g", "/b/c/g"),
+        ("g/", "/b/c/g/"),
+        ("/g", "/g"),
+        ("?y", "/b/c/d;p?y"),
+        ("g?y", "/b/c/g?y"),
+        ("#s", "/b/c/d;p?q"),
+        ("g;x=1/./y", "/b/c/g;x=1/y"),
+        ("g;x=1/../y", "/b/c/y"),
+        ("", "/b/c/d;p?q"),
+        (".", "/b/c/"),
+        ("./", "/b/c/"),
+        ("..", "/b/"),
+        ("../g", "/b/g"),
+        ("../..", "/"),
+        ("../../g", "/g"),
+        ("../../../g", "/g"),
+        ("/./g", "/g"),
+        ("/../g", "/g"),
+        ("g.", "/b/c/g."),
+        ("..g", "/b/c/..g"),
+        ("g?y/../x", "/b/c/g?y/../x"),
+        ("%2E%2e/g", "/b/g"),
+        (" g ", "/b/c/g"),
+        ("http://a/x/../y", "/y"),
+        ("HTTPS://a", "/"),
+        ("//a/g", "/g"),
+    ] {
+        let origin = absolute("http://a/").unwrap().unwrap().0;
+        let (to, found) = resolve(&origin, base, reference.as_bytes()).unwrap();
+        assert_eq!((found.as_str(), to.host()), (target, "a"), "{reference}");
+        assert_eq!(to.is_https(), reference.starts_with("HTTPS"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_reference_leads_to_one_place_or_nowhere(reference in pieces()) {
+        let origin = absolute("http://good.test/").unwrap().unwrap().0;
+        if let Ok((to, target)) = resolve(&origin, "/a/b?c", reference.as_bytes()) {
+            prop_assert!(target.starts_with('/') && !segments(&target).any(is_dots), "{target}");
+            prop_assert!(target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{target}");
+            let url = format!("{to}{target}");
+            let again = absolute(&url).unwrap().unwrap();
+            prop_assert_eq!(again, (to, target));
+        }
+    }
+}
+
+#[test]
+fn pairs_are_taken_out_of_a_query_however_they_are_written() {
+    let keys = ["api key".to_owned(), "k".to_owned()];
+    for (target, without) in [
+        ("/a", "/a"),
+        ("/a?k", "/a"),
+        ("/a?K=1&b=k&%6B=2", "/a?b=k"),
+        ("/a?api+key=1&api%20key=2&apikey=3&&k=%", "/a?apikey=3&"),
+        ("/a?%=k&%zz", "/a?%=k&%zz"),
+    ] {
+        assert_eq!(without_pairs(target, &keys), without, "{target}");
+    }
 }

@@ -98,7 +98,8 @@ async fn a_request_tells_what_it_is_made_of() {
     assert_eq!(request.method().as_str(), "POST");
     assert_eq!(request.origin().unwrap().to_string(), "http://api.test");
     assert_eq!(request.target(), "/v1/x%20y?q=1");
-    assert_eq!(request.headers()["a"], "b");
+    // The client's own come when it is sent.
+    assert!(request.headers_ref().is_empty());
     assert_eq!(request.bytes(), b"body");
     let wrong = client.post("//x").body("body");
     assert_eq!((wrong.method().as_str(), wrong.bytes()), ("POST", &b"body"[..]));

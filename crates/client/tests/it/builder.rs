@@ -29,6 +29,8 @@ fn the_builder_has_the_documented_defaults() {
         idle_timeout: Some(90s), max_lifetime: Some(3600s), max_requests_per_connection: None";
     assert!(shown.contains(rules), "{shown}");
     assert!(shown.contains("http2_prior_knowledge: false, dns_ttl: 30s, timings: false"), "{shown}");
+    assert!(shown.contains("redirects: Redirects { max: 10, http: false, bodies: false }"), "{shown}");
+    assert!(shown.contains("layers: 0"), "{shown}");
     let client = Client::builder().build().unwrap();
     assert_eq!(client.limits(), Limits::new());
 }
@@ -47,7 +49,6 @@ fn what_does_not_fit_is_said_when_building() {
         "ftp://api.test",
         "http://",
         "http://u:p@api.test",
-        "http://a?q",
         "http://a:0",
         "http://a:99999",
         "http://a:x",
@@ -203,6 +204,7 @@ fn public_types_are_send_sync_and_unpin() {
     fn all<T: Send + Sync + Unpin + std::fmt::Debug>() {}
     fn send<T: Send + Unpin + std::fmt::Debug>() {}
     all::<Client>();
+    all::<outbound_client::ClientService>();
     all::<outbound_client::Error>();
     all::<outbound_client::ErrorReply>();
     all::<outbound_client::Event>();
@@ -217,7 +219,9 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::Proxy>();
     all::<outbound_client::EgressPolicy>();
     // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
-    send::<outbound_client::ClientBuilder>();
+    all::<outbound_client::ClientBuilder>();
+    all::<outbound_client::Redirects>();
+    all::<outbound_client::Redirect>();
     send::<outbound_client::Connected>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();
@@ -225,6 +229,9 @@ fn public_types_are_send_sync_and_unpin() {
     send::<outbound_client::ReplyFuture>();
     send::<outbound_client::WarmUp>();
     send::<outbound_client::Reply>();
+    send::<outbound_client::ReplyBody>();
+    send::<outbound_client::Body>();
+    send::<outbound_client::ResponseFuture>();
     send::<outbound_client::RequestBuilder<outbound_client::Streamed>>();
     send::<outbound_client::Lines>();
     send::<outbound_client::Ndjson<*const u8>>();

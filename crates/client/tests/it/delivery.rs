@@ -110,7 +110,7 @@ async fn what_is_not_http_is_a_broken_protocol() {
             let _ = pipe.read_to_end(&mut Vec::new()).await;
         });
         let error = builder.build().unwrap().get("/x").send().await.unwrap_err();
-        assert_eq!(verdict(&error), (Kind::Protocol, Phase::Head, Delivery::MaybeSent), "{reply}");
+        assert_eq!(verdict(&error), (Kind::Protocol, Phase::Head, Delivery::Replied), "{reply}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The beginning of a body, and what it is coded with.
 
 use outbound_client::Limits;
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+use outbound_client::{Delivery, Kind};
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, sleep},
@@ -84,4 +86,56 @@ async fn a_coding_that_nobody_asked_for_is_named() {
         let reply = builder.build().unwrap().get("/x").send().await.unwrap();
         assert_eq!(reply.content_encoding(), coding, "{headers}");
     }
+}
+
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+#[tokio::test(start_paused = true)]
+async fn a_body_with_a_coding_that_nobody_asked_for_is_an_error_that_names_it() {
+    let (builder, _) = answering(|request| {
+        let coding = request.line().split(['/', ' ']).nth(3).unwrap();
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-type: text/event-stream\r\ncontent-length: 4\r\n\r\n\x1f\x7f{{}}")
+            .into_bytes()
+    });
+    let client = builder.build().unwrap();
+    for (coding, feature) in [
+        ("gzip", "gzip"),
+        ("br", "brotli"),
+        ("zstd,gzip", "zstd"),
+        ("x-unknown-and-longer-than-any", "x-unk"),
+    ] {
+        let send = || async { client.get(&format!("/{coding}")).send().await.unwrap() };
+        let name = coding.get(..24).unwrap_or(coding).split(',').next().unwrap();
+        let errors = [
+            send().await.bytes().await.unwrap_err(),
+            send().await.text().await.unwrap_err(),
+            send().await.json::<u8>().await.unwrap_err(),
+            send().await.chunk().await.unwrap().unwrap_err(),
+            send().await.lines().next().await.unwrap().unwrap_err(),
+            send().await.events().unwrap().next().await.unwrap().unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.kind(), error.delivery()), (Kind::Decode, Delivery::Replied));
+            let text = error.to_string();
+            assert!(
+                error.is_decode() && text.contains(&format!("`{name}`")) && text.contains(feature),
+                "{text}"
+            );
+        }
+        let reply = send().await;
+        assert_eq!((reply.status().as_u16(), reply.content_encoding()), (200, Some(coding)));
+        assert!(reply.connection().requests > 0);
+        // Who asks for it has it as it came.
+        let asked = client.get(&format!("/{coding}")).header("accept-encoding", "gzip").send().await.unwrap();
+        assert_eq!(asked.bytes().await.unwrap(), "\x1f\x7f{}");
+    }
+    let plain = client.get("/identity").send().await.unwrap();
+    assert_eq!(plain.bytes().await.unwrap(), "\x1f\x7f{}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coding_without_a_body_is_no_error() {
+    let (builder, _) =
+        answering(|_| b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let reply = builder.build().unwrap().get("/x").send().await.unwrap();
+    assert!(reply.bytes().await.unwrap().is_empty());
 }

@@ -149,18 +149,6 @@ async fn error_for_status_keeps_status_headers_and_a_bounded_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_redirect_is_returned_as_it_is() {
-    let (builder, seen) = answering(|_| {
-        b"HTTP/1.1 302 Found\r\nlocation: http://other.test/\r\ncontent-length: 0\r\n\r\n".to_vec()
-    });
-    let client = builder.build().unwrap();
-    let reply = client.get("/x").send().await.unwrap().error_for_status().await.unwrap();
-    assert_eq!(reply.status(), StatusCode::FOUND);
-    assert_eq!(reply.headers()["location"], "http://other.test/");
-    assert_eq!(seen.requests().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_not_the_expected_json_or_text_is_an_error_with_its_position() {
     let (builder, _) = answering(|request| match request.line() {
         line if line.contains("text") => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xff".to_vec(),

@@ -15,10 +15,20 @@ use outbound_client::{
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{OK, read_request, serve_http2, write};
+use crate::support::{OK, Request, read_request, serve_http2, write};
 
 /// A client of a server in memory that has a certificate for `api.test`, and how often it was connected to.
 pub(crate) fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBuilder, Arc<AtomicUsize>) {
+    serving(server_alpn, client_alpn, |_| OK.to_vec())
+}
+
+/// The same with answers of its own over HTTP/1.1, also to origins of `http`.
+pub(crate) fn serving(
+    server_alpn: &[&str],
+    client_alpn: &[&str],
+    answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+) -> (ClientBuilder, Arc<AtomicUsize>) {
+    let answer = Arc::new(answer);
     let certified = rcgen::generate_simple_self_signed(["api.test".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
@@ -42,11 +52,17 @@ pub(crate) fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBui
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = connections.clone();
     let builder = Client::builder().base_url("https://api.test").tls_config(Arc::new(config)).connector(
-        move |_: &Origin| {
+        move |origin: &Origin| {
             let number = counted.fetch_add(1, Ordering::SeqCst);
-            let (near, far) = tokio::io::duplex(64 << 10);
-            let acceptor = acceptor.clone();
+            let (near, mut far) = tokio::io::duplex(64 << 10);
+            let (acceptor, answer, is_https) = (acceptor.clone(), answer.clone(), origin.is_https());
             tokio::spawn(async move {
+                if !is_https {
+                    while let Some(request) = read_request(&mut far, number).await {
+                        write(&mut far, answer(&request)).await;
+                    }
+                    return;
+                }
                 let Ok(mut stream) = acceptor.accept(far).await else { return };
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     let answer = |_, mut respond: h2::server::SendResponse<Bytes>| async move {
@@ -55,8 +71,8 @@ pub(crate) fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBui
                     };
                     return serve_http2(stream, answer).await;
                 }
-                while read_request(&mut stream, number).await.is_some() {
-                    write(&mut stream, OK).await;
+                while let Some(request) = read_request(&mut stream, number).await {
+                    write(&mut stream, answer(&request)).await;
                 }
             });
             async { Ok::<_, io::Error>(near) }

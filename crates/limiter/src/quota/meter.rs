@@ -1,27 +1,23 @@
 //! One limit in one dimension: a bucket, and what the server said about its own.
 
+mod reading;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{
     charging::{Charging, Unused},
-    cost::Count,
     dimension::Dimension,
     level::Level,
-    others::{Others, Seen},
+    others::Others,
     sends::Sends,
-    signals::Reading,
     sliding::{JITTER, SPAN},
 };
 use crate::bucket::Bucket;
 
-/// The server may have less than it said by what others took in the meantime, or it measures time a little differently.
-/// So its word raises a level only to this much below what it said, in time of the rate.
-const GUARD: Duration = Duration::from_millis(150);
-
-/// What others take in this time is left to them: a request takes as long to arrive.
-const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
+use self::reading::LastRead;
+pub(super) use self::reading::{Counted, Moment};
 
 /// Full trust in the server's burst. Halved by each refusal, regained one by one with each reply.
 const FULL_TRUST: u32 = 64;
@@ -30,19 +26,6 @@ const FULL_TRUST: u32 = 64;
 /// say to a millisecond when there is room. In the bench of goodput, logs, A has 0.935 with 1, 0.950 with this and 0.943
 /// with 1.03.
 const ESTIMATES: f64 = 1.02;
-
-/// Moments closer together than this are the same: resets are often told in whole seconds.
-const SAME: Duration = Duration::from_millis(1_500);
-
-/// The windows in use. One that the server does not name is the shortest of these that its resets allow.
-const USUAL_WINDOWS: [Duration; 6] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(60 * 60),
-    Duration::from_secs(24 * 60 * 60),
-];
 
 /// A limit per window.
 #[derive(Debug)]
@@ -60,6 +43,8 @@ pub(super) struct Meter {
     heard: Option<u64>,
     /// When the request was sent whose reply told the limit.
     limit_told_at: Option<Instant>,
+    /// The reading that the level was compared with last.
+    last_read: Option<LastRead>,
     burst: Burst,
     /// What the server has shown to hold at once, if more than the burst.
     learned: u64,
@@ -72,27 +57,6 @@ pub(super) struct Meter {
     ends: Option<Instant>,
     /// The longest reset that was told of a window without a name.
     longest_reset: Duration,
-}
-
-/// When the server may have counted what is left, and what was sent before and after.
-#[derive(Debug)]
-pub(super) struct Counted<'a> {
-    pub(super) sends: &'a Sends,
-    pub(super) now: Instant,
-    pub(super) sent_at: Instant,
-    pub(super) sent_before: Count,
-    /// The first such moment.
-    pub(super) first: Moment,
-    pub(super) last: Moment,
-}
-
-/// A moment at which the server may have counted.
-#[derive(Debug)]
-pub(super) struct Moment {
-    pub(super) at: Instant,
-    /// From when on what was sent had not arrived.
-    pub(super) from: Instant,
-    pub(super) sent_since: Count,
 }
 
 /// How much may come at once.
@@ -137,6 +101,7 @@ impl Meter {
             told,
             heard: None,
             limit_told_at: None,
+            last_read: None,
             burst,
             learned: 0,
             trust: FULL_TRUST,
@@ -195,98 +160,6 @@ impl Meter {
         self.trust = (self.trust + 1).min(FULL_TRUST);
     }
 
-    /// Brings the level into line with what the server said is left, as of the last refill.
-    ///
-    /// At some moment between the sending of the request and a little later, the server had `remaining` left. Since then
-    /// it has gained what the rate brings, and lost what others take and what was sent. The level moves only as far as
-    /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
-    /// still to come off.
-    ///
-    /// After a refusal the level goes to a little below what is left, so that the next is not refused for the same error.
-    pub(super) fn read(
-        &mut self,
-        reading: &Reading,
-        sent_at: Instant,
-        counted: Option<&Counted<'_>>,
-        reserved: &Count,
-        refused: bool,
-    ) {
-        if reading.guessed {
-            self.guess_window(reading);
-        }
-        // One that is older than the last says what the limit was.
-        let is_latest = self.limit_told_at.is_none_or(|last| sent_at >= last);
-        if let Some(limit) = reading.limit.filter(|_| is_latest) {
-            self.limit_told_at = Some(sent_at);
-            self.heard = Some(limit);
-            self.limit = self.told.map_or(limit, |told| told.min(limit));
-            self.reshape();
-        }
-        let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
-        // A log is exact by itself, and what is left says nothing of when it leaves.
-        if self.level.has_log() {
-            return;
-        }
-        let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
-        let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
-        let new_window = self.note_window(reading, counted);
-        if !self.wants_less() {
-            self.note_others(remaining, new_window || full < remaining / 16, counted);
-        }
-        let fixed = self.ends.is_some();
-        let reserved = reserved.units(self.dimension);
-        let shown = if matches!(self.burst, Burst::Learned) { remaining.saturating_add(full) } else { 0 };
-        let capacity = self.level.bucket.capacity().max(shown.min(self.limit));
-        let missing = |moment: &Moment| {
-            let gone = u128::from(reserved) + u128::from(moment.sent_since.units(self.dimension));
-            if fixed {
-                return self.level.bucket.missing_to(remaining, gone, Duration::ZERO);
-            }
-            let age = counted.now.saturating_duration_since(moment.at);
-            let lost = self.lost(remaining, capacity, moment, counted);
-            self.level.bucket.missing_to(remaining, gone, age) - self.level.bucket.parts_of(lost)
-        };
-        let held_back =
-            self.level.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
-        let (first, last) = (missing(&counted.first), missing(&counted.last));
-        // Some servers count when they reply. That what is left is as old as the request may lower the level, but not
-        // raise it.
-        let latest = self.level.bucket.missing_to(remaining, u128::from(reserved), Duration::ZERO);
-        let (less, more) = (first.min(last).min(latest) - held_back, first.max(last) - held_back);
-        let more = if refused { more.saturating_sub(self.level.bucket.parts_in(GUARD)) } else { more };
-        if more < 0 {
-            return self.shift(more);
-        }
-        if self.wants_less() {
-            return;
-        }
-        if matches!(self.burst, Burst::Learned) {
-            self.learned = remaining.saturating_add(full);
-            self.reshape();
-        }
-        self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
-    }
-
-    /// What came in at the server since a moment and was lost, since it was full. Without it, what was left when a probe
-    /// went out, after which nothing was sent for half a second, is taken for half a second's worth more than a full bucket.
-    fn lost(&self, remaining: u64, capacity: u64, moment: &Moment, counted: &Counted<'_>) -> f64 {
-        let rate = self.rate();
-        let come_in = |at: Instant| rate * at.saturating_duration_since(moment.at).as_secs_f64();
-        let mut most = 0.0_f64;
-        counted.sends.each_since(moment.from, self.dimension, |at, sent| {
-            most = most.max(come_in(at) - sent as f64);
-        });
-        let sent = moment.sent_since.units(self.dimension) as f64;
-        most = most.max(come_in(counted.now) - sent);
-        (remaining as f64 + most - capacity as f64).max(0.0)
-    }
-
-    fn shift(&mut self, parts: i128) {
-        self.level.bucket.shift(parts);
-        let per_second = self.rate();
-        self.unused.moved(self.level.bucket.units_of(parts), per_second);
-    }
-
     /// A call has ended that used less than was estimated.
     #[inline]
     pub(super) fn give_back(&mut self, unused: u64) {
@@ -294,40 +167,6 @@ impl Meter {
         if self.unused.comes_back {
             self.level.put(unused);
         }
-    }
-
-    /// Corrects the length of a window that the server did not name: it is no shorter than the longest time to its end.
-    /// The reset of a bucket tells nothing of the kind, since a bucket may hold far less than the limit of its window.
-    fn guess_window(&mut self, reading: &Reading) {
-        let Some(reset) = reading.reset.filter(|_| reading.ends_window) else { return };
-        self.longest_reset = self.longest_reset.max(reset);
-        let window = USUAL_WINDOWS.into_iter().find(|usual| self.longest_reset <= *usual);
-        if let Some(window) = window
-            && window != self.window
-        {
-            self.window = window;
-            self.reshape();
-        }
-    }
-
-    /// Takes note of the end of a window, before which nothing comes in. Whether a new one has begun.
-    fn note_window(&mut self, reading: &Reading, counted: &Counted<'_>) -> bool {
-        // Whoever wants less than that, or no more than so much at once, keeps to a rate of his own.
-        if !reading.ends_window || self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
-            return false;
-        }
-        let Some(ends) = reading.reset.and_then(|reset| counted.last.at.checked_add(reset)) else {
-            return false;
-        };
-        match self.ends {
-            // A reply of the window before, or a reset that was rounded.
-            Some(known) if ends <= known + SAME.min(self.window / 4) => return false,
-            Some(known) if counted.now < known => self.level.bucket.release(counted.now),
-            _ => {}
-        }
-        self.ends = Some(ends);
-        self.level.bucket.hold_until(ends);
-        true
     }
 
     /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
@@ -364,15 +203,6 @@ impl Meter {
             Some(ends) if fits => at.map(|at| at.min(ends)).or(Some(ends)),
             _ => at,
         }
-    }
-
-    fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted<'_>) {
-        let sent_before = counted.sent_before.units(self.dimension);
-        let refills = self.ends.is_none();
-        let seen = Seen { at: counted.sent_at, remaining, sent_before, full, refills };
-        let rate = self.rate();
-        self.others.note(seen, rate);
-        self.reshape();
     }
 
     /// In units per second.

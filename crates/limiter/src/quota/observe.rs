@@ -46,6 +46,27 @@ impl QuotaDesk {
     }
 
     fn read(&mut self, signals: &Signals, now: Instant) {
+        if !self.is_known(signals, now) {
+            self.read_anew(signals, now);
+        }
+        if signals.refusal.is_none() {
+            self.limits.meters.iter_mut().for_each(Meter::let_through);
+        }
+    }
+
+    /// Whether a reply that was let through says nothing that the readings just before it did not say.
+    fn is_known(&self, signals: &Signals, now: Instant) -> bool {
+        let sent = self.sends.total();
+        signals.refusal.is_none()
+            && signals.readings.iter().flatten().all(|(dimension, reading)| {
+                let key = (*dimension, reading.window);
+                let mut meters = self.limits.meters.iter();
+                let meter = meters.find(|meter| (meter.dimension, meter.named) == key);
+                meter.is_some_and(|meter| meter.has_read(reading, sent, now))
+            })
+    }
+
+    fn read_anew(&mut self, signals: &Signals, now: Instant) {
         self.adopt(signals, now);
         let is_news = self.gate.is_news(signals.sent_at);
         let counted = counted(&self.sends, signals.sent_at, now);
@@ -57,9 +78,6 @@ impl QuotaDesk {
         }
         self.weigh_readings(signals, is_news, now);
         self.follow_server(now);
-        if signals.refusal.is_none() {
-            self.limits.meters.iter_mut().for_each(Meter::let_through);
-        }
     }
 
     fn succeeded(&mut self, signals: &Signals) {

@@ -168,6 +168,10 @@ impl Failure {
                 (ErrorKind::Invalid, Class::Terminal(Terminal::BadRequest))
             }
             (client::Kind::TooLarge, _) => (ErrorKind::Rejected, Class::Terminal(Terminal::TooLarge)),
+            // It would come again: what made the head unreadable is the server's way of writing it.
+            (client::Kind::Protocol, Delivery::Replied) if error.phase() == client::Phase::Head => {
+                (ErrorKind::Rejected, Class::Terminal(Terminal::Unexpected))
+            }
             (client::Kind::Timeout, Delivery::NotSent) => (ErrorKind::Timeout, Class::Transient),
             (client::Kind::Timeout, _) => (ErrorKind::Timeout, Class::Ambiguous),
             (_, Delivery::NotSent) => (ErrorKind::Connection, Class::Transient),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, header::LOCATION};
 use outbound_client as client;
 use outbound_provider::{Fault, RequestFacts, StreamItem, StreamReader, Usage};
 use outbound_timeout::TimeoutExt;
@@ -73,7 +73,15 @@ impl Reader<'_> {
                 body.await
             }
         };
-        let fault = provider.classify(status, headers, &body, self.clock.now());
+        let mut fault = provider.classify(status, headers, &body, self.clock.now());
+        if status.is_redirection()
+            && let Some(to) = headers.get(LOCATION).and_then(|location| location.to_str().ok())
+        {
+            // Without a query, which may be anybody's secret.
+            let to = to.split(['?', '#']).next().unwrap_or_default();
+            let message = format!("the server redirects to {to:.200}, which is not followed");
+            fault.message = Some(self.scope.account.redact(message));
+        }
         let body = self.scope.account.redact_body(body);
         let reply = Box::new(Reply { status, headers: headers.clone(), body });
         Failure { reply: Some(reply), ..Failure::of_fault(fault) }

@@ -39,7 +39,7 @@ impl Attempt for Wire<'_> {
         let client = &self.scope.account.client;
         let mut builder = client.request(prepared.method.clone(), prepared.path).limits(limits);
         if !prepared.headers.is_empty() {
-            builder = builder.set_headers(&prepared.headers);
+            builder = builder.headers(&prepared.headers);
         }
         let made = [(IDEMPOTENCY_KEY, &prepared.idempotency_key), (CONTENT_TYPE, &prepared.content_type)];
         for (name, value) in made {

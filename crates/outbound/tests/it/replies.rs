@@ -102,6 +102,33 @@ async fn a_coding_that_nobody_asked_for_is_named_and_bought_once() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_refused_once_and_says_where_it_points() {
+    let reply = b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /v1/chat/completions/?key=canary\r\n\
+        connection: close\r\ncontent-length: 0\r\n\r\n"
+        .to_vec();
+    let (outcome, sends) = send(vec![reply.clone(), reply], false).await;
+    assert_eq!((outcome.error_kind(), sends), (Some(ErrorKind::Rejected), 1), "{outcome:?}");
+    let message = outcome.result.expect_err("a redirect").to_string();
+    assert!(message.contains("/v1/chat/completions/,") && !message.contains("canary"), "{message}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_asked_for_once() {
+    let many: String = (0..20_000).map(|n| format!("x-debug-{n}: v\r\n")).collect();
+    for (head, named) in [
+        ("x-folded: a\r\n b\r\n", "header line"),
+        ("x-control: a\x01b\r\n", "header line"),
+        (many.as_str(), "max_header_fields"),
+    ] {
+        let reply = ok(head, WHOLE.as_bytes());
+        let (outcome, sends) = send(vec![reply.clone(), reply], false).await;
+        assert_eq!((outcome.error_kind(), sends), (Some(ErrorKind::Rejected), 1), "{named}: {outcome:?}");
+        let message = outcome.result.expect_err("unreadable").to_string();
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_may_be_as_large_as_a_reply() {
     let text = "A".repeat(9_000_000);
     let events = format!(

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
-use outbound_client::{Client, Secret};
+use http::{HeaderMap, HeaderValue, header::ACCEPT_ENCODING};
+use outbound_client::{Client, Redirects, Secret};
 use outbound_limiter::QuotaLimiter;
 use outbound_provider::{Auth, Provider};
 use outbound_retry::Budget;
@@ -93,7 +93,12 @@ impl Account {
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
         let client = endpoint.client.unwrap_or_else(default_client);
-        let mut client = client.base_url(base_url);
+        // A redirect is a fault of the address, which its owner is to be told of. A body with a coding all the same is
+        // read by the provider, since some are only labelled so.
+        let mut client = client
+            .base_url(base_url)
+            .redirects(Redirects::none())
+            .default_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(key) = &endpoint.key {
             client = match provider.auth() {
                 Auth::Bearer => client.bearer_auth(key.clone()),
@@ -102,7 +107,7 @@ impl Account {
         }
         let mut headers = HeaderMap::new();
         for (name, value) in provider.default_headers() {
-            headers.insert(*name, http::HeaderValue::from_static(value));
+            headers.insert(*name, HeaderValue::from_static(value));
         }
         headers.extend(endpoint.headers);
         let quota = endpoint.limits.quota(Some(endpoint.max_concurrent), provider.charging());

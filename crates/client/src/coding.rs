@@ -1,0 +1,78 @@
+//! The codings of bodies (RFC 9110, section 8.4): which are known, and undoing them.
+
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod decoded;
+
+use http::{HeaderMap, Version, header};
+
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub(crate) use self::decoded::ASKED;
+use crate::{
+    error::{Error, Kind},
+    reply_body::ReplyBody,
+};
+
+/// The most codings that one body may have, on top of one another.
+const MOST: usize = 3;
+
+/// The codings of a body in the order in which they were done, in lower case.
+pub(crate) fn of(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty() && name != "identity")
+        .collect()
+}
+
+/// A body without these codings; or one that cannot be read, and says why.
+pub(crate) fn undo(
+    mut body: ReplyBody,
+    version: Version,
+    codings: &[String],
+) -> Result<ReplyBody, ReplyBody> {
+    if codings.len() > MOST {
+        let error =
+            Error::body(Kind::Decode).message(format!("the reply's body has more than {MOST} codings"));
+        return Err(body.refuse(version, error));
+    }
+    if let Some(error) = codings.iter().find_map(|coding| unknown(coding)) {
+        return Err(body.refuse(version, error));
+    }
+    for coding in codings.iter().rev() {
+        body = undo_one(body, version, coding);
+    }
+    Ok(body)
+}
+
+fn unknown(coding: &str) -> Option<Error> {
+    let error = Error::body(Kind::Decode);
+    let feature = match coding {
+        "gzip" | "x-gzip" | "deflate" => ("gzip", cfg!(feature = "gzip")),
+        "br" => ("brotli", cfg!(feature = "brotli")),
+        "zstd" => ("zstd", cfg!(feature = "zstd")),
+        _ => {
+            // Not more of it than a coding's name needs: it is the server's.
+            let name: String = coding.chars().filter(char::is_ascii_graphic).take(24).collect();
+            return Some(error.message(format!("the reply's body has a coding that is not known: `{name}`")));
+        }
+    };
+    let (feature, is_there) = feature;
+    (!is_there).then(|| {
+        error.message(format!(
+            "the reply's body has the coding `{coding}`, which was not asked for and takes the feature `{feature}` of \
+             outbound-client to undo"
+        ))
+    })
+}
+
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+fn undo_one(body: ReplyBody, version: Version, coding: &str) -> ReplyBody {
+    decoded::undo(body, version, coding)
+}
+
+/// Nothing is known, so nothing comes here.
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+fn undo_one(body: ReplyBody, _: Version, _: &str) -> ReplyBody {
+    body
+}

@@ -1,0 +1,181 @@
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use compression_codecs::{
+    DecodeV2,
+    core::util::{PartialBuffer, WriteBuffer},
+};
+use http::Version;
+use http_body::{Body, Frame};
+
+use crate::{
+    error::{Error, Kind},
+    reply_body::ReplyBody,
+};
+
+/// What is asked for, in the order of preference.
+pub(crate) const ASKED: &str =
+    match (cfg!(feature = "zstd"), cfg!(feature = "brotli"), cfg!(feature = "gzip")) {
+        (true, true, true) => "zstd, br, gzip, deflate",
+        (true, true, false) => "zstd, br",
+        (true, false, true) => "zstd, gzip, deflate",
+        (true, false, false) => "zstd",
+        (false, true, true) => "br, gzip, deflate",
+        (false, true, false) => "br",
+        _ => "gzip, deflate",
+    };
+
+type Decoder = Box<dyn DecodeV2 + Send>;
+
+/// The decoder of a coding, which may depend on the first byte.
+fn decoder(coding: &str, first: u8) -> Option<Decoder> {
+    match coding {
+        #[cfg(feature = "gzip")]
+        "gzip" | "x-gzip" => Some(Box::new(compression_codecs::GzipDecoder::new())),
+        // It is the format of zlib (RFC 9110, section 8.4.1.2), and with some servers the bare one. The low half of the
+        // first byte is 8 in zlib's; a bare one whose first block is compressed cannot begin so.
+        #[cfg(feature = "gzip")]
+        "deflate" if first & 0x8f == 8 => Some(Box::new(compression_codecs::ZlibDecoder::new())),
+        #[cfg(feature = "gzip")]
+        "deflate" => Some(Box::new(compression_codecs::DeflateDecoder::new())),
+        #[cfg(feature = "brotli")]
+        "br" => Some(Box::new(compression_codecs::BrotliDecoder::new())),
+        // A window of 8 MiB is the most that HTTP has (RFC 9659); more of one is an error, before it is allocated.
+        #[cfg(feature = "zstd")]
+        "zstd" => {
+            let window = compression_codecs::zstd::params::DParameter::window_log_max(23);
+            Some(Box::new(compression_codecs::ZstdDecoder::new_with_params(&[window])))
+        }
+        _ => {
+            let _ = first;
+            None
+        }
+    }
+}
+
+/// Whether another member may begin behind the end of one (RFC 1952, section 2.2; RFC 8878, section 3).
+fn begins_another(coding: &str, first: u8) -> bool {
+    match coding {
+        "gzip" | "x-gzip" => first == 0x1f,
+        "zstd" => first == 0x28 || first & 0xf0 == 0x50,
+        _ => false,
+    }
+}
+
+pub(super) fn undo(body: ReplyBody, version: Version, coding: &str) -> ReplyBody {
+    let (coding, decoder) = (coding.to_owned(), None);
+    body.wrap(version, |body| Decoded {
+        body,
+        coding,
+        decoder,
+        input: Bytes::new(),
+        is_full: false,
+        is_whole: false,
+        read: 0,
+        given: 0,
+    })
+}
+
+/// A body whose coding is undone as it is read, in pieces of at most [`Self::PIECE`].
+struct Decoded {
+    body: ReplyBody,
+    coding: String,
+    // From the first byte on.
+    decoder: Option<Decoder>,
+    input: Bytes,
+    /// The last piece was full, so there may be more without more input.
+    is_full: bool,
+    /// The end of the coded bytes has come.
+    is_whole: bool,
+    // Bytes before and after.
+    read: u64,
+    given: u64,
+}
+
+impl Decoded {
+    const PIECE: usize = 32 << 10;
+    // No text or JSON that is meant to be read is compressed so well; a bomb is.
+    const MAX_RATIO: u64 = 250;
+    const FREE: u64 = 1 << 20;
+
+    /// The next piece; none if more input is needed for it.
+    fn decode(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(first) = self.input.first().copied().or(self.is_full.then_some(0)) else { return Ok(None) };
+        if self.is_whole {
+            if !begins_another(&self.coding, first) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end"));
+            }
+            self.is_whole = false;
+            if let Some(decoder) = &mut self.decoder {
+                decoder.reinit()?;
+            }
+        }
+        if self.decoder.is_none() {
+            self.decoder = decoder(&self.coding, first);
+        }
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let mut piece = vec![0; Self::PIECE];
+        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let mut input = PartialBuffer::new(&self.input[..]);
+        self.is_whole = decoder.decode(&mut input, &mut output)?;
+        let (taken, written) = (input.written_len(), output.written_len());
+        self.input.advance(taken);
+        self.is_full = !self.is_whole && written == Self::PIECE;
+        if taken == 0 && written == 0 && !self.is_whole && !self.input.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no progress"));
+        }
+        self.given += written as u64;
+        piece.truncate(written);
+        Ok(Some(piece.into()))
+    }
+
+    fn invalid(&mut self, cause: io::Error) -> Error {
+        let message = format!("the reply's body is not valid `{}`", self.coding);
+        self.body.fail(Error::body(Kind::Decode).message(message).source_from(cause))
+    }
+}
+
+impl Body for Decoded {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        loop {
+            match this.decode() {
+                Ok(Some(_)) if this.given > Self::FREE && this.given / Self::MAX_RATIO > this.read => {
+                    let message = format!(
+                        "the reply's body is more than {} times as large as it came, with its coding `{}` undone",
+                        Self::MAX_RATIO,
+                        this.coding
+                    );
+                    let error = Error::body(Kind::TooLarge).message(message);
+                    return Poll::Ready(Some(Err(this.body.fail(error))));
+                }
+                Ok(Some(piece)) if !piece.is_empty() => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(cause) => return Poll::Ready(Some(Err(this.invalid(cause)))),
+            }
+            match ready!(this.body.poll_chunk(cx)) {
+                Some(Ok(piece)) => {
+                    this.read += piece.len() as u64;
+                    this.input = piece;
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if this.is_whole || this.read == 0 => return Poll::Ready(None),
+                None => {
+                    let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
+                    return Poll::Ready(Some(Err(this.invalid(cause))));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What goes around a client's requests: layers of tower's kind.
+
+mod call;
+mod service;
+
+use std::{future::poll_fn, marker::PhantomData, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+pub use self::service::{ClientService, ResponseFuture};
+pub(crate) use self::{call::Layered, service::Arrived};
+use crate::{
+    body::Body,
+    connect::Proxies,
+    error::{BoxError, Error, Phase},
+    limits::Limits,
+    redirect::Redirects,
+    reply_body::ReplyBody,
+};
+
+/// A client's layers, around its connections.
+pub(crate) trait Stack: Send + Sync {
+    fn call(&self, request: Request<Body>) -> Answer;
+}
+
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Error>> + Send>>;
+
+/// What a request is sent with. It passes the layers as an extension; where one drops it, the client's hold.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) timings: bool,
+    pub(crate) replayable: bool,
+    pub(crate) redirects: Redirects,
+    /// Its own way, in place of the client's.
+    pub(crate) proxies: Option<Arc<Proxies>>,
+    /// Whether it has followed a redirect to another origin.
+    pub(crate) left: bool,
+    /// When the whole request ends, with everything that layers do.
+    pub(crate) ends: Option<Instant>,
+}
+
+/// A stack made of any service that does for one.
+pub(crate) fn stack<S, B>(service: S) -> Arc<dyn Stack>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    Arc::new(Boxed { service, body: PhantomData })
+}
+
+struct Boxed<S, B> {
+    service: S,
+    body: PhantomData<fn() -> B>,
+}
+
+impl<S, B> Stack for Boxed<S, B>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn call(&self, request: Request<Body>) -> Answer {
+        let mut service = self.service.clone();
+        Box::pin(async move {
+            let failed = |error: S::Error| Error::of_layer(error.into(), Phase::Head);
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+            let response = service.call(request).await.map_err(failed)?;
+            Ok(response.map(ReplyBody::of))
+        })
+    }
+}

@@ -1,0 +1,140 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, Uri};
+use tokio::time::Instant;
+
+use super::{Answer, Arrived, Options, Stack};
+use crate::{
+    body::Body,
+    client::Core,
+    clock::Clock,
+    error::{Error, Phase},
+    look::LastLook,
+    origin::Origin,
+    redirect::{Chain, Step},
+    replica::Replica,
+    reply::Reply,
+    reply_body::{About, ReplyBody},
+};
+
+/// One request through the layers, with its redirects and its limit on everything.
+pub(crate) struct Layered {
+    core: Arc<Core>,
+    stack: Arc<dyn Stack>,
+    // Until it is given to the layers.
+    request: Option<Request<Body>>,
+    replica: Replica,
+    answer: Option<Answer>,
+    options: Options,
+    chain: Box<Chain>,
+    pub(crate) origin: Origin,
+    clock: Clock,
+    // What is done before the limit that has passed ends it, and how often it is to be done again.
+    last_look: Option<(LastLook, u8)>,
+}
+
+impl Layered {
+    // The exchange under the layers has the same limit, and a look of its own: it is the one that knows what was sent.
+    const LOOKS: u8 = 3;
+
+    pub(crate) fn new(
+        core: Arc<Core>,
+        stack: Arc<dyn Stack>,
+        request: Request<Body>,
+        options: Options,
+        origin: Origin,
+    ) -> Box<Self> {
+        Box::new(Self {
+            core,
+            stack,
+            replica: Replica::of(&request, options.redirects.are_followed()),
+            request: Some(request),
+            answer: None,
+            clock: Clock::new(options.limits.clone()),
+            options,
+            chain: Box::default(),
+            origin,
+            last_look: None,
+        })
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
+        loop {
+            if let Some(mut request) = self.request.take() {
+                self.clock.start_total(Instant::now());
+                self.options.ends = self.clock.total();
+                self.options.left = self.chain.left;
+                request.extensions_mut().insert(self.options.clone());
+                self.answer = Some(self.stack.call(request));
+            }
+            let answer = self.answer.as_mut().expect("polled after it was ready");
+            return match answer.as_mut().poll(cx) {
+                Poll::Ready(Ok(response)) => match self.redirected(&response) {
+                    Ok(true) => continue,
+                    Ok(false) => Poll::Ready(Ok(self.reply(response))),
+                    Err(error) => Poll::Ready(Err(self.describe(error))),
+                },
+                Poll::Ready(Err(error)) => Poll::Ready(Err(self.describe(error))),
+                Poll::Pending => {
+                    let error = ready!(self.poll_total(cx));
+                    Poll::Ready(Err(self.describe(error)))
+                }
+            };
+        }
+    }
+
+    /// Turns to where a redirect leads, if the reply is one that is followed.
+    fn redirected(&mut self, response: &Response<ReplyBody>) -> Result<bool, Error> {
+        let (status, headers) = (response.status(), response.headers());
+        let (policy, secrets) = (self.options.redirects, &self.core.secrets);
+        let step = Step { policy, secrets, from: &self.origin, request: &self.replica, status, headers };
+        let Some((origin, mut request)) = step.follow(&mut self.chain)? else { return Ok(false) };
+        self.replica = Replica::of(&request, true);
+        let url = format!("{origin}{}", self.replica.target());
+        // An origin and a target, each of which is valid.
+        *request.uri_mut() = Uri::try_from(url).unwrap_or_default();
+        (self.origin, self.request, self.answer) = (origin, Some(request), None);
+        Ok(true)
+    }
+
+    fn reply(&mut self, mut response: Response<ReplyBody>) -> Reply {
+        let arrived = response.extensions().get::<Arrived>().copied();
+        let mut clock = Clock::new(self.options.limits.clone());
+        clock.end_at(self.options.ends);
+        response.body_mut().belong_to(About {
+            origin: self.origin.clone(),
+            target: self.replica.target().to_owned(),
+            chain: std::mem::take(&mut self.chain),
+            clock,
+            connection: arrived.map(|arrived| arrived.connection),
+            timings: arrived.and_then(|arrived| arrived.timings),
+        });
+        Reply::of(response, self.core.takes_codings || self.replica.asks_for_coding)
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        let mut error = match error.origin() {
+            Some(_) => error,
+            None => error.at(&self.origin),
+        };
+        error.set_url(&self.origin, self.replica.target());
+        if self.chain.followed.is_empty() { error } else { error.after_redirect() }
+    }
+
+    fn poll_total(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let (limit, duration) = ready!(self.clock.poll(cx, Instant::now(), None));
+        loop {
+            let (look, left) = self.last_look.get_or_insert_with(|| (LastLook::begin(None), Self::LOOKS));
+            ready!(look.poll(None, cx));
+            if *left == 0 {
+                // Layers have the request, and do not say what they did with it: it may have been sent.
+                return Poll::Ready(Error::timeout(limit, duration, Phase::Head));
+            }
+            *left -= 1;
+            *look = LastLook::begin(None);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{Answer, Stack};
+use crate::{
+    body::Body,
+    client::{Client, Core},
+    error::Error,
+    reply_body::ReplyBody,
+    send::ReplyFuture,
+    timings::{ConnectionInfo, Timings},
+};
+
+/// What a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers given before it.
+#[derive(Clone)]
+pub struct ClientService(Under);
+
+#[derive(Clone)]
+enum Under {
+    Connections(Arc<Core>),
+    Layers(Arc<dyn Stack>),
+}
+
+/// What is known of the exchange that brought a reply, for the one that leaves the layers.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrived {
+    pub(crate) connection: ConnectionInfo,
+    pub(crate) timings: Option<Timings>,
+}
+
+/// The answer to a request that is a value, as a service gives it. Dropping it cancels the request, as with
+/// [`ReplyFuture`].
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture(State);
+
+enum State {
+    Reply(ReplyFuture),
+    // Under layers.
+    Exchange(ReplyFuture),
+    Layers(Answer),
+}
+
+impl ClientService {
+    pub(crate) fn connections(core: Arc<Core>) -> Self {
+        Self(Under::Connections(core))
+    }
+
+    pub(crate) fn layers(stack: Arc<dyn Stack>) -> Self {
+        Self(Under::Layers(stack))
+    }
+}
+
+impl Service<Request<Body>> for ClientService {
+    type Response = Response<ReplyBody>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    /// Always ready: a request waits for its connection when it is sent.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        ResponseFuture(match &self.0 {
+            Under::Connections(core) => State::Exchange(ReplyFuture::of_exchange(core, request)),
+            Under::Layers(stack) => State::Layers(stack.call(request)),
+        })
+    }
+}
+
+impl Service<Request<Body>> for Client {
+    type Response = Response<ReplyBody>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    /// Always ready: a request waits for its connection when it is sent.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        ResponseFuture(State::Reply(self.execute(request)))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ReplyBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Reply(reply) => Poll::Ready(ready!(Pin::new(reply).poll(cx)).map(Response::from)),
+            State::Exchange(reply) => {
+                let reply = ready!(Pin::new(reply).poll(cx))?;
+                let arrived = Arrived { connection: reply.connection(), timings: reply.timings() };
+                let mut response = Response::from(reply);
+                response.extensions_mut().insert(arrived);
+                Poll::Ready(Ok(response))
+            }
+            State::Layers(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for ClientService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Under::Connections(_) => "ClientService(connections)",
+            Under::Layers(_) => "ClientService(layers)",
+        })
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}

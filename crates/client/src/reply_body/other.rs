@@ -1,0 +1,172 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Version;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::{
+    clock::Clock,
+    error::{BoxError, Error, Phase},
+    limits::Limits,
+    origin::Origin,
+    redirect::Chain,
+    reply_body::ReplyBody,
+    timings::{ConnectionInfo, Timings},
+};
+
+/// A body that a layer put in place of the connection's.
+pub(super) struct Other {
+    // Taken at its end.
+    body: Option<Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>>,
+    // Given when the reply leaves the outermost layer.
+    pub(super) about: Option<About>,
+}
+
+/// What a reply knows of the request that it answers, and of the connection.
+pub(crate) struct About {
+    pub(crate) origin: Origin,
+    /// Path and query.
+    pub(crate) target: String,
+    pub(crate) chain: Box<Chain>,
+    /// Only of limits that span phases: a connection's body keeps the others itself.
+    pub(crate) clock: Clock,
+    pub(crate) connection: Option<ConnectionInfo>,
+    pub(crate) timings: Option<Timings>,
+}
+
+impl Other {
+    pub(super) fn new<B>(body: Option<B>) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { body: body.map(|body| Box::pin(OwnError { body }) as _), about: None }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        const DEFAULT: &Limits = &Limits::new();
+        self.about.as_ref().map_or(DEFAULT, |about| &about.clock.limits)
+    }
+
+    pub(super) fn connection_info(&self, version: Version) -> ConnectionInfo {
+        let unknown = ConnectionInfo {
+            reused: false,
+            requests: 0,
+            age: Duration::ZERO,
+            version,
+            remote_addr: None,
+            proxied: false,
+        };
+        self.about.as_ref().and_then(|about| about.connection).unwrap_or(unknown)
+    }
+
+    pub(super) fn timings(&self) -> Option<Timings> {
+        self.about.as_ref()?.timings
+    }
+
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match ready!(self.poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match body.as_mut().poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.fail(error)))),
+            Poll::Ready(None) => {
+                self.body = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(about) = &mut self.about else { return Poll::Pending };
+                let Poll::Ready((limit, duration)) = about.clock.poll(cx, Instant::now(), None) else {
+                    return Poll::Pending;
+                };
+                Poll::Ready(Some(Err(self.fail(Error::timeout(limit, duration, Phase::Body)))))
+            }
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+
+    pub(super) fn fail(&mut self, error: Error) -> Error {
+        self.body = None;
+        let Some(about) = &self.about else { return error };
+        let mut error = if error.origin().is_none() { error.at(&about.origin) } else { error };
+        error.set_url(&about.origin, &about.target);
+        error
+    }
+}
+
+/// A body that is not to be read, and why.
+pub(super) struct Refused {
+    pub(super) error: Option<Error>,
+    pub(super) body: ReplyBody,
+}
+
+impl Body for Refused {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Poll::Ready(self.error.take().map(Err))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A body whose errors are this crate's.
+    struct OwnError<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> Body for OwnError<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = self.project().body.poll_frame(cx);
+        frame.map_err(|error| Error::of_layer(error.into(), Phase::Body))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,283 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{StatusCode, Version, response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::{task::coop, time::Instant};
+
+use super::About;
+use crate::{
+    body::Stage,
+    clock::Clock,
+    connection::Connection,
+    error::{Delivery, Error, Kind, Phase},
+    failure::failure,
+    limits::Limit,
+    origin::Origin,
+    redirect::Redirect,
+    send::Call,
+    timings::{ConnectionInfo, Timings},
+};
+
+/// A body as it comes over a connection, which it holds.
+pub(crate) struct Wire {
+    incoming: Incoming,
+    // Its connection is taken when it goes back or is given up.
+    call: Box<Call>,
+    ended: bool,
+    // How much has come since a limit passed that spans phases.
+    late: usize,
+}
+
+impl Wire {
+    pub(crate) fn new(head: &response::Parts, incoming: Incoming, mut call: Box<Call>) -> Self {
+        call.clock.stop_step();
+        call.last_look = None;
+        if let Some(connection) = &call.connection {
+            call.requests = connection.requests;
+            call.history = Some(connection.history.clone());
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // The connection speaks something else from now on.
+            call.connection = None;
+        } else if let Some(connection) = &mut call.connection {
+            connection.keep_alive.update(head);
+        }
+        let mut body = Self { incoming, call, ended: false, late: 0 };
+        if body.incoming.is_end_stream() {
+            body.finish(None);
+        }
+        body
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.call.clock
+    }
+
+    pub(crate) fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.call.clock
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.call.pool.origin
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.origin(), self.call.target())
+    }
+
+    pub(crate) fn redirects(&self) -> &[Redirect] {
+        self.call.followed()
+    }
+
+    /// Takes over what the request was given above the layers.
+    pub(super) fn belong_to(&mut self, about: About) {
+        self.call.clock.share(&about.clock);
+        self.call.chain = Some(about.chain);
+    }
+
+    /// What another body in its place knows.
+    pub(super) fn about(&mut self, version: Version) -> About {
+        let mut clock = Clock::new(self.call.clock.limits.clone());
+        clock.share(&self.call.clock);
+        About {
+            origin: self.origin().clone(),
+            target: self.call.target().to_owned(),
+            chain: self.call.chain.take().unwrap_or_default(),
+            clock,
+            connection: Some(self.connection_info(version)),
+            timings: self.timings(),
+        }
+    }
+
+    pub(crate) fn connection_info(&self, version: Version) -> ConnectionInfo {
+        let Call { history, requests, .. } = &*self.call;
+        ConnectionInfo {
+            reused: *requests > 1,
+            requests: *requests,
+            age: history.as_ref().map_or(Duration::ZERO, |history| history.opened.elapsed()),
+            version,
+            remote_addr: history.as_ref().and_then(|history| history.remote_addr),
+            proxied: history.as_ref().is_some_and(|history| history.proxied),
+        }
+    }
+
+    pub(crate) fn timings(&self) -> Option<Timings> {
+        self.call.timings.as_ref().map(|recorder| recorder.timings())
+    }
+
+    /// The length, where the head told it or all has come.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.incoming.size_hint().exact()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+
+    /// The next frame that `take` takes: pieces, of which none is empty but the last, and trailers.
+    ///
+    /// A frame is large, and most readers want its bytes alone.
+    #[inline]
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl Fn(Frame<Bytes>) -> Option<T>,
+    ) -> Poll<Option<Result<T, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if !coop::has_budget_remaining() {
+            // Pending, and woken at once.
+            let _ = ready!(coop::poll_proceed(cx));
+        }
+        loop {
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Poll::Ready(coop) = coop::poll_proceed(cx) {
+                        coop.made_progress();
+                    }
+                    self.call.clock.stop_step();
+                    let mut now = None;
+                    if let Some((limit, duration)) = self.call.clock.passed(&mut now)
+                        && self.is_too_late(&frame)
+                    {
+                        return Poll::Ready(Some(Err(self.fail(Error::timeout(
+                            limit,
+                            duration,
+                            Phase::Body,
+                        )))));
+                    }
+                    if self.incoming.is_end_stream() {
+                        self.finish(now);
+                    }
+                    if !self.ended && frame.data_ref().is_some_and(Bytes::is_empty) {
+                        continue;
+                    }
+                    let Some(taken) = take(frame) else { continue };
+                    return Poll::Ready(Some(Ok(taken)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let upload = self.call.upload.as_ref().and_then(|upload| upload.take_error());
+                    let error = match upload {
+                        Some(source) => Error::body(Kind::RequestBody).source_from(source),
+                        None => failure(error, Phase::Body, Delivery::Replied),
+                    };
+                    return Poll::Ready(Some(Err(self.fail(error))));
+                }
+                Poll::Ready(None) => return Poll::Ready(self.end().map(Err)),
+                Poll::Pending => {
+                    let now = Instant::now();
+                    if !self.call.clock.has_step() {
+                        self.call.clock.start_step(Limit::Idle, now);
+                    }
+                    let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
+                    if let Some(connection) = &self.call.connection {
+                        connection.suspect();
+                    }
+                    let error = Error::timeout(limit, duration, Phase::Body);
+                    return Poll::Ready(Some(Err(self.fail(error))));
+                }
+            }
+        }
+    }
+
+    /// What has arrived beats a limit that has passed, as far as it can have arrived before.
+    #[cold]
+    fn is_too_late(&mut self, frame: &Frame<Bytes>) -> bool {
+        // As much as sockets and windows hold. A body that never stops coming has a limit too.
+        const MOST: usize = 8 << 20;
+        const EACH: usize = 64;
+        self.late += frame.data_ref().map_or(0, Bytes::len) + EACH;
+        self.call.last_look = None;
+        self.late > MOST
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> Option<Error> {
+        if self.is_cut() {
+            let kind = if self.is_http2() { Kind::Reset } else { Kind::Closed };
+            return Some(self.fail(Error::new(kind, Phase::Body, Delivery::Replied)));
+        }
+        self.finish(None);
+        None
+    }
+
+    /// Whether what hyper takes for the end is none. Less has come than the head told; or an HTTP/2 server has reset the
+    /// stream and called that no error, which is right only where the reply is whole and the request is not (RFC 9113,
+    /// section 8.1).
+    fn is_cut(&self) -> bool {
+        let misses = self.length().is_some_and(|missing| missing > 0);
+        if !self.is_http2() {
+            return misses;
+        }
+        let is_sent = self.call.upload.as_ref().is_none_or(|upload| matches!(upload.stage(), Stage::Done(_)));
+        !self.incoming.is_end_stream() && (misses || is_sent)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.call.connection.as_ref().is_some_and(Connection::is_http2)
+    }
+
+    /// Gives the reply up with an error.
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
+        self.ended = true;
+        self.call.connection = None;
+        let mut error = error.at(self.origin());
+        if let Some(proxy) = &self.call.pool.proxy {
+            error.set_proxy(proxy);
+        }
+        error.set_url(self.origin(), self.call.target());
+        error
+    }
+
+    /// The whole reply has come: the connection may serve another. `now`, if that has been read.
+    fn finish(&mut self, now: Option<Instant>) {
+        self.ended = true;
+        let Some(mut connection) = self.call.connection.take() else { return };
+        // An answer that came before the request was gone: what is left of it would go in front of the next request.
+        if self.call.upload.as_ref().is_some_and(|upload| !matches!(upload.stage(), Stage::Done(_))) {
+            return;
+        }
+        connection.keep_timer(self.call.clock.take_timer());
+        self.call.pool.check_in(connection, now.unwrap_or_else(Instant::now));
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // What has arrived already costs nothing to read, and may be the end: of a short body that nobody wanted, or
+        // of a stream whose reader left at its last event.
+        const FRAMES: usize = 4;
+        for _ in 0..FRAMES {
+            if self.call.connection.is_none() {
+                return;
+            }
+            match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.finish(None),
+                Poll::Ready(None) => self.finish(None),
+                Poll::Ready(Some(Ok(_))) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("origin", self.origin())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

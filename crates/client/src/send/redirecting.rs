@@ -1,0 +1,81 @@
+//! Where a request goes next, and what is told of where it went.
+
+use http::Response;
+use hyper::body::Incoming;
+
+use super::Call;
+use crate::{
+    error::Error,
+    redirect::{Redirect, Step},
+    reply_body::ReplyBody,
+};
+
+impl Call {
+    /// Turns to where a redirect leads; or gives the reply back, where none is followed.
+    #[cold]
+    pub(super) fn redirected(
+        self: &mut Box<Self>,
+        response: Response<Incoming>,
+    ) -> Result<Option<Response<Incoming>>, Error> {
+        let Some(request) = &self.replica else { return Ok(Some(response)) };
+        let mut chain = self.chain.take().unwrap_or_default();
+        let (core, policy) = (self.core.clone(), self.redirects);
+        let (status, headers) = (response.status(), response.headers());
+        let step = Step { policy, secrets: &core.secrets, from: &self.pool.origin, request, status, headers };
+        let next = step.follow(&mut chain);
+        self.chain = Some(chain);
+        let Some((origin, request)) = next? else { return Ok(Some(response)) };
+        let mut next = Self::new(&core, core.pool(origin, self.proxies.as_deref())?, request);
+        next.clock.share(&self.clock);
+        next.chain = self.chain.take();
+        next.redirects = policy;
+        next.proxies = self.proxies.take();
+        let timings = self.timings.take();
+        next.start(self.replayable, false);
+        next.timings = timings;
+        // What has come of the redirect's own body is read in passing, so that its connection can be used again.
+        let (head, incoming) = response.into_parts();
+        drop(ReplyBody::new(&head, incoming, std::mem::replace(self, next)));
+        Ok(None)
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left || self.chain.as_ref().is_some_and(|chain| chain.left)
+    }
+
+    /// Says of an error where the request went, and what it took.
+    #[cold]
+    pub(super) fn describe(&self, mut error: Error) -> Error {
+        if let Some(timings) = &self.timings {
+            error.set_timings(timings.timings());
+        }
+        if let Some(proxy) = &self.pool.proxy {
+            error.set_proxy(proxy);
+        }
+        error.set_url(&self.pool.origin, self.target());
+        match &self.chain {
+            Some(chain) if !chain.followed.is_empty() => error.after_redirect(),
+            _ => error,
+        }
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> &str {
+        match (&self.replica, &self.request) {
+            (Some(replica), _) => replica.target(),
+            (None, Some(request)) => request.uri().path_and_query().map_or("/", |target| target.as_str()),
+            (None, None) => "/",
+        }
+    }
+
+    pub(crate) fn followed(&self) -> &[Redirect] {
+        self.chain.as_ref().map_or(&[], |chain| &chain.followed)
+    }
+
+    /// Whether a coding of the body is what was asked for, or is for others to look at.
+    pub(crate) fn takes_coding(&self) -> bool {
+        self.is_exchange
+            || self.core.takes_codings
+            || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
+    }
+}

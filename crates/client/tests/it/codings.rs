@@ -1,0 +1,196 @@
+//! Codings that are undone, and bodies that would not be.
+
+use compression_codecs::{
+    BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
+    brotli::params::EncoderParams,
+    core::{
+        Level,
+        util::{PartialBuffer, WriteBuffer},
+    },
+};
+use futures::StreamExt;
+use outbound_client::{Client, Delivery, Error, Kind, Limits, Phase};
+
+use crate::support::{Request, answering, secs};
+
+fn encoder(coding: &str) -> Box<dyn EncodeV2> {
+    let best = || Level::Best.into();
+    match coding {
+        "gzip" | "x-gzip" => Box::new(GzipEncoder::new(best())),
+        "deflate" => Box::new(ZlibEncoder::new(best())),
+        "bare" => Box::new(DeflateEncoder::new(best())),
+        "br" => Box::new(BrotliEncoder::new(EncoderParams::default().quality(Level::Precise(5)))),
+        _ => Box::new(ZstdEncoder::new(3)),
+    }
+}
+
+fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = encoder(coding);
+    let (mut all, mut input) = (Vec::new(), PartialBuffer::new(bytes));
+    let mut is_done = false;
+    while !is_done {
+        let mut piece = vec![0; 64 << 10];
+        let mut output = WriteBuffer::new_initialized(&mut piece);
+        if input.unwritten().is_empty() {
+            is_done = encoder.finish(&mut output).unwrap();
+        } else {
+            encoder.encode(&mut input, &mut output).unwrap();
+        }
+        all.extend_from_slice(output.written());
+    }
+    all
+}
+
+/// A client that decompresses, and whose server answers with this body under this coding, in chunks of so many bytes.
+fn client(coding: &str, body: &[u8], chunk: usize) -> Client {
+    let mut reply =
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n")
+            .into_bytes();
+    for chunk in body.chunks(chunk) {
+        reply.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        reply.extend_from_slice(chunk);
+        reply.extend_from_slice(b"\r\n");
+    }
+    reply.extend_from_slice(b"0\r\n\r\n");
+    answering(move |_: &Request| reply.clone()).0.decompress().build().unwrap()
+}
+
+async fn read(client: &Client) -> Result<Vec<u8>, Error> {
+    client.get("/x").send().await.unwrap().bytes().await.map(|bytes| bytes.to_vec())
+}
+
+const CODINGS: [(&str, &str); 6] = [
+    ("gzip", "gzip"),
+    ("x-gzip", "gzip"),
+    ("deflate", "deflate"),
+    ("deflate", "bare"),
+    ("br", "br"),
+    ("zstd", "zstd"),
+];
+
+fn text() -> Vec<u8> {
+    (0..40_000_u32).flat_map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)).into_bytes()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_coding_is_asked_for_and_undone_however_it_is_cut() {
+    for (coding, made_by) in CODINGS {
+        for bytes in [b"".to_vec(), b"x".to_vec(), text()] {
+            let coded = encode(made_by, &bytes);
+            for chunk in [1, 2, 7, 5000, usize::MAX] {
+                if chunk < 100 && bytes.len() > 100 {
+                    continue;
+                }
+                let client = client(coding, &coded, chunk.min(1 << 20));
+                let reply = client.get("/x").send().await.unwrap();
+                assert_eq!((reply.content_encoding(), reply.content_length()), (None, None));
+                assert!(reply.bytes().await.unwrap() == bytes, "{coding} {made_by} {} {chunk}", bytes.len());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_is_what_can_be_undone() {
+    let (builder, seen) = answering(|_| crate::support::OK.to_vec());
+    let client = builder.decompress().build().unwrap();
+    let requests = [
+        client.get("/"),
+        client.get("http://other.test/"),
+        client.get("/").header("range", "bytes=1-"),
+        client.get("/").header("accept-encoding", "identity"),
+    ];
+    for request in requests {
+        request.send().await.unwrap().bytes().await.unwrap();
+    }
+    let asked: Vec<_> =
+        seen.requests().iter().map(|seen| seen.header("accept-encoding").map(str::to_owned)).collect();
+    let all = Some("zstd, br, gzip, deflate".to_owned());
+    assert_eq!(asked, [all.clone(), all, None, Some("identity".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn codings_on_top_of_one_another_are_undone_up_to_three() {
+    let coded = encode("br", &encode("gzip", &encode("zstd", b"three")));
+    let three = client("zstd, identity, GZIP ,br", &coded, 5);
+    assert_eq!(read(&three).await.unwrap(), b"three");
+    let four = client("zstd, gzip, br, gzip", &encode("gzip", &coded), 5);
+    let error = read(&four).await.unwrap_err();
+    assert!(error.is_decode() && error.to_string().contains("more than 3"), "{error}");
+    let unknown = read(&client("gzip, compress", &coded, 5)).await.unwrap_err();
+    assert!(unknown.is_decode() && unknown.to_string().contains("`compress`"), "{unknown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_behind_one_another_are_one_body_and_anything_else_is_an_error() {
+    for coding in ["gzip", "zstd"] {
+        let two = [encode(coding, b"one "), encode(coding, b"two")].concat();
+        for chunk in [1, two.len()] {
+            assert_eq!(read(&client(coding, &two, chunk)).await.unwrap(), b"one two", "{coding}");
+        }
+    }
+    for (coding, made_by) in CODINGS {
+        let behind = [encode(made_by, b"one"), b"\0evil".to_vec()].concat();
+        let error = read(&client(coding, &behind, 1 << 20)).await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (Kind::Decode, Delivery::Replied), "{coding}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_cut_or_spoiled_is_never_a_whole_one() {
+    for (coding, made_by) in CODINGS {
+        let coded = encode(made_by, b"a text that is neither long nor short");
+        for end in 1..coded.len() {
+            let error = read(&client(coding, &coded[..end], 3)).await;
+            assert!(error.is_err_and(|error| error.is_decode()), "{coding} {made_by} {end}");
+        }
+        let error = read(&client(coding, b"\xfe\xed\xfa\xce no such thing at all", 3)).await.unwrap_err();
+        assert!(error.is_decode() && error.to_string().contains(coding), "{coding}: {error}");
+        assert_eq!(error.url(), Some("http://api.test/v1/x"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bomb_stays_within_its_bounds() {
+    let zeros = vec![0; 64 << 20];
+    for (coding, made_by) in CODINGS {
+        let bomb = encode(made_by, &zeros);
+        let client = client(coding, &bomb, bomb.len());
+        // Read in pieces: no more than the free megabyte and a piece.
+        let mut reply = client.get("/x").send().await.unwrap();
+        let mut size = 0;
+        let error = loop {
+            match reply.chunk().await.expect("no end") {
+                Ok(piece) => {
+                    assert!(piece.len() <= 32 << 10);
+                    size += piece.len();
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), error.phase()), (Kind::TooLarge, Phase::Body), "{coding}: {error}");
+        let bound = (1 << 20).max(251 * bomb.len());
+        assert!(size <= bound + (32 << 10), "{coding}: {size} of {}", bomb.len());
+        // The bound on whole bodies counts decoded bytes.
+        let limits = Limits::new().max_body(100_000);
+        let error = client.get("/x").limits(limits).send().await.unwrap().bytes().await.unwrap_err();
+        assert!(error.to_string().contains("`max_body` of 100000"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_and_limits_work_on_what_is_decoded() {
+    let coded = encode("gzip", b"one\ntwo\n");
+    let lines = client("gzip", &coded, 4).get("/x").send().await.unwrap().lines();
+    assert_eq!(lines.map(|line| line.unwrap().to_string()).collect::<Vec<_>>().await, ["one", "two"]);
+
+    // A coded body that stalls has the limits of any.
+    let (builder, _) = answering(move |_| {
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", coded.len());
+        [head.as_bytes(), &coded[..coded.len() - 3]].concat()
+    });
+    let client = builder.build().unwrap();
+    let reply = client.get("/x").limits(Limits::new().idle(secs(4))).send().await.unwrap();
+    assert_eq!(reply.bytes().await.unwrap_err().limit().map(|(_, limit)| limit), Some(secs(4)));
+}

@@ -1,0 +1,83 @@
+//! Replies whose head or framing cannot be read: each says what is wrong with it, and is no broken connection.
+
+use outbound_client::{Client, Delivery, Error, Kind, Phase};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{in_memory, read_head, write};
+
+/// A client whose server sends this, and then waits; or ends the connection.
+fn replying(reply: impl Into<Vec<u8>>, ends: bool) -> Client {
+    let reply = reply.into();
+    let (builder, _) = in_memory(move |_, mut pipe, _| {
+        let reply = reply.clone();
+        async move {
+            read_head(&mut pipe).await;
+            write(&mut pipe, reply).await;
+            if !ends {
+                let _ = pipe.read_to_end(&mut Vec::new()).await;
+            }
+        }
+    });
+    builder.build().unwrap()
+}
+
+fn verdict(error: &Error) -> (Kind, Phase, Delivery) {
+    (error.kind(), error.phase(), error.delivery())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_chunk_is_a_broken_protocol() {
+    for chunks in [
+        "zz\r\nab\r\n0\r\n\r\n",
+        "-2\r\nab\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\nab\r\n",
+        "2\r\nabc\r\n0\r\n\r\n",
+        "2 2\r\nab\r\n0\r\n\r\n",
+        "\r\n\r\n",
+    ] {
+        for ends in [false, true] {
+            let reply = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+            let reply = replying(reply, ends).get("/x").send().await;
+            // Some of it may come before the head is given.
+            let error = match reply {
+                Ok(reply) => reply.bytes().await.unwrap_err(),
+                Err(error) => error,
+            };
+            assert_eq!(verdict(&error), (Kind::Protocol, Phase::Body, Delivery::Replied), "{chunks:?}");
+            assert!(error.to_string().contains("chunk"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_that_is_cut_is_a_connection_that_ended() {
+    for chunks in ["", "2", "2\r\n", "2\r\na", "2\r\nab", "2\r\nab\r\n", "2\r\nab\r\n0\r\n"] {
+        let reply = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+        let reply = replying(reply, true).get("/x").send().await.unwrap();
+        let error = reply.bytes().await.unwrap_err();
+        assert_eq!(verdict(&error), (Kind::Closed, Phase::Body, Delivery::Replied), "{chunks:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_head_names_the_line_or_the_bound() {
+    let fields = |count: usize| "a: b\r\n".repeat(count);
+    let long = "x".repeat(500 << 10);
+    for (head, named) in [
+        ("nonsense\r\n\r\n".to_owned(), "status line"),
+        ("HTTP/1.1 99 No\r\n\r\n".to_owned(), "status line"),
+        ("HTTP/1.1 200 OK\r\na: b\x01c\r\n\r\n".to_owned(), "header line"),
+        ("HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n".to_owned(), "header line"),
+        ("HTTP/1.1 200 OK\r\na b: c\r\n\r\n".to_owned(), "header line"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n".to_owned(), "`content-length`"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".to_owned(), "`content-length`"),
+        (format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(120)), "`max_header_fields`"),
+        (format!("HTTP/1.1 200 OK\r\na: {long}\r\n\r\n"), "400 KiB"),
+    ] {
+        let error = replying(head.clone(), false).get("/x").send().await.unwrap_err();
+        let head = &head[..head.len().min(60)];
+        assert_eq!(verdict(&error), (Kind::Protocol, Phase::Head, Delivery::Replied), "{head:?}");
+        assert!(error.to_string().contains(named), "{head:?}: {error}");
+        assert!(!error.to_string().contains("folded\r"), "{error}");
+    }
+}

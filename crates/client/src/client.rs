@@ -66,6 +66,15 @@ impl Core {
         }
     }
 
+    /// The same for requests to switch to another protocol.
+    pub(crate) fn pool_for_upgrade(
+        &self,
+        origin: Origin,
+        proxies: Option<&Proxies>,
+    ) -> Result<Arc<Pool>, Error> {
+        self.origins.pool_for_upgrade(origin, proxies)
+    }
+
     /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
     /// base URL's origin, none if it is another, or if the request has been to another.
     #[inline]
@@ -99,6 +108,7 @@ impl Core {
             replayable: false,
             redirects: self.redirects,
             proxies: None,
+            upgrade: false,
             left: false,
             ends: None,
         }

@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) redirects: Redirects,
     /// Its own way, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
+    /// Whether it asks to switch to another protocol.
+    pub(crate) upgrade: bool,
     /// Whether it has followed a redirect to another origin.
     pub(crate) left: bool,
     /// When the whole request ends, with everything that layers do.

@@ -56,6 +56,7 @@
 //! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | follow redirects, or not | [`Redirects`] |
+//! | speak WebSocket (feature `websocket`), or another protocol | `Client::websocket`, [`RequestBuilder::upgrade`] |
 //! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
 //! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -280,12 +281,19 @@ mod sender;
 mod sse;
 mod target;
 mod timings;
+mod upgraded;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use rustls;
 
+#[cfg(feature = "websocket")]
+pub use crate::websocket::{
+    CloseFrame, CloseWebSocket, Handshake, Message, NextMessage, OpenWebSocket, SendMessage, WebSocket,
+};
 pub use crate::{
     body::Body,
     client::{Client, ClientBuilder, get},
@@ -310,4 +318,5 @@ pub use crate::{
     secret::Secret,
     send::ReplyFuture,
     timings::{ConnectionInfo, Timings},
+    upgraded::{Upgrade, Upgraded},
 };

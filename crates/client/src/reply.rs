@@ -23,6 +23,7 @@ use crate::{
     reply_body::ReplyBody,
     send::Call,
     timings::{ConnectionInfo, Timings},
+    upgraded::Upgrade,
 };
 
 /// A reply: its head, and its body still to be read.
@@ -246,6 +247,20 @@ impl Reply {
     /// the [`status`](Self::status) first where a 304 is expected.
     pub fn error_for_status(self) -> ErrorForStatus {
         ErrorForStatus::new(self)
+    }
+
+    /// The connection, where the server has switched it to the protocol that [`RequestBuilder::upgrade`] asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Protocol`] if the reply is another than 101, whose body is then given up. What the server switched to, its
+    /// headers say: that is the caller's to check.
+    ///
+    /// [`RequestBuilder::upgrade`]: crate::RequestBuilder::upgrade
+    pub fn upgrade(mut self) -> Upgrade {
+        let switched = self.status == StatusCode::SWITCHING_PROTOCOLS;
+        let upgrade = self.extensions.remove().filter(|_| switched);
+        Upgrade::new(upgrade, self.body.origin().cloned())
     }
 
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {

@@ -1,4 +1,5 @@
 mod proxy;
+mod upgrade;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -7,6 +8,7 @@ use futures_core::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
+pub(crate) use self::upgrade::ask;
 use crate::{
     body::Body,
     client::Client,
@@ -398,7 +400,8 @@ pub(crate) fn announce_nothing(request: &mut Request<Body>) {
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
     let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
-    Options { limits, timings, replayable, redirects, proxies, left: false, ends: None }
+    let upgrade = call.pool.for_upgrade;
+    Options { limits, timings, replayable, redirects, proxies, upgrade, left: false, ends: None }
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {

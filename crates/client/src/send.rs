@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ use crate::{
     redirect::{Chain, Redirects},
     replica::Replica,
     reply::Reply,
-    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing},
+    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
     timings::Recorder,
 };
 
@@ -233,8 +233,16 @@ impl Call {
         if options.replayable && request.body().as_bytes().is_none() {
             return Err(Error::invalid(Kind::Request, NOT_REPLAYABLE).at(&origin));
         }
+        let upgrade = request.headers_mut().remove(header::UPGRADE).filter(|_| options.upgrade);
         FRAMING.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
-        let pool = core.pool(origin, options.proxies.as_deref())?;
+        let proxies = options.proxies.as_deref();
+        let pool = match upgrade {
+            Some(protocol) => {
+                ask(&mut request, protocol);
+                core.pool_for_upgrade(origin, proxies)?
+            }
+            None => core.pool(origin, proxies)?,
+        };
         origin_form(&mut request);
         let mut call = Self::new(core, pool, request);
         call.clock.limits = options.limits;
@@ -248,8 +256,20 @@ impl Call {
 
     /// Takes another way than the client's.
     pub(crate) fn go_through(&mut self, proxies: Proxies) -> Result<(), Error> {
-        self.pool = self.core.pool(self.pool.origin.clone(), Some(&proxies))?;
+        let origin = self.pool.origin.clone();
+        self.pool = if self.pool.for_upgrade {
+            self.core.pool_for_upgrade(origin, Some(&proxies))?
+        } else {
+            self.core.pool(origin, Some(&proxies))?
+        };
         self.proxies = Some(Arc::new(proxies));
+        Ok(())
+    }
+
+    /// Takes a connection that can be switched to another protocol.
+    pub(crate) fn go_for_upgrade(&mut self) -> Result<(), Error> {
+        let origin = self.pool.origin.clone();
+        self.pool = self.core.pool_for_upgrade(origin, self.proxies.as_deref())?;
         Ok(())
     }
 

@@ -59,12 +59,7 @@ impl Origins {
         self.find(origin, proxies, true)
     }
 
-    fn find(
-        &self,
-        origin: Origin,
-        proxies: Option<&Proxies>,
-        for_upgrade: bool,
-    ) -> Result<Arc<Pool>, Error> {
+    fn find(&self, origin: Origin, proxies: Option<&Proxies>, for_upgrade: bool) -> Result<Arc<Pool>, Error> {
         let proxy = proxies.unwrap_or(&self.proxies).find(&origin)?;
         let destination = Destination { origin, proxy, for_upgrade };
         let mut state = self.lock();

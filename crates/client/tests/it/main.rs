@@ -35,3 +35,5 @@ mod tls;
 mod trust;
 mod unreadable;
 mod until;
+#[cfg(feature = "websocket")]
+mod websocket;

@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, io,
+    path::Path,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -12,7 +13,11 @@ use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::error::BoxError;
+use crate::{
+    error::BoxError,
+    file::FileContent,
+    progress::{Progress, Report},
+};
 
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
@@ -37,6 +42,8 @@ struct Long {
     // Bytes still to come; None while a stream did not say how long it is.
     remaining: Option<u64>,
     upload: Arc<Upload>,
+    // Who is told of each piece, and of what last.
+    report: Option<(Report, Progress)>,
 }
 
 pub(crate) enum Segment {
@@ -134,7 +141,7 @@ impl<B: http_body::Body<Data = Bytes>> Stream for Pieces<B> {
 /// How far a body has got, for the one who waits for the reply.
 ///
 /// Only a body that may take a while has one: it is what keeps a long upload from counting as a slow server.
-pub(crate) struct Upload(Mutex<Progress>);
+pub(crate) struct Upload(Mutex<State>);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
@@ -146,7 +153,7 @@ pub(crate) enum Stage {
     Done(Instant),
 }
 
-struct Progress {
+struct State {
     stage: Stage,
     error: Option<BoxError>,
 }
@@ -201,7 +208,32 @@ impl Body {
             // No connection asks for any of it.
             return Self::empty();
         }
-        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() })))
+        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload: Upload::new(), report: None })))
+    }
+
+    /// The content of a file, which is opened here and read while it is sent. It is announced with the length that it
+    /// has now: what is appended later is not sent, and a file that has become shorter by then is an error of
+    /// [`Kind::RequestBody`](crate::Kind::RequestBody). What has no length (a pipe) is sent in chunks.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is a folder.
+    pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let content = FileContent::open(path.as_ref()).await?;
+        let length = content.length();
+        Ok(Self::stream(content, length))
+    }
+
+    /// Tells of each piece that a connection takes. Such a body is sent once.
+    pub(crate) fn report_to(mut self, report: Report) -> Self {
+        if let Repr::Bytes(bytes) = &mut self.0 {
+            let length = bytes.len() as u64;
+            self = Self::segments(VecDeque::from([Segment::Bytes(std::mem::take(bytes))]), Some(length));
+        }
+        if let Repr::Long(long) = &mut self.0 {
+            long.report = Some((report, Progress { bytes: 0, total: long.remaining }));
+        }
+        self
     }
 
     /// The bytes of a body that is in memory, before anything was taken.
@@ -219,6 +251,7 @@ impl Body {
     pub(crate) fn as_shared(&self) -> Option<&Bytes> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
+            Repr::Long(long) if long.report.is_some() => None,
             Repr::Long(long) => match (long.segments.front(), long.segments.len()) {
                 (Some(Segment::Bytes(bytes)), 1) => Some(bytes),
                 _ => None,
@@ -296,6 +329,10 @@ impl Long {
             piece => {
                 let now = Instant::now();
                 self.upload.reach(if ended { Stage::Done(now) } else { Stage::Sending(now) });
+                if let (Some((report, progress)), Some(Ok(piece))) = (&mut self.report, &piece) {
+                    progress.bytes += piece.len() as u64;
+                    report(*progress);
+                }
                 piece.map(|piece| piece.map(Frame::data))
             }
         })
@@ -343,8 +380,8 @@ impl fmt::Debug for Body {
 
 impl Upload {
     fn new() -> Arc<Self> {
-        let progress = Progress { stage: Stage::Sending(Instant::now()), error: None };
-        Arc::new(Self(Mutex::new(progress)))
+        let state = State { stage: Stage::Sending(Instant::now()), error: None };
+        Arc::new(Self(Mutex::new(state)))
     }
 
     /// The clock of a body starts when a connection takes the request, not when the request was made.
@@ -369,7 +406,7 @@ impl Upload {
         self.lock().error = Some(error);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -80,6 +80,8 @@ pub enum Kind {
     TooLarge,
     /// A redirect that cannot be followed, or that the policy ([`Redirects`](crate::Redirects)) forbids.
     Redirect,
+    /// A reply could not be written to its file: [`Reply::save`](crate::Reply::save). The source says why.
+    File,
     /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
     /// not a success where [`Reply::events`](crate::Reply::events) needs it.
     Status,

@@ -43,6 +43,7 @@
 //! | put together what requests have in common | [`Client::builder`], [`ClientBuilder`] |
 //! | put together one request: JSON, text, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
 //! | read the reply: bytes, text, JSON, in pieces | [`Reply`] |
+//! | send a file, save a reply to one, see how far it is | [`Body::file`], [`Part::file`], [`Reply::save`], [`progress()`] |
 //! | read it by lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
 //! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
@@ -259,6 +260,7 @@ mod connection;
 mod error;
 mod events;
 mod failure;
+mod file;
 mod json;
 mod layers;
 mod limits;
@@ -269,12 +271,14 @@ mod multipart;
 mod origin;
 mod pairs;
 mod pool;
+mod progress;
 mod read;
 mod redirect;
 mod replica;
 mod reply;
 mod reply_body;
 mod request;
+mod save;
 mod secret;
 mod send;
 mod sender;
@@ -310,11 +314,13 @@ pub use crate::{
     multipart::{Multipart, Part},
     origin::Origin,
     pool::{PoolSnapshot, WarmUp},
+    progress::{Progress, ProgressStream, progress},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     redirect::{Redirect, Redirects},
     reply::Reply,
     reply_body::ReplyBody,
     request::{Buffered, RequestBuilder, Streamed},
+    save::SaveReply,
     secret::Secret,
     send::ReplyFuture,
     timings::{ConnectionInfo, Timings},

@@ -20,6 +20,7 @@ use crate::{
     origin::Origin,
     pairs,
     pool::Pool,
+    progress::Progress,
     redirect::Redirects,
     send::{Call, ReplyFuture},
     target,
@@ -137,6 +138,11 @@ impl RequestBuilder {
         self.streamed(Body::stream(stream, length))
     }
 
+    /// A body as a value: a [file](Body::file), or one of a layer's. It is sent once, as a stream is.
+    pub fn with_body(self, body: Body) -> RequestBuilder<Streamed> {
+        self.streamed(body)
+    }
+
     /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
     /// although the server may have seen it. For requests that do no harm twice.
     ///
@@ -176,6 +182,16 @@ impl RequestBuilder {
     fn typed(mut self, content_type: &'static str) -> Self {
         let content_type = HeaderValue::from_static(content_type);
         self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        self
+    }
+}
+
+impl RequestBuilder<Streamed> {
+    /// Tells a callback of each piece of the body that a connection takes. It is called in the connection's task, so it
+    /// must not block. [`progress`](crate::progress) makes a stream of it.
+    pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).report_to(Box::new(report));
         self
     }
 }

@@ -15,6 +15,7 @@ mod dials;
 mod edges;
 mod egress;
 mod events;
+mod files;
 mod goaway;
 mod hops;
 mod http2;

@@ -196,6 +196,19 @@ impl RequestBuilder<Streamed> {
     }
 }
 
+impl RequestBuilder<Streamed> {
+    /// Sends the head, and the body once the server has asked for it, with 100 (RFC 9110, section 10.1.1). For a large
+    /// body that a server may refuse by the head alone: what replies before it asks gets no byte of it, and the
+    /// connection is closed after its reply.
+    ///
+    /// A server that says nothing for a second gets the body all the same. Over HTTP/2 the body is sent at once.
+    pub fn expect_continue(mut self) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).expect_continue();
+        self
+    }
+}
+
 impl<B> RequestBuilder<B> {
     /// Sets a header, in place of the client's of the same name.
     ///

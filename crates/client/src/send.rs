@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
@@ -333,6 +333,9 @@ impl Call {
                             self.replica = Some(Replica::of(&request, whole));
                         }
                         self.core.add_headers(&self.pool, has_left, request.headers_mut());
+                        if let Some(upload) = &self.upload {
+                            expect(&mut request, upload, connection.is_http2());
+                        }
                         match connection.send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
@@ -348,6 +351,9 @@ impl Call {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
                         held(&mut self.connection).replied();
+                        if let Some(upload) = &self.upload {
+                            upload.replied();
+                        }
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => self.failed(error)?,
@@ -450,6 +456,25 @@ impl Call {
 
 fn held(connection: &mut Option<Connection>) -> &mut Connection {
     connection.as_mut().expect(HELD)
+}
+
+/// Has the body of a request wait to be asked for, where that is to be, and the connection speaks HTTP/1.1.
+fn expect(request: &mut Request<Body>, upload: &Arc<Upload>, is_http2: bool) {
+    if !upload.is_held() {
+        return;
+    }
+    if is_http2 {
+        request.headers_mut().remove(header::EXPECT);
+        upload.ask();
+        return;
+    }
+    request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+    let upload = upload.clone();
+    hyper::ext::on_informational(request, move |reply| {
+        if reply.status() == StatusCode::CONTINUE {
+            upload.ask();
+        }
+    });
 }
 
 const HELD: &str = "a connection is held from `Held` on";

@@ -254,7 +254,12 @@ impl Wire {
         self.ended = true;
         let Some(mut connection) = self.call.connection.take() else { return };
         // An answer that came before the request was gone: what is left of it would go in front of the next request.
-        if self.call.upload.as_ref().is_some_and(|upload| !matches!(upload.stage(), Stage::Done(_))) {
+        if let Some(upload) = &self.call.upload
+            && !matches!(upload.stage(), Stage::Done(_))
+        {
+            if !connection.is_http2() {
+                upload.stop();
+            }
             return;
         }
         connection.keep_timer(self.call.clock.take_timer());

@@ -15,6 +15,7 @@ mod dials;
 mod edges;
 mod egress;
 mod events;
+mod expect;
 mod files;
 mod goaway;
 mod hops;

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 use self::expectation::Expectation;
 pub(crate) use self::upload::{Stage, Upload};
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+use crate::coding::{Coding, Encoded, Encoder};
 use crate::{
     error::BoxError,
     file::FileContent,
@@ -223,6 +225,26 @@ impl Body {
             long.upload.hold();
             long.expectation = Some(Expectation::default());
         })
+    }
+
+    /// The same bytes in a coding: at once where they are in memory, else while they are sent.
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+    pub(crate) fn coded(self, coding: Coding) -> io::Result<Self> {
+        if let Some(bytes) = self.as_shared() {
+            return if bytes.is_empty() {
+                Ok(self)
+            } else {
+                Ok(Self::bytes(Encoder::new(coding).whole(bytes.clone())?))
+            };
+        }
+        let Repr::Long(mut long) = self.0 else { return Ok(self) };
+        // What waits for the server, and who is told of progress, is of the bytes as they are sent.
+        let plain = Self::segments(std::mem::take(&mut long.segments), long.remaining.take());
+        long.segments = VecDeque::from([Segment::stream(Encoded::new(plain, coding))]);
+        if let Some((_, progress)) = &mut long.report {
+            progress.total = None;
+        }
+        Ok(Self(Repr::Long(long)))
     }
 
     fn sent_once(mut self, change: impl FnOnce(&mut Long)) -> Self {

@@ -1,3 +1,5 @@
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod coding;
 mod proxy;
 mod upgrade;
 
@@ -369,6 +371,8 @@ impl<B> RequestBuilder<B> {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
+                        #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+                        coding::code(request).map_err(|error| error.at(&call.pool.origin))?;
                     }
                     Ok(call)
                 }

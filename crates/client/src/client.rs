@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 
 pub use self::builder::ClientBuilder;
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::{
     body::Body,
     connect::Proxies,
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) timings: bool,
     pub(crate) redirects: Redirects,
     pub(crate) secrets: Secrets,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookies: Option<CookieJar>,
 }
 
 struct Base {
@@ -100,6 +104,8 @@ impl Core {
             redirects: self.redirects,
             proxies: None,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
             ends: None,
         }
     }

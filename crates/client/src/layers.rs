@@ -39,6 +39,9 @@ pub(crate) struct Options {
     pub(crate) proxies: Option<Arc<Proxies>>,
     /// Whether it has followed a redirect to another origin.
     pub(crate) left: bool,
+    /// The same, to another site.
+    #[cfg(feature = "cookies")]
+    pub(crate) crossed: bool,
     /// When the whole request ends, with everything that layers do.
     pub(crate) ends: Option<Instant>,
 }

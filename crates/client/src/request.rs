@@ -398,7 +398,17 @@ pub(crate) fn announce_nothing(request: &mut Request<Body>) {
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
     let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
-    Options { limits, timings, replayable, redirects, proxies, left: false, ends: None }
+    Options {
+        limits,
+        timings,
+        replayable,
+        redirects,
+        proxies,
+        left: false,
+        #[cfg(feature = "cookies")]
+        crossed: false,
+        ends: None,
+    }
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {

@@ -1,3 +1,5 @@
+#[cfg(feature = "cookies")]
+mod cookies;
 mod redirecting;
 mod waiting;
 
@@ -78,6 +80,9 @@ pub(crate) struct Call {
     pub(crate) chain: Option<Box<Chain>>,
     // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
     left: bool,
+    // The same, to another site.
+    #[cfg(feature = "cookies")]
+    crossed: bool,
     is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
@@ -215,6 +220,8 @@ impl Call {
             proxies: None,
             chain: None,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
             is_exchange: false,
             repeats: 0,
             dead: 0,
@@ -242,6 +249,10 @@ impl Call {
         call.redirects = options.redirects;
         call.proxies = options.proxies;
         call.left = options.left;
+        #[cfg(feature = "cookies")]
+        {
+            call.crossed = options.crossed;
+        }
         call.start(options.replayable, options.timings);
         Ok(call)
     }
@@ -313,7 +324,9 @@ impl Call {
                             self.replica = Some(Replica::of(&request, whole));
                         }
                         self.core.add_headers(&self.pool, has_left, request.headers_mut());
-                        match connection.send(request, &self.pool.address) {
+                        #[cfg(feature = "cookies")]
+                        self.add_cookies(&mut request);
+                        match held(&mut self.connection).send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
                         }
@@ -328,6 +341,8 @@ impl Call {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
                         held(&mut self.connection).replied();
+                        #[cfg(feature = "cookies")]
+                        self.keep_cookies(&response);
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => self.failed(error)?,

@@ -10,6 +10,8 @@ mod closing;
 #[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod codings;
 mod connecting;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod delivery;
 mod dials;
 mod edges;

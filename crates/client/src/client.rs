@@ -106,6 +106,8 @@ impl Core {
             left: false,
             #[cfg(feature = "cookies")]
             crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
             ends: None,
         }
     }

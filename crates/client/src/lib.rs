@@ -56,6 +56,7 @@
 //! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | follow redirects, or not | [`Redirects`] |
+//! | say who sends one request | [`RequestBuilder::bearer_auth`], [`RequestBuilder::basic_auth`]; `digest_auth`, with the feature `digest` |
 //! | keep cookies, look at them, store them | `CookieJar`, with the feature `cookies` |
 //! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
 //! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
@@ -200,6 +201,7 @@
 //! | `.default_headers(map)`, `.user_agent(v)` | [`ClientBuilder::default_header`], [`ClientBuilder::user_agent`] |
 //! | `.pool_max_idle_per_host(n)`, `.pool_idle_timeout(d)` | [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::idle_timeout`] |
 //! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
+//! | `.bearer_auth(t)`, `.basic_auth(u, Some(p))` | the same, and `digest_auth` |
 //! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
 //! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
 //! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
@@ -219,6 +221,7 @@
 //! | `follow_redirects=True` | the default; [`Redirects`] |
 //! | `response.raise_for_status()` | [`Reply::error_for_status`] |
 //! | `response.aiter_lines()`, `aiter_bytes()`, `content.iter_chunked()` | [`Reply::lines`], [`Reply::chunk`] |
+//! | `auth=(u, p)`, `httpx.DigestAuth(u, p)` | [`basic_auth`](RequestBuilder::basic_auth), `digest_auth` |
 //! | `cookies=` | `ClientBuilder::cookies` |
 //! | `proxy=`, `trust_env=False`, `verify=` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
 //! | `response.url`, `response.history` | [`Reply::url`], [`Reply::redirects`] |
@@ -263,6 +266,8 @@ mod connect_failure;
 mod connection;
 #[cfg(feature = "cookies")]
 mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
 mod error;
 mod events;
 mod failure;

@@ -1,3 +1,4 @@
+mod auth;
 mod proxy;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use crate::{
 /// | part | default |
 /// |---|---|
 /// | headers | none; the client's are added when it is sent |
+/// | key | the client's, to the base URL's origin |
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
@@ -407,6 +409,8 @@ fn options(call: &Call, replayable: bool, timings: bool) -> Options {
         left: false,
         #[cfg(feature = "cookies")]
         crossed: false,
+        #[cfg(feature = "digest")]
+        credentials: call.credentials.clone(),
         ends: None,
     }
 }

@@ -1,6 +1,8 @@
 #[cfg(feature = "cookies")]
 mod cookies;
-mod redirecting;
+#[cfg(feature = "digest")]
+mod digest;
+mod going_on;
 mod waiting;
 
 use std::{
@@ -15,6 +17,8 @@ use http::{Method, Request, Response};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
     body::{Body, Upload},
     client::{Client, Core},
@@ -83,6 +87,11 @@ pub(crate) struct Call {
     // The same, to another site.
     #[cfg(feature = "cookies")]
     crossed: bool,
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    // Whether it is the answer to a challenge.
+    #[cfg(feature = "digest")]
+    is_answer: bool,
     is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
@@ -164,10 +173,9 @@ impl Future for ReplyFuture {
         };
         let mut answer = ready!(call.poll(cx));
         while let Ok(response) = &answer
-            && response.status().is_redirection()
-            && call.redirects.are_followed()
+            && call.may_go_on(response)
         {
-            match answer.and_then(|response| call.redirected(response)) {
+            match answer.and_then(|response| call.go_on(response)) {
                 Ok(None) => answer = ready!(call.poll(cx)),
                 Ok(Some(response)) => {
                     answer = Ok(response);
@@ -222,6 +230,10 @@ impl Call {
             left: false,
             #[cfg(feature = "cookies")]
             crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
+            #[cfg(feature = "digest")]
+            is_answer: false,
             is_exchange: false,
             repeats: 0,
             dead: 0,
@@ -252,6 +264,10 @@ impl Call {
         #[cfg(feature = "cookies")]
         {
             call.crossed = options.crossed;
+        }
+        #[cfg(feature = "digest")]
+        {
+            call.credentials = options.credentials;
         }
         call.start(options.replayable, options.timings);
         Ok(call)
@@ -321,6 +337,8 @@ impl Call {
                         if self.replica.is_none() {
                             let whole =
                                 self.redirects.are_followed() || self.replayable || connection.is_http2();
+                            #[cfg(feature = "digest")]
+                            let whole = whole || self.credentials.is_some();
                             self.replica = Some(Replica::of(&request, whole));
                         }
                         self.core.add_headers(&self.pool, has_left, request.headers_mut());

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod arrived;
+mod auth;
 mod bodies;
 mod builder;
 mod cancel;

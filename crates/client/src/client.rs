@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 
 pub use self::builder::ClientBuilder;
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::{
     body::Body,
     connect::Proxies,
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) timings: bool,
     pub(crate) redirects: Redirects,
     pub(crate) secrets: Secrets,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookies: Option<CookieJar>,
 }
 
 struct Base {
@@ -110,6 +114,10 @@ impl Core {
             proxies: None,
             upgrade: false,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
             ends: None,
         }
     }

@@ -58,6 +58,8 @@
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | follow redirects, or not | [`Redirects`] |
 //! | speak WebSocket (feature `websocket`), or another protocol | `Client::websocket`, [`RequestBuilder::upgrade`] |
+//! | say who sends one request | [`RequestBuilder::bearer_auth`], [`RequestBuilder::basic_auth`]; `digest_auth`, with the feature `digest` |
+//! | keep cookies, look at them, store them | `CookieJar`, with the feature `cookies` |
 //! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
 //! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -201,10 +203,14 @@
 //! | `.default_headers(map)`, `.user_agent(v)` | [`ClientBuilder::default_header`], [`ClientBuilder::user_agent`] |
 //! | `.pool_max_idle_per_host(n)`, `.pool_idle_timeout(d)` | [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::idle_timeout`] |
 //! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
+//! | `.bearer_auth(t)`, `.basic_auth(u, Some(p))` | the same, and `digest_auth` |
 //! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
 //! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
 //! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
 //! | `error.is_timeout()`, `.is_connect()`, `.status()` | the same, and [`Error::kind`], [`Error::delivery`] |
+//! | `.cookie_store(true)`, `.cookie_provider(jar)` | `ClientBuilder::cookies` |
+//! | `Proxy::all(url)`, `.no_proxy()`, `.add_root_certificate(c)` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
+//! | `response.url()`, `.remote_addr()` | [`Reply::url`], [`Reply::remote_addr`] |
 //! | `.connector_layer(l)`, `reqwest-middleware` | [`ClientBuilder::layer`] |
 //!
 //! | `httpx`, `aiohttp` | here |
@@ -217,6 +223,9 @@
 //! | `follow_redirects=True` | the default; [`Redirects`] |
 //! | `response.raise_for_status()` | [`Reply::error_for_status`] |
 //! | `response.aiter_lines()`, `aiter_bytes()`, `content.iter_chunked()` | [`Reply::lines`], [`Reply::chunk`] |
+//! | `auth=(u, p)`, `httpx.DigestAuth(u, p)` | [`basic_auth`](RequestBuilder::basic_auth), `digest_auth` |
+//! | `cookies=` | `ClientBuilder::cookies` |
+//! | `proxy=`, `trust_env=False`, `verify=` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
 //! | `response.url`, `response.history` | [`Reply::url`], [`Reply::redirects`] |
 //! | `except httpx.ConnectError`, `TimeoutException` | [`Error::is_connect`], [`Error::is_timeout`] |
 //! | `transport=` | [`ClientBuilder::connector`], [`ClientBuilder::layer`] |
@@ -242,7 +251,7 @@
 //!
 //! # What it does not do
 //!
-//! No cookies. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
+//! Cookies are kept with the feature `cookies` alone. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
 //! but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
@@ -257,6 +266,10 @@ mod coding;
 mod connect;
 mod connect_failure;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
 mod error;
 mod events;
 mod failure;
@@ -294,6 +307,8 @@ pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use rustls;
 
+#[cfg(feature = "cookies")]
+pub use crate::cookies::{Cookie, CookieJar, SameSite};
 #[cfg(feature = "websocket")]
 pub use crate::websocket::{
     CloseFrame, CloseWebSocket, Handshake, Message, NextMessage, OpenWebSocket, SendMessage, WebSocket,

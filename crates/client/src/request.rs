@@ -1,3 +1,4 @@
+mod auth;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod coding;
 mod proxy;
@@ -36,6 +37,7 @@ use crate::{
 /// | part | default |
 /// |---|---|
 /// | headers | none; the client's are added when it is sent |
+/// | key | the client's, to the base URL's origin |
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
@@ -433,8 +435,20 @@ pub(crate) fn announce_nothing(request: &mut Request<Body>) {
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
     let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
-    let upgrade = call.pool.for_upgrade;
-    Options { limits, timings, replayable, redirects, proxies, upgrade, left: false, ends: None }
+    Options {
+        limits,
+        timings,
+        replayable,
+        redirects,
+        proxies,
+        upgrade: call.pool.for_upgrade,
+        left: false,
+        #[cfg(feature = "cookies")]
+        crossed: false,
+        #[cfg(feature = "digest")]
+        credentials: call.credentials.clone(),
+        ends: None,
+    }
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {

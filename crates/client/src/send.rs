@@ -1,4 +1,8 @@
-mod redirecting;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
+mod going_on;
 mod waiting;
 
 use std::{
@@ -13,6 +17,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
     body::{Body, Upload},
     client::{Client, Core},
@@ -78,6 +84,14 @@ pub(crate) struct Call {
     pub(crate) chain: Option<Box<Chain>>,
     // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
     left: bool,
+    // The same, to another site.
+    #[cfg(feature = "cookies")]
+    crossed: bool,
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    // Whether it is the answer to a challenge.
+    #[cfg(feature = "digest")]
+    is_answer: bool,
     is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
@@ -159,10 +173,9 @@ impl Future for ReplyFuture {
         };
         let mut answer = ready!(call.poll(cx));
         while let Ok(response) = &answer
-            && response.status().is_redirection()
-            && call.redirects.are_followed()
+            && call.may_go_on(response)
         {
-            match answer.and_then(|response| call.redirected(response)) {
+            match answer.and_then(|response| call.go_on(response)) {
                 Ok(None) => answer = ready!(call.poll(cx)),
                 Ok(Some(response)) => {
                     answer = Ok(response);
@@ -215,6 +228,12 @@ impl Call {
             proxies: None,
             chain: None,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
+            #[cfg(feature = "digest")]
+            is_answer: false,
             is_exchange: false,
             repeats: 0,
             dead: 0,
@@ -250,6 +269,14 @@ impl Call {
         call.redirects = options.redirects;
         call.proxies = options.proxies;
         call.left = options.left;
+        #[cfg(feature = "cookies")]
+        {
+            call.crossed = options.crossed;
+        }
+        #[cfg(feature = "digest")]
+        {
+            call.credentials = options.credentials;
+        }
         call.start(options.replayable, options.timings);
         Ok(call)
     }
@@ -330,13 +357,17 @@ impl Call {
                         if self.replica.is_none() {
                             let whole =
                                 self.redirects.are_followed() || self.replayable || connection.is_http2();
+                            #[cfg(feature = "digest")]
+                            let whole = whole || self.credentials.is_some();
                             self.replica = Some(Replica::of(&request, whole));
                         }
                         self.core.add_headers(&self.pool, has_left, request.headers_mut());
                         if let Some(upload) = &self.upload {
                             expect(&mut request, upload, connection.is_http2());
                         }
-                        match connection.send(request, &self.pool.address) {
+                        #[cfg(feature = "cookies")]
+                        self.add_cookies(&mut request);
+                        match held(&mut self.connection).send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
                         }
@@ -351,6 +382,8 @@ impl Call {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
                         held(&mut self.connection).replied();
+                        #[cfg(feature = "cookies")]
+                        self.keep_cookies(&response);
                         if let Some(upload) = &self.upload {
                             upload.replied();
                         }

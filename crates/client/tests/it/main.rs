@@ -2,6 +2,7 @@
 
 mod allocations;
 mod arrived;
+mod auth;
 mod bodies;
 mod builder;
 mod cancel;
@@ -10,6 +11,8 @@ mod closing;
 #[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod codings;
 mod connecting;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod delivery;
 mod dials;
 mod edges;

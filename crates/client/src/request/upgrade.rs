@@ -8,7 +8,7 @@ use crate::{body::Body, redirect::Redirects};
 impl<B> RequestBuilder<B> {
     /// Asks the server to speak another protocol on this connection, by its name in `upgrade` (RFC 9110, section 7.8).
     /// One that agrees replies 101, and [`Reply::upgrade`](crate::Reply::upgrade) has the connection. For WebSocket there
-    /// is [`Client::websocket`](crate::Client::websocket), with the feature `websocket`.
+    /// is `Client::websocket`, with the feature `websocket`.
     ///
     /// It goes over HTTP/1.1 whatever else the server speaks, and in a tunnel where there is a proxy. A redirect is not
     /// followed.

@@ -34,7 +34,7 @@ use crate::{
 /// |---|---|
 /// | `Domain` of a public suffix (`com`, `co.uk`, `github.io`) | refused, by Mozilla's list as of the crate `psl` |
 /// | `Secure`, `__Secure-`, `__Host-` | set by `https` origins only, sent to them only, and no `http` origin takes their place |
-/// | `SameSite` | a request is of its own site. Where a redirect has led from one site to another, `Strict` cookies are not sent, nor, with other methods than GET, HEAD, OPTIONS and TRACE, those that do not say `None` |
+/// | `SameSite` | a request is of its own site, which is a scheme and a domain below a public suffix. Where a redirect has led from one site to another, `Strict` cookies are not sent, nor, with other methods than GET, HEAD, OPTIONS and TRACE, those that do not say `None` |
 /// | `Expires`, `Max-Age` | at most 400 days. `Expires` is read against the reply's `Date` |
 /// | name and value | 4096 bytes together; other attributes 1024 bytes each |
 /// | cookies of a domain | 50; those not `Secure` and not used for longest go first |

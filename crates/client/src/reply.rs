@@ -110,6 +110,12 @@ impl Reply {
         &self.headers
     }
 
+    /// The headers, to be taken without a copy by who reads the body next. [`text`](Self::text), [`events`](Self::events)
+    /// and [`content_encoding`](Self::content_encoding) go by what is left here; all others have what they need.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
     /// What layers left with the reply.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions

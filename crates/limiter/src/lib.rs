@@ -98,14 +98,13 @@
 //! 5. *Others*: a running mean of what is missing at the server and was not sent from here is left to them.
 //! 6. *Refusal*: the gate closes for the wait it names. Then known limits set the pace, a little below what is left.
 //! 7. *No limit known*: what was served between two refusals is what came in. The largest of the last four measurements,
-//!    less 1 %, is the pace, for requests and tokens each; the one that was used most is the one that was too high.
-//! 8. *Probing*: the learned limit that is waited for grows by 1 % in the first second without a refusal, and by 1 % more
-//!    in each second after it.
-//! 9. *In parallel*: a refusal that names it bounds what is in flight; a round of successes raises the bound by one. So does
+//!    less 1 %, is the pace, for requests and tokens each; the one that was used most is the one that was too high. What is
+//!    waited for grows by 1 % in the first second without a refusal, and by 1 % more in each second after it.
+//! 8. *In parallel*: a refusal that names it bounds what is in flight; a round of successes raises the bound by one. So does
 //!    one that nothing explains and that asks for 2 s or more, until one that kept the bound is refused.
-//! 10. *Log*: where refusals come whenever a second's worth was sent in the second before, what was sent in the last second
+//! 9. *Log*: where refusals come whenever a second's worth was sent in the second before, what was sent in the last second
 //!    counts in place of the bucket, until refusals come that do not fit.
-//! 11. *Nothing known at all*: the gate opens slowly, in about the time that it was closed.
+//! 10. *Nothing known at all*: the gate opens slowly, in about the time that it was closed.
 //!
 //! `cargo bench --bench limiter -- goodput` shows how near a batch comes to an oracle's time, against buckets, windows and
 //! logs of a second; `-- simulation` the same for ten minutes against servers that count by the minute: on buckets and fixed

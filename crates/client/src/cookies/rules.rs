@@ -1,5 +1,8 @@
 //! Who may set what, and who gets it back.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use super::{

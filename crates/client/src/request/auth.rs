@@ -11,15 +11,15 @@ use crate::{
 };
 
 impl<B> RequestBuilder<B> {
-    /// A token in the `authorization` header, as `Bearer` (RFC 6750), in place of the client's key. No redirect takes it
-    /// to another origin.
+    /// A token in the `authorization` header, as `Bearer` (RFC 6750), in place of a key that the client has there. No
+    /// redirect takes it to another origin.
     pub fn bearer_auth(self, token: impl Into<Secret>) -> Self {
         let value = token.into().header_value("Bearer ");
         self.authorize(value.map_err(|error| error.of_kind(Kind::Request)))
     }
 
-    /// A user and a password in the `authorization` header, as `Basic` (RFC 7617, in UTF-8), in place of the client's
-    /// key. No redirect takes them to another origin.
+    /// A user and a password in the `authorization` header, as `Basic` (RFC 7617, in UTF-8), in place of a key that
+    /// the client has there. No redirect takes them to another origin.
     ///
     /// A user with a colon, and a control character in either, is an error of [`Kind::Request`].
     pub fn basic_auth(self, user: &str, password: impl Into<Secret>) -> Self {

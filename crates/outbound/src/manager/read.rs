@@ -42,14 +42,17 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads a reply to its end.
-    pub(super) async fn read(&self, reply: client::Reply) -> Result<Answer, Failure> {
-        let (status, headers) = (reply.status(), reply.headers().clone());
+    pub(super) async fn read(&self, mut reply: client::Reply) -> Result<Answer, Failure> {
+        let status = reply.status();
+        let is_stream = status.is_success() && self.facts.stream && is_event_stream(reply.headers());
+        // A copy is a good part of what a small reply costs. Events go by the content type.
+        let headers = if is_stream { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
         // What is rare is boxed, so that the task of a request is small.
         let read = if !status.is_success() {
             Err(Box::pin(self.read_refusal(reply, &headers)).await)
-        } else if self.facts.stream && is_event_stream(&headers) {
+        } else if is_stream {
             Box::pin(self.read_stream(reply)).await
         } else {
             self.read_body(reply, &headers).await

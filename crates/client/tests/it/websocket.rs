@@ -351,3 +351,32 @@ async fn a_connection_that_ends_in_the_handshake_is_closed_and_may_have_been_sen
     let error = client.websocket("/feed").connect().await.unwrap_err();
     assert_eq!((error.kind(), error.delivery()), (Kind::Closed, Delivery::MaybeSent));
 }
+
+#[cfg(feature = "digest")]
+#[tokio::test(start_paused = true)]
+async fn a_challenge_to_the_handshake_is_answered() {
+    let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
+        while let Some(request) = read_request(&mut pipe, number).await {
+            let is_answer = request.header("authorization").is_some();
+            seen.requests.lock().unwrap().push(request.clone());
+            if is_answer {
+                write(&mut pipe, switch(&request)).await;
+                return echo(server::websocket(pipe).await).await;
+            }
+            let challenge =
+                "www-authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=SHA-256";
+            write(
+                &mut pipe,
+                format!("HTTP/1.1 401 Unauthorized\r\n{challenge}\r\ncontent-length: 0\r\n\r\n"),
+            )
+            .await;
+        }
+    });
+    let client = builder.build().unwrap();
+    let mut socket = client.websocket("/feed").digest_auth("user", "secret").connect().await.unwrap();
+    exchange(&mut socket, "x").await;
+    let requests = seen.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1].header("authorization").unwrap().starts_with("Digest "));
+    assert_eq!(requests[1].header("upgrade"), Some("websocket"));
+}

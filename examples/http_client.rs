@@ -15,15 +15,15 @@ use std::{
 
 use bytes::Bytes;
 use futures::{
-    TryStreamExt,
+    StreamExt, TryStreamExt,
     future::{join_all, try_join_all},
     stream,
 };
 use outbound::{
     Client,
     client::{
-        Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Reply, RequestBuilder, StatusCode,
-        Version,
+        Body, Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Reply, RequestBuilder,
+        StatusCode, Version, progress,
     },
 };
 use outbound_examples::{EchoServer, Result, heading};
@@ -46,6 +46,7 @@ async fn main() -> Result {
     form(&client).await?;
     upload(&client).await?;
     stream_a_body(&client).await?;
+    files(&client).await?;
     events(&client).await?;
     around_send(&server).await?;
     errors(&client).await?;
@@ -128,6 +129,31 @@ async fn stream_a_body(client: &Client) -> Result {
     let lines: Vec<_> = client.get("/chunks").send().await?.lines().try_collect().await?;
     assert_eq!((lines.len(), &lines[4][..]), (5, "line 5"));
     Ok(())
+}
+
+async fn files(client: &Client) -> Result {
+    heading("A file up, a reply into a file, and how far each is");
+    let folder = std::env::temp_dir().join(format!("outbound-example-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (input, output) = (folder.join("input.bin"), folder.join("output.json"));
+    std::fs::write(&input, vec![b'x'; 200_000])?;
+
+    // Read while it is sent, with its length. The callback is told of each piece that the connection takes.
+    let upload = client.post("/echo").with_body(Body::file(&input).await?);
+    let upload = upload.on_progress(|up| {
+        if Some(up.bytes) == up.total {
+            println!("sent all of {} bytes", up.bytes);
+        }
+    });
+    // The same for the reply, here as a stream. The file is there once all of it is.
+    let (report, progress) = progress();
+    let reply = upload.send().await?.error_for_status().await?.on_progress(report);
+    let watching = tokio::spawn(progress.map(|down| down.bytes).collect::<Vec<_>>());
+    let saved = reply.save(&output).await?;
+    assert_eq!(watching.await?.last(), Some(&saved));
+    assert_eq!(std::fs::metadata(&output)?.len(), saved);
+    println!("saved the reply");
+    Ok(std::fs::remove_dir_all(&folder)?)
 }
 
 async fn events(client: &Client) -> Result {

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod echo;
+mod websocket;
 
 pub use echo::EchoServer;
+pub use websocket::WebSocketServer;
 
 /// What the programs return: any error ends them with exit code 1.
 pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

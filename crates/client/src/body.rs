@@ -1,8 +1,12 @@
+mod expectation;
+mod upload;
+
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, io,
+    path::Path,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +16,15 @@ use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::error::BoxError;
+use self::expectation::Expectation;
+pub(crate) use self::upload::{Stage, Upload};
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+use crate::coding::{Coding, Encoded, Encoder};
+use crate::{
+    error::BoxError,
+    file::FileContent,
+    progress::{Progress, Report},
+};
 
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
@@ -37,6 +49,10 @@ struct Long {
     // Bytes still to come; None while a stream did not say how long it is.
     remaining: Option<u64>,
     upload: Arc<Upload>,
+    // Who is told of each piece, and of what last.
+    report: Option<(Report, Progress)>,
+    // What it waits for before the first piece.
+    expectation: Option<Expectation>,
 }
 
 pub(crate) enum Segment {
@@ -131,26 +147,6 @@ impl<B: http_body::Body<Data = Bytes>> Stream for Pieces<B> {
     }
 }
 
-/// How far a body has got, for the one who waits for the reply.
-///
-/// Only a body that may take a while has one: it is what keeps a long upload from counting as a slow server.
-pub(crate) struct Upload(Mutex<Progress>);
-
-#[derive(Clone, Copy)]
-pub(crate) enum Stage {
-    /// The connection last took a piece at this time, and there are more.
-    Sending(Instant),
-    /// The caller's stream has nothing yet; nobody else is to blame.
-    Producing,
-    /// Handed over whole at this time.
-    Done(Instant),
-}
-
-struct Progress {
-    stage: Stage,
-    error: Option<BoxError>,
-}
-
 impl Body {
     // A longer body is handed over in pieces of this size, and watched.
     const PIECE: usize = 64 << 10;
@@ -201,7 +197,65 @@ impl Body {
             // No connection asks for any of it.
             return Self::empty();
         }
-        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload: Upload::new() })))
+        let (upload, report, expectation) = (Upload::new(), None, None);
+        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload, report, expectation })))
+    }
+
+    /// The content of a file, which is opened here and read while it is sent. It is announced with the length that it
+    /// has now: what is appended later is not sent, and a file that has become shorter by then is an error of
+    /// [`Kind::RequestBody`](crate::Kind::RequestBody). What has no length (a pipe) is sent in chunks.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is a folder.
+    pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let content = FileContent::open(path.as_ref()).await?;
+        let length = content.length();
+        Ok(Self::stream(content, length))
+    }
+
+    /// Tells of each piece that a connection takes. Such a body is sent once.
+    pub(crate) fn report_to(self, report: Report) -> Self {
+        self.sent_once(|long| long.report = Some((report, Progress { bytes: 0, total: long.remaining })))
+    }
+
+    /// Waits for the server to ask for it. Such a body is sent once.
+    pub(crate) fn expect_continue(self) -> Self {
+        self.sent_once(|long| {
+            long.upload.hold();
+            long.expectation = Some(Expectation::default());
+        })
+    }
+
+    /// The same bytes in a coding: at once where they are in memory, else while they are sent.
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+    pub(crate) fn coded(self, coding: Coding) -> io::Result<Self> {
+        if let Some(bytes) = self.as_shared() {
+            return if bytes.is_empty() {
+                Ok(self)
+            } else {
+                Ok(Self::bytes(Encoder::new(coding).whole(bytes.clone())?))
+            };
+        }
+        let Repr::Long(mut long) = self.0 else { return Ok(self) };
+        // What waits for the server, and who is told of progress, is of the bytes as they are sent.
+        let plain = Self::segments(std::mem::take(&mut long.segments), long.remaining.take());
+        long.segments = VecDeque::from([Segment::stream(Encoded::new(plain, coding))]);
+        if let Some((_, progress)) = &mut long.report {
+            progress.total = None;
+        }
+        Ok(Self(Repr::Long(long)))
+    }
+
+    fn sent_once(mut self, change: impl FnOnce(&mut Long)) -> Self {
+        if let Repr::Bytes(bytes) = &mut self.0 {
+            let length = bytes.len() as u64;
+            self = Self::segments(VecDeque::from([Segment::Bytes(std::mem::take(bytes))]), Some(length));
+        }
+        if let Repr::Long(long) = &mut self.0 {
+            change(long);
+        }
+        self
     }
 
     /// The bytes of a body that is in memory, before anything was taken.
@@ -219,6 +273,7 @@ impl Body {
     pub(crate) fn as_shared(&self) -> Option<&Bytes> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
+            Repr::Long(long) if long.report.is_some() || long.expectation.is_some() => None,
             Repr::Long(long) => match (long.segments.front(), long.segments.len()) {
                 (Some(Segment::Bytes(bytes)), 1) => Some(bytes),
                 _ => None,
@@ -228,6 +283,19 @@ impl Body {
 }
 
 impl Long {
+    /// Ready with whether the body is to be sent.
+    fn poll_go(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let go = self.upload.poll_go(cx);
+        if go.is_pending()
+            && let Some(expectation) = &mut self.expectation
+            && expectation.poll(cx).is_ready()
+            && self.upload.ask()
+        {
+            return Poll::Ready(true);
+        }
+        go
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
             match self.segments.front_mut() {
@@ -273,10 +341,15 @@ impl Long {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.poll_go(cx) {
+            Poll::Ready(true) => {}
+            Poll::Ready(false) => return Poll::Ready(Some(Err("the rest of the body is not wanted".into()))),
+            Poll::Pending => return Poll::Pending,
+        }
         let piece = match self.poll_piece(cx) {
             Poll::Ready(piece) => self.count(piece, cx),
             Poll::Pending => {
-                self.upload.reach(Stage::Producing);
+                self.upload.wait(cx);
                 return Poll::Pending;
             }
         };
@@ -296,6 +369,10 @@ impl Long {
             piece => {
                 let now = Instant::now();
                 self.upload.reach(if ended { Stage::Done(now) } else { Stage::Sending(now) });
+                if let (Some((report, progress)), Some(Ok(piece))) = (&mut self.report, &piece) {
+                    progress.bytes += piece.len() as u64;
+                    report(*progress);
+                }
                 piece.map(|piece| piece.map(Frame::data))
             }
         })
@@ -338,38 +415,5 @@ impl fmt::Debug for Body {
             Some(bytes) => write!(f, "Body({bytes} bytes)"),
             None => f.write_str("Body(stream)"),
         }
-    }
-}
-
-impl Upload {
-    fn new() -> Arc<Self> {
-        let progress = Progress { stage: Stage::Sending(Instant::now()), error: None };
-        Arc::new(Self(Mutex::new(progress)))
-    }
-
-    /// The clock of a body starts when a connection takes the request, not when the request was made.
-    pub(crate) fn start(&self, now: Instant) {
-        self.reach(Stage::Sending(now));
-    }
-
-    pub(crate) fn stage(&self) -> Stage {
-        self.lock().stage
-    }
-
-    /// What the caller's own stream failed with, if it did.
-    pub(crate) fn take_error(&self) -> Option<BoxError> {
-        self.lock().error.take()
-    }
-
-    fn reach(&self, stage: Stage) {
-        self.lock().stage = stage;
-    }
-
-    fn fail(&self, error: BoxError) {
-        self.lock().error = Some(error);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

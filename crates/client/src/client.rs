@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 
 pub use self::builder::ClientBuilder;
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::{
     body::Body,
     connect::Proxies,
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) timings: bool,
     pub(crate) redirects: Redirects,
     pub(crate) secrets: Secrets,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookies: Option<CookieJar>,
 }
 
 struct Base {
@@ -64,6 +68,15 @@ impl Core {
             Some(base) if proxies.is_none() && base.pool.origin == origin => Ok(base.pool.clone()),
             _ => self.origins.pool(origin, proxies),
         }
+    }
+
+    /// The same for requests to switch to another protocol.
+    pub(crate) fn pool_for_upgrade(
+        &self,
+        origin: Origin,
+        proxies: Option<&Proxies>,
+    ) -> Result<Arc<Pool>, Error> {
+        self.origins.pool_for_upgrade(origin, proxies)
     }
 
     /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
@@ -99,7 +112,12 @@ impl Core {
             replayable: false,
             redirects: self.redirects,
             proxies: None,
+            upgrade: false,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
             ends: None,
         }
     }

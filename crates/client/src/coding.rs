@@ -1,12 +1,17 @@
-//! The codings of bodies (RFC 9110, section 8.4): which are known, and undoing them.
+//! The codings of bodies (RFC 9110, section 8.4): which are known, doing and undoing them.
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod decoded;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod encoded;
 
 use http::{HeaderMap, Version, header};
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
-pub(crate) use self::decoded::ASKED;
+pub(crate) use self::{
+    decoded::ASKED,
+    encoded::{Coding, Encoded, Encoder},
+};
 use crate::{
     error::{Error, Kind},
     reply_body::ReplyBody,

@@ -80,6 +80,8 @@ pub enum Kind {
     TooLarge,
     /// A redirect that cannot be followed, or that the policy ([`Redirects`](crate::Redirects)) forbids.
     Redirect,
+    /// A reply could not be written to its file: [`Reply::save`](crate::Reply::save). The source says why.
+    File,
     /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
     /// not a success where [`Reply::events`](crate::Reply::events) needs it.
     Status,
@@ -115,6 +117,8 @@ pub enum Phase {
     Head,
     /// Reading the reply's body.
     Body,
+    /// After the connection was switched to another protocol: a WebSocket.
+    Upgraded,
 }
 
 /// Whether the server can have seen the request.
@@ -286,7 +290,7 @@ impl Error {
         let delivery = match phase {
             Phase::Build | Phase::PoolWait | Phase::Dns | Phase::Connect | Phase::Tls => Delivery::NotSent,
             Phase::Upload | Phase::Head => Delivery::MaybeSent,
-            Phase::Body => Delivery::Replied,
+            Phase::Body | Phase::Upgraded => Delivery::Replied,
         };
         let error = Self::new(Kind::Timeout, phase, delivery).detail(Detail::Limit(limit, duration));
         match phase {
@@ -297,6 +301,18 @@ impl Error {
 
     pub(crate) fn body(kind: Kind) -> Self {
         Self::new(kind, Phase::Body, Delivery::Replied)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn during(mut self, phase: Phase) -> Self {
+        self.0.phase = phase;
+        self
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn delivered(mut self, delivery: Delivery) -> Self {
+        self.0.delivery = delivery;
+        self
     }
 
     pub(crate) fn too_large(bound: &'static str, bytes: usize) -> Self {
@@ -435,6 +451,7 @@ impl fmt::Display for Error {
             Phase::Upload => "sending the request's body",
             Phase::Head => "waiting for the reply's head",
             Phase::Body => "reading the reply's body",
+            Phase::Upgraded => "speaking another protocol",
         };
         match (&self.0.detail, self.0.kind) {
             (Detail::Limit(limit, duration), _) => {

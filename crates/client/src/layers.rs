@@ -12,6 +12,8 @@ use tower_service::Service;
 
 pub use self::service::{ClientService, ResponseFuture};
 pub(crate) use self::{call::Layered, service::Arrived};
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
     body::Body,
     connect::Proxies,
@@ -37,8 +39,15 @@ pub(crate) struct Options {
     pub(crate) redirects: Redirects,
     /// Its own way, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
+    /// Whether it asks to switch to another protocol.
+    pub(crate) upgrade: bool,
     /// Whether it has followed a redirect to another origin.
     pub(crate) left: bool,
+    /// The same, to another site.
+    #[cfg(feature = "cookies")]
+    pub(crate) crossed: bool,
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// When the whole request ends, with everything that layers do.
     pub(crate) ends: Option<Instant>,
 }

@@ -43,6 +43,7 @@
 //! | put together what requests have in common | [`Client::builder`], [`ClientBuilder`] |
 //! | put together one request: JSON, text, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
 //! | read the reply: bytes, text, JSON, in pieces | [`Reply`] |
+//! | send a file, save a reply to one, see how far it is | [`Body::file`], [`Part::file`], [`Reply::save`], [`progress()`] |
 //! | read it by lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
 //! | tell a stream that ended from one that broke off | [`Events::until`] |
 //! | bound what it may take, in time and in bytes | [`Limits`] |
@@ -56,6 +57,9 @@
 //! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
 //! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | follow redirects, or not | [`Redirects`] |
+//! | speak WebSocket (feature `websocket`), or another protocol | `Client::websocket`, [`RequestBuilder::upgrade`] |
+//! | say who sends one request | [`RequestBuilder::bearer_auth`], [`RequestBuilder::basic_auth`]; `digest_auth`, with the feature `digest` |
+//! | keep cookies, look at them, store them | `CookieJar`, with the feature `cookies` |
 //! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
 //! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
 //! | run all of it without a network, under tokio's paused clock | [`Connect`] |
@@ -199,10 +203,14 @@
 //! | `.default_headers(map)`, `.user_agent(v)` | [`ClientBuilder::default_header`], [`ClientBuilder::user_agent`] |
 //! | `.pool_max_idle_per_host(n)`, `.pool_idle_timeout(d)` | [`ClientBuilder::max_idle_per_origin`], [`ClientBuilder::idle_timeout`] |
 //! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
+//! | `.bearer_auth(t)`, `.basic_auth(u, Some(p))` | the same, and `digest_auth` |
 //! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
 //! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
 //! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
 //! | `error.is_timeout()`, `.is_connect()`, `.status()` | the same, and [`Error::kind`], [`Error::delivery`] |
+//! | `.cookie_store(true)`, `.cookie_provider(jar)` | `ClientBuilder::cookies` |
+//! | `Proxy::all(url)`, `.no_proxy()`, `.add_root_certificate(c)` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
+//! | `response.url()`, `.remote_addr()` | [`Reply::url`], [`Reply::remote_addr`] |
 //! | `.connector_layer(l)`, `reqwest-middleware` | [`ClientBuilder::layer`] |
 //!
 //! | `httpx`, `aiohttp` | here |
@@ -215,6 +223,9 @@
 //! | `follow_redirects=True` | the default; [`Redirects`] |
 //! | `response.raise_for_status()` | [`Reply::error_for_status`] |
 //! | `response.aiter_lines()`, `aiter_bytes()`, `content.iter_chunked()` | [`Reply::lines`], [`Reply::chunk`] |
+//! | `auth=(u, p)`, `httpx.DigestAuth(u, p)` | [`basic_auth`](RequestBuilder::basic_auth), `digest_auth` |
+//! | `cookies=` | `ClientBuilder::cookies` |
+//! | `proxy=`, `trust_env=False`, `verify=` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
 //! | `response.url`, `response.history` | [`Reply::url`], [`Reply::redirects`] |
 //! | `except httpx.ConnectError`, `TimeoutException` | [`Error::is_connect`], [`Error::is_timeout`] |
 //! | `transport=` | [`ClientBuilder::connector`], [`ClientBuilder::layer`] |
@@ -240,7 +251,7 @@
 //!
 //! # What it does not do
 //!
-//! No cookies. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
+//! Cookies are kept with the feature `cookies` alone. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
 //! but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
 //! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
 //! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
@@ -255,9 +266,14 @@ mod coding;
 mod connect;
 mod connect_failure;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
 mod error;
 mod events;
 mod failure;
+mod file;
 mod json;
 mod layers;
 mod limits;
@@ -268,24 +284,35 @@ mod multipart;
 mod origin;
 mod pairs;
 mod pool;
+mod progress;
 mod read;
 mod redirect;
 mod replica;
 mod reply;
 mod reply_body;
 mod request;
+mod save;
 mod secret;
 mod send;
 mod sender;
 mod sse;
 mod target;
 mod timings;
+mod upgraded;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use rustls;
 
+#[cfg(feature = "cookies")]
+pub use crate::cookies::{Cookie, CookieJar, SameSite};
+#[cfg(feature = "websocket")]
+pub use crate::websocket::{
+    CloseFrame, CloseWebSocket, Handshake, Message, NextMessage, OpenWebSocket, SendMessage, WebSocket,
+};
 pub use crate::{
     body::Body,
     client::{Client, ClientBuilder, get},
@@ -302,12 +329,15 @@ pub use crate::{
     multipart::{Multipart, Part},
     origin::Origin,
     pool::{PoolSnapshot, WarmUp},
+    progress::{Progress, ProgressStream, progress},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     redirect::{Redirect, Redirects},
     reply::Reply,
     reply_body::ReplyBody,
     request::{Buffered, RequestBuilder, Streamed},
+    save::SaveReply,
     secret::Secret,
     send::ReplyFuture,
     timings::{ConnectionInfo, Timings},
+    upgraded::{Upgrade, Upgraded},
 };

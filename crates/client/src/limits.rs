@@ -25,6 +25,9 @@ use crate::error::Phase;
 /// | `max_line` | | the most bytes that one line takes (`lines`, `ndjson`) | 8 MiB |
 /// | `max_event` | | the most bytes that one server-sent event takes | 8 MiB |
 ///
+/// Of an open WebSocket, `idle` bounds the server's silence, `write_idle` a send that it does not take, and `max_body`
+/// one message; the others hold until it is open.
+///
 /// What has arrived beats a limit that has passed. Who polls late, or was stopped, reads it first: a head, and as much of
 /// a body as sockets can have held (8 MiB).
 ///

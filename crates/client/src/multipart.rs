@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, fmt, fmt::Write};
+use std::{collections::VecDeque, fmt, fmt::Write, io, path::Path};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -8,6 +8,7 @@ use rand::RngExt;
 use crate::{
     body::{Body, Segment},
     error::BoxError,
+    file::FileContent,
 };
 
 /// A `multipart/form-data` body (RFC 7578): fields and files, each after a boundary.
@@ -99,6 +100,24 @@ impl Part {
         E: Into<BoxError>,
     {
         Self { length, ..Self::new(Segment::stream(content)) }
+    }
+
+    /// The content of a file, which is opened here and read while it is sent: with its length, the last part of its path
+    /// as its name, and `application/octet-stream` as its type (RFC 7578, section 4.4). See
+    /// [`Body::file`](crate::Body::file).
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is a folder.
+    pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let content = FileContent::open(path).await?;
+        let length = content.length();
+        let part = Self::stream(content, length).content_type("application/octet-stream");
+        Ok(match path.file_name() {
+            Some(name) => part.file_name(name.to_string_lossy()),
+            None => part,
+        })
     }
 
     /// The name of the file, without its folders.

@@ -77,6 +77,8 @@ pub(crate) struct Pool {
     pub(crate) origin: Origin,
     /// What its connections go through.
     pub(crate) proxy: Option<Proxy>,
+    /// Whether they are for requests to switch to another protocol.
+    pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
     rules: Rules,
     dialer: Arc<Dialer>,
@@ -101,19 +103,21 @@ pub(crate) enum Dialed {
 
 impl Pool {
     fn new(
-        Destination { origin, proxy }: Destination,
+        Destination { origin, proxy, for_upgrade }: Destination,
         dialer: Arc<Dialer>,
         places: Arc<Places>,
         rules: Rules,
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
-        let forwards = proxy.as_ref().filter(|proxy| dialer.forwards(&origin, proxy));
+        let forwards = proxy.as_ref().filter(|proxy| !for_upgrade && dialer.forwards(&origin, proxy));
         let forward = forwards.map(|proxy| Forward { authorization: proxy.authorization() });
-        let state = State::new(Protocol::known(&dialer, &origin), closed);
+        let protocol = if for_upgrade { Some(Protocol::Http1) } else { Protocol::known(&dialer, &origin) };
+        let state = State::new(protocol, closed);
         let pool = Arc::new_cyclic(|this| Self {
             origin,
             proxy,
+            for_upgrade,
             address: Address { scheme, authority, host, forward },
             rules,
             dialer,
@@ -364,9 +368,9 @@ impl Pool {
         let report = Report { pool: self.this.clone(), generation, progress };
         let limits = self.dialer.limits.longer(limits);
         let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
-        let (origin, proxy) = (self.origin.clone(), self.proxy.clone());
+        let (origin, proxy, for_upgrade) = (self.origin.clone(), self.proxy.clone(), self.for_upgrade);
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, proxy, alive, limits, streams }
+        Dial { report, place: Some(place), dialer, origin, proxy, for_upgrade, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {

@@ -91,6 +91,9 @@ pub(crate) struct Chain {
     pub(crate) followed: Vec<Redirect>,
     /// Whether it has left its first origin, if only for a while.
     pub(crate) left: bool,
+    /// Whether it has led from one site to another.
+    #[cfg(feature = "cookies")]
+    pub(crate) crossed: bool,
 }
 
 /// What a client's caller declared secret.
@@ -132,6 +135,10 @@ impl Step<'_> {
         let mut request = self.request()?;
         if elsewhere {
             chain.left = true;
+            #[cfg(feature = "cookies")]
+            {
+                chain.crossed |= !crate::cookies::is_same_site(&origin, self.from);
+            }
             let is_upgrade = origin.is_https() && origin.host() == self.from.host();
             let has_body = !http_body::Body::is_end_stream(request.body());
             if has_body && !is_upgrade && !self.policy.bodies {

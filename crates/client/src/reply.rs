@@ -1,6 +1,7 @@
 use std::{
     fmt,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -18,11 +19,14 @@ use crate::{
     error::{Error, ErrorReply, Kind},
     events::Events,
     lines::{Lines, Ndjson},
+    progress::{Progress, Reported},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
     redirect::Redirect,
     reply_body::ReplyBody,
+    save::SaveReply,
     send::Call,
     timings::{ConnectionInfo, Timings},
+    upgraded::Upgrade,
 };
 
 /// A reply: its head, and its body still to be read.
@@ -30,7 +34,7 @@ use crate::{
 /// The body is read as a whole ([`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json)), in pieces
 /// ([`chunk`](Self::chunk), or as a [`Stream`] of [`Bytes`]), in lines ([`lines`](Self::lines),
 /// [`ndjson`](Self::ndjson)), or as server-sent events ([`events`](Self::events)).
-/// Its coding is undone where that is compiled in; see [`content_encoding`](Self::content_encoding). Trailers are dropped.
+/// Its coding is undone where that is compiled in; see [`content_encoding`](Self::content_encoding).
 ///
 /// The connection is held until the body has been read to its end, then it goes back to the pool. Dropping a reply
 /// before that closes an HTTP/1.1 connection and resets an HTTP/2 stream, unless the end has already arrived.
@@ -231,9 +235,7 @@ impl Reply {
     pub fn events(self) -> Result<Events, Error> {
         let origin = self.body.origin().cloned();
         if !self.status.is_success() {
-            let Self { status, headers, mut body, .. } = self;
-            let reply = ErrorReply { status, headers, body: Bytes::new(), complete: false };
-            return Err(body.fail(Error::of_status(reply)));
+            return Err(self.into_status_error());
         }
         let content_type = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -252,6 +254,55 @@ impl Reply {
     /// the [`status`](Self::status) first where a 304 is expected.
     pub fn error_for_status(self) -> ErrorForStatus {
         ErrorForStatus::new(self)
+    }
+
+    /// Writes the body to a file, whatever its size: ready with the number of its bytes.
+    ///
+    /// It is written beside the file, under a name with a dot in front and `.part` at the end, and takes the file's place
+    /// once it is whole and on the disk. So the file is the old one or the new one, at any time. When reading or writing
+    /// fails, and when the future is dropped, what was written is removed; only a process that is killed, or a folder
+    /// that can no longer be written to, leaves it there. A symbolic link at the path is replaced, and not its target.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Status`] if the status is not a success, with nothing written (ask
+    /// [`error_for_status`](Self::error_for_status) first to have the body). [`Kind::File`] if the file cannot be written.
+    pub fn save(self, path: impl Into<PathBuf>) -> SaveReply {
+        SaveReply::new(self, path.into())
+    }
+
+    /// Tells a callback of each piece of the body that is read, in whichever way. It is called where the body is polled,
+    /// so it must not block. [`progress`](crate::progress) makes a stream of it.
+    pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.body = self.body.wrap(self.version, |body| Reported::new(body, Box::new(report)));
+        self
+    }
+
+    /// The fields that came behind the body (RFC 9110, section 6.5), once that was read to its end with
+    /// [`chunk`](Self::chunk) or as a stream. Over HTTP/1.1 only a body in chunks can have them.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.body.trailers()
+    }
+
+    /// The connection, where the server has switched it to the protocol that [`RequestBuilder::upgrade`] asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Protocol`] if the reply is another than 101, whose body is then given up. What the server switched to, its
+    /// headers say: that is the caller's to check.
+    ///
+    /// [`RequestBuilder::upgrade`]: crate::RequestBuilder::upgrade
+    pub fn upgrade(mut self) -> Upgrade {
+        let switched = self.status == StatusCode::SWITCHING_PROTOCOLS;
+        let upgrade = self.extensions.remove().filter(|_| switched);
+        Upgrade::new(upgrade, self.body.origin().cloned())
+    }
+
+    /// The status is the error; the body is not read.
+    pub(crate) fn into_status_error(self) -> Error {
+        let Self { status, headers, mut body, .. } = self;
+        let reply = ErrorReply { status, headers, body: Bytes::new(), complete: false };
+        body.fail(Error::of_status(reply))
     }
 
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {

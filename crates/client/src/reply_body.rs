@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Version, response};
+use http::{HeaderMap, Version, response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -157,7 +157,15 @@ impl ReplyBody {
         }
     }
 
-    /// The next piece. Trailers are dropped.
+    /// What came behind it, once it was read to its end.
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        match &self.0 {
+            Source::Wire(wire) => wire.trailers(),
+            Source::Other(other) => other.trailers(),
+        }
+    }
+
+    /// The next piece. Trailers are kept.
     #[inline]
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         match &mut self.0 {

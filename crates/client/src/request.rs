@@ -1,4 +1,8 @@
+mod auth;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod coding;
 mod proxy;
+mod upgrade;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -7,6 +11,7 @@ use futures_core::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
+pub(crate) use self::upgrade::ask;
 use crate::{
     body::Body,
     client::Client,
@@ -18,6 +23,7 @@ use crate::{
     origin::Origin,
     pairs,
     pool::Pool,
+    progress::Progress,
     redirect::Redirects,
     send::{Call, ReplyFuture},
     target,
@@ -31,6 +37,7 @@ use crate::{
 /// | part | default |
 /// |---|---|
 /// | headers | none; the client's are added when it is sent |
+/// | key | the client's, to the base URL's origin |
 /// | body | none |
 /// | limits | the client's |
 /// | replayable | no |
@@ -135,6 +142,11 @@ impl RequestBuilder {
         self.streamed(Body::stream(stream, length))
     }
 
+    /// A body as a value: a [file](Body::file), or one of a layer's. It is sent once, as a stream is.
+    pub fn with_body(self, body: Body) -> RequestBuilder<Streamed> {
+        self.streamed(body)
+    }
+
     /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
     /// although the server may have seen it. For requests that do no harm twice.
     ///
@@ -174,6 +186,29 @@ impl RequestBuilder {
     fn typed(mut self, content_type: &'static str) -> Self {
         let content_type = HeaderValue::from_static(content_type);
         self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        self
+    }
+}
+
+impl RequestBuilder<Streamed> {
+    /// Tells a callback of each piece of the body that a connection takes. It is called in the connection's task, so it
+    /// must not block. [`progress`](crate::progress) makes a stream of it.
+    pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).report_to(Box::new(report));
+        self
+    }
+}
+
+impl RequestBuilder<Streamed> {
+    /// Sends the head, and the body once the server has asked for it, with 100 (RFC 9110, section 10.1.1). For a large
+    /// body that a server may refuse by the head alone: what replies before it asks gets no byte of it, and the
+    /// connection is closed after its reply.
+    ///
+    /// A server that says nothing for a second gets the body all the same. Over HTTP/2 the body is sent at once.
+    pub fn expect_continue(mut self) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).expect_continue();
         self
     }
 }
@@ -338,6 +373,8 @@ impl<B> RequestBuilder<B> {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
+                        #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+                        coding::code(request).map_err(|error| error.at(&call.pool.origin))?;
                     }
                     Ok(call)
                 }
@@ -398,7 +435,20 @@ pub(crate) fn announce_nothing(request: &mut Request<Body>) {
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
     let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
-    Options { limits, timings, replayable, redirects, proxies, left: false, ends: None }
+    Options {
+        limits,
+        timings,
+        replayable,
+        redirects,
+        proxies,
+        upgrade: call.pool.for_upgrade,
+        left: false,
+        #[cfg(feature = "cookies")]
+        crossed: false,
+        #[cfg(feature = "digest")]
+        credentials: call.credentials.clone(),
+        ends: None,
+    }
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {

@@ -1,4 +1,4 @@
-mod base64;
+pub(crate) mod base64;
 mod redact;
 
 use std::{borrow::Cow, fmt, sync::Arc};

@@ -1,4 +1,8 @@
-mod redirecting;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
+mod going_on;
 mod waiting;
 
 use std::{
@@ -9,10 +13,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
     body::{Body, Upload},
     client::{Client, Core},
@@ -30,7 +36,7 @@ use crate::{
     redirect::{Chain, Redirects},
     replica::Replica,
     reply::Reply,
-    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing},
+    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
     timings::Recorder,
 };
 
@@ -78,6 +84,14 @@ pub(crate) struct Call {
     pub(crate) chain: Option<Box<Chain>>,
     // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
     left: bool,
+    // The same, to another site.
+    #[cfg(feature = "cookies")]
+    crossed: bool,
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    // Whether it is the answer to a challenge.
+    #[cfg(feature = "digest")]
+    is_answer: bool,
     is_exchange: bool,
     // How often it was refused, or sent although it may have arrived before.
     repeats: u32,
@@ -159,10 +173,9 @@ impl Future for ReplyFuture {
         };
         let mut answer = ready!(call.poll(cx));
         while let Ok(response) = &answer
-            && response.status().is_redirection()
-            && call.redirects.are_followed()
+            && call.may_go_on(response)
         {
-            match answer.and_then(|response| call.redirected(response)) {
+            match answer.and_then(|response| call.go_on(response)) {
                 Ok(None) => answer = ready!(call.poll(cx)),
                 Ok(Some(response)) => {
                     answer = Ok(response);
@@ -215,6 +228,12 @@ impl Call {
             proxies: None,
             chain: None,
             left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: None,
+            #[cfg(feature = "digest")]
+            is_answer: false,
             is_exchange: false,
             repeats: 0,
             dead: 0,
@@ -233,8 +252,16 @@ impl Call {
         if options.replayable && request.body().as_bytes().is_none() {
             return Err(Error::invalid(Kind::Request, NOT_REPLAYABLE).at(&origin));
         }
+        let upgrade = request.headers_mut().remove(header::UPGRADE).filter(|_| options.upgrade);
         FRAMING.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
-        let pool = core.pool(origin, options.proxies.as_deref())?;
+        let proxies = options.proxies.as_deref();
+        let pool = match upgrade {
+            Some(protocol) => {
+                ask(&mut request, protocol);
+                core.pool_for_upgrade(origin, proxies)?
+            }
+            None => core.pool(origin, proxies)?,
+        };
         origin_form(&mut request);
         let mut call = Self::new(core, pool, request);
         call.clock.limits = options.limits;
@@ -242,14 +269,34 @@ impl Call {
         call.redirects = options.redirects;
         call.proxies = options.proxies;
         call.left = options.left;
+        #[cfg(feature = "cookies")]
+        {
+            call.crossed = options.crossed;
+        }
+        #[cfg(feature = "digest")]
+        {
+            call.credentials = options.credentials;
+        }
         call.start(options.replayable, options.timings);
         Ok(call)
     }
 
     /// Takes another way than the client's.
     pub(crate) fn go_through(&mut self, proxies: Proxies) -> Result<(), Error> {
-        self.pool = self.core.pool(self.pool.origin.clone(), Some(&proxies))?;
+        let origin = self.pool.origin.clone();
+        self.pool = if self.pool.for_upgrade {
+            self.core.pool_for_upgrade(origin, Some(&proxies))?
+        } else {
+            self.core.pool(origin, Some(&proxies))?
+        };
         self.proxies = Some(Arc::new(proxies));
+        Ok(())
+    }
+
+    /// Takes a connection that can be switched to another protocol.
+    pub(crate) fn go_for_upgrade(&mut self) -> Result<(), Error> {
+        let origin = self.pool.origin.clone();
+        self.pool = self.core.pool_for_upgrade(origin, self.proxies.as_deref())?;
         Ok(())
     }
 
@@ -310,10 +357,17 @@ impl Call {
                         if self.replica.is_none() {
                             let whole =
                                 self.redirects.are_followed() || self.replayable || connection.is_http2();
+                            #[cfg(feature = "digest")]
+                            let whole = whole || self.credentials.is_some();
                             self.replica = Some(Replica::of(&request, whole));
                         }
                         self.core.add_headers(&self.pool, has_left, request.headers_mut());
-                        match connection.send(request, &self.pool.address) {
+                        if let Some(upload) = &self.upload {
+                            expect(&mut request, upload, connection.is_http2());
+                        }
+                        #[cfg(feature = "cookies")]
+                        self.add_cookies(&mut request);
+                        match held(&mut self.connection).send(request, &self.pool.address) {
                             None => self.state = State::Sent,
                             Some(request) => self.again(request, None)?,
                         }
@@ -328,6 +382,11 @@ impl Call {
                     Poll::Ready(Ok(response)) => {
                         self.state = State::Done;
                         held(&mut self.connection).replied();
+                        #[cfg(feature = "cookies")]
+                        self.keep_cookies(&response);
+                        if let Some(upload) = &self.upload {
+                            upload.replied();
+                        }
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => self.failed(error)?,
@@ -430,6 +489,25 @@ impl Call {
 
 fn held(connection: &mut Option<Connection>) -> &mut Connection {
     connection.as_mut().expect(HELD)
+}
+
+/// Has the body of a request wait to be asked for, where that is to be, and the connection speaks HTTP/1.1.
+fn expect(request: &mut Request<Body>, upload: &Arc<Upload>, is_http2: bool) {
+    if !upload.is_held() {
+        return;
+    }
+    if is_http2 {
+        request.headers_mut().remove(header::EXPECT);
+        upload.ask();
+        return;
+    }
+    request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+    let upload = upload.clone();
+    hyper::ext::on_informational(request, move |reply| {
+        if reply.status() == StatusCode::CONTINUE {
+            upload.ask();
+        }
+    });
 }
 
 const HELD: &str = "a connection is held from `Held` on";

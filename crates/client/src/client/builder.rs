@@ -9,6 +9,8 @@ use tower_service::Service;
 
 use self::connect::Connecting;
 use super::{Base, Client, Core};
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::{
     body::Body,
     connect::{Connect, Connector, Dialer, Dns, Resolve, SystemResolver, Tls},
@@ -52,6 +54,7 @@ use crate::{
 /// | [`timings`](Self::timings) | no |
 /// | [`redirects`](Self::redirects) | up to 10 in a row, never from `https` to `http` |
 /// | [`secret_header`](Self::secret_header), [`secret_query`](Self::secret_query) | none beside what [`Redirects`] names |
+/// | `cookies` (with the feature of this name) | none are kept |
 /// | [`layer`](Self::layer) | none |
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
@@ -71,6 +74,8 @@ pub struct ClientBuilder {
     redirects: Redirects,
     secrets: Secrets,
     accept_encoding: Option<HeaderValue>,
+    #[cfg(feature = "cookies")]
+    cookies: Option<CookieJar>,
     layers: Vec<MakeStack>,
     // The first thing that was wrong.
     error: Option<Error>,
@@ -111,6 +116,8 @@ impl ClientBuilder {
             redirects: Redirects::default(),
             secrets: Secrets::default(),
             accept_encoding: None,
+            #[cfg(feature = "cookies")]
+            cookies: None,
             layers: Vec::new(),
             error: None,
         }
@@ -325,6 +332,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps the cookies of replies in a jar, and sends with each request, also where a redirect has led, those that go
+    /// there by the rules. A request's own `cookie` header stays, in front of them; a cookie that it names is not sent
+    /// twice.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, jar: CookieJar) -> Self {
+        self.cookies = Some(jar);
+        self
+    }
+
     /// Asks for the codings whose features are compiled in (`zstd`, `br`, `gzip` and `deflate`), in requests that say
     /// nothing of it themselves and want no range. They are undone as the body is read; see
     /// [`Reply::content_encoding`](crate::Reply::content_encoding).
@@ -454,6 +470,8 @@ impl ClientBuilder {
             timings,
             redirects,
             secrets,
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
         });
         let stack = self.layers.into_iter().fold(None, |stack, layer| {
             Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))

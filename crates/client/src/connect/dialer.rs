@@ -25,24 +25,28 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Goes through all stages of a dial: look-up, TCP, proxy, TLS.
+    /// Goes through all stages of a dial: look-up, TCP, proxy, TLS. What is to be upgraded to another protocol speaks
+    /// HTTP/1.1, and goes through a proxy in a tunnel.
     pub(crate) async fn dial(
         &self,
         origin: &Origin,
         proxy: Option<&Proxy>,
+        for_upgrade: bool,
         limits: DialLimits,
         enter: &(dyn Fn(Limit) + Sync),
     ) -> Result<Reached, DialError> {
-        let stages = Stages { dialer: self, origin, proxy, limits, enter };
+        let stages = Stages { dialer: self, origin, proxy, for_upgrade, limits, enter };
         let Connected { transport, remote_addr, proxied } = stages.connect().await?;
         let (stream, http2) = if origin.is_https() {
-            let stream = stages.stage(Limit::Tls, self.tls.handshake(origin, transport)).await?;
+            let handshake = self.tls.handshake(origin, for_upgrade, transport);
+            let stream = stages.stage(Limit::Tls, handshake).await?;
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Stream::Tls(Box::new(stream)), http2)
         } else {
             (Stream::Plain(transport), false)
         };
-        Ok(Reached { stream, http2: http2 || self.http2_prior_knowledge, remote_addr, proxied })
+        let http2 = !for_upgrade && (http2 || self.http2_prior_knowledge);
+        Ok(Reached { stream, http2, remote_addr, proxied })
     }
 
     /// What a dial begins with.
@@ -108,6 +112,7 @@ struct Stages<'a> {
     dialer: &'a Dialer,
     origin: &'a Origin,
     proxy: Option<&'a Proxy>,
+    for_upgrade: bool,
     limits: DialLimits,
     /// Told of each stage as it begins.
     enter: &'a (dyn Fn(Limit) + Sync),
@@ -181,7 +186,7 @@ impl Stages<'_> {
             let stream = self.dialer.tls.handshake_with_proxy(proxy.server(), connected.transport).await;
             connected.transport = Box::new(stream.map_err(|error| proxy.error(Refusal::Tls(error)))?);
         }
-        if !self.dialer.forwards(self.origin, proxy) {
+        if self.for_upgrade || !self.dialer.forwards(self.origin, proxy) {
             proxy.open_tunnel(&mut *connected.transport, self.origin, target).await?;
         }
         Ok(connected)

@@ -25,8 +25,9 @@ pub(crate) struct Tls {
     /// None where the configuration is the caller's.
     settings: Option<TlsSettings>,
     alpn: Vec<Vec<u8>>,
-    /// The same for proxies; made of the one for origins when first needed.
+    /// The same for proxies, and for HTTP/1.1 alone; made of the one for origins when first needed.
     for_proxies: OnceLock<Arc<ClientConfig>>,
+    for_http1: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
@@ -41,7 +42,8 @@ impl Tls {
             }
             let _ = given.set(Ok(config));
         }
-        Self { config: given, settings, alpn, for_proxies: OnceLock::new() }
+        let (for_proxies, for_http1) = (OnceLock::new(), OnceLock::new());
+        Self { config: given, settings, alpn, for_proxies, for_http1 }
     }
 
     /// Whether a server may choose HTTP/2.
@@ -53,12 +55,19 @@ impl Tls {
         offered.iter().any(|protocol| protocol == b"h2")
     }
 
+    /// TLS with an origin. With `http1` nothing but HTTP/1.1 is offered.
     pub(crate) async fn handshake(
         &self,
         origin: &Origin,
+        http1: bool,
         transport: Box<dyn Transport>,
     ) -> io::Result<TlsStream<Box<dyn Transport>>> {
-        shake_hands(self.config()?, origin, transport).await
+        let config = self.config()?;
+        if !http1 {
+            return shake_hands(config, origin, transport).await;
+        }
+        let config = self.for_http1.get_or_init(|| Arc::new(http1_only(&config)));
+        shake_hands(config.clone(), origin, transport).await
     }
 
     /// TLS with a proxy, which speaks HTTP/1.1 and does not get the client's certificate: that is for origins.
@@ -69,8 +78,7 @@ impl Tls {
     ) -> io::Result<TlsStream<Box<dyn Transport>>> {
         let config = self.config()?;
         let config = self.for_proxies.get_or_init(|| {
-            let mut config = ClientConfig::clone(&config);
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let mut config = http1_only(&config);
             config.client_auth_cert_resolver = Arc::new(NoCertificate);
             Arc::new(config)
         });
@@ -93,6 +101,12 @@ impl fmt::Debug for Tls {
             None => f.write_str("Tls(the caller's configuration)"),
         }
     }
+}
+
+fn http1_only(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
 }
 
 async fn shake_hands(

@@ -27,18 +27,18 @@ pub(crate) async fn open(
     }
     let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
     let (sender, end) = Sender::new(sender);
-    let driver = Box::pin(Http1Driver { connection, _end: end });
+    let driver = Box::pin(Http1Driver { connection: connection.with_upgrades(), _end: end });
     Ok((Connection::http1(sender, history.clone(), Alarm::new(Instant::now())), driver))
 }
 
-/// Runs an HTTP/1.1 connection.
-struct Http1Driver {
-    connection: http1::Connection<TokioIo<Io>, Body>,
+/// Runs an HTTP/1.1 connection, until it is closed or speaks something else.
+struct Http1Driver<C> {
+    connection: C,
     // Dropped after the connection.
     _end: End<http1::SendRequest<Body>>,
 }
 
-impl Future for Http1Driver {
+impl<C: Future<Output = Result<(), hyper::Error>> + Unpin> Future for Http1Driver<C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -67,6 +67,10 @@ impl Layered {
                 self.clock.start_total(Instant::now());
                 self.options.ends = self.clock.total();
                 self.options.left = self.chain.left;
+                #[cfg(feature = "cookies")]
+                {
+                    self.options.crossed = self.chain.crossed;
+                }
                 request.extensions_mut().insert(self.options.clone());
                 self.answer = Some(self.stack.call(request));
             }

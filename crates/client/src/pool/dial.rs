@@ -22,6 +22,7 @@ pub(super) struct Dial {
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
     pub(super) proxy: Option<Proxy>,
+    pub(super) for_upgrade: bool,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limits: DialLimits,
     /// How many streams the server will allow, until it says so.
@@ -78,7 +79,8 @@ impl Dial {
     async fn open(&mut self) -> Result<Handshake, DialError> {
         let progress = self.report.progress.clone();
         let enter = move |stage| progress.enter(stage);
-        let reached = self.dialer.dial(&self.origin, self.proxy.as_ref(), self.limits, &enter).await?;
+        let Self { origin, proxy, for_upgrade, limits, .. } = &*self;
+        let reached = self.dialer.dial(origin, proxy.as_ref(), *for_upgrade, *limits, &enter).await?;
         let history = History::new(Instant::now(), reached.remote_addr, reached.proxied);
         let io = Io::new(reached.stream, self.place.take().map(|place| Box::new(place) as _));
         let protocol = |error: hyper::Error| DialError::new(Limit::Connect, error);

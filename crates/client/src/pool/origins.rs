@@ -11,11 +11,13 @@ use crate::{
     origin::Origin,
 };
 
-/// What a pool's connections lead to, and through what.
+/// What a pool's connections lead to, through what, and what for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Destination {
     pub(crate) origin: Origin,
     pub(crate) proxy: Option<Proxy>,
+    /// For requests to switch to another protocol: these need HTTP/1.1, and a tunnel where there is a proxy.
+    pub(crate) for_upgrade: bool,
 }
 
 /// The pools of a client, one a destination, made when first asked for.
@@ -45,8 +47,21 @@ impl Origins {
 
     /// The pool of an origin, by way of the proxy that these have for it: a request's own, or else the client's.
     pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
+        self.find(origin, proxies, false)
+    }
+
+    /// The same for requests to switch to another protocol.
+    pub(crate) fn pool_for_upgrade(
+        &self,
+        origin: Origin,
+        proxies: Option<&Proxies>,
+    ) -> Result<Arc<Pool>, Error> {
+        self.find(origin, proxies, true)
+    }
+
+    fn find(&self, origin: Origin, proxies: Option<&Proxies>, for_upgrade: bool) -> Result<Arc<Pool>, Error> {
         let proxy = proxies.unwrap_or(&self.proxies).find(&origin)?;
-        let destination = Destination { origin, proxy };
+        let destination = Destination { origin, proxy, for_upgrade };
         let mut state = self.lock();
         if let Some(pool) = state.pools.get(&destination) {
             return Ok(pool.clone());

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -25,6 +25,7 @@ pub(super) struct Other {
     body: Option<Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>>,
     // Given when the reply leaves the outermost layer.
     pub(super) about: Option<About>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// What a reply knows of the request that it answers, and of the connection.
@@ -45,7 +46,7 @@ impl Other {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { body: body.map(|body| Box::pin(OwnError { body }) as _), about: None }
+        Self { body: body.map(|body| Box::pin(OwnError { body }) as _), about: None, trailers: None }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -86,7 +87,12 @@ impl Other {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match body.as_mut().poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.trailers = Some(Box::new(trailers.clone()));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.fail(error)))),
             Poll::Ready(None) => {
                 self.body = None;
@@ -100,6 +106,10 @@ impl Other {
                 Poll::Ready(Some(Err(self.fail(Error::timeout(limit, duration, Phase::Body)))))
             }
         }
+    }
+
+    pub(super) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 
     pub(super) fn is_end(&self) -> bool {

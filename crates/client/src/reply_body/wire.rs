@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{StatusCode, Version, response};
+use http::{HeaderMap, StatusCode, Version, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
@@ -33,6 +33,7 @@ pub(crate) struct Wire {
     ended: bool,
     // How much has come since a limit passed that spans phases.
     late: usize,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Wire {
@@ -49,7 +50,7 @@ impl Wire {
         } else if let Some(connection) = &mut call.connection {
             connection.keep_alive.update(head);
         }
-        let mut body = Self { incoming, call, ended: false, late: 0 };
+        let mut body = Self { incoming, call, ended: false, late: 0, trailers: None };
         if body.incoming.is_end_stream() {
             body.finish(None);
         }
@@ -121,6 +122,10 @@ impl Wire {
         self.incoming.size_hint()
     }
 
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
     pub(crate) fn is_end(&self) -> bool {
         self.ended || self.incoming.is_end_stream()
     }
@@ -163,6 +168,9 @@ impl Wire {
                     }
                     if !self.ended && frame.data_ref().is_some_and(Bytes::is_empty) {
                         continue;
+                    }
+                    if let Some(trailers) = frame.trailers_ref() {
+                        self.trailers = Some(Box::new(trailers.clone()));
                     }
                     let Some(taken) = take(frame) else { continue };
                     return Poll::Ready(Some(Ok(taken)));
@@ -246,7 +254,12 @@ impl Wire {
         self.ended = true;
         let Some(mut connection) = self.call.connection.take() else { return };
         // An answer that came before the request was gone: what is left of it would go in front of the next request.
-        if self.call.upload.as_ref().is_some_and(|upload| !matches!(upload.stage(), Stage::Done(_))) {
+        if let Some(upload) = &self.call.upload
+            && !matches!(upload.stage(), Stage::Done(_))
+        {
+            if !connection.is_http2() {
+                upload.stop();
+            }
             return;
         }
         connection.keep_timer(self.call.clock.take_timer());

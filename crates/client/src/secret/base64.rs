@@ -1,10 +1,10 @@
 /// The last two digits of base64's alphabet (RFC 4648, section 4).
-pub(super) const STANDARD: [u8; 2] = *b"+/";
+pub(crate) const STANDARD: [u8; 2] = *b"+/";
 /// The same for URLs and file names (section 5).
 pub(super) const URL_SAFE: [u8; 2] = *b"-_";
 
 /// Base64, padded.
-pub(super) fn encode(bytes: &[u8], last: [u8; 2]) -> Vec<u8> {
+pub(crate) fn encode(bytes: &[u8], last: [u8; 2]) -> Vec<u8> {
     const COMMON: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let digit = |bits: u32| {
         let bits = (bits & 63) as usize;

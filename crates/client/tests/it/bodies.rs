@@ -184,3 +184,25 @@ async fn a_stream_that_announces_nothing_and_has_nothing_is_an_empty_body() {
     assert_eq!(seen.requests()[0].header("content-length"), Some("0"));
     assert_eq!(seen.connections(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_wants_any_more_does_not_keep_its_connection_open() {
+    for length in [Some(1000), None] {
+        let (builder, seen) = in_memory(|_, mut pipe, seen| async move {
+            read_head(&mut pipe).await;
+            write(&mut pipe, OK).await;
+            // Ends with the connection.
+            let _ = pipe.read_to_end(&mut Vec::new()).await;
+            seen.connect();
+        });
+        let client = builder.build().unwrap();
+        // Its first piece and then nothing, for ever.
+        let first = stream::once(async { Ok::<_, io::Error>(Bytes::from_static(b"abc")) });
+        let body = first.chain(stream::pending()).boxed();
+        let reply = client.post("/x").stream(body, length).send().await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), "ok");
+        sleep(Duration::from_secs(1)).await;
+        // Once for the connection, once for its end.
+        assert_eq!(seen.connections(), 2, "{length:?}");
+    }
+}

@@ -224,6 +224,11 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::ClientBuilder>();
     all::<outbound_client::Redirects>();
     all::<outbound_client::Redirect>();
+    #[cfg(feature = "cookies")]
+    {
+        all::<outbound_client::CookieJar>();
+        all::<outbound_client::Cookie>();
+    }
     send::<outbound_client::Connected>();
     send::<outbound_client::RequestBuilder>();
     send::<outbound_client::Multipart>();

@@ -194,3 +194,92 @@ async fn lines_and_limits_work_on_what_is_decoded() {
     let reply = client.get("/x").limits(Limits::new().idle(secs(4))).send().await.unwrap();
     assert_eq!(reply.bytes().await.unwrap_err().limit().map(|(_, limit)| limit), Some(secs(4)));
 }
+
+/// A client whose server gives a body back as it came, coding and all.
+fn mirror() -> (Client, std::sync::Arc<crate::support::Seen>) {
+    let (builder, seen) = answering(|request: &Request| {
+        let body = if request.header("transfer-encoding").is_some() {
+            unchunked(&request.body)
+        } else {
+            request.body.clone()
+        };
+        let coding =
+            request.header("content-encoding").map(|coding| format!("content-encoding: {coding}\r\n"));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{}content-length: {}\r\n\r\n",
+            coding.unwrap_or_default(),
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    });
+    (builder.build().unwrap(), seen)
+}
+
+fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|bytes| bytes == b"\r\n").unwrap();
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).unwrap(), 16).unwrap();
+        if length == 0 {
+            return all;
+        }
+        all.extend_from_slice(&chunks[end + 2..][..length]);
+        chunks = &chunks[end + 2 + length + 2..];
+    }
+}
+
+type Coded<B> = (&'static str, fn(outbound_client::RequestBuilder<B>) -> outbound_client::RequestBuilder<B>);
+
+fn codings_of_requests<B>() -> [Coded<B>; 3] {
+    [
+        ("gzip", |request| request.gzip()),
+        ("br", |request| request.brotli()),
+        ("zstd", |request| request.zstd()),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_a_request_is_coded_where_that_is_asked_for() {
+    let text: String = (0..100_000_u32).map(|number| number.to_string()).collect();
+    let (client, seen) = mirror();
+    for (coding, coded) in codings_of_requests() {
+        // Before the body or behind it.
+        for request in [coded(client.post("/x")).text(&*text), coded(client.post("/x").text(&*text))] {
+            let reply = request.replayable(true).send().await.unwrap();
+            assert!(reply.text().await.unwrap() == text, "{coding}");
+            let request = seen.requests().pop().unwrap();
+            assert_eq!(request.header("content-encoding"), Some(coding));
+            assert_eq!(request.header("content-type"), Some("text/plain; charset=utf-8"));
+            assert_eq!(request.header("content-length"), Some(&*request.body.len().to_string()));
+            assert!(request.body.len() < text.len() / 2, "{coding}: {}", request.body.len());
+        }
+        // None to code.
+        coded(client.get("/x")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(seen.requests().pop().unwrap().header("content-encoding"), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_read_while_it_is_sent_is_coded_then() {
+    let pieces: Vec<Vec<u8>> = (0..100_u8).map(|number| vec![number; 5000]).collect();
+    let (client, seen) = mirror();
+    for (coding, coded) in codings_of_requests() {
+        for length in [None, Some(500_000)] {
+            let body =
+                futures::stream::iter(pieces.clone()).map(|piece| Ok::<_, std::io::Error>(piece.into()));
+            let reply = coded(client.post("/x").stream(body, length)).send().await.unwrap();
+            assert!(reply.bytes().await.unwrap() == pieces.concat(), "{coding}");
+            let request = seen.requests().pop().unwrap();
+            assert_eq!(request.header("content-encoding"), Some(coding));
+            assert_eq!(request.header("content-length"), None);
+        }
+        // What was wrong with it is told as without a coding.
+        let short = || futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"abc"))]);
+        let error = coded(client.post("/x").stream(short(), Some(4))).send().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::RequestBody);
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("1 bytes before"));
+        let broken = futures::stream::iter([Err::<bytes::Bytes, _>(std::io::Error::other("disk"))]);
+        let error = coded(client.post("/x").stream(broken, None)).send().await.unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod arrived;
+mod auth;
 mod bodies;
 mod builder;
 mod cancel;
@@ -10,11 +11,15 @@ mod closing;
 #[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod codings;
 mod connecting;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod delivery;
 mod dials;
 mod edges;
 mod egress;
 mod events;
+mod expect;
+mod files;
 mod goaway;
 mod hops;
 mod http2;
@@ -35,3 +40,5 @@ mod tls;
 mod trust;
 mod unreadable;
 mod until;
+#[cfg(feature = "websocket")]
+mod websocket;

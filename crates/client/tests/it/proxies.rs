@@ -32,7 +32,7 @@ pub(crate) async fn forwarding() -> Server {
 }
 
 /// What a tunnelling proxy was asked for.
-type Asked = Arc<Mutex<Vec<String>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
 
 /// Answers `CONNECT` and carries bytes to a port on loopback, whatever it was asked for.
 async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, asked: Asked) {
@@ -43,14 +43,14 @@ async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, ask
     let _ = copy_bidirectional(&mut stream, &mut onwards).await;
 }
 
-async fn tunnelling(port: u16) -> (Server, Asked) {
+pub(crate) async fn tunnelling(port: u16) -> (Server, Asked) {
     let asked = Asked::default();
     let shared = asked.clone();
     (on_socket(move |_, stream, _| tunnel(stream, port, shared.clone())).await, asked)
 }
 
 /// A certificate for `api.test` and `localhost`, and a client's configuration that trusts it.
-fn tls(alpn: &[&[u8]]) -> (TlsAcceptor, Arc<ClientConfig>) {
+pub(crate) fn tls(alpn: &[&[u8]]) -> (TlsAcceptor, Arc<ClientConfig>) {
     let certified =
         rcgen::generate_simple_self_signed(["api.test".to_owned(), "localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -87,7 +87,7 @@ async fn origin_over_tls(acceptor: TlsAcceptor) -> Server {
     .await
 }
 
-fn port(server: &Server) -> u16 {
+pub(crate) fn port(server: &Server) -> u16 {
     server.url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 

@@ -1,19 +1,45 @@
 //! Where a request goes next, and what is told of where it went.
 
-use http::Response;
+use std::sync::Arc;
+
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::Call;
 use crate::{
+    body::Body,
     error::Error,
+    pool::Pool,
     redirect::{Redirect, Step},
     reply_body::ReplyBody,
 };
 
 impl Call {
-    /// Turns to where a redirect leads; or gives the reply back, where none is followed.
+    /// Whether a reply may be one that the client answers itself.
+    #[inline]
+    pub(super) fn may_go_on(&self, response: &Response<Incoming>) -> bool {
+        #[cfg(feature = "digest")]
+        if self.is_challenge(response) {
+            return true;
+        }
+        response.status().is_redirection() && self.redirects.are_followed()
+    }
+
+    /// Turns to where a redirect leads, or back with the answer to a challenge; or gives the reply back, where that is
+    /// not to be.
     #[cold]
-    pub(super) fn redirected(
+    pub(super) fn go_on(
+        self: &mut Box<Self>,
+        response: Response<Incoming>,
+    ) -> Result<Option<Response<Incoming>>, Error> {
+        #[cfg(feature = "digest")]
+        if self.is_challenge(&response) {
+            return Ok(self.answer(response));
+        }
+        self.redirected(response)
+    }
+
+    fn redirected(
         self: &mut Box<Self>,
         response: Response<Incoming>,
     ) -> Result<Option<Response<Incoming>>, Error> {
@@ -25,18 +51,41 @@ impl Call {
         let next = step.follow(&mut chain);
         self.chain = Some(chain);
         let Some((origin, request)) = next? else { return Ok(Some(response)) };
-        let mut next = Self::new(&core, core.pool(origin, self.proxies.as_deref())?, request);
+        #[cfg(feature = "digest")]
+        let request = self.without_answer(request);
+        let pool = core.pool(origin, self.proxies.as_deref())?;
+        self.turn_to(pool, request, response);
+        Ok(None)
+    }
+
+    /// Begins anew with another request, within the same limits.
+    pub(super) fn turn_to(
+        self: &mut Box<Self>,
+        pool: Arc<Pool>,
+        request: Request<Body>,
+        response: Response<Incoming>,
+    ) {
+        let mut next = Self::new(&self.core, pool, request);
         next.clock.share(&self.clock);
         next.chain = self.chain.take();
-        next.redirects = policy;
+        next.redirects = self.redirects;
         next.proxies = self.proxies.take();
+        next.left = self.left;
+        next.is_exchange = self.is_exchange;
+        #[cfg(feature = "cookies")]
+        {
+            next.crossed = self.crossed;
+        }
+        #[cfg(feature = "digest")]
+        {
+            next.credentials = self.credentials.take();
+        }
         let timings = self.timings.take();
         next.start(self.replayable, false);
         next.timings = timings;
-        // What has come of the redirect's own body is read in passing, so that its connection can be used again.
+        // What has come of the reply's own body is read in passing, so that its connection can be used again.
         let (head, incoming) = response.into_parts();
         drop(ReplyBody::new(&head, incoming, std::mem::replace(self, next)));
-        Ok(None)
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -53,10 +102,10 @@ impl Call {
             error.set_proxy(proxy);
         }
         error.set_url(&self.pool.origin, self.target());
-        match &self.chain {
-            Some(chain) if !chain.followed.is_empty() => error.after_redirect(),
-            _ => error,
-        }
+        let has_followed = self.chain.as_ref().is_some_and(|chain| !chain.followed.is_empty());
+        #[cfg(feature = "digest")]
+        let has_followed = has_followed || self.is_answer;
+        if has_followed { error.after_redirect() } else { error }
     }
 
     /// Path and query.

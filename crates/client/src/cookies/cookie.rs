@@ -1,0 +1,72 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One cookie of a [`CookieJar`](crate::CookieJar). Its `Debug` does not show the value.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cookie {
+    /// The name. It may be empty.
+    pub name: String,
+    /// The value, which is a secret more often than not.
+    pub value: String,
+    /// The host that set it or, where that said `Domain`, that domain. In lower case.
+    pub domain: String,
+    /// Whether it goes to that host alone, and not to those below it.
+    pub host_only: bool,
+    /// The path that requests have to be under.
+    pub path: String,
+    /// When it expires, in seconds since 1970 (UTC). None: with the jar.
+    pub expires: Option<i64>,
+    /// Whether it goes over `https` only.
+    pub secure: bool,
+    /// Whether it is kept from scripts. A client has none, so this is only kept.
+    pub http_only: bool,
+    /// Whether it goes with requests that another site has caused.
+    pub same_site: SameSite,
+}
+
+/// `SameSite` of a cookie (RFC 6265bis, section 5.6.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Nothing was said of it, which means the same as `Lax`.
+    #[default]
+    Unset,
+    /// It goes with requests from any site.
+    None,
+    /// It goes with requests from its own site, and with those from others that only read.
+    Lax,
+    /// It goes with requests from its own site.
+    Strict,
+}
+
+impl Cookie {
+    /// Whether the one takes the other's place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.path == other.path
+            && self.host_only == other.host_only
+            && self.domain == other.domain
+    }
+
+    pub(super) fn has_expired(&self, now: i64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value: _, domain, host_only, path, expires, secure, http_only, same_site } = self;
+        f.debug_struct("Cookie")
+            .field("name", name)
+            .field("domain", domain)
+            .field("host_only", host_only)
+            .field("path", path)
+            .field("expires", expires)
+            .field("secure", secure)
+            .field("http_only", http_only)
+            .field("same_site", same_site)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use rand::RngExt;
+use tokio::{
+    fs::{self, File},
+    io::AsyncWriteExt,
+};
+
+use crate::{
+    error::{Error, Kind},
+    reply::Reply,
+};
+
+/// A body on its way into a file, from [`Reply::save`]. Ready with its number of bytes.
+///
+/// Dropping it gives the reply up and removes what was written.
+#[must_use = "futures do nothing unless polled"]
+pub struct SaveReply(Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>);
+
+impl SaveReply {
+    pub(crate) fn new(reply: Reply, path: PathBuf) -> Self {
+        Self(Box::pin(save(reply, path)))
+    }
+}
+
+impl Future for SaveReply {
+    type Output = Result<u64, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for SaveReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaveReply")
+    }
+}
+
+async fn save(mut reply: Reply, path: PathBuf) -> Result<u64, Error> {
+    if !reply.status().is_success() {
+        return Err(reply.into_status_error());
+    }
+    let origin = reply.body.origin().cloned();
+    let failed = |error: io::Error| {
+        let why = "the reply could not be written to its file";
+        Error::body(Kind::File).text(why).source_from(error).at(origin.as_ref())
+    };
+    let mut partial = Partial::create(&path).await.map_err(failed)?;
+    let mut bytes = 0;
+    while let Some(piece) = reply.chunk().await {
+        let piece = piece?;
+        partial.file.write_all(&piece).await.map_err(failed)?;
+        bytes += piece.len() as u64;
+    }
+    partial.finish(&path).await.map_err(failed)?;
+    Ok(bytes)
+}
+
+/// A file beside the one that it is to become. Dropping it removes it.
+struct Partial {
+    file: File,
+    path: PathBuf,
+    is_whole: bool,
+}
+
+impl Partial {
+    async fn create(path: &Path) -> io::Result<Self> {
+        let Some(name) = path.file_name() else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the path does not end with a file's name",
+            ));
+        };
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{:08x}.part", rand::rng().random::<u32>()));
+        let partial = path.with_file_name(hidden);
+        let file = File::options().write(true).create_new(true).open(&partial).await?;
+        Ok(Self { file, path: partial, is_whole: false })
+    }
+
+    /// Takes the place of the other file, once all of its bytes are on the disk: else a crash could leave it empty.
+    async fn finish(mut self, path: &Path) -> io::Result<()> {
+        self.file.flush().await?;
+        self.file.sync_data().await?;
+        fs::rename(&self.path, path).await?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // It takes no longer than what was written did. That it may fail is said where the name is.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the client's jar has to do with a request: each hop of a chain asks it anew.
+
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+
+use super::Call;
+use crate::{body::Body, cookies::Sender};
+
+impl Call {
+    /// Adds what the jar has for a request, behind the cookies of its own.
+    pub(super) fn add_cookies(&self, request: &mut Request<Body>) {
+        let Some(jar) = &self.core.cookies else { return };
+        let crossed = self.crossed || self.chain.as_ref().is_some_and(|chain| chain.crossed);
+        let sender = match (crossed, request.method().is_safe()) {
+            (false, _) => Sender::SameSite,
+            (true, true) => Sender::OtherSite,
+            (true, false) => Sender::OtherSiteUnsafe,
+        };
+        let target = request.uri().path();
+        // As one, where there are several headers of it.
+        let own = request.headers().get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let own = own.collect::<Vec<_>>().join(&b"; "[..]);
+        if let Some(cookies) = jar.value(&self.pool.origin, target, sender, &own) {
+            request.headers_mut().insert(header::COOKIE, cookies);
+        }
+    }
+
+    /// Keeps the cookies of a reply, whatever its status.
+    pub(super) fn keep_cookies(&self, response: &Response<Incoming>) {
+        if let Some(jar) = &self.core.cookies
+            && response.headers().contains_key(header::SET_COOKIE)
+        {
+            jar.keep(&self.pool.origin, self.target(), response.headers());
+        }
+    }
+}

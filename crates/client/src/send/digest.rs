@@ -1,0 +1,42 @@
+//! A challenge of the scheme `Digest`, and the answer.
+
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::Call;
+use crate::{body::Body, digest::Credentials};
+
+impl Call {
+    /// Whether a reply asks for a proof that the request may give: to its own origin, once.
+    #[inline]
+    pub(super) fn is_challenge(&self, response: &Response<Incoming>) -> bool {
+        let may_answer = |credentials: &Credentials| {
+            !self.is_answer && !self.has_left() && credentials.origin == self.pool.origin
+        };
+        response.status() == StatusCode::UNAUTHORIZED && self.credentials.as_deref().is_some_and(may_answer)
+    }
+
+    /// Sends the request again with the answer; or gives the reply back, where there is none.
+    pub(super) fn answer(self: &mut Box<Self>, response: Response<Incoming>) -> Option<Response<Incoming>> {
+        let answered = self.replica.as_ref().and_then(|replica| {
+            let mut request = replica.request()?;
+            let credentials = self.credentials.as_ref()?;
+            let answer = credentials.answer(response.headers(), replica.method(), replica.target())?;
+            request.headers_mut().insert(header::AUTHORIZATION, answer);
+            Some(request)
+        });
+        let Some(request) = answered else { return Some(response) };
+        let pool = self.pool.clone();
+        self.turn_to(pool, request, response);
+        self.is_answer = true;
+        None
+    }
+
+    /// An answer holds for one target, so a redirect does not repeat it.
+    pub(super) fn without_answer(&self, mut request: Request<Body>) -> Request<Body> {
+        if self.is_answer {
+            request.headers_mut().remove(header::AUTHORIZATION);
+        }
+        request
+    }
+}

@@ -1,0 +1,70 @@
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
+
+/// How long nothing has come while somebody waited for it, and what is done about that.
+#[derive(Default)]
+pub(super) struct Silence {
+    state: State,
+    alarm: Option<Alarm>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum State {
+    /// Something has just come, or nobody has waited yet.
+    #[default]
+    Over,
+    /// Nothing has come since then.
+    Since(Instant),
+    /// A ping was sent at this time, and nothing has come since.
+    Pinged(Instant),
+}
+
+/// What is to be done.
+pub(super) enum Due {
+    Ping,
+    /// Nothing has come in all the time that is allowed.
+    End,
+}
+
+impl Silence {
+    /// Shorter than the 60 s after which many proxies and load balancers give up a connection on which nothing moves.
+    const PING_AFTER: Duration = Duration::from_secs(30);
+
+    pub(super) fn end(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// A ping after half of the time that is allowed, or after 30 s; then the server has the rest to answer.
+    ///
+    /// Whoever polls late has not sent it in time either. So the rest begins with the ping.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, limit: Option<Duration>) -> Poll<Due> {
+        let ping_after = limit.map_or(Self::PING_AFTER, |limit| Self::PING_AFTER.min(limit / 2));
+        match self.state {
+            State::Over => {
+                self.state = State::Since(now);
+                self.poll(cx, now, limit)
+            }
+            State::Since(since) => {
+                ready!(self.poll_at(cx, now, since.checked_add(ping_after)));
+                self.state = State::Pinged(now);
+                Poll::Ready(Due::Ping)
+            }
+            State::Pinged(at) => {
+                let rest = limit.map(|limit| limit - ping_after);
+                ready!(self.poll_at(cx, now, rest.and_then(|rest| at.checked_add(rest))));
+                Poll::Ready(Due::End)
+            }
+        }
+    }
+
+    pub(super) fn poll_at(&mut self, cx: &mut Context<'_>, now: Instant, at: Option<Instant>) -> Poll<()> {
+        let Some(at) = at else { return Poll::Pending };
+        self.alarm.get_or_insert_with(|| Alarm::new(now)).poll(cx, at, now)
+    }
+}

@@ -1,0 +1,159 @@
+use std::{
+    io::{self, Read, Write},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::wakers::Wakers;
+use crate::upgraded::Upgraded;
+
+/// The transport under a WebSocket, and the bytes that are still to be written.
+///
+/// The codec writes into `out` and never waits. So a message is given to it whole or not at all, and a long one is not
+/// moved at every step of its way out.
+pub(super) struct Wire {
+    /// None once the WebSocket has ended.
+    io: Option<Upgraded>,
+    out: BytesMut,
+    /// How many bytes of `out` answer the server's frames. Counted until all is out.
+    answers: usize,
+    /// Whether bytes came since this was last asked, and whether some went.
+    heard: bool,
+    moved: bool,
+    /// Writing has failed. What the server sent before can still be read.
+    broken: bool,
+    wakers: Arc<Wakers>,
+    waker: Waker,
+}
+
+impl Wire {
+    /// A server that sends pings and does not read the answers is not read any more itself.
+    const MAX_ANSWERS: usize = 64 << 10;
+    /// As much as is kept for the next messages.
+    const KEPT: usize = 64 << 10;
+
+    pub(super) fn new(io: Upgraded) -> Self {
+        let wakers = Arc::<Wakers>::default();
+        let waker = Waker::from(wakers.clone());
+        let out = BytesMut::new();
+        Self { io: Some(io), out, answers: 0, heard: false, moved: false, broken: false, wakers, waker }
+    }
+
+    pub(super) fn wakers(&self) -> &Wakers {
+        &self.wakers
+    }
+
+    /// What the codec reads from and writes to. It writes `answers` of its own accord, all else for the caller.
+    pub(super) fn codec_side(&mut self, answers: bool) -> CodecSide<'_> {
+        CodecSide { wire: self, answers }
+    }
+
+    pub(super) fn owes_too_much(&self) -> bool {
+        self.answers >= Self::MAX_ANSWERS
+    }
+
+    /// How many bytes are to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(super) fn take_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
+    }
+
+    pub(super) fn take_moved(&mut self) -> bool {
+        mem::take(&mut self.moved)
+    }
+
+    /// Writes all there is.
+    pub(super) fn poll_out(&mut self) -> Poll<io::Result<()>> {
+        let Self { io: Some(io), out, waker, .. } = self else { return Poll::Ready(Err(ended())) };
+        let mut cx = Context::from_waker(waker);
+        if self.broken {
+            return Poll::Ready(Err(ended()));
+        }
+        while !out.is_empty() {
+            match ready!(Pin::new(&mut *io).poll_write(&mut cx, out)) {
+                Ok(0) => return Poll::Ready(Err(self.give_up(io::ErrorKind::WriteZero.into()))),
+                Ok(written) => {
+                    out.advance(written);
+                    self.moved = true;
+                }
+                Err(error) => return Poll::Ready(Err(self.give_up(error))),
+            }
+        }
+        self.answers = 0;
+        if out.capacity() > Self::KEPT {
+            *out = BytesMut::new();
+        }
+        match ready!(Pin::new(io).poll_flush(&mut cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(self.give_up(error))),
+        }
+    }
+
+    /// Sends what can be sent at once, and closes the transport.
+    pub(super) fn end(&mut self) {
+        if self.poll_out().is_ready()
+            && let Some(io) = &mut self.io
+        {
+            let _ = Pin::new(io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+        self.io = None;
+        self.out = BytesMut::new();
+    }
+
+    fn give_up(&mut self, error: io::Error) -> io::Error {
+        self.broken = true;
+        self.out = BytesMut::new();
+        self.answers = 0;
+        error
+    }
+}
+
+fn ended() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// The transport as the codec sees it.
+pub(super) struct CodecSide<'a> {
+    wire: &'a mut Wire,
+    answers: bool,
+}
+
+impl Read for CodecSide<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Wire { io: Some(io), waker, heard, .. } = &mut *self.wire else { return Err(ended()) };
+        let mut buf = ReadBuf::new(buf);
+        match Pin::new(io).poll_read(&mut Context::from_waker(waker), &mut buf) {
+            Poll::Ready(result) => {
+                result?;
+                let read = buf.filled().len();
+                *heard |= read > 0;
+                Ok(read)
+            }
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for CodecSide<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if !self.wire.broken {
+            self.wire.out.extend_from_slice(buf);
+            if self.answers {
+                self.wire.answers += buf.len();
+            }
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

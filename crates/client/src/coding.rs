@@ -4,7 +4,10 @@
 mod decoded;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod encoded;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod whole;
 
+use bytes::Bytes;
 use http::{HeaderMap, Version, header};
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
@@ -48,6 +51,29 @@ pub(crate) fn undo(
         body = undo_one(body, version, coding);
     }
     Ok(body)
+}
+
+/// Undoes the codings of a body that is in memory, by the headers that came with it: for who asked for `identity`, and so has
+/// bodies as they come.
+///
+/// `None` where there is no coding, or none that can be undone: it is unknown, its feature is not compiled in, the body only
+/// says that it has one, or more than `max` bytes come of it.
+pub fn decode(headers: &HeaderMap, body: &Bytes, max: usize) -> Option<Bytes> {
+    let codings = of(headers);
+    if codings.is_empty() || codings.len() > MOST {
+        return None;
+    }
+    codings.iter().rev().try_fold(body.clone(), |body, coding| undo_whole(coding, body, max))
+}
+
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+fn undo_whole(coding: &str, body: Bytes, max: usize) -> Option<Bytes> {
+    whole::undo(coding, body, max).ok()
+}
+
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+fn undo_whole(_: &str, _: Bytes, _: usize) -> Option<Bytes> {
+    None
 }
 
 fn unknown(coding: &str) -> Option<Error> {

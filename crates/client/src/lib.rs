@@ -307,6 +307,7 @@ pub use bytestring::ByteString;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use rustls;
 
+pub use crate::coding::decode;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::{Cookie, CookieJar, SameSite};
 #[cfg(feature = "websocket")]

@@ -29,10 +29,10 @@ pub(crate) const ASKED: &str =
         _ => "gzip, deflate",
     };
 
-type Decoder = Box<dyn DecodeV2 + Send>;
+pub(super) type Decoder = Box<dyn DecodeV2 + Send>;
 
 /// The decoder of a coding, which may depend on the first byte.
-fn decoder(coding: &str, first: u8) -> Option<Decoder> {
+pub(super) fn decoder(coding: &str, first: u8) -> Option<Decoder> {
     match coding {
         #[cfg(feature = "gzip")]
         "gzip" | "x-gzip" => Some(Box::new(compression_codecs::GzipDecoder::new())),

@@ -283,3 +283,28 @@ async fn a_body_that_is_read_while_it_is_sent_is_coded_then() {
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk");
     }
 }
+
+/// In memory, for who takes bodies as they come.
+#[test]
+fn a_body_in_memory_is_undone_if_it_can_be() {
+    use outbound_client::{Bytes, HeaderMap, HeaderValue, decode};
+
+    let text = "An answer of some length. ".repeat(200);
+    let headers = |coding: &'static str| {
+        HeaderMap::from_iter([(http::header::CONTENT_ENCODING, HeaderValue::from_static(coding))])
+    };
+    for (coding, name) in
+        [("gzip", "gzip"), ("gzip", "x-gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd")]
+    {
+        let coded = Bytes::from(encode(coding, text.as_bytes()));
+        assert_eq!(decode(&headers(name), &coded, 1 << 20).as_deref(), Some(text.as_bytes()), "{name}");
+        assert_eq!(decode(&headers(name), &coded, text.len() - 1), None, "{name}: too large");
+        assert_eq!(decode(&headers(name), &coded.slice(..coded.len() - 3), 1 << 20), None, "{name}: cut");
+        assert_eq!(decode(&HeaderMap::new(), &coded, 1 << 20), None, "{name}: not said");
+    }
+    let twice = Bytes::from(encode("br", &encode("gzip", text.as_bytes())));
+    assert_eq!(decode(&headers("gzip, br"), &twice, 1 << 20).as_deref(), Some(text.as_bytes()));
+    let plain = Bytes::from(text);
+    assert_eq!(decode(&headers("gzip"), &plain, 1 << 20), None, "it only says so");
+    assert_eq!(decode(&headers("secret"), &plain, 1 << 20), None, "unknown");
+}

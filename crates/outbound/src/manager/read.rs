@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, header::LOCATION};
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, LOCATION},
+};
 use outbound_client as client;
 use outbound_provider::{Fault, RequestFacts, StreamItem, StreamReader, Usage};
 use outbound_timeout::TimeoutExt;
@@ -23,6 +26,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// The most that is read of the body of an error, and how long it may take.
 const ERROR_BODY: usize = 64 << 10;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
+
+/// The most that a body may have with its coding undone.
+const MOST_DECODED: usize = 64 << 20;
 
 /// How long the body of a refusal may take before others are told of the refusal without it.
 const ERROR_BODY_AT_ONCE: Duration = Duration::from_millis(50);
@@ -46,16 +52,17 @@ impl Reader<'_> {
         let status = reply.status();
         let is_stream = status.is_success() && self.facts.stream && is_event_stream(reply.headers());
         // A copy is a good part of what a small reply costs. Events go by the content type.
-        let headers = if is_stream { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
+        let mut headers =
+            if is_stream { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
         // What is rare is boxed, so that the task of a request is small.
         let read = if !status.is_success() {
-            Err(Box::pin(self.read_refusal(reply, &headers)).await)
+            Err(Box::pin(self.read_refusal(reply, &mut headers)).await)
         } else if is_stream {
             Box::pin(self.read_stream(reply)).await
         } else {
-            self.read_body(reply, &headers).await
+            self.read_body(reply, &mut headers).await
         };
         match read {
             Ok((body, usage)) => Ok(Answer { reply: Reply { status, headers, body }, usage, signals }),
@@ -64,7 +71,7 @@ impl Reader<'_> {
     }
 
     /// An error status counts from its head on; its body is bounded in size and time.
-    async fn read_refusal(&self, reply: client::Reply, headers: &HeaderMap) -> Failure {
+    async fn read_refusal(&self, reply: client::Reply, headers: &mut HeaderMap) -> Failure {
         let provider = &self.scope.account.provider;
         let status = reply.status();
         let mut body = std::pin::pin!(reply.bytes_up_to(ERROR_BODY, ERROR_BODY_TIME));
@@ -93,10 +100,11 @@ impl Reader<'_> {
     async fn read_body(
         &self,
         reply: client::Reply,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let status = reply.status();
         let body = reply.bytes().await.map_err(Failure::of_client)?;
+        let body = undo_coding(headers, body, MOST_DECODED);
         let provider = &self.scope.account.provider;
         match provider.read_success(self.facts, status, headers, &body, self.clock.now()) {
             Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),
@@ -193,6 +201,21 @@ impl Streamed<'_> {
     /// How long the rest of a whole answer is waited for: longer where the count of tokens has not come.
     fn linger(&self) -> Duration {
         if self.reader.usage().is_some() { LINGER } else { LINGER * 10 }
+    }
+}
+
+/// Undoes a coding that was not asked for, where the feature for it is compiled in. Some bodies only say that they have one:
+/// these stay as they are, and so does what cannot be undone.
+fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return body;
+    }
+    match client::decode(headers, &body, max) {
+        Some(plain) => {
+            headers.remove(CONTENT_ENCODING);
+            plain
+        }
+        None => body,
     }
 }
 

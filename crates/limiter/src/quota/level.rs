@@ -136,3 +136,37 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::cost::Cost;
+
+    #[test]
+    fn a_log_begins_with_what_was_sent_just_now() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut sends = Sends::default();
+        for at in [0, 1_500, 1_900] {
+            sends.record(&Cost::request(), start + Duration::from_millis(at));
+        }
+        let now = start + 2 * second;
+        let mut level = Level::new(Bucket::full(600, 60 * second, 10, now));
+        level.keep_log(10, second, &sends, Dimension::Requests, now);
+        assert!(level.has_log() && level.available() == 8 && !level.is_full());
+        assert!(level.take_if_there(8) && !level.take_if_there(1) && !level.covers(1, 0));
+        assert_eq!(level.covers_at(1, 0), Some(start + Duration::from_millis(2_500)));
+        assert!(level.covers_by(start + 3 * second, 10, 0) && !level.covers_by(start + 3 * second, 11, 1));
+        level.refill_log(start + 3 * second);
+        assert!(level.is_full());
+        level.resize_log(4);
+        level.take(3);
+        level.put(1);
+        assert!(level.covers(9, 0) == level.covers(4, 0) && level.available() == 2);
+        level.drop_log();
+        assert_eq!(
+            (level.has_log(), level.available()),
+            (false, 10),
+            "the bucket, of which nothing was taken"
+        );
+    }
+}

@@ -110,3 +110,52 @@ impl Sends {
         self.entries.get(entry).map_or(self.total, |&(_, before)| before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUESTS: Dimension = Dimension::Requests;
+
+    fn ms(time: u64) -> Duration {
+        Duration::from_millis(time)
+    }
+
+    fn sends(start: Instant, times: &[u64]) -> Sends {
+        let mut sends = Sends::default();
+        times.iter().for_each(|at| sends.record(&Cost::request(), start + ms(*at)));
+        sends
+    }
+
+    #[test]
+    fn what_was_sent_since_is_known_to_the_grain() {
+        let start = Instant::now();
+        let sends = sends(start, &[0, 3, 1_000, 1_015]);
+        let since = |at| sends.since(start + ms(at)).map(|count| count.units(REQUESTS));
+        assert_eq!(
+            [0, 9, 10, 500, 1_000, 1_009, 1_010, 1_030].map(since),
+            [4, 4, 2, 2, 2, 2, 1, 0].map(Some)
+        );
+        assert_eq!(sends.before(start + ms(500)).map(|count| count.units(REQUESTS)), Some(2));
+        let mut each = Vec::new();
+        sends.each_entry_since(start, REQUESTS, |at, units| each.push(((at - start).as_millis(), units)));
+        assert_eq!(each, [(1_000, 1), (1_015, 1)]);
+    }
+
+    #[test]
+    fn the_most_in_a_span_is_found_wherever_it_is() {
+        let start = Instant::now();
+        let sends = sends(start, &[0, 400, 900, 950, 1_350, 3_000]);
+        let most = |from, until| sends.most_within(start + ms(from), start + ms(until), ms(1_000), REQUESTS);
+        assert_eq!((most(0, 9_000), most(0, 1_399), most(950, 9_000), most(0, 999)), (4, 4, 2, 0));
+    }
+
+    #[test]
+    fn what_is_too_long_ago_is_not_known() {
+        let start = Instant::now();
+        let times: Vec<_> = (0..=MAX_ENTRIES as u64).map(|at| at * 10).collect();
+        let sends = sends(start, &times);
+        assert!(sends.since(start).is_none());
+        assert!(sends.since(start + ms(20)).is_some());
+    }
+}

@@ -164,3 +164,40 @@ impl Used {
         self.told > self.most + BEYOND
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_refusals_at_the_same_sum_are_a_log_and_what_was_saved_up_is_none() {
+        let mut sliding = Sliding::default();
+        sliding.weigh_accepted([50.0], [50.0], [48.0]);
+        assert!(!sliding.is_log());
+        sliding.weigh_accepted([49.0], [50.0], [48.0]);
+        assert!(sliding.is_log(), "the second");
+        sliding.weigh_accepted([30.0], [50.0], [48.0]);
+        assert!(sliding.is_log(), "one that does not fit is not enough");
+        sliding.weigh_accepted([30.0], [50.0], [48.0]);
+        assert!(!sliding.is_log());
+        for _ in 0..5 {
+            sliding.weigh_accepted([90.0], [90.0], [48.0]);
+        }
+        assert!(!sliding.is_log(), "far more than what comes in was saved up");
+        for accepted in [50.0, 30.0, 50.0, 30.0, 50.0] {
+            sliding.weigh_accepted([accepted], [50.0], [48.0]);
+        }
+        assert!(!sliding.is_log(), "never two in a row");
+    }
+
+    #[test]
+    fn a_server_that_lets_more_through_is_no_log() {
+        let mut sliding = Sliding::default();
+        (0..3).for_each(|_| sliding.fits(ENOUGH_READ));
+        assert!(sliding.is_log());
+        sliding.is_refuted();
+        assert!(!sliding.is_log());
+        (0..2).for_each(|_| sliding.fits(ENOUGH_READ));
+        assert!(!sliding.is_log(), "readings have to say so three times");
+    }
+}

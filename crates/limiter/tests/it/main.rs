@@ -13,6 +13,7 @@ mod quota_order;
 mod quota_readings;
 mod quota_server;
 mod quota_signals;
+mod quota_sliding;
 mod quota_windows;
 mod rate;
 mod rate_model;

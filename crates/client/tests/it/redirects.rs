@@ -389,3 +389,12 @@ async fn a_redirect_of_a_client_without_a_base_keeps_its_secrets_as_well() {
     let requests = seen.requests();
     assert!(requests[0].head.contains("canary") && !requests[1].head.contains("canary"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_url_with_a_query_and_no_path_is_one_of_the_root() {
+    let (builder, seen) = leading(&[("api.test/?x=1", 302, "next")]);
+    let client = builder.build().unwrap();
+    let request = http::Request::get("http://api.test?x=1").body(outbound_client::Body::empty()).unwrap();
+    assert_eq!(text(client.execute(request).await).await, "api.test/next");
+    assert_eq!(seen.requests()[0].line(), "GET /?x=1 HTTP/1.1");
+}

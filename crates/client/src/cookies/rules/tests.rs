@@ -42,6 +42,14 @@ fn a_public_suffix_with_a_dot_behind_it_is_one_too() {
     }
 }
 
+#[test]
+fn no_address_is_below_a_domain() {
+    let jar = CookieJar::new();
+    assert!(jar.add("http://x.0.1/", "a=b; Domain=0.1").unwrap());
+    assert!(jar.header("http://y.0.1/").unwrap().is_some());
+    assert_eq!(jar.header("http://10.0.0.1/").unwrap(), None);
+}
+
 proptest! {
     #[test]
     fn any_cookie_of_any_host_is_fine(

@@ -34,11 +34,7 @@ pub(crate) fn of(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// A body without these codings; or one that cannot be read, and says why.
-pub(crate) fn undo(
-    mut body: ReplyBody,
-    version: Version,
-    codings: &[String],
-) -> Result<ReplyBody, ReplyBody> {
+pub(crate) fn undo(body: ReplyBody, version: Version, codings: &[String]) -> Result<ReplyBody, ReplyBody> {
     if codings.len() > MOST {
         let error =
             Error::body(Kind::Decode).message(format!("the reply's body has more than {MOST} codings"));
@@ -47,10 +43,7 @@ pub(crate) fn undo(
     if let Some(error) = codings.iter().find_map(|coding| unknown(coding)) {
         return Err(body.refuse(version, error));
     }
-    for coding in codings.iter().rev() {
-        body = undo_one(body, version, coding);
-    }
-    Ok(body)
+    Ok(undo_known(body, version, codings))
 }
 
 /// Undoes the codings of a body that is in memory, by the headers that came with it: for who asked for `identity`, and so has
@@ -98,12 +91,12 @@ fn unknown(coding: &str) -> Option<Error> {
 }
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
-fn undo_one(body: ReplyBody, version: Version, coding: &str) -> ReplyBody {
-    decoded::undo(body, version, coding)
+fn undo_known(body: ReplyBody, version: Version, codings: &[String]) -> ReplyBody {
+    decoded::undo(body, version, codings)
 }
 
 /// Nothing is known, so nothing comes here.
 #[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
-fn undo_one(body: ReplyBody, _: Version, _: &str) -> ReplyBody {
+fn undo_known(body: ReplyBody, _: Version, _: &[String]) -> ReplyBody {
     body
 }

@@ -103,6 +103,22 @@ pub(crate) struct Secrets {
     pub(crate) query: Vec<String>,
 }
 
+impl Secrets {
+    fn has(&self, name: &HeaderName) -> bool {
+        SECRET.contains(&name.as_str()) || self.headers.contains(name)
+    }
+
+    /// Marks the values that are secret, so that no `Debug` shows them and HTTP/2's header table leaves them out (RFC 7541,
+    /// section 7.1.3).
+    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers {
+            if self.has(name) {
+                value.set_sensitive(true);
+            }
+        }
+    }
+}
+
 /// A reply that may be a redirect, and the request that it answers.
 pub(crate) struct Step<'a> {
     pub(crate) policy: Redirects,
@@ -180,9 +196,7 @@ impl Step<'_> {
     fn strip(&self, headers: &mut HeaderMap) {
         let names: Vec<HeaderName> = headers
             .iter()
-            .filter(|(name, value)| {
-                value.is_sensitive() || SECRET.contains(&name.as_str()) || self.secrets.headers.contains(name)
-            })
+            .filter(|(name, value)| value.is_sensitive() || self.secrets.has(name))
             .map(|(name, _)| name.clone())
             .collect();
         names.iter().for_each(|name| drop(headers.remove(name)));

@@ -36,7 +36,13 @@ impl Replica {
     pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
         let target = request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes();
         let mut buffer = spare::take();
+        // A URI may have a query behind its authority. What is sent has the root's slash between them (RFC 9112, section
+        // 3.2.1).
+        if target.starts_with(b"?") {
+            buffer.push(b'/');
+        }
         buffer.extend_from_slice(target);
+        let target = buffer.len();
         let (mut asks_for_coding, mut body) = (false, Saved::Never);
         let headers = request.headers();
         if !headers.is_empty() {
@@ -60,7 +66,7 @@ impl Replica {
                 body = Saved::Short;
             }
         }
-        Self { method: request.method().clone(), buffer, target: target.len(), head, body, asks_for_coding }
+        Self { method: request.method().clone(), buffer, target, head, body, asks_for_coding }
     }
 
     /// The request once more; none where its body cannot be read twice.

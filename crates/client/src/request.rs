@@ -373,6 +373,7 @@ impl<B> RequestBuilder<B> {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
+                        call.core.secrets.mark(request.headers_mut());
                         #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
                         coding::code(request).map_err(|error| error.at(&call.pool.origin))?;
                     }

@@ -10,6 +10,7 @@ use rand::RngExt;
 use tokio::{
     fs::{self, File},
     io::AsyncWriteExt,
+    task::spawn_blocking,
 };
 
 use crate::{
@@ -82,8 +83,12 @@ impl Partial {
         hidden.push(name);
         hidden.push(format!(".{:08x}.part", rand::rng().random::<u32>()));
         let partial = path.with_file_name(hidden);
-        let file = File::options().write(true).create_new(true).open(&partial).await?;
-        Ok(Self { file, path: partial, is_whole: false })
+        // Begun, it is done, even where nobody waits for it any more. What it made is then dropped, and so removed.
+        let made = spawn_blocking(move || {
+            let file = std::fs::File::options().write(true).create_new(true).open(&partial)?;
+            Ok(Self { file: File::from_std(file), path: partial, is_whole: false })
+        });
+        made.await?
     }
 
     /// Takes the place of the other file, once all of its bytes are on the disk: else a crash could leave it empty.

@@ -313,8 +313,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A header of requests that carries a secret: no redirect takes it to another origin. (The client's own headers are
-    /// never taken.)
+    /// A header of requests that carries a secret: no redirect takes it to another origin, and the `Debug` of a request that
+    /// layers see does not show it. (The client's own headers are never taken, and layers do not see them.)
     pub fn secret_header<N>(mut self, name: N) -> Self
     where
         HeaderName: TryFrom<N>,

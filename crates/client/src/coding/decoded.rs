@@ -1,6 +1,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -66,18 +70,30 @@ fn begins_another(coding: &str, first: u8) -> bool {
     }
 }
 
-pub(super) fn undo(body: ReplyBody, version: Version, coding: &str) -> ReplyBody {
-    let (coding, decoder) = (coding.to_owned(), None);
-    body.wrap(version, |body| Decoded {
-        body,
-        coding,
-        decoder,
-        input: Bytes::new(),
-        is_full: false,
-        is_whole: false,
-        read: 0,
-        given: 0,
-    })
+/// Whether the first byte of brotli begins the window of an extension. The format's own has at most 16 MiB (RFC 7932,
+/// section 9.1), the decoder takes the extension's 1 GiB as well.
+fn is_too_wide(coding: &str, first: u8) -> bool {
+    coding == "br" && first & 0x7f == 0x11
+}
+
+/// Undoes codings, the last one first.
+pub(super) fn undo(mut body: ReplyBody, version: Version, codings: &[String]) -> ReplyBody {
+    let came = Arc::<AtomicU64>::default();
+    for (done, coding) in codings.iter().rev().enumerate() {
+        let (coding, came) = (coding.clone(), came.clone());
+        body = body.wrap(version, |body| Decoded {
+            body,
+            coding,
+            decoder: None,
+            input: Bytes::new(),
+            is_full: false,
+            is_whole: false,
+            is_outermost: done == 0,
+            came,
+            given: 0,
+        });
+    }
+    body
 }
 
 /// A body whose coding is undone as it is read, in pieces of at most [`Self::PIECE`].
@@ -91,8 +107,10 @@ struct Decoded {
     is_full: bool,
     /// The end of the coded bytes has come.
     is_whole: bool,
-    // Bytes before and after.
-    read: u64,
+    /// What it reads are the bytes that come over the wire.
+    is_outermost: bool,
+    /// How many of these have come. Shared with the other codings of the body: each by itself may be no bomb.
+    came: Arc<AtomicU64>,
     given: u64,
 }
 
@@ -115,6 +133,9 @@ impl Decoded {
             }
         }
         if self.decoder.is_none() {
+            if is_too_wide(&self.coding, first) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a window of more than 16 MiB"));
+            }
             self.decoder = decoder(&self.coding, first);
         }
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
@@ -131,6 +152,10 @@ impl Decoded {
         self.given += written as u64;
         piece.truncate(written);
         Ok(Some(piece.into()))
+    }
+
+    fn is_bomb(&self) -> bool {
+        self.given > Self::FREE && self.given / Self::MAX_RATIO > self.came.load(Ordering::Relaxed)
     }
 
     fn invalid(&mut self, cause: io::Error) -> Error {
@@ -150,7 +175,7 @@ impl Body for Decoded {
         let this = &mut *self;
         loop {
             match this.decode() {
-                Ok(Some(_)) if this.given > Self::FREE && this.given / Self::MAX_RATIO > this.read => {
+                Ok(Some(_)) if this.is_bomb() => {
                     let message = format!(
                         "the reply's body is more than {} times as large as it came, with its coding `{}` undone",
                         Self::MAX_RATIO,
@@ -166,11 +191,13 @@ impl Body for Decoded {
             }
             match ready!(this.body.poll_chunk(cx)) {
                 Some(Ok(piece)) => {
-                    this.read += piece.len() as u64;
+                    if this.is_outermost {
+                        this.came.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                    }
                     this.input = piece;
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None if this.is_whole || this.read == 0 => return Poll::Ready(None),
+                None if this.is_whole || this.decoder.is_none() => return Poll::Ready(None),
                 None => {
                     let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
                     return Poll::Ready(Some(Err(this.invalid(cause))));

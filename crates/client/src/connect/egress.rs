@@ -33,7 +33,7 @@ use crate::{
 /// [`public_only`](Self::public_only) and the rules on networks are *rules on addresses*. With one of them:
 ///
 /// - A host that is an address in an odd form (`2130706433`, `0x7f.1`, `127.1`) is refused.
-/// - An IPv6 address with an IPv4 address in it (mapped, NAT64, 6to4) has to be allowed as both.
+/// - An IPv6 address with an IPv4 address in it (mapped, translated, or of a tunnel: NAT64, 6to4, ISATAP) has to be allowed as both.
 /// - A [`Proxy`], the environment's too, is refused unless it is allowed by its name. Through one that is allowed, names
 ///   are looked up here, and the proxy is asked for a tunnel to an allowed address, for `http` origins too.
 /// - A [`Connect`](crate::Connect) of one's own has to state the address that it is connected to

@@ -91,7 +91,11 @@ impl Proxy {
         if protocol != Protocol::Http && !cfg!(feature = "socks") {
             return Err(invalid("a SOCKS proxy needs the feature `socks` of outbound-client"));
         }
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // Else the user would be dialled as a host, and a part of the password shown as its port.
+        if behind.contains('@') {
+            return Err(invalid("a proxy's user and password have `/`, `?` and `#` percent-encoded"));
+        }
         let (user, server) = match authority.rsplit_once('@') {
             Some((user, server)) => (Some(user), server),
             None => (None, authority),

@@ -5,7 +5,7 @@ use std::{cell::Cell, cmp::Reverse, collections::BTreeMap};
 
 use super::{
     cookie::Cookie,
-    rules::{Sender, domain_matches, path_matches},
+    rules::{Sender, domain_matches, is_address, path_matches},
 };
 use crate::origin::Origin;
 
@@ -175,9 +175,12 @@ fn make_room(entries: &mut Vec<Entry>, now: i64) -> usize {
     before - entries.len()
 }
 
-/// A host, and the domains that it is below.
+/// A host, and the domains that it is below. An address is below none.
 fn host_and_parents(host: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(host), |domain| domain.split_once('.').map(|(_, parent)| parent))
+    let has_parents = !is_address(host);
+    std::iter::successors(Some(host), move |domain| {
+        domain.split_once('.').filter(|_| has_parents).map(|(_, parent)| parent)
+    })
 }
 
 /// Whether a `cookie` header has a cookie of this name.

@@ -146,6 +146,6 @@ fn is_public_suffix(domain: &str) -> bool {
         && psl::suffix(domain.as_bytes()).is_none_or(|suffix| suffix.as_bytes() == domain.as_bytes())
 }
 
-fn is_address(host: &str) -> bool {
+pub(super) fn is_address(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok()
 }

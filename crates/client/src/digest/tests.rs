@@ -1,5 +1,6 @@
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_auth::digest::Algorithm;
+use proptest::prelude::*;
 
 use super::{Credentials, challenge};
 use crate::{origin::Origin, secret::Secret};
@@ -99,4 +100,20 @@ fn an_answer_is_another_one_each_time_and_does_not_show_itself() {
             .unwrap()
             .contains("username*=UTF-8''J%C3%A4")
     );
+}
+
+proptest! {
+    #[test]
+    fn any_challenge_is_fine(pieces in proptest::collection::vec(proptest::sample::select(vec![
+        "Digest", "digest", "Basic", " ", ",", "=", "\"", "\\", "realm=", "\"a\"", "nonce=\"n\"", "qop=", "\"auth\"",
+        "auth", "algorithm=", "MD5", "SHA-256-sess", "SHA-512-256", "userhash=true", "charset=UTF-8", "realm=\"x\\\"y\"",
+        "realm=\"\", nonce=\"\"", "\t", "opaque=\"\"", "stale=", "domain=", "token68==", "a", "\x7f", "(",
+    ]), 0..24)) {
+        let text = pieces.concat();
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            let headers: HeaderMap = [(header::WWW_AUTHENTICATE, value)].into_iter().collect();
+            let answer = mufasa("p").answer(&headers, &Method::GET, "/x?y=\"z\"");
+            prop_assert!(answer.is_none_or(|answer| answer.is_sensitive()));
+        }
+    }
 }

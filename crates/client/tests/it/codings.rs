@@ -179,6 +179,35 @@ async fn a_bomb_stays_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bomb_in_a_bomb_has_the_bounds_of_one() {
+    let zeros = vec![0; 64 << 20];
+    for (coding, made_by) in CODINGS {
+        let bomb = encode("gzip", &encode(made_by, &zeros));
+        let mut reply = client(&format!("{coding}, gzip"), &bomb, bomb.len()).get("/x").send().await.unwrap();
+        let mut size = 0;
+        let error = loop {
+            match reply.chunk().await.expect("no end") {
+                Ok(piece) => size += piece.len(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), Kind::TooLarge, "{coding}: {error}");
+        let bound = (1 << 20).max(251 * bomb.len());
+        assert!(size <= bound + (32 << 10), "{coding}: {size} of {}", bomb.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_brotli_has_not_is_refused() {
+    // An empty body after a window of 2^30 bytes, which is an extension of brotli (RFC 7932, section 9.1, has at most
+    // 2^24 bytes): 0010001 and a reserved bit, six bits of the size, and the last, empty block.
+    let error = read(&client("br", &[0x11, 0b1101_1110], 2)).await.unwrap_err();
+    assert!(error.is_decode(), "{error}");
+    // The largest window of the format itself.
+    assert_eq!(read(&client("br", &[0b0011_1111], 1)).await.unwrap(), b"");
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_and_limits_work_on_what_is_decoded() {
     let coded = encode("gzip", b"one\ntwo\n");
     let lines = client("gzip", &coded, 4).get("/x").send().await.unwrap().lines();

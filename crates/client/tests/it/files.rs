@@ -133,6 +133,23 @@ async fn a_reply_that_breaks_off_or_is_dropped_leaves_the_file_as_it_was() {
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }
 
+#[test]
+fn a_save_that_is_dropped_while_its_file_is_made_leaves_none() {
+    let folder = TempDir::new().unwrap();
+    // What blocks runs one after the other, so that the test can wait for what was begun.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (builder, _) = answering(|_| OK.to_vec());
+        let client = builder.build().unwrap();
+        let mut saving = client.get("/x").send().await.unwrap().save(folder.path().join("page"));
+        assert!(futures::poll!(&mut saving).is_pending());
+        drop(saving);
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+    });
+    assert!(names(&folder).is_empty(), "{:?}", names(&folder));
+}
+
 #[tokio::test]
 async fn an_error_page_is_not_saved_and_a_file_that_cannot_be_is_told() {
     let folder = TempDir::new().unwrap();

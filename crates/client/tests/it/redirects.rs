@@ -389,3 +389,32 @@ async fn a_redirect_of_a_client_without_a_base_keeps_its_secrets_as_well() {
     let requests = seen.requests();
     assert!(requests[0].head.contains("canary") && !requests[1].head.contains("canary"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_url_with_a_query_and_no_path_is_one_of_the_root() {
+    let (builder, seen) = leading(&[("api.test/?x=1", 302, "next")]);
+    let client = builder.build().unwrap();
+    let request = http::Request::get("http://api.test?x=1").body(outbound_client::Body::empty()).unwrap();
+    assert_eq!(text(client.execute(request).await).await, "api.test/next");
+    assert_eq!(seen.requests()[0].line(), "GET /?x=1 HTTP/1.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_writes_a_request_down_shows_no_secret_header() {
+    let shown = Arc::<Mutex<String>>::default();
+    let told = shown.clone();
+    let layer = tower::util::MapRequestLayer::new(move |request: http::Request<outbound_client::Body>| {
+        told.lock().unwrap().push_str(&format!("{request:?}"));
+        request
+    });
+    let (builder, seen) = leading(&[]);
+    let client = builder.secret_header("x-own").layer(layer).build().unwrap();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", HeaderValue::from_static("canary"));
+    let request =
+        client.get("/a").header("x-own", "canary").header("X-Api-Key", "canary").header("x", "plain");
+    assert_eq!(text(request.headers(&headers).send().await).await, "api.test/v1/a");
+    let shown = shown.lock().unwrap();
+    assert!(shown.contains("plain") && !shown.contains("canary"), "{shown}");
+    assert_eq!(seen.requests()[0].head.matches("canary").count(), 3);
+}

@@ -19,6 +19,10 @@ pub(super) fn embedded(ip: IpAddr) -> Option<Ipv4Addr> {
         [0x64, 0xff9b, 0 | 1, ..] => from(s[6], s[7]),
         // 6to4 (RFC 3056).
         [0x2002, high, low, ..] => from(high, low),
+        // Translated without a prefix of its own (RFC 2765, section 2.1).
+        [0, 0, 0, 0, 0xffff, 0, high, low] => from(high, low),
+        // ISATAP (RFC 5214, section 6.1): in whatever prefix.
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => from(high, low),
         // Teredo (RFC 4380) has it inverted.
         [0x2001, 0, ..] => from(!s[6], !s[7]),
         // Compatible (RFC 4291, section 2.5.5.1, long deprecated), but not `::` and `::1`.

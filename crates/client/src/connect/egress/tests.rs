@@ -223,8 +223,13 @@ proptest! {
             format!("::{a}.{b}.{c}.{d}"),
             format!("64:ff9b::{a}.{b}.{c}.{d}"),
             format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1"),
+            format!("::ffff:0:{a}.{b}.{c}.{d}"),
+            format!("2606:4700::5efe:{a}.{b}.{c}.{d}"),
+            format!("2606:4700::200:5efe:{a}.{b}.{c}.{d}"),
         ] {
             prop_assert!(!permits(&policy, &ip), "{}", ip);
+            let denied = EgressPolicy::new().deny_hosts([&*format!("{a}.{b}.{c}.{d}")]);
+            prop_assert!(!permits(&denied, &ip), "{}", ip);
         }
     }
 }

@@ -19,6 +19,14 @@ fn urls_in_a_table() {
         ("http://p:0", Err("the proxy's host or port is not valid")),
         ("http://p:65536", Err("the proxy's host or port is not valid")),
         ("http://p q", Err("the proxy's host or port is not valid")),
+        // What could be the first half of a password is no port, and is not shown.
+        (
+            "http://user:12/34@p:3128",
+            Err("a proxy's user and password have `/`, `?` and `#` percent-encoded"),
+        ),
+        ("user:12?34@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
+        ("http://user:12#34@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
+        ("http://user:a/b@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
         ("http://u:%ff@p", Err("the proxy's user or password is not UTF-8")),
         (
             "http://u:a%0ab@p",

@@ -129,6 +129,22 @@ async fn an_extra_call_waits_for_its_payment_and_a_refused_one_does_not() {
     }
 }
 
+/// Successes of others pay for it, and it goes as soon as they do.
+#[tokio::test(start_paused = true)]
+async fn a_payment_that_comes_is_taken_at_once() {
+    let (scope, fails) = (scope(), Scripted::failing(1, Class::Transient, Delivery::Replied));
+    while scope.account.pay_for_retry() {}
+    let others = async {
+        tokio::time::sleep(SECOND * 2).await;
+        for number in 2..22 {
+            assert_eq!(run(&scope, &Scripted::default(), number, 7, 3).await.0, None);
+        }
+    };
+    let ((failed, took), ()) = tokio::join!(run(&scope, &fails, 1, 7, 3), others);
+    assert_eq!(failed, None);
+    assert!(took >= SECOND * 2 && took <= SECOND * 2 + SECOND / 5, "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_that_fail_together_come_back_at_times_of_their_own() {
     let mut waits = std::collections::BTreeSet::new();

@@ -56,6 +56,10 @@ async fn an_error_says_how_often_it_was_tried() {
     let manager = manager(&simulator).max_attempts(3).build().expect("a manager");
     let error = manager.send(chat(1)).await.result.expect_err("it fails each time");
     assert!(error.to_string().ends_with("(after 3 sends)"), "{error}");
+    let simulator = provider().fault(Fault::Silence, 1.0).build();
+    let manager = crate::stack::manager(&simulator).build().expect("a manager");
+    let error = manager.send(chat(1).deadline(s(3))).await.result.expect_err("nothing comes");
+    assert!(error.to_string().starts_with("the deadline of 3s passed, after 1 send; last: "), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -266,3 +266,34 @@ async fn a_gate_that_opens_too_late_is_named() {
     let error = admission.admit(&mut record).await.err().expect("too late").to_string();
     assert!(error.contains("before the provider is to be asked again, in 50.0 s"), "{error}");
 }
+
+/// Whoever backs off hears of a stop, of a shutdown and of its deadline at once.
+#[tokio::test(start_paused = true)]
+async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
+    for (what, kind, after) in [
+        ("account", Some(ErrorKind::Stopped), 1),
+        ("model", Some(ErrorKind::Stopped), 1),
+        ("batch", Some(ErrorKind::Stopped), 1),
+        ("manager", Some(ErrorKind::ShutDown), 1),
+        ("deadline", None, 10),
+    ] {
+        let (scope, lifecycle, batch, now) = (scope(), Lifecycle::default(), batch(), Instant::now());
+        let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(now));
+        let (cost, limit, since, observed) = (Cost::request(), SECOND * 10, Some(now), None);
+        let mut admission =
+            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let stop = async {
+            tokio::time::sleep(SECOND).await;
+            match what {
+                "account" => scope.account.stop(ErrorKind::Auth, String::from("no"), None),
+                "model" => scope.model.stop(why()),
+                "batch" => assert!(batch.ended(Place::Ready, refusal())),
+                "manager" => lifecycle.drain(),
+                _ => {}
+            }
+            scope.account.notify().notify_waiters();
+        };
+        let (ended, ()) = tokio::join!(admission.back_off(SECOND * 50, false, &mut record), stop);
+        assert_eq!((ended.err().map(|error| error.kind()), now.elapsed()), (kind, SECOND * after), "{what}");
+    }
+}

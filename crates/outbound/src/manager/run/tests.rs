@@ -156,3 +156,15 @@ async fn requests_that_fail_together_come_back_at_times_of_their_own() {
     }
     assert!(waits.len() > 15, "{waits:?}");
 }
+
+/// In an outage the pauses between the probes are what bounds extra calls, so none waits to be paid for.
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_an_outage_needs_no_payment() {
+    let (scope, fails) = (scope(), Scripted::failing(6, Class::Transient, Delivery::Replied));
+    for number in 1..5 {
+        run(&scope, &fails, number, 7, 1).await;
+    }
+    while scope.account.pay_for_retry() {}
+    let (failed, took) = run(&scope, &fails, 5, 7, 3).await;
+    assert!(failed.is_none() && took < SECOND * 8, "{failed:?} {took:?}");
+}

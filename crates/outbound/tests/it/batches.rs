@@ -56,20 +56,6 @@ async fn outcomes_in_order_from_the_middle_on() {
     assert_eq!(rest, [0, 2, 5, 6, 7, 8, 9, 10, 11]);
 }
 
-/// A stop of the one account holds for all: a source that brings nothing more is not waited for, though some succeeded.
-#[tokio::test(start_paused = true)]
-async fn a_stopped_account_ends_a_batch_that_had_successes() {
-    let spent = |seen: &outbound_simulator::Seen| (seen.sequence > 1).then(|| Refusal::status(401).into());
-    let simulator = provider().fault_when(spent).build();
-    let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
-    let source = futures::stream::iter((0..12).map(chat)).chain(futures::stream::pending());
-    let mut batch = manager.batch_stream(source);
-    let outcomes = tokio::time::timeout(s(60), batch.by_ref().collect::<Vec<_>>()).await.expect("an end");
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 2);
-    assert_eq!(batch.stopped().map(|why| why.kind), Some(ErrorKind::Auth));
-    assert_eq!(outcomes.len() + batch.into_rest().requests.len(), 12);
-}
-
 /// memory-grows: gather over a million prompts.
 #[tokio::test(start_paused = true)]
 async fn memory_grows() {

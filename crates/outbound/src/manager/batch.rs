@@ -171,7 +171,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                 Poll::Pending => break,
             }
         }
-        let first = if *this.in_order { this.order.first(this.shared) } else { None };
+        let first = this.in_order.then(|| this.order.first(this.shared));
         let ended = this.requests.is_none();
         match this.shared.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
@@ -204,12 +204,12 @@ impl Order {
     }
 
     /// The first that is to be given out and not kept back.
-    fn first(&mut self, shared: &Shared) -> Option<usize> {
+    fn first(&mut self, shared: &Shared) -> usize {
         while !self.given.is_empty() && shared.is_kept_back(self.first) {
             self.given[0] = true;
             self.skip_given();
         }
-        (!self.given.is_empty()).then_some(self.first)
+        self.first
     }
 
     fn skip_given(&mut self) {

@@ -224,3 +224,6 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.trim_start().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
 }
+
+#[cfg(test)]
+mod tests;

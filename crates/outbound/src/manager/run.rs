@@ -110,3 +110,6 @@ fn failed(failure: Failure, record: &Record, message: String) -> Error {
     let kind = failure.kind;
     failure.into_error(kind, message).after_sends(record.sends())
 }
+
+#[cfg(test)]
+mod tests;

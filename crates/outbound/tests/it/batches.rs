@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use outbound::{Endpoint, ErrorKind, Provider, Request};
-use outbound_simulator::{Latency, Refusal};
+use outbound_simulator::{Fault, Latency, Refusal};
 use serde_json::json;
 
 use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, run, s};
@@ -34,6 +34,26 @@ async fn outcomes_in_order_when_asked_for() {
     assert!(
         in_order.iter().all(|outcome| outcome.id.as_deref() == Some(format!("r{}", outcome.index).as_str()))
     );
+}
+
+/// Those that came before are not waited for again.
+#[tokio::test(start_paused = true)]
+async fn outcomes_in_order_from_the_middle_on() {
+    let slow_first = |seen: &outbound_simulator::Seen| {
+        let late = [0, 2].contains(&seen.sequence);
+        late.then_some(Fault::KeepAlive { every: s(5), count: Some(1) })
+    };
+    let simulator = provider().fault_when(slow_first).build();
+    let manager = manager(&simulator).max_concurrent(6).build().expect("a manager");
+    let mut batch = manager.batch((0..12).map(chat));
+    let mut given = Vec::new();
+    for _ in 0..3 {
+        given.push(batch.next().await.expect("an outcome").index);
+    }
+    given.sort_unstable();
+    assert_eq!(given, [1, 3, 4]);
+    let rest: Vec<_> = batch.in_order().map(|outcome| outcome.index).collect().await;
+    assert_eq!(rest, [0, 2, 5, 6, 7, 8, 9, 10, 11]);
 }
 
 /// memory-grows: gather over a million prompts.

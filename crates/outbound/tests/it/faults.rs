@@ -99,3 +99,20 @@ async fn slot_held_in_backoff() {
     // 30 calls of 200 ms, two at a time, are 3 s; the last back-off adds its own.
     assert!(started.elapsed() < s(9), "{:?}", started.elapsed());
 }
+
+/// The time of a request of a batch begins with its first admission, and goes on through its attempts.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_bounds_a_request_of_a_batch() {
+    let simulator = provider().fault(Fault::Silence, 1.0).build();
+    let manager = manager(&simulator)
+        .max_concurrent(1)
+        .attempt_timeout(s(4))
+        .deadline(s(10))
+        .build()
+        .expect("a manager");
+    let started = Instant::now();
+    let outcomes = run(&manager, 2).await;
+    assert!(outcomes.iter().all(|outcome| outcome.error_kind() == Some(ErrorKind::Deadline)), "{outcomes:?}");
+    let took = started.elapsed();
+    assert!(took > s(10) && took <= s(20), "{took:?}");
+}

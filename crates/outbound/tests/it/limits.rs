@@ -1,7 +1,7 @@
 //! Quotas, concurrency, and what may not wait for what.
 
 use outbound::{ErrorKind, Request};
-use outbound_simulator::{Fault, Latency};
+use outbound_simulator::{Fault, Latency, Refusal};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -63,6 +63,19 @@ async fn estimate_never_settled() {
     }
     // At 2,000 tokens each it would take nearly seven minutes.
     assert!(started.elapsed() < s(60), "{:?}", started.elapsed());
+}
+
+/// A refusal by status took nothing: its tokens are there for the next attempt.
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_has_its_tokens_back() {
+    let simulator = provider().fault_on_attempt(Refusal::rate_limited(), 1).build();
+    let manager = manager(&simulator).tokens_per_minute(3_000).build().expect("a manager");
+    let messages = json!([{"role": "user", "content": "all"}]);
+    let request = Request::chat(&json!({"model": "m", "messages": messages, "max_tokens": 2_000}));
+    let started = Instant::now();
+    let outcome = manager.send(request).await;
+    assert!(outcome.result.is_ok() && outcome.sends == 2, "{outcome:?}");
+    assert!(started.elapsed() < s(5), "2,000 tokens take 40 s: {:?}", started.elapsed());
 }
 
 /// impossible-request: one request larger than the whole token limit waits for ever.

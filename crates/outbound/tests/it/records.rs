@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager};
-use outbound_simulator::{Fault, Latency};
+use outbound_simulator::{Fault, Latency, Refusal};
 use serde_json::json;
 use tokio::{io::DuplexStream, time::Instant};
 
@@ -48,6 +48,18 @@ async fn what_has_expired_is_not_sent() {
     assert!(outcome.unsent.is_none(), "it has failed, and is not to be sent another time");
     tokio::time::sleep(s(1)).await;
     assert_eq!(simulator.ledger().sends(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_how_often_it_was_tried() {
+    let simulator = provider().fault(Refusal::status(500), 1.0).build();
+    let manager = manager(&simulator).max_attempts(3).build().expect("a manager");
+    let error = manager.send(chat(1)).await.result.expect_err("it fails each time");
+    assert!(error.to_string().ends_with("(after 3 sends)"), "{error}");
+    let simulator = provider().fault(Fault::Silence, 1.0).build();
+    let manager = crate::stack::manager(&simulator).build().expect("a manager");
+    let error = manager.send(chat(1).deadline(s(3))).await.result.expect_err("nothing comes");
+    assert!(error.to_string().starts_with("the deadline of 3s passed, after 1 send; last: "), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

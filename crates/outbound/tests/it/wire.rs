@@ -94,6 +94,18 @@ async fn an_echoed_key_is_not_shown() {
     assert!(!format!("{request:?}").contains("hunter"), "{request:?}");
 }
 
+/// A key of no known form is known by being the key.
+#[tokio::test(start_paused = true)]
+async fn an_echoed_key_of_any_form_is_not_shown() {
+    let echo = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 60\r\n\r\n\
+                {\"error\":{\"message\":\"what is Canary_of_no_form_0123456789\"}}";
+    let manager = manager([(echo, true)]).key("Canary_of_no_form_0123456789").build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    let error = outcome.result.as_ref().expect_err("refused");
+    let shown = format!("{outcome:?} {error} {error:?} {manager:?}");
+    assert!(shown.contains("what is") && !shown.contains("Canary"), "{shown}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_item_limit_runs_from_the_request_on() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";

@@ -106,6 +106,37 @@ async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
     assert!(admitted.await.is_ok_and(|admitted| admitted.pass.is_elected()));
 }
 
+/// Nobody waits for a request that is not elected, so it asks again whenever something changes.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
+    let scope = scope();
+    let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
+    let observer = GuardedObserver::new(waits.clone());
+    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+    let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+    let mut admission = Admission {
+        scope: &scope,
+        lifecycle: &lifecycle,
+        seat: &mut seat,
+        cost: Cost::request(),
+        limit: SECOND * 100,
+        since: None,
+        observed: Some(Observed { observer: &observer, event }),
+    };
+    let mut admitted = Box::pin(admission.admit(&mut record));
+    for told in 1..4 {
+        assert!(admitted.as_mut().now_or_never().is_none());
+        assert_eq!(waits.0.load(Ordering::Relaxed), told);
+        scope.account.notify().notify_waiters();
+    }
+    assert!(admitted.as_mut().now_or_never().is_none());
+    tokio::time::sleep(SECOND).await;
+    drop(taken);
+    assert!(admitted.await.is_ok_and(|admitted| !admitted.pass.is_elected()));
+    assert_eq!(record.waited, SECOND);
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_stop_ends_the_wait_of_an_elected_request() {
     for what in ["account", "model", "batch", "manager"] {
@@ -195,4 +226,74 @@ async fn a_deadline_ends_the_wait_for_others() {
     let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
     assert_eq!((failed, now.elapsed()), (Some(ErrorKind::Deadline), SECOND * 2));
     assert_eq!(record.waited, SECOND * 2);
+}
+
+/// What waits between two attempts is told so once, and holds no turn meanwhile; what need not wait is told nothing.
+#[tokio::test(start_paused = true)]
+async fn a_wait_between_two_attempts_is_told_once_and_counted() {
+    let scope = scope();
+    while scope.account.pay_for_retry() {}
+    for (wait, extra, told, waited) in
+        [(0, false, 0, 0), (3, false, 1, 3), (0, true, 1, 10), (3, true, 2, 13), (0, true, 1, 10)]
+    {
+        let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
+        let observer = GuardedObserver::new(waits.clone());
+        let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+        let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+        let mut admission = Admission {
+            scope: &scope,
+            lifecycle: &lifecycle,
+            seat: &mut seat,
+            cost: Cost::request(),
+            limit: SECOND * 100,
+            since: None,
+            observed: Some(Observed { observer: &observer, event }),
+        };
+        assert!(admission.back_off(SECOND * wait, extra, &mut record).await.is_ok());
+        assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (told, SECOND * waited));
+        assert_eq!(seat.place(), Place::Held);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_opens_too_late_is_named() {
+    let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
+    scope.model.quota.close_gate_until(now, now + SECOND * 50);
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+    let (cost, limit, since, observed) = (Cost::request(), SECOND * 10, Some(now), None);
+    let mut admission =
+        Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+    let error = admission.admit(&mut record).await.err().expect("too late").to_string();
+    assert!(error.contains("before the provider is to be asked again, in 50.0 s"), "{error}");
+}
+
+/// Whoever backs off hears of a stop, of a shutdown and of its deadline at once.
+#[tokio::test(start_paused = true)]
+async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
+    for (what, kind, after) in [
+        ("account", Some(ErrorKind::Stopped), 1),
+        ("model", Some(ErrorKind::Stopped), 1),
+        ("batch", Some(ErrorKind::Stopped), 1),
+        ("manager", Some(ErrorKind::ShutDown), 1),
+        ("deadline", None, 10),
+    ] {
+        let (scope, lifecycle, batch, now) = (scope(), Lifecycle::default(), batch(), Instant::now());
+        let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(now));
+        let (cost, limit, since, observed) = (Cost::request(), SECOND * 10, Some(now), None);
+        let mut admission =
+            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let stop = async {
+            tokio::time::sleep(SECOND).await;
+            match what {
+                "account" => scope.account.stop(ErrorKind::Auth, String::from("no"), None),
+                "model" => scope.model.stop(why()),
+                "batch" => assert!(batch.ended(Place::Ready, refusal())),
+                "manager" => lifecycle.drain(),
+                _ => {}
+            }
+            scope.account.notify().notify_waiters();
+        };
+        let (ended, ()) = tokio::join!(admission.back_off(SECOND * 50, false, &mut record), stop);
+        assert_eq!((ended.err().map(|error| error.kind()), now.elapsed()), (kind, SECOND * after), "{what}");
+    }
 }

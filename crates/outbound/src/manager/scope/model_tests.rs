@@ -78,3 +78,18 @@ fn what_an_outage_did_to_concurrency_ends_with_it() {
     model.resume();
     assert!(!model.is_down());
 }
+
+/// Where no limit was told, 48 calls go out before anything is known, and each success lets one more out.
+#[test]
+fn a_model_of_which_nothing_is_known_starts_slowly() {
+    let model = |all| {
+        Model::new(None, QuotaLimiter::builder().build().expect("no limits"), None, all).starting_slowly()
+    };
+    let (wide, now) = (model(64), Instant::now());
+    for known in 0..16 {
+        assert_eq!(wide.quota.snapshot().max_concurrent, Some(48 + known));
+        wide.succeeded(now);
+    }
+    assert_eq!(wide.quota.snapshot().max_concurrent, None, "all that the account allows");
+    assert_eq!(model(8).quota.snapshot().max_concurrent, None, "the account allows fewer");
+}

@@ -83,6 +83,7 @@ impl Reader<'_> {
                 body.await
             }
         };
+        let body = undo_coding(headers, body, ERROR_BODY);
         let mut fault = provider.classify(status, headers, &body, self.clock.now());
         if status.is_redirection()
             && let Some(to) = headers.get(LOCATION).and_then(|location| location.to_str().ok())

@@ -3,6 +3,8 @@
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod decoded;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod decoding;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod encoded;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod whole;

@@ -333,6 +333,14 @@ fn a_body_in_memory_is_undone_if_it_can_be() {
     }
     let twice = Bytes::from(encode("br", &encode("gzip", text.as_bytes())));
     assert_eq!(decode(&headers("gzip, br"), &twice, 1 << 20).as_deref(), Some(text.as_bytes()));
+    let members = Bytes::from([encode("gzip", b"one "), encode("gzip", b"after another")].concat());
+    assert_eq!(decode(&headers("gzip"), &members, 1 << 20).as_deref(), Some(&b"one after another"[..]));
+    assert_eq!(
+        decode(&headers("br"), &Bytes::from_static(&[0x11, 0b1101_1110]), 1 << 20),
+        None,
+        "a window of 1 GiB"
+    );
+    assert_eq!(decode(&headers("gzip"), &Bytes::new(), 1 << 20), None, "nothing");
     let plain = Bytes::from(text);
     assert_eq!(decode(&headers("gzip"), &plain, 1 << 20), None, "it only says so");
     assert_eq!(decode(&headers("secret"), &plain, 1 << 20), None, "unknown");

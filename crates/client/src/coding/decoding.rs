@@ -1,0 +1,124 @@
+//! Undoing one coding, piece by piece: whatever brings the bytes.
+
+use std::io;
+
+use bytes::{Buf, Bytes};
+use compression_codecs::{
+    DecodeV2,
+    core::util::{PartialBuffer, WriteBuffer},
+};
+
+type Decoder = Box<dyn DecodeV2 + Send>;
+
+/// The decoder of a coding, which may depend on the first byte.
+fn decoder(coding: &str, first: u8) -> Option<Decoder> {
+    match coding {
+        #[cfg(feature = "gzip")]
+        "gzip" | "x-gzip" => Some(Box::new(compression_codecs::GzipDecoder::new())),
+        // It is the format of zlib (RFC 9110, section 8.4.1.2), and with some servers the bare one. The low half of the
+        // first byte is 8 in zlib's; a bare one whose first block is compressed cannot begin so.
+        #[cfg(feature = "gzip")]
+        "deflate" if first & 0x8f == 8 => Some(Box::new(compression_codecs::ZlibDecoder::new())),
+        #[cfg(feature = "gzip")]
+        "deflate" => Some(Box::new(compression_codecs::DeflateDecoder::new())),
+        #[cfg(feature = "brotli")]
+        "br" => Some(Box::new(compression_codecs::BrotliDecoder::new())),
+        // A window of 8 MiB is the most that HTTP has (RFC 9659); more of one is an error, before it is allocated.
+        #[cfg(feature = "zstd")]
+        "zstd" => {
+            let window = compression_codecs::zstd::params::DParameter::window_log_max(23);
+            Some(Box::new(compression_codecs::ZstdDecoder::new_with_params(&[window])))
+        }
+        _ => {
+            let _ = first;
+            None
+        }
+    }
+}
+
+/// Whether another member may begin behind the end of one (RFC 1952, section 2.2; RFC 8878, section 3).
+fn begins_another(coding: &str, first: u8) -> bool {
+    match coding {
+        "gzip" | "x-gzip" => first == 0x1f,
+        "zstd" => first == 0x28 || first & 0xf0 == 0x50,
+        _ => false,
+    }
+}
+
+/// Whether the first byte of brotli begins the window of an extension. The format's own has at most 16 MiB (RFC 7932,
+/// section 9.1), the decoder takes the extension's 1 GiB as well.
+fn is_too_wide(coding: &str, first: u8) -> bool {
+    coding == "br" && first & 0x7f == 0x11
+}
+
+/// One coding being undone, in pieces of at most [`Self::PIECE`].
+pub(super) struct Decoding {
+    coding: String,
+    // From the first byte on.
+    decoder: Option<Decoder>,
+    input: Bytes,
+    /// The last piece was full, so there may be more without more input.
+    is_full: bool,
+    /// The end of the coded bytes has come.
+    is_whole: bool,
+}
+
+impl Decoding {
+    const PIECE: usize = 32 << 10;
+
+    pub(super) fn of(coding: String) -> Self {
+        Self { coding, decoder: None, input: Bytes::new(), is_full: false, is_whole: false }
+    }
+
+    pub(super) fn coding(&self) -> &str {
+        &self.coding
+    }
+
+    /// The bytes that come next, when [`next`](Self::next) has asked for more.
+    pub(super) fn feed(&mut self, input: Bytes) {
+        self.input = input;
+    }
+
+    /// Whether a byte has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Whether the end of the coded bytes has come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// The next piece; none if more input is needed for it.
+    pub(super) fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(first) = self.input.first().copied().or(self.is_full.then_some(0)) else { return Ok(None) };
+        if self.is_whole {
+            if !begins_another(&self.coding, first) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end"));
+            }
+            self.is_whole = false;
+            if let Some(decoder) = &mut self.decoder {
+                decoder.reinit()?;
+            }
+        }
+        if self.decoder.is_none() {
+            if is_too_wide(&self.coding, first) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a window of more than 16 MiB"));
+            }
+            self.decoder = decoder(&self.coding, first);
+        }
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let mut piece = vec![0; Self::PIECE];
+        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let mut input = PartialBuffer::new(&self.input[..]);
+        self.is_whole = decoder.decode(&mut input, &mut output)?;
+        let (taken, written) = (input.written_len(), output.written_len());
+        self.input.advance(taken);
+        self.is_full = !self.is_whole && written == Self::PIECE;
+        if taken == 0 && written == 0 && !self.is_whole && !self.input.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no progress"));
+        }
+        piece.truncate(written);
+        Ok(Some(piece.into()))
+    }
+}

@@ -6,21 +6,13 @@ use tokio::time::Instant;
 
 use super::{
     builder::{MAX_LIMITS, WINDOWS},
-    cost::Count,
     desk::QuotaDesk,
     dimension::Dimension,
     gate::after,
-    meter::{Counted, Meter, Moment},
+    meter::{Counted, Meter},
     parallel::{Shows, Unexplained},
-    sends::Sends,
-    signals::{MAX_READINGS, Part, Reading, Refusal, Signals},
+    signals::{MAX_READINGS, Part, Refusal, Signals},
 };
-
-/// Replies can overtake each other by about this much.
-const REORDERING: Duration = Duration::from_millis(100);
-
-/// A server counts what is left within this time of a request's sending, or may as well not have said it.
-const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
@@ -59,9 +51,7 @@ impl QuotaDesk {
         let sent = self.sends.total();
         signals.refusal.is_none()
             && signals.readings.iter().flatten().all(|(dimension, reading)| {
-                let key = (*dimension, reading.window);
-                let mut meters = self.limits.meters.iter();
-                let meter = meters.find(|meter| (meter.dimension, meter.named) == key);
+                let meter = self.limits.meters.iter().find(|meter| meter.is_told_by(*dimension, reading));
                 meter.is_some_and(|meter| meter.has_read(reading, sent, now))
             })
     }
@@ -69,14 +59,16 @@ impl QuotaDesk {
     fn read_anew(&mut self, signals: &Signals, now: Instant) {
         self.adopt(signals, now);
         let is_news = self.gate.is_news(signals.sent_at);
-        let counted = counted(&self.sends, signals.sent_at, now);
+        let counted = Counted::of(&self.sends, signals.sent_at, now);
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
-            if let Some(reading) = said_of(meter, signals) {
+            if let Some(reading) = meter.said_in(signals) {
                 meter.read(reading, signals.sent_at, counted.as_ref(), &reserved, signals.refusal.is_some());
             }
         }
-        self.weigh_readings(signals, is_news, now);
+        if let Some(counted) = &counted {
+            self.sliding.weigh_readings(&self.limits.meters, signals, is_news, counted);
+        }
         self.follow_server(now);
     }
 
@@ -100,8 +92,7 @@ impl QuotaDesk {
         for (dimension, reading) in signals.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             self.forget_learned();
-            let key = (*dimension, reading.window);
-            let known = self.limits.meters.iter().any(|meter| (meter.dimension, meter.named) == key);
+            let known = self.limits.meters.iter().any(|meter| meter.is_told_by(*dimension, reading));
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters.len() < MAX_METERS {
                 self.limits.meters.push(Meter::heard(
@@ -176,33 +167,10 @@ impl QuotaDesk {
         }
         let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
         for meter in self.limits.meters.iter_mut().filter(|meter| !meter.is_learned()) {
-            let remaining = said_of(meter, signals).and_then(|reading| reading.remaining);
+            let remaining = meter.said_in(signals).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }
     }
-}
-
-/// What is known of the time in which the server counted what is left. `None`: it is too long ago.
-pub(super) fn counted(sends: &Sends, sent_at: Instant, now: Instant) -> Option<Counted<'_>> {
-    let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
-    let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
-    // What was sent just now has not arrived.
-    let after_last = if last == now { Count::default() } else { sends.since(last)? };
-    Some(Counted {
-        sends,
-        now,
-        sent_at,
-        sent_before: sends.before(sent_at)?,
-        first: Moment { at: sent_at, from: first, sent_since: sends.since(first)? },
-        last: Moment { at: last, from: last, sent_since: after_last },
-    })
-}
-
-/// What a reply said about a meter.
-pub(super) fn said_of<'a>(meter: &Meter, signals: &'a Signals) -> Option<&'a Reading> {
-    let mut said = signals.readings.iter().flatten();
-    said.find(|(dimension, reading)| (*dimension, reading.window) == (meter.dimension, meter.named))
-        .map(|(_, reading)| reading)
 }
 
 /// The longest reset of what a refusal says is used up.

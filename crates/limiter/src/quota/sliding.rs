@@ -12,7 +12,6 @@ use super::{
     cost::growth,
     desk::QuotaDesk,
     meter::{Counted, Meter, Moment},
-    observe::{counted, said_of},
     signals::Signals,
 };
 
@@ -85,45 +84,48 @@ impl Sliding {
         });
         if fits { self.fits(ENOUGH_MEASURED) } else { self.does_not_fit() }
     }
-}
 
-impl QuotaDesk {
     /// Weighs what a reply says is left.
-    pub(super) fn weigh_readings(&mut self, signals: &Signals, is_news: bool, now: Instant) {
+    pub(super) fn weigh_readings(
+        &mut self,
+        meters: &[Meter],
+        signals: &Signals,
+        is_news: bool,
+        counted: &Counted<'_>,
+    ) {
         let refused = signals.refusal.is_some();
-        if !refused && self.sliding.fits == 0 {
+        if !refused && (self.fits == 0 || self.is_log) {
             return;
         }
-        let Some(counted) = counted(&self.sends, signals.sent_at, now) else { return };
         let (mut fits, mut beyond, mut others) = (false, false, false);
-        for meter in self.limits.meters.iter().filter(|meter| !meter.is_learned()) {
-            let remaining = said_of(meter, signals).and_then(|reading| reading.remaining);
-            let Some(used) = remaining.and_then(|remaining| Used::of(meter, remaining, &counted)) else {
+        for meter in meters.iter().filter(|meter| !meter.is_learned()) {
+            let remaining = meter.said_in(signals).and_then(|reading| reading.remaining);
+            let Some(used) = remaining.and_then(|remaining| Used::of(meter, remaining, counted)) else {
                 continue;
             };
             fits |= used.fits_log();
             beyond |= used.is_beyond_log();
             others |= used.is_by_others();
         }
+        let now = counted.now;
         if !refused {
             // What was refused is in the sums, although it was not let through.
-            let refused_at = self.sliding.refused_at;
-            if beyond
-                && !self.sliding.is_log
-                && refused_at.is_none_or(|at| now.saturating_duration_since(at) > 2 * SPAN)
-            {
-                self.sliding.is_refuted();
+            let refused_at = self.refused_at;
+            if beyond && refused_at.is_none_or(|at| now.saturating_duration_since(at) > 2 * SPAN) {
+                self.is_refuted();
             }
             return;
         }
-        self.sliding.refused_at = Some(now);
+        self.refused_at = Some(now);
         match (is_news, fits, others) {
-            (true, true, _) => self.sliding.fits(ENOUGH_READ),
-            (true, false, true) => self.sliding.does_not_fit(),
+            (true, true, _) => self.fits(ENOUGH_READ),
+            (true, false, true) => self.does_not_fit(),
             _ => {}
         }
     }
+}
 
+impl QuotaDesk {
     /// Counts as the server seems to count.
     pub(super) fn follow_server(&mut self, now: Instant) {
         let is_log = self.sliding.is_log();

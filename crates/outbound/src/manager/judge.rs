@@ -26,6 +26,8 @@ pub(crate) struct Case<'a> {
     pub(crate) connect: Option<ConnectFailure>,
     /// An error status came back, so the server had the request and did not process it whole.
     pub(crate) refused_by_status: bool,
+    /// The reply says what is left of the limits.
+    pub(crate) tells_limits: bool,
     pub(crate) counts: Counts,
     /// Other requests of the scope fail as well, and none succeeds: the failure is not this request's own.
     pub(crate) outage: bool,
@@ -189,7 +191,8 @@ fn overloaded(case: &Case<'_>) -> Verdict {
         charged: false,
         next,
         effect: Effect::Overloaded,
-        settle: if case.refused_by_status { Settle::Refund } else { Settle::Keep },
+        // Whether it was counted is in what its own reply says is left.
+        settle: if case.refused_by_status && !case.tells_limits { Settle::Refund } else { Settle::Keep },
         extra: true,
     }
 }

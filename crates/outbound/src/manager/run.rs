@@ -70,6 +70,7 @@ impl<A: Attempt> Run<'_, A> {
             delivery: failure.delivery,
             connect: failure.connect,
             refused_by_status: failure.is_refused_by_status(),
+            tells_limits: !failure.signals.is_empty(),
             counts: record.counts,
             outage: self.scope.model.is_outage(),
             past_deadline: failure.is_past_deadline(),

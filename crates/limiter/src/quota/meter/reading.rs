@@ -7,10 +7,17 @@ use tokio::time::Instant;
 use super::{Burst, Meter};
 use crate::quota::{
     cost::{Count, growth},
+    dimension::Dimension,
     others::Seen,
     sends::Sends,
-    signals::Reading,
+    signals::{Reading, Signals},
 };
+
+/// Replies can overtake each other by about this much.
+const REORDERING: Duration = Duration::from_millis(100);
+
+/// A server counts what is left within this time of a request's sending, or may as well not have said it.
+const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// The server may have less than it said by what others took in the meantime, or it measures time a little differently.
 /// So its word raises a level only to this much below what it said, in time of the rate.
@@ -19,8 +26,8 @@ const GUARD: Duration = Duration::from_millis(150);
 /// What others take in this time is left to them: a request takes as long to arrive.
 const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 
-/// Within this time of a reading, and before this part of what the bucket holds was sent or taken by others, another one tells nothing new: a
-/// level that is off by less is within [`GUARD`] anyway. Of 20,000 replies a second 100 are read.
+/// A reading tells nothing new so soon after another one, if only this part of what the bucket holds was sent or taken by
+/// others in between: a level that is off by less is within [`GUARD`] anyway. Of 20,000 replies a second 100 are read.
 const SOON: Duration = Duration::from_millis(10);
 const LITTLE: u64 = 64;
 
@@ -66,7 +73,36 @@ pub(in crate::quota) struct Moment {
     pub(in crate::quota) sent_since: Count,
 }
 
+impl<'a> Counted<'a> {
+    /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
+    pub(in crate::quota) fn of(sends: &'a Sends, sent_at: Instant, now: Instant) -> Option<Self> {
+        let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
+        let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
+        // What was sent just now has not arrived.
+        let after_last = if last == now { Count::default() } else { sends.since(last)? };
+        Some(Self {
+            sends,
+            now,
+            sent_at,
+            sent_before: sends.before(sent_at)?,
+            first: Moment { at: sent_at, from: first, sent_since: sends.since(first)? },
+            last: Moment { at: last, from: last, sent_since: after_last },
+        })
+    }
+}
+
 impl Meter {
+    /// Whether a reading of a dimension is about this limit.
+    pub(in crate::quota) fn is_told_by(&self, dimension: Dimension, reading: &Reading) -> bool {
+        (self.dimension, self.named) == (dimension, reading.window)
+    }
+
+    /// What a reply says about this limit.
+    pub(in crate::quota) fn said_in<'a>(&self, signals: &'a Signals) -> Option<&'a Reading> {
+        let mut said = signals.readings.iter().flatten();
+        said.find(|(dimension, reading)| self.is_told_by(*dimension, reading)).map(|(_, reading)| reading)
+    }
+
     /// Brings the level into line with what the server said is left, as of the last refill.
     ///
     /// At some moment between the sending of the request and a little later, the server had `remaining` left. Since then

@@ -21,6 +21,7 @@ fn case(fault: &Fault) -> Case<'_> {
         delivery: Delivery::Replied,
         connect: None,
         refused_by_status: true,
+        tells_limits: false,
         counts: Counts::default(),
         outage: false,
         past_deadline: false,
@@ -214,5 +215,18 @@ fn a_refusal_inside_a_stream_may_have_cost_something() {
         let fault = fault(class);
         let verdict = judge(&Case { refused_by_status: false, ..case(&fault) });
         assert_eq!(verdict.settle, Settle::Keep, "{class:?}");
+    }
+}
+
+/// A reply that says what is left has said whether its own request was counted; a refusal for the rate never is.
+#[test]
+fn an_overload_that_tells_the_limits_is_not_given_back_beside_them() {
+    for (class, tells_limits, settle) in [
+        (Class::Overloaded, false, Settle::Refund),
+        (Class::Overloaded, true, Settle::Keep),
+        (Class::RateLimited, true, Settle::Refund),
+    ] {
+        let fault = fault(class);
+        assert_eq!(judge(&Case { tells_limits, ..case(&fault) }).settle, settle, "{class:?} {tells_limits}");
     }
 }

@@ -238,10 +238,6 @@ impl Scope {
         }
         // Only now: giving the place back lets the next one through.
         match settle {
-            // Whether an overload was counted is in what its own reply says is left.
-            Settle::Refund if effect == Effect::Overloaded && told.iter().next().is_some() => {
-                charge.keep_estimate();
-            }
             Settle::Refund => charge.refund(),
             Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
             Settle::Keep => charge.keep_estimate(),

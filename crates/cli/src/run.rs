@@ -263,16 +263,16 @@ fn key(arguments: &Run, provider: Provider) -> Result<Option<String>, Stop> {
         }
         return Ok(None);
     }
-    match key {
-        Some(key) if key.chars().all(|character| matches!(character, ' '..='~')) => Ok(Some(key)),
-        Some(key) => {
-            let at = key.chars().take_while(|character| matches!(character, ' '..='~')).count() + 1;
-            Err(Stop::Usage(format!(
-                "the key in {name} has a character that a header cannot carry, at place {at} of {}",
-                key.chars().count()
-            )))
-        }
-        None => Err(Stop::Usage(format!("no key: the environment variable {name} is not set"))),
+    let Some(key) = key else {
+        return Err(Stop::Usage(format!("no key: the environment variable {name} is not set")));
+    };
+    match key.chars().position(|character| !matches!(character, ' '..='~')) {
+        None => Ok(Some(key)),
+        Some(before) => Err(Stop::Usage(format!(
+            "the key in {name} has a character that a header cannot carry, at place {} of {}",
+            before + 1,
+            key.chars().count()
+        ))),
     }
 }
 

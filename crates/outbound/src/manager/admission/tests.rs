@@ -57,6 +57,18 @@ impl crate::Observer for Waits {
     }
 }
 
+/// A request that asks to be admitted, and has much time.
+fn asking<'a>(
+    scope: &'a Scope,
+    lifecycle: &'a Lifecycle,
+    seat: &'a mut Seat,
+    observer: &'a GuardedObserver,
+) -> Admission<'a> {
+    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
+    let observed = Some(Observed { observer, event });
+    Admission { scope, lifecycle, seat, cost: Cost::request(), limit: SECOND * 100, since: None, observed }
+}
+
 fn why() -> Stopped {
     Stopped { kind: ErrorKind::RateLimited, message: String::from("no"), until: None }
 }
@@ -83,17 +95,8 @@ async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
     refused(&scope, Effect::Account, SECOND);
     let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
     let observer = GuardedObserver::new(waits.clone());
-    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = Admission {
-        scope: &scope,
-        lifecycle: &lifecycle,
-        seat: &mut seat,
-        cost: Cost::request(),
-        limit: SECOND * 100,
-        since: None,
-        observed: Some(Observed { observer: &observer, event }),
-    };
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
     let mut admitted = Box::pin(admission.admit(&mut record));
     for _ in 0..3 {
         assert!(admitted.as_mut().now_or_never().is_none());
@@ -112,18 +115,9 @@ async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
     let scope = scope();
     let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
     let observer = GuardedObserver::new(waits.clone());
-    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
     let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = Admission {
-        scope: &scope,
-        lifecycle: &lifecycle,
-        seat: &mut seat,
-        cost: Cost::request(),
-        limit: SECOND * 100,
-        since: None,
-        observed: Some(Observed { observer: &observer, event }),
-    };
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
     let mut admitted = Box::pin(admission.admit(&mut record));
     for told in 1..4 {
         assert!(admitted.as_mut().now_or_never().is_none());
@@ -172,17 +166,9 @@ async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
     refused(&scope, Effect::Account, SECOND);
     let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
     let observer = GuardedObserver::new(waits.clone());
-    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = Admission {
-        scope: &scope,
-        lifecycle: &lifecycle,
-        seat: &mut seat,
-        cost: Cost::request(),
-        limit: Duration::from_millis(1),
-        since: None,
-        observed: Some(Observed { observer: &observer, event }),
-    };
+    let mut admission =
+        Admission { limit: Duration::from_millis(1), ..asking(&scope, &lifecycle, &mut seat, &observer) };
     assert!(tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await.is_err());
     assert_eq!(waits.0.load(Ordering::Relaxed), 1);
     assert_eq!(seat.place(), Place::Held);
@@ -238,17 +224,8 @@ async fn a_wait_between_two_attempts_is_told_once_and_counted() {
     {
         let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
         let observer = GuardedObserver::new(waits.clone());
-        let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
         let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-        let mut admission = Admission {
-            scope: &scope,
-            lifecycle: &lifecycle,
-            seat: &mut seat,
-            cost: Cost::request(),
-            limit: SECOND * 100,
-            since: None,
-            observed: Some(Observed { observer: &observer, event }),
-        };
+        let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
         assert!(admission.back_off(SECOND * wait, extra, &mut record).await.is_ok());
         assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (told, SECOND * waited));
         assert_eq!(seat.place(), Place::Held);

@@ -265,9 +265,8 @@ impl Pressure {
     }
 
     /// Before a reply has told anything, so many at most: each success lets one more out.
-    pub(crate) fn starting_with(mut self, bound: usize) -> Self {
+    pub(crate) fn start_with(&mut self, bound: usize) {
         self.bound = self.ceiling.min(bound);
-        self
     }
 
     /// How many calls may be in flight.

@@ -45,8 +45,9 @@ impl Model {
     /// No limit was told: so few calls go out before the first replies that hardly any of them is refused.
     pub(super) fn starting_slowly(self) -> Self {
         let mut state = self.state.lock();
-        state.pressure = Pressure::new(state.pressure.ceiling()).starting_with(FIRST_CALLS);
-        self.tell(&state, state.pressure.ceiling());
+        let before = state.pressure.bound();
+        state.pressure.start_with(FIRST_CALLS);
+        self.tell(&state, before);
         drop(state);
         self
     }

@@ -94,6 +94,11 @@ impl Cost {
             || (self.has_named() && (FIRST_NAMED..PLACES).any(is_more))
     }
 
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.units[REQUESTS] == 0 && *self == Self::default()
+    }
+
     /// Whether it counts anything with a name: most do not, and go a shorter way.
     #[inline]
     fn has_named(&self) -> bool {

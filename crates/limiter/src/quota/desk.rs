@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{
     charging::Charging,
     cost::{Cost, Count, Total},
-    dimension::Dimension,
     error::{Bottleneck, TooLarge},
     gate::Gate,
     learner::Learner,
@@ -38,8 +37,8 @@ pub(super) struct QuotaDesk {
     pub(super) sends: Sends,
     /// All that was ever let through and not given back unsent.
     admitted: Count,
-    /// Sent and refused, or never arrived.
-    pub(super) refunded: Count,
+    /// What was sent and refused, or never arrived, by when that was known.
+    pub(super) refunds: Sends,
     pub(super) learner: Learner,
     pub(super) sliding: Sliding,
     queued: Total,
@@ -82,7 +81,7 @@ impl QuotaDesk {
             gate: Gate::new(),
             sends: Sends::default(),
             admitted: Count::default(),
-            refunded: Count::default(),
+            refunds: Sends::default(),
             learner: Learner::default(),
             sliding: Sliding::default(),
             queued: Total::default(),
@@ -124,9 +123,17 @@ impl QuotaDesk {
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.put_back(estimate, actual);
-        if actual.units(Dimension::Requests) == 0 {
-            self.refunded += estimate;
-        }
+    }
+
+    /// A charge ends that was refused, or never left.
+    pub(super) fn refund(&mut self, estimate: &Cost, now: Instant) {
+        self.settle(estimate, &Cost::default());
+        self.refunds.record(estimate, now);
+    }
+
+    /// All that was sent and not refunded.
+    pub(super) fn served(&self) -> Count {
+        self.sends.total() - self.refunds.total()
     }
 
     /// A charge ends that did cost more than was estimated, in some dimension at least.

@@ -109,7 +109,7 @@ impl QuotaDesk {
         }
         self.learner.refused_at = Some(now);
         let closed_for = until.saturating_duration_since(now);
-        let refunded = self.refunded;
+        let refunded = self.refunds.total();
         self.learner.pending = Some(Pending { since_last, sent_at, refused_at: now, closed_for, refunded });
     }
 
@@ -123,7 +123,7 @@ impl QuotaDesk {
 
     #[cold]
     fn learn_from(&mut self, pending: Pending, now: Instant) {
-        let served = self.sends.total() - self.refunded;
+        let served = self.served();
         let grown = served - std::mem::replace(&mut self.learner.served, served);
         self.learner.grown_at = Some(now);
         let mut rates = LEARNED.map(|dimension| {
@@ -168,7 +168,7 @@ impl QuotaDesk {
             return;
         };
         // What was refused since then was sent in that time, too.
-        let accepted = sent - (self.refunded - pending.refunded);
+        let accepted = sent - (self.refunds.total() - pending.refunded);
         let accepted = LEARNED.map(|dimension| accepted.units(dimension).cast_signed().max(0) as f64);
         let learner = &mut self.learner;
         for (recent, accepted) in learner.accepted.iter_mut().zip(accepted) {
@@ -255,7 +255,7 @@ impl QuotaDesk {
     /// Whether a rate was learned, and the server has served something since the last refusal: then the rate is right or
     /// nearly so, and there is no reason to stay away for longer and longer.
     pub(super) fn served_lately(&self) -> bool {
-        let served = self.sends.total() - self.refunded - self.learner.served;
+        let served = self.served() - self.learner.served;
         // The refused one is among them, and perhaps some that are on their way.
         self.limits.meters.iter().any(Meter::is_learned)
             && served.units(Dimension::Requests).cast_signed() > 2
@@ -263,7 +263,7 @@ impl QuotaDesk {
 
     /// Whether there is anything that a rate could be learned from.
     pub(super) fn has_served(&self) -> bool {
-        let served = self.sends.total() - self.refunded;
+        let served = self.served();
         served.units(Dimension::Requests).cast_signed() > 2
     }
 

@@ -19,9 +19,6 @@ use crate::bucket::Bucket;
 use self::reading::LastRead;
 pub(super) use self::reading::{Counted, Moment};
 
-/// Full trust in the server's burst. Halved by each refusal, regained one by one with each reply.
-const FULL_TRUST: u32 = 64;
-
 /// Estimates are off, so a log that is filled a little further costs a few refusals, and gains more: with readings, which
 /// say to a millisecond when there is room. In the bench of goodput, logs, ten seeds, A has 0.954 with 1.02 and 0.965 with
 /// 1.04, which 51 refused in 1,000 pay for, in place of 34.
@@ -46,9 +43,8 @@ pub(super) struct Meter {
     /// The reading that the level was compared with last.
     last_read: Option<LastRead>,
     burst: Burst,
-    /// What the server has shown to hold at once, if more than the burst.
-    learned: u64,
-    trust: u32,
+    /// What the server last said it has, if more than the burst.
+    shown: u64,
     others: Others,
     pub(super) unused: Unused,
     /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
@@ -64,7 +60,7 @@ pub(super) struct Meter {
 pub(super) enum Burst {
     /// What comes in this time, and never more.
     Fixed(Duration),
-    /// What comes in a second, until the server shows that it allows more.
+    /// What comes in a second, or what the server last said it has.
     Learned,
 }
 
@@ -103,8 +99,7 @@ impl Meter {
             limit_told_at: None,
             last_read: None,
             burst,
-            learned: 0,
-            trust: FULL_TRUST,
+            shown: 0,
             others: Others::default(),
             unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
@@ -150,14 +145,8 @@ impl Meter {
         if remaining == Some(0) {
             self.level.bucket.drain_until(until);
         } else if remaining.is_none() && !explained && self.window <= Duration::from_secs(60) {
-            self.trust /= 2;
-            self.reshape();
             self.level.bucket.drain_until(until);
         }
-    }
-
-    pub(super) fn let_through(&mut self) {
-        self.trust = (self.trust + 1).min(FULL_TRUST);
     }
 
     /// A call has ended that used less than was estimated.
@@ -175,6 +164,8 @@ impl Meter {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));
+        self.shown = self.limit;
+        self.reshape();
         self.level.bucket.fill_up();
         if let Some(ends) = self.ends {
             self.level.bucket.hold_until(ends);
@@ -187,7 +178,7 @@ impl Meter {
         if self.ends.take().is_some() {
             self.level.bucket.fill_up();
         }
-        (self.heard, self.limit, self.learned, self.others) = (None, told, 0, Others::default());
+        (self.heard, self.limit, self.shown, self.others) = (None, told, 0, Others::default());
         self.reshape();
         true
     }
@@ -222,10 +213,7 @@ impl Meter {
 
     fn reshape(&mut self) {
         let limit = self.limit;
-        let base = self.burst.units(limit, self.window);
-        let above = self.learned.min(limit).saturating_sub(base);
-        let above = u128::from(above) * u128::from(self.trust) / u128::from(FULL_TRUST);
-        let capacity = base.saturating_add(u64::try_from(above).unwrap_or(u64::MAX));
+        let capacity = self.burst.units(limit, self.window).max(self.shown.min(limit));
         // What others take does not come in for us.
         let ours = ((limit as f64 * (1.0 - self.others.part())) as u64).clamp(limit.min(1), limit);
         self.level.bucket.reshape(ours, self.window, capacity);

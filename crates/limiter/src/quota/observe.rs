@@ -41,9 +41,6 @@ impl QuotaDesk {
         if !self.is_known(signals, now) {
             self.read_anew(signals, now);
         }
-        if signals.refusal.is_none() {
-            self.limits.meters.iter_mut().for_each(Meter::let_through);
-        }
     }
 
     /// Whether a reply that was let through says nothing that the readings just before it did not say.
@@ -59,7 +56,7 @@ impl QuotaDesk {
     fn read_anew(&mut self, signals: &Signals, now: Instant) {
         self.adopt(signals, now);
         let is_news = self.gate.is_news(signals.sent_at);
-        let counted = Counted::of(&self.sends, signals.sent_at, now);
+        let counted = Counted::of(&self.sends, &self.refunds, signals.sent_at, now);
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
             if let Some(reading) = meter.said_in(signals) {

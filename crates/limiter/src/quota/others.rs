@@ -25,12 +25,12 @@ pub(super) struct Others {
     last: Option<Seen>,
 }
 
-/// What was left when a request was sent, and how much we had sent before that.
+/// What was left when a request was sent, and how much of ours had been let through before that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) at: Instant,
     pub(super) remaining: u64,
-    pub(super) sent_before: u64,
+    pub(super) let_through_before: u64,
     /// The server's bucket was as good as full, so what came in may have been lost.
     pub(super) full: bool,
     /// It refills all the time, and not only at the end of a window.
@@ -53,9 +53,9 @@ impl Others {
         if seen.full || last.full {
             return;
         }
-        let sent = growth(last.sent_before, seen.sent_before) as f64;
+        let ours = growth(last.let_through_before, seen.let_through_before) as f64;
         let refill = if seen.refills { come_in } else { 0.0 };
-        let missing = last.remaining as f64 + refill - sent - seen.remaining as f64;
+        let missing = last.remaining as f64 + refill - ours - seen.remaining as f64;
         let part = (missing / come_in).clamp(-1.0, 1.0);
         let weight = 1.0 - (-elapsed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
         self.mean += weight * (part - self.mean);

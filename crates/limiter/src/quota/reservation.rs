@@ -62,12 +62,14 @@ impl Charge {
     /// The request has ended and cost this: what was estimated too high goes back, what was estimated too low becomes
     /// debt, and the slot is free.
     ///
-    /// The clock is read only if it matters: where more was used than was estimated, or somebody waits.
+    /// The clock is read only if it matters: where more was used than was estimated, or nothing at all, or somebody waits.
     #[inline(always)]
     pub fn settle(mut self, actual: Cost) {
         if let Some(line) = self.line.take() {
             if actual.exceeds(&self.estimate) {
                 overdraw(&line, &self.estimate, &actual);
+            } else if actual.is_nothing() {
+                refund(&line, &self.estimate);
             } else {
                 each_level(&line, |line| line.give(|desk| desk.settle(&self.estimate, &actual)));
             }
@@ -90,6 +92,12 @@ impl Charge {
 fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
     let now = Instant::now();
     each_level(line, |line| line.give(|desk| desk.overdraw(estimate, actual, now)));
+}
+
+#[cold]
+fn refund(line: &Arc<Line<QuotaDesk>>, estimate: &Cost) {
+    let now = Instant::now();
+    each_level(line, |line| line.give(|desk| desk.refund(estimate, now)));
 }
 
 /// The quota itself, and each above it.

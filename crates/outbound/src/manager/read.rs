@@ -50,7 +50,7 @@ impl Reader<'_> {
     /// Reads a reply to its end.
     pub(super) async fn read(&self, mut reply: client::Reply) -> Result<Answer, Failure> {
         let status = reply.status();
-        let is_stream = status.is_success() && self.facts.stream && is_event_stream(reply.headers());
+        let is_stream = self.facts.stream && is_event_stream(reply.headers());
         // A copy is a good part of what a small reply costs. Events go by the content type.
         let mut headers =
             if is_stream { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };

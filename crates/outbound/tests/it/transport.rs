@@ -206,6 +206,22 @@ async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
     assert!(at_once <= WIDTH + 4, "{at_once}: what hung is over, so no more than before are in flight");
 }
 
+/// Once it has answered again, a silence is found as soon as the first was.
+#[tokio::test(start_paused = true)]
+async fn a_slow_spell_makes_no_later_silence_longer() {
+    let (slow_from, slow_until) = (s(2), s(30));
+    let (begins, ends) = (s(45), s(85));
+    let builder = healthy().trouble(Trouble::SilentDrop, begins..ends).fault_when(move |seen| {
+        let every = slow_until.checked_sub(seen.at).filter(|_| seen.at >= slow_from)?;
+        Some(Fault::KeepAlive { every, count: Some(1) })
+    });
+    let run = through(builder, 4_000).await;
+    all_succeeded(&run.outcomes);
+    assert!(run.sent(begins - LATENCY..begins) > WIDTH / 2, "at the full rate when it begins");
+    let late = run.first_after(ends) - ends;
+    assert!(late <= s(4), "{late:?}");
+}
+
 /// Whoever looks for a silence is one for all calls.
 #[tokio::test(start_paused = true)]
 async fn one_task_looks_for_silences() {

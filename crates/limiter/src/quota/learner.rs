@@ -28,7 +28,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// with 2.
 const MEASUREMENTS: usize = 4;
 
-/// The pace is this part of what was measured, and grows by that part each second while it is what is waited for.
+/// The pace is this part of what was measured, and grows by that part each second while it is what is waited for. In the bench
+/// of goodput, C has 0.970 and 15 refused in 1,000; 0.963 with a pace of 0.97, and 25 refused with 1. With half of the
+/// growth C, settled, has 0.932 in place of 0.936; with twice as much 24 are refused in place of 18.
 const PACE: f64 = 0.99;
 const GROWTH: f64 = 0.01;
 
@@ -46,13 +48,15 @@ const LOG_PACE: f64 = 0.98;
 const MOST_GROWTH: f64 = 20.0;
 
 /// Where a server keeps a log, a refusal costs the rest of the second, and what it accepts is known exactly. So what was
-/// learned grows only after a time like this without one.
+/// learned grows only after a time like this without one. With 15 s C has 0.911 in place of 0.930; ten times as much changes
+/// nothing.
 const CALM: Duration = Duration::from_secs(60);
 
-/// Before there are two refusals the pace is what was served before the first, in this time or in the wait it named.
+/// Before there are two refusals the pace is what was served before the first, in this time or in the wait it named. With twice
+/// as much C has 0.891 in place of 0.970; half changes nothing.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
 
-/// A measurement over less than this says nothing: the refusals belong together.
+/// A measurement over less than this says nothing: the refusals belong together. From 50 ms to 1 s nothing changes.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]

@@ -139,12 +139,10 @@ impl Meter {
     /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may
     /// have been `explained` by a dimension of which nothing does.
     pub(super) fn refused(&mut self, until: Instant, remaining: Option<u64>, explained: bool) {
-        // A reply that says what is left has corrected the bucket already, and the hint says when more comes. If the reply
-        // says nothing of this limit, and no other limit explains the refusal, this one may have been used up. A long
-        // window is not judged by a refusal that does not speak of it, since refilling it would take too long.
-        if remaining == Some(0) {
-            self.level.bucket.drain_until(until);
-        } else if remaining.is_none() && !explained && self.window <= Duration::from_secs(60) {
+        // If the reply says nothing of this limit, and no other limit explains the refusal, this one may have been used up. A
+        // long window is not judged by that, since refilling it would take too long.
+        let may_be_the_cause = remaining.is_none() && !explained && self.window <= Duration::from_secs(60);
+        if remaining == Some(0) || may_be_the_cause {
             self.level.bucket.drain_until(until);
         }
     }

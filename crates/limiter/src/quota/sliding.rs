@@ -26,17 +26,21 @@ pub(super) const JITTER: Duration = Duration::from_millis(10);
 /// B has 0.933 in fixed windows with 2 and 0.964 with 3. Without, D has 0.942 with 2 and 0.926 with 3.
 const ENOUGH_READ: u8 = 3;
 const ENOUGH_MEASURED: u8 = 2;
+/// More are not remembered. With 2, A on a log has 0.778 in place of 0.958.
 const MOST: u8 = 4;
 
-/// Within this part of a span's worth, what was told is what a log would have said: estimates are off by as much.
+/// Within this part of a span's worth, what was told is what a log would have said: estimates are off by as much. Half and
+/// twice as much change nothing, here and in the next.
 const CLOSE: f64 = 0.08;
 /// A log that is fuller than this part may be the cause of a refusal.
 const NEARLY_FULL: f64 = 0.75;
-/// What was accepted before two refusals is the same within this part.
+/// What was accepted before two refusals is the same within this part. With half of it C in fixed windows is refused 19 times
+/// in 1,000 in place of 9; twice as much changes nothing.
 const ALIKE: f64 = 0.1;
-/// A log never accepts more than what comes in. What is far above that was saved up, as in a bucket.
+/// A log never accepts more than what comes in. What is far above that was saved up, as in a bucket. With 1.2, C on a log is
+/// refused 14 times in 1,000 in place of 9; with 3, C on a bucket has 0.958 in place of 0.970.
 const SAVED_UP: f64 = 1.5;
-/// The server let this part of a span's worth through beyond what a log would have.
+/// The server let this part of a span's worth through beyond what a log would have. From 0.15 to 0.5 nothing changes.
 const BEYOND: f64 = 0.25;
 /// This part of a span's worth was used, and was none of ours: others share what there is, and a log of our own does not
 /// count them. Where others take 30 % of a bucket of a minute, 12 in 1,000 are refused with this, 25 with 0.5, and 109 where

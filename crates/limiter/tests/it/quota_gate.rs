@@ -84,6 +84,44 @@ async fn opening_takes_about_as_long_as_the_gate_was_closed() {
     assert!((750..=850).contains(&times[99]), "{}", times[99]);
 }
 
+/// A server of which nothing is known lets two in a second through, and has just been used up: few of those who wait find
+/// that out. All at once, 63 of 64 would be refused, and again a second later.
+#[tokio::test(start_paused = true)]
+async fn few_of_a_herd_are_refused() {
+    let quota = unlimited();
+    let start = Instant::now();
+    quota.observe(start, &Signals::new(start).refused(Some(s(1))));
+    let (level, refused) = (Arc::new(Mutex::new((0.0_f64, start))), Arc::new(AtomicUsize::new(0)));
+    let calls = (0..64).map(|_| {
+        let (quota, level, refused) = (quota.clone(), Arc::clone(&level), Arc::clone(&refused));
+        tokio::spawn(async move {
+            loop {
+                let charge = quota.reserve(ONE).await.unwrap().sent();
+                let sent_at = Instant::now();
+                sleep(ms(30)).await;
+                let granted = {
+                    let (now, mut level) = (Instant::now(), level.lock().unwrap());
+                    *level = ((level.0 + 2.0 * (now - level.1).as_secs_f64()).min(2.0), now);
+                    let granted = level.0 >= 1.0;
+                    level.0 -= if granted { 1.0 } else { 0.0 };
+                    granted
+                };
+                if granted {
+                    return drop(charge);
+                }
+                refused.fetch_add(1, SeqCst);
+                quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(s(1))));
+                charge.refund();
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    println!("{} refused in {:?}", refused.load(SeqCst), start.elapsed());
+    assert!(refused.load(SeqCst) <= 24, "{} refused", refused.load(SeqCst));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_smaller_hint_never_shortens_and_a_larger_one_extends() {
     let quota = unlimited();

@@ -13,17 +13,22 @@ use crate::quota::{
     signals::{Reading, Signals},
 };
 
-/// Replies can overtake each other by about this much.
+/// Replies can overtake each other by about this much. In the simulation, fixed windows, 41 in 1,000 are refused without it, and
+/// none with it; with 300 ms A, settled, has 0.961 in place of 0.975.
 const REORDERING: Duration = Duration::from_millis(100);
 
-/// A server counts what is left within this time of a request's sending, or may as well not have said it.
+/// A server counts what is left within this time of a request's sending, or may as well not have said it. Without it A on a
+/// log has 0.819 in place of 0.958. With 100 ms 60 in 1,000 are refused where others take 30 %, in place of 12; with
+/// 500 ms 67 on a log, in place of 36.
 const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// The server may have less than it said by what others took in the meantime, or it measures time a little differently.
-/// So its word raises a level only to this much below what it said, in time of the rate.
+/// So its word raises a level only to this much below what it said, in time of the rate. Without it A, settled, has 0.824 in
+/// place of 0.975, and 0.969 with 300 ms; with 75 ms A in fixed windows has 0.977 in place of 0.993.
 const GUARD: Duration = Duration::from_millis(150);
 
-/// What others take in this time is left to them: a request takes as long to arrive.
+/// What others take in this time is left to them: a request takes as long to arrive. Where they take 30 % of a bucket, 53 in
+/// 1,000 are refused without it, 12 with it, and with twice as much 5, for 1.5 % less of the rate.
 const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 
 /// A reading tells nothing new so soon after another one, if only this part of what the bucket holds was sent or taken by
@@ -31,7 +36,8 @@ const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 const SOON: Duration = Duration::from_millis(10);
 const LITTLE: u64 = 64;
 
-/// Moments closer together than this are the same: resets are often told in whole seconds.
+/// Moments closer together than this are the same: resets are often told in whole seconds. Where they are exact, a third and
+/// twice as much change nothing.
 const SAME: Duration = Duration::from_millis(1_500);
 
 /// The windows in use. One that the server does not name is the shortest of these that its resets allow.
@@ -195,7 +201,8 @@ impl Meter {
             && remaining.abs_diff(last.remaining) <= little
     }
 
-    /// What came in at the server since a moment and was lost, since it was full. Without it, what was left when a probe
+    /// What came in at the server since a moment and was lost, since it was full. Without it A, settled, is refused 16 times in
+    /// 1,000 in place of once: what was left when a probe
     /// went out, after which nothing was sent for half a second, is taken for half a second's worth more than a full bucket.
     fn lost(&self, remaining: u64, capacity: u64, moment: &Moment, counted: &Counted<'_>) -> f64 {
         let rate = self.rate();

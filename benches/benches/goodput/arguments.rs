@@ -69,7 +69,7 @@ impl Arguments {
             }
         }
         let is_narrowed = variants.is_some() || chargings.is_some() || windows.is_some() || base.streamed;
-        let variants = variants.unwrap_or_else(|| "ABCDENS".chars().collect());
+        let variants = variants.unwrap_or_else(|| "ABCDEHNS".chars().collect());
         for charging in chargings.unwrap_or_else(|| vec![Charging::Estimate]) {
             for window in windows.clone().unwrap_or_else(|| vec![Window::Bucket]) {
                 let row = |variant: &char| Setting { variant: *variant, charging, window, ..base };
@@ -106,7 +106,7 @@ fn list<T>(text: &str, one: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>
 
 fn variant(text: &str) -> Result<char, String> {
     let letter = text.chars().next().unwrap_or_default().to_ascii_uppercase();
-    if "ABCDENS".contains(letter) { Ok(letter) } else { Err(format!("there is no variant {text}")) }
+    if "ABCDEHNS".contains(letter) { Ok(letter) } else { Err(format!("there is no variant {text}")) }
 }
 
 fn charging(text: &str) -> Result<Charging, String> {

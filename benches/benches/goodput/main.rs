@@ -7,7 +7,7 @@
 //! | argument | |
 //! |---|---|
 //! | `--smoke` | 500 items, shorter latencies and outage |
-//! | `--variant A` | only this variant (A to E, N, S; several as `ABC`), in its default setting |
+//! | `--variant A` | only this variant (A to E, H, N, S; several as `ABC`), in its default setting; H is C with waits to a millisecond |
 //! | `--charging estimate,settle,actual` | with these ways of charging |
 //! | `--server bucket,window,log` | with these ways of limiting |
 //! | `--streamed` | with streamed answers |

@@ -76,6 +76,7 @@ pub(crate) fn simulator(setting: &Setting, seed: u64, size: &Size) -> Builder {
         .limit_headers(match setting.variant {
             'C' => LimitHeaders::RetryAfter,
             'D' => LimitHeaders::None,
+            'H' => LimitHeaders::ExactWait,
             _ => LimitHeaders::All,
         })
         .plan(plan);

@@ -12,7 +12,7 @@ fn goal(setting: &Setting) -> (f64, f64, f64) {
         'A' | 'N' => (0.97, 0.94, 1.0),
         'B' => (0.97, 0.94, 10.0),
         'S' => (0.97, 0.94, 40.0),
-        'C' | 'D' => (0.95, 0.91, 40.0),
+        'C' | 'D' | 'H' => (0.95, 0.91, 40.0),
         _ => (0.93, 0.89, 40.0),
     };
     if setting.charging == Charging::Estimate && setting.window == Window::Bucket && !setting.streamed {

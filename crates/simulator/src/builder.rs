@@ -28,6 +28,8 @@ pub enum LimitHeaders {
     All,
     /// `Retry-After` on a refusal, and nothing else.
     RetryAfter,
+    /// The wait to a millisecond on a refusal, in every form of the dialect, and nothing else.
+    ExactWait,
     /// Nothing: a bare 429.
     None,
 }

@@ -110,10 +110,10 @@ impl Reply {
         let Some(wait) = wait else { return refusal };
         match (provider.settings.limit_headers, self.dialect) {
             (LimitHeaders::None, _) => refusal,
-            (LimitHeaders::RetryAfter, _) | (LimitHeaders::All, Dialect::Anthropic) => {
-                refusal.retry_after(wait)
+            (LimitHeaders::RetryAfter, _) | (_, Dialect::Anthropic) => refusal.retry_after(wait),
+            (LimitHeaders::All | LimitHeaders::ExactWait, Dialect::OpenAi) => {
+                refusal.retry_after(wait).retry_after_ms(wait).hint(wait)
             }
-            (LimitHeaders::All, Dialect::OpenAi) => refusal.retry_after(wait).retry_after_ms(wait).hint(wait),
         }
     }
 }

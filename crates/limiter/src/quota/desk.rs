@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     charging::Charging,
     cost::{Cost, Count, Total},
-    dimension::Dimension,
+    dimension::QuotaDimension,
     error::{Bottleneck, TooLarge},
     gate::Gate,
     learner::Learner,
@@ -124,7 +124,7 @@ impl QuotaDesk {
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.put_back(estimate, actual);
-        if actual.units(Dimension::Requests) == 0 {
+        if actual.units(QuotaDimension::Requests) == 0 {
             self.refunded += estimate;
         }
     }
@@ -155,6 +155,7 @@ impl QuotaDesk {
         self.limits.refill(now);
         Snapshot {
             dimensions: self.limits.snapshot(),
+            granted: self.limits.grant_snapshots(&self.queued),
             in_flight: self.in_flight,
             max_concurrent: Some(self.max_concurrent).filter(|&max| max != usize::MAX),
             waiting: self.waiting,
@@ -186,26 +187,33 @@ impl QuotaDesk {
     /// When one could be let through behind `ahead`, here and above, and what it would wait for.
     fn estimate_behind(&mut self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Bottleneck) {
         self.limits.refill(now);
-        let (at, reason) = self.covers_at(cost, ahead, now);
-        let waits = reason.filter(|_| at.is_none_or(|at| at > now)).unwrap_or(Bottleneck::Concurrency);
+        let (at, dimension) = self.limits.cover_at(cost, ahead).unzip();
+        let at = at.unwrap_or(Some(now));
+        let slow = dimension.filter(|_| at.is_none_or(|at| at > now));
+        let short = self.limits.short_of_grant(cost, ahead);
+        let waits = slow.or(short).map_or(Bottleneck::Concurrency, Bottleneck::Dimension);
         let own = match self.gate.blocks(now) {
             Some(gate) => (at.map(|at| at.max(gate)), Bottleneck::Gate),
             None => (at, waits),
         };
         let Some(parent) = &self.parent else { return own };
         let above = parent.line.look(|desk| desk.estimate_behind(cost, ahead, now));
-        // Never is later than any instant. Of two that help at once the one that lacks a slot is waited for.
+        // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
-        if own_is_later || (later(own.0) == later(above.0) && self.free_slots() == 0) { own } else { above }
+        let lacks = self.free_slots() == 0 || short.is_some();
+        if own_is_later || (later(own.0) == later(above.0) && lacks) { own } else { above }
     }
 
     fn free_slots(&self) -> usize {
         self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
-    /// When a cost can be covered behind others, and what it waits for until then.
+    /// When a cost can be covered behind others, and what it waits for until then. `None`: time alone does not help.
     fn covers_at(&self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Option<Bottleneck>) {
+        if let Some(dimension) = self.limits.short_of_grant(cost, ahead) {
+            return (None, Some(Bottleneck::Dimension(dimension)));
+        }
         match self.limits.cover_at(cost, ahead) {
             Some((at, dimension)) => (at, Some(Bottleneck::Dimension(dimension))),
             None => (Some(now), None),

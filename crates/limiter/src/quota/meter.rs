@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     charging::{Charging, Unused},
-    dimension::Dimension,
+    dimension::QuotaDimension,
     level::Level,
     others::Others,
     sends::Sends,
@@ -30,7 +30,7 @@ const ESTIMATES: f64 = 1.03;
 /// A limit per window.
 #[derive(Debug)]
 pub(super) struct Meter {
-    pub(super) dimension: Dimension,
+    pub(super) dimension: QuotaDimension,
     /// Where in a cost it is.
     pub(super) place: usize,
     pub(super) window: Duration,
@@ -82,7 +82,7 @@ impl Burst {
 impl Meter {
     /// A limit the user told.
     pub(super) fn told(
-        dimension: Dimension,
+        dimension: QuotaDimension,
         window: Duration,
         limit: u64,
         burst: Burst,
@@ -115,7 +115,7 @@ impl Meter {
 
     /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
     pub(super) fn heard(
-        dimension: Dimension,
+        dimension: QuotaDimension,
         window: Duration,
         limit: u64,
         burst: Burst,

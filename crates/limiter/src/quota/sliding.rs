@@ -12,7 +12,7 @@ use super::{
     cost::growth,
     desk::QuotaDesk,
     meter::{Counted, Meter, Moment},
-    signals::Signals,
+    observation::Observation,
 };
 
 /// What a log counts.
@@ -89,17 +89,17 @@ impl Sliding {
     pub(super) fn weigh_readings(
         &mut self,
         meters: &[Meter],
-        signals: &Signals,
+        observation: &Observation,
         is_news: bool,
         counted: &Counted<'_>,
     ) {
-        let refused = signals.refusal.is_some();
+        let refused = observation.refusal.is_some();
         if !refused && (self.fits == 0 || self.is_log) {
             return;
         }
         let (mut fits, mut beyond, mut others) = (false, false, false);
         for meter in meters.iter().filter(|meter| !meter.is_learned()) {
-            let remaining = meter.said_in(signals).and_then(|reading| reading.remaining);
+            let remaining = meter.said_in(observation).and_then(|reading| reading.remaining);
             let Some(used) = remaining.and_then(|remaining| Used::of(meter, remaining, counted)) else {
                 continue;
             };

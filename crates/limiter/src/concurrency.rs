@@ -189,9 +189,38 @@ impl ConcurrencyLimiter {
 impl Shared {
     #[inline]
     fn release(&self, count: usize) {
-        if self.word.give(count) {
+        if self.word.has_waiters() {
+            self.hand_over(count);
+        } else if self.word.give(count) {
             self.serve();
         }
+    }
+
+    /// Gives permits back while somebody waits. Most often the head of the line wants just as many: it has them without
+    /// the word, which other processors have to fetch, being written.
+    #[cold]
+    fn hand_over(&self, count: usize) {
+        let mut line = self.line.lock();
+        let permits = self.word.permits();
+        if permits == 0
+            && line.front().is_some_and(|(_, wants)| *wants == count)
+            && let Some(waker) = line.pop_front()
+        {
+            // One that wants none may be next.
+            let more = line.front().is_some_and(|(_, wants)| *wants == 0);
+            if line.is_empty() {
+                self.word.clear_waiters();
+            }
+            drop(line);
+            waker.wake();
+            if more {
+                self.serve();
+            }
+            return;
+        }
+        drop(line);
+        self.word.give(count);
+        self.serve();
     }
 
     #[inline]

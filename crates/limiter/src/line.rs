@@ -122,6 +122,14 @@ impl<D: Desk> Line<D> {
         Err(late)
     }
 
+    /// Lets one through now if nobody waits and that is plain to see. `false`: somebody has to look closer.
+    #[inline]
+    pub(crate) fn admits_at_once(&self, ask: &D::Ask) -> bool {
+        let now = Instant::now();
+        let Some(mut line) = self.list.try_hold() else { return false };
+        !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now)
+    }
+
     /// Reads from the desk, and changes nothing that could let anybody through.
     #[inline]
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut D) -> R) -> R {

@@ -59,6 +59,12 @@ impl Word {
         }
     }
 
+    /// Whether somebody was in line just now.
+    #[inline]
+    pub(super) fn has_waiters(&self) -> bool {
+        self.0.load(Relaxed) & WAITERS != 0
+    }
+
     /// Gives permits back. `true`: somebody is in line, and must be served.
     #[inline]
     pub(super) fn give(&self, count: usize) -> bool {

@@ -123,8 +123,10 @@ impl QuotaDesk {
     #[inline]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
-        self.limits.put_back(estimate, actual);
-        if actual.units(QuotaDimension::Requests) == 0 {
+        if actual.units(QuotaDimension::Requests) > 0 {
+            self.limits.settle(estimate, actual);
+        } else {
+            self.limits.put_back(estimate, actual);
             self.refunded += estimate;
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Total},
-    dimension::{QuotaDimension, REQUESTS},
+    dimension::QuotaDimension,
     error::TooLarge,
     meter::Meter,
     snapshot::{DimensionSnapshot, GrantSnapshot},
@@ -90,16 +90,26 @@ impl Limits {
         self.strict.iter_mut().for_each(|strict| strict.take(cost));
     }
 
-    /// Puts back what an estimate, taken before, was above what it did cost: that is not more in any dimension.
+    /// Puts back what an estimate, taken before, was above what a call did cost: that is not more in any dimension.
     #[inline]
-    pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost) {
+    pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in &mut self.meters {
             let unused = estimate.at(meter.place) - actual.at(meter.place);
-            if actual.at(REQUESTS) == 0 {
-                meter.level.put(unused);
-            } else if !meter.learned_limit {
+            // Of requests there is nothing to put back, as a rule.
+            if unused > 0 && !meter.learned_limit {
                 meter.give_back(unused);
             }
+        }
+        if !self.strict.is_empty() {
+            self.put_back_in_strict(estimate, actual);
+        }
+    }
+
+    /// Puts back what was taken for a request that was not counted: all of it, but for what it did cost all the same.
+    #[cold]
+    pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost) {
+        for meter in &mut self.meters {
+            meter.level.put(estimate.at(meter.place) - actual.at(meter.place));
         }
         if !self.strict.is_empty() {
             self.put_back_in_strict(estimate, actual);

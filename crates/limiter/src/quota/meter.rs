@@ -170,8 +170,15 @@ impl Meter {
     }
 
     /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
+    #[inline]
     pub(super) fn roll(&mut self, now: Instant) {
-        let Some(ends) = self.ends.filter(|&ends| ends <= now) else { return };
+        if let Some(ends) = self.ends.filter(|&ends| ends <= now) {
+            self.begin_window(ends, now);
+        }
+    }
+
+    #[cold]
+    fn begin_window(&mut self, ends: Instant, now: Instant) {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));

@@ -95,8 +95,7 @@ fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
 /// The quota itself, and each above it.
 #[inline(always)]
 fn each_level(line: &Arc<Line<QuotaDesk>>, mut act: impl FnMut(&Arc<Line<QuotaDesk>>)) {
-    act(line);
-    let mut level = line.parent();
+    let mut level = Some(line);
     while let Some(line) = level {
         act(line);
         level = line.parent();

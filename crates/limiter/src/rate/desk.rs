@@ -133,8 +133,9 @@ impl Desk for RateDesk {
     #[inline]
     fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
         if let Supply::Bucket(bucket) = &mut self.supply {
+            bucket.refill(now);
             // Nothing is not to be had while there is debt, so it is for a round to tell.
-            return cost > 0 && bucket.refill_at_once(now) && bucket.take_if_there(cost);
+            return cost > 0 && bucket.take_if_there(cost);
         }
         false
     }

@@ -158,6 +158,16 @@ async fn a_head_that_gives_up_lets_the_next_in() {
 }
 
 #[tokio::test]
+async fn one_that_wants_none_waits_only_for_those_ahead() {
+    let limiter = ConcurrencyLimiter::new(1);
+    let held = limiter.acquire().await;
+    let (mut one, mut none) = (pin!(limiter.acquire()), pin!(limiter.acquire_many(0)));
+    assert!(poll_once(one.as_mut()).is_pending() && poll_once(none.as_mut()).is_pending());
+    drop(held);
+    assert!(poll_once(none.as_mut()).is_ready() && poll_once(one.as_mut()).is_ready());
+}
+
+#[tokio::test]
 async fn a_woken_waiter_that_is_dropped_hands_its_permit_on() {
     let limiter = ConcurrencyLimiter::new(1);
     let held = limiter.acquire().await;

@@ -85,7 +85,7 @@ fn a_grant_meets_those_who_ask() {
         });
         quota.grant(QuotaDimension::Requests, 1);
         quota.grant(QuotaDimension::Requests, 1);
-        tasks.map(|task| task.join().unwrap());
+        tasks.into_iter().for_each(|task| task.join().unwrap());
         at_rest(&quota);
         assert_eq!(quota.reclaim(QuotaDimension::Requests, 9), 0);
     });

@@ -21,8 +21,9 @@ use super::{
 };
 use crate::line::{Caller, Desk, Line, Verdict};
 
-/// How far down the line a round looks for one that may pass those ahead of it.
-const LOOK_AHEAD: usize = 32;
+mod round;
+
+use self::round::Round;
 
 /// The limits, the slots, the gate, and the sums of what is on its way.
 #[derive(Debug)]
@@ -49,19 +50,6 @@ pub(super) struct QuotaDesk {
     pub(super) parent: Option<Parent>,
     /// Who waits for something of this quota, in turn, if any below it do.
     pub(super) turns: Turns,
-}
-
-/// What a round over the line has seen so far.
-#[derive(Debug)]
-struct Round {
-    now: Instant,
-    /// What those who were looked at and stay want, and how many they are.
-    ahead: Total,
-    kept: usize,
-    /// When the head of the line can go, and what it waits for.
-    head_at: Option<Instant>,
-    reason: Bottleneck,
-    next: Option<Instant>,
 }
 
 impl QuotaDesk {
@@ -259,55 +247,6 @@ impl QuotaDesk {
         }
         let (at, reason) = self.covers_at(cost, &Total::default(), now);
         Err(Held { at, reason: reason.unwrap_or(Bottleneck::Gate) })
-    }
-
-    fn consider_head(&mut self, cost: &Cost) -> Verdict {
-        if !self.turns.is_own() {
-            self.round.reason = self.turns.reason();
-            return Verdict::Stop;
-        }
-        let Err(Held { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
-            self.turns.own_passed();
-            return Verdict::Admit;
-        };
-        self.probe(&Held { at, reason }, self.round.now);
-        self.round.reason = reason;
-        (self.round.next, self.round.head_at) = (at, at);
-        let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
-        if is_own { self.keep(cost) } else { Verdict::Stop }
-    }
-
-    fn consider_behind(&mut self, cost: &Cost) -> Verdict {
-        if self.round.kept > LOOK_AHEAD || self.free_slots() <= self.round.kept {
-            return Verdict::Stop;
-        }
-        let Round { now, ahead, kept, head_at, .. } = self.round;
-        let passed = Passed { ahead: &ahead, kept, head_at };
-        let Err(Held { at, .. }) = self.take_from_all(cost, Some(passed), now) else {
-            return Verdict::Admit;
-        };
-        let before_the_rest = at.filter(|&at| at > now);
-        self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
-        self.keep(cost)
-    }
-
-    /// Whether the head of the line waits for something of the quotas above.
-    fn waits_above(&self) -> bool {
-        self.parent.as_ref().is_some_and(Parent::has_turn)
-    }
-
-    fn keep(&mut self, cost: &Cost) -> Verdict {
-        self.round.ahead += cost;
-        self.round.kept += 1;
-        // While the gate is opening, every one let through delays the next.
-        if self.gate.is_opening() || !self.turns.is_empty() { Verdict::Stop } else { Verdict::Wait }
-    }
-}
-
-impl Round {
-    fn new(now: Instant) -> Self {
-        let (ahead, reason) = (Total::default(), Bottleneck::Gate);
-        Self { now, ahead, kept: 0, head_at: None, reason, next: None }
     }
 }
 

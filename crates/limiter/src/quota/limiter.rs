@@ -73,6 +73,15 @@ impl QuotaLimiter {
     /// # Errors
     ///
     /// As [`reserve`](Self::reserve), with [`QuotaError::MustWait`] if it would have to wait.
+    pub fn try_reserve(&self, cost: Cost) -> Result<Reservation, QuotaError> {
+        self.try_reserve_at(cost, Instant::now())
+    }
+
+    /// [`try_reserve`](Self::try_reserve) at an instant, which spares reading the clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_reserve`](Self::try_reserve).
     #[inline(always)]
     pub fn try_reserve_at(&self, cost: Cost, now: Instant) -> Result<Reservation, QuotaError> {
         self.line.try_at(&cost, now)?;

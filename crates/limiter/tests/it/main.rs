@@ -17,6 +17,7 @@ mod quota_sliding;
 mod quota_windows;
 mod rate;
 mod rate_model;
+mod run;
 mod strict;
 mod support;
 mod threads;

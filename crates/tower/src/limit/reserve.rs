@@ -3,7 +3,6 @@ use std::{future::Future, sync::Arc};
 use outbound_limiter::{
     Charge, ConcurrencyLimiter, Cost, OwnedPermit, QuotaLimiter, RateLimiter, Reservation,
 };
-use tokio::time::Instant;
 
 use crate::BoxError;
 
@@ -89,7 +88,7 @@ impl Reserve for QuotaShare {
     type Sent = Charge;
 
     fn try_reserve(&self) -> Option<Reservation> {
-        self.quota.try_reserve_at(*self.cost, Instant::now()).ok()
+        self.quota.try_reserve(*self.cost).ok()
     }
 
     fn reserve(&self) -> impl Future<Output = Result<Reservation, BoxError>> + Send + Sync + 'static {

@@ -46,12 +46,10 @@ impl Bucket {
 
     /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
     /// which are worked out once for all.
-    #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
         if self.at == since { self.fill(elapsed, now) } else { self.refill(now) }
     }
 
-    #[inline]
     fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());
@@ -107,14 +105,12 @@ impl Bucket {
 
     /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: it holds as much, or `cost` is
     /// larger than the bucket and the bucket is full.
-    #[inline]
     pub(crate) fn covers(&self, cost: u64, ahead: u128) -> bool {
         self.debt == 0 && u128::from(self.units) >= self.needed(cost, ahead)
     }
 
     /// Takes units, as of the last refill: at a full bucket that is not up to date, what should have been lost would pay
     /// for it.
-    #[inline]
     pub(crate) fn take(&mut self, cost: u64) {
         let owed = cost.saturating_sub(self.units);
         self.units = self.units.saturating_sub(cost);
@@ -268,7 +264,6 @@ impl Bucket {
         units.saturating_mul(i128::from(self.period.get()))
     }
 
-    #[inline]
     fn needed(&self, cost: u64, ahead: u128) -> u128 {
         ahead.saturating_add(u128::from(cost.min(self.capacity)))
     }

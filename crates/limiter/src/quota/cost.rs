@@ -72,7 +72,6 @@ impl Cost {
     }
 
     /// How much of a dimension this is, at most `u64::MAX`.
-    #[inline]
     pub const fn units(&self, dimension: QuotaDimension) -> u64 {
         self.units[dimension.place()]
     }
@@ -95,7 +94,6 @@ impl Cost {
     }
 
     /// Whether it counts anything with a name: most do not, and go a shorter way.
-    #[inline]
     fn has_named(&self) -> bool {
         self.units[FIRST_NAMED..].iter().fold(0, |all, units| all | units) != 0
     }
@@ -122,7 +120,6 @@ pub(super) struct Count {
 }
 
 impl Count {
-    #[inline]
     pub(super) fn units(&self, dimension: QuotaDimension) -> u64 {
         self.units[dimension.place()]
     }
@@ -134,7 +131,6 @@ pub(super) fn growth(from: u64, to: u64) -> u64 {
 }
 
 impl AddAssign<&Cost> for Count {
-    #[inline]
     fn add_assign(&mut self, cost: &Cost) {
         for (count, units) in self.units.iter_mut().zip(cost.units) {
             *count = count.wrapping_add(units);

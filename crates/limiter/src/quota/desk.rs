@@ -102,7 +102,6 @@ impl QuotaDesk {
     }
 
     /// A charge ends, having cost what was estimated.
-    #[inline]
     pub(super) fn end(&mut self) {
         self.in_flight -= 1;
     }
@@ -168,7 +167,6 @@ impl QuotaDesk {
         self.gate.pass(now);
     }
 
-    #[inline]
     fn took(&mut self, cost: &Cost) {
         self.admitted += cost;
         self.in_flight += 1;
@@ -260,7 +258,6 @@ impl Desk for QuotaDesk {
         self.limits.too_small_for(cost).or_else(above)
     }
 
-    #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
         if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
             return false;
@@ -341,7 +338,6 @@ impl Desk for QuotaDesk {
         self.withdraw_if_idle();
     }
 
-    #[inline]
     fn stir(&mut self) -> bool {
         self.turns.stir()
     }

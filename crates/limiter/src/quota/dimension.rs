@@ -75,7 +75,6 @@ impl QuotaDimension {
     }
 
     /// Where in a cost it is counted.
-    #[inline]
     pub(super) const fn place(self) -> usize {
         match self {
             Self::Requests => REQUESTS,

@@ -20,7 +20,6 @@ impl Level {
         Self { bucket, log: None }
     }
 
-    #[inline]
     pub(super) fn has_log(&self) -> bool {
         self.log.is_some()
     }
@@ -78,7 +77,6 @@ impl Level {
     }
 
     /// Takes units, into debt if need be.
-    #[inline]
     pub(super) fn take(&mut self, units: u64) {
         match &mut self.log {
             None => self.bucket.take(units),

@@ -30,7 +30,6 @@ impl Limits {
         Self { meters, strict, filled_at: now }
     }
 
-    #[inline]
     pub(super) fn refill(&mut self, now: Instant) {
         // Cheaper to see than which is the later, and mostly there is no difference.
         if now != self.filled_at {

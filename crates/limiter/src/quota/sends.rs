@@ -26,7 +26,6 @@ pub(super) struct Sends {
 }
 
 impl Sends {
-    #[inline]
     pub(super) fn record(&mut self, cost: &Cost, now: Instant) {
         self.total += cost;
         if self.next_entry.is_none_or(|next| now >= next) {

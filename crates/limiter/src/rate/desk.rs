@@ -72,7 +72,6 @@ impl Supply {
         }
     }
 
-    #[inline]
     fn refill(&mut self, now: Instant) {
         match self {
             Self::Bucket(bucket) => bucket.refill(now),
@@ -140,13 +139,11 @@ impl Desk for RateDesk {
         false
     }
 
-    #[inline]
     fn begin(&mut self, now: Instant) {
         self.supply.refill(now);
         self.next_round = None;
     }
 
-    #[inline]
     fn consider(&mut self, &cost: &u64) -> Verdict {
         if self.supply.take_if_covered(cost) {
             return Verdict::Admit;

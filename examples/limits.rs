@@ -9,11 +9,11 @@
 
 use std::{cell::Cell, time::Duration};
 
-use futures::future::{join, try_join, try_join_all};
+use futures::future::{join, join_all, try_join, try_join_all};
 use outbound::{
     limiter::{
-        Aimd, Bottleneck, Closed, ConcurrencyLimiter, Cost, Dimension, Keyed, QuotaError, QuotaLimiter, Rate,
-        RateError, RateLimiter, Reading, Signals,
+        Aimd, Bottleneck, ConcurrencyLimiter, Cost, Keyed, MustWait, Observation, QuotaDimension, QuotaError,
+        QuotaLimiter, Rate, RateLimiter, Reading,
     },
     retry::{Retry, Wait},
 };
@@ -59,14 +59,14 @@ async fn semaphore() -> Result {
     heading("A semaphore around any call: three at once");
     let (service, limiter) = (Service::default(), ConcurrencyLimiter::new(3));
     let begun = Instant::now();
-    // `run` holds a permit while the future runs, and gives it back however that ends.
-    let calls = (0..10).map(|_| limiter.run(service.call(Duration::from_secs(1))));
-    try_join_all(calls).await?;
+    // `run` calls the closure when it has a permit, and gives the permit back however the future ends.
+    let calls = (0..10).map(|_| limiter.run(|| service.call(Duration::from_secs(1))));
+    join_all(calls).await;
     println!("10 calls of 1 s, {} at most at once, in {:?}", service.peak.get(), begun.elapsed());
     assert_eq!((service.peak.get(), begun.elapsed().as_secs()), (3, 4));
 
     // Where one future is not all that is to be covered, hold the permit. It is given back when it is dropped.
-    let permit = limiter.acquire().await?;
+    let permit = limiter.acquire().await;
     service.call(Duration::from_secs(1)).await;
     println!("holding {} permit, {} are free", permit.count(), limiter.available());
     drop(permit);
@@ -81,7 +81,7 @@ async fn weighted() -> Result {
     let jobs = [("small", 2), ("small", 2), ("large", 8), ("small", 2), ("small", 2)];
     // First come, first served: the small ones behind the large one begin no sooner than it does.
     let ends = try_join_all(jobs.map(async |(name, weight)| -> Result<u64> {
-        let _permit = limiter.acquire_many(weight).await?;
+        let _permit = limiter.acquire_many(weight).await;
         println!("{name} ({weight}) begins after {:?}", begun.elapsed());
         sleep(Duration::from_secs(1)).await;
         Ok(begun.elapsed().as_secs())
@@ -94,13 +94,13 @@ async fn resize_while_running() -> Result {
     heading("Resize while running");
     let (service, limiter) = (Service::default(), ConcurrencyLimiter::new(2));
     let begun = Instant::now();
-    let calls = try_join_all((0..18).map(|_| limiter.run(service.call(Duration::from_secs(1)))));
+    let calls = join_all((0..18).map(|_| limiter.run(|| service.call(Duration::from_secs(1)))));
     let operator = async {
         sleep(Duration::from_millis(2500)).await;
         println!("after {:?}: {} waiting, from 2 to 6", begun.elapsed(), limiter.waiting());
         limiter.resize(6);
     };
-    join(calls, operator).await.0?;
+    join(calls, operator).await;
     println!(
         "18 calls of 1 s in {:?} instead of 9 s, {} at most at once",
         begun.elapsed(),
@@ -111,12 +111,20 @@ async fn resize_while_running() -> Result {
 }
 
 async fn close() -> Result {
-    heading("Close: those inside finish, those who wait are told");
-    let limiter = ConcurrencyLimiter::new(1);
-    let permit = limiter.acquire_owned().await?;
-    let (answer, ()) = join(limiter.acquire(), async { limiter.close() }).await;
-    println!("the one who waited: {}", answer.as_ref().err().ok_or("it was let in")?);
-    assert_eq!((answer.err(), permit.count()), (Some(Closed), 1));
+    heading("A shutdown: those inside finish, those who wait are let in and told");
+    let (limiter, stopped) = (ConcurrencyLimiter::new(1), Cell::new(false));
+    let permit = limiter.acquire().await;
+    let waiting = async {
+        let _permit = limiter.acquire().await;
+        if stopped.get() { Err("shut down") } else { Ok(()) }
+    };
+    let (answer, ()) = join(waiting, async {
+        stopped.set(true);
+        limiter.resize(ConcurrencyLimiter::MAX_PERMITS);
+    })
+    .await;
+    println!("the one who waited: {answer:?}");
+    assert_eq!((answer, permit.count()), (Err("shut down"), 1));
     Ok(())
 }
 
@@ -126,7 +134,7 @@ async fn rate() -> Result {
     let begun = Instant::now();
     let mut starts = Vec::new();
     for _ in 0..9 {
-        limiter.acquire(1).await?;
+        limiter.acquire(1).await;
         starts.push(begun.elapsed().as_millis());
     }
     println!("starts, in ms: {starts:?}");
@@ -134,8 +142,8 @@ async fn rate() -> Result {
 
     // A rate can be changed, too, and a request can be for more than one unit.
     limiter.set_rate(Rate::per_second(10).burst(1));
-    limiter.acquire(20).await?;
-    limiter.acquire(1).await?;
+    limiter.acquire(20).await;
+    limiter.acquire(1).await;
     println!("20 units at 10 per second, then another: after {:?}", begun.elapsed());
     assert_eq!(begun.elapsed().as_millis(), 2000 + 2100);
     Ok(())
@@ -148,7 +156,7 @@ async fn strict_window() -> Result {
     let mut starts = Vec::new();
     for pause in [0, 300, 300, 0, 0] {
         sleep(Duration::from_millis(pause)).await;
-        limiter.acquire(1).await?;
+        limiter.acquire(1).await;
         starts.push(begun.elapsed().as_millis());
     }
     println!("starts, in ms: {starts:?}");
@@ -159,13 +167,13 @@ async fn strict_window() -> Result {
 async fn not_before_or_not_at_all() -> Result {
     heading("Too late is said at once");
     let limiter = RateLimiter::new(Rate::per_minute(1).burst(1));
-    limiter.acquire(1).await?;
+    limiter.acquire(1).await;
     let begun = Instant::now();
     // Its turn would come in a minute. To wait ten seconds and then give up would help nobody.
     let late = limiter.acquire(1).before(begun + Duration::from_secs(10)).await;
     let error = late.err().ok_or("a minute is more than ten seconds")?;
     println!("{error} (said after {:?})", begun.elapsed());
-    assert_eq!(error, RateError::MustWait { until: Some(begun + Duration::from_secs(60)) });
+    assert_eq!(error, MustWait { until: Some(begun + Duration::from_secs(60)) });
     Ok(())
 }
 
@@ -192,7 +200,7 @@ async fn quota() -> Result {
     drop(quota.reserve(Cost::request().input_tokens(1_000)).await?);
     let error = quota.reserve(Cost::request().input_tokens(70_000)).await.err().ok_or("it is too large")?;
     println!("too large:         {error}");
-    assert!(matches!(error, QuotaError::Impossible { dimension: Dimension::Tokens, .. }));
+    assert!(matches!(error, QuotaError::Impossible { dimension: QuotaDimension::Tokens, .. }));
 
     // Of several limits the tightest one counts: tokens, here.
     let begun = Instant::now();
@@ -220,7 +228,7 @@ fn left(quota: &QuotaLimiter) -> String {
 
 async fn anything_else_that_is_counted() -> Result {
     heading("Anything else that is counted: images, per second and per hour");
-    const IMAGES: Dimension = Dimension::named(0, "images");
+    const IMAGES: QuotaDimension = QuotaDimension::named(0, "images");
     let quota = QuotaLimiter::builder()
         .requests_per_minute(600)
         .limit(IMAGES, Duration::from_secs(1), 4)
@@ -259,8 +267,8 @@ async fn what_the_server_says() -> Result {
     println!("told nothing:      {:?}", left(&quota));
     // The reply's headers: 600 a minute, of which 20 are left.
     let reading = Reading::per_minute().limit(600).remaining(20).reset(Duration::from_secs(58));
-    let signals = Signals::new(Instant::now()).reading(Dimension::Requests, reading);
-    quota.observe(Instant::now(), &signals);
+    let observation = Observation::new(Instant::now()).reading(QuotaDimension::Requests, reading);
+    quota.observe(Instant::now(), &observation);
     charge.settle(Cost::request());
     println!("told by the reply: {:?}", left(&quota));
     // Less the request itself, which may not have been counted yet, and less what 0.15 s bring, for others on the key.
@@ -274,7 +282,7 @@ async fn quota_and_the_server() -> Result {
     let begun = Instant::now();
     let charge = quota.reserve(Cost::request()).await?.sent();
     // The reply was a 429 with `Retry-After: 20`.
-    quota.observe(Instant::now(), &Signals::new(begun).refused(Some(Duration::from_secs(20))));
+    quota.observe(Instant::now(), &Observation::new(begun).refused(Some(Duration::from_secs(20))));
     drop(charge);
     let others = (0..4).map(async |_| -> Result<Duration> {
         drop(quota.reserve(Cost::request()).await?.sent());
@@ -316,12 +324,12 @@ async fn one_for_each_key() -> Result {
         let limiter = hosts.get(host);
         async move {
             for _ in 0..4 {
-                limiter.acquire(1).await?;
+                limiter.acquire(1).await;
             }
-            Ok::<_, RateError>(begun.elapsed().as_millis())
+            begun.elapsed().as_millis()
         }
     };
-    let (slow, fast) = try_join(calls("slow.example"), calls("fast.example")).await?;
+    let (slow, fast) = join(calls("slow.example"), calls("fast.example")).await;
     println!("four calls each: the slow host's after {slow} ms, the fast one's after {fast} ms");
     assert_eq!((slow, fast), (3000, 300));
     // Those at rest are forgotten; what is owed is not.
@@ -337,11 +345,11 @@ async fn with_retries() -> Result {
     let begun = Instant::now();
     // The limit is inside the retries: each attempt takes a permit of its own, and the wait takes none.
     let unlucky = POLICY.call(async |attempt| -> Result<Duration> {
-        limiter.run(service.call(Duration::from_secs(1))).await?;
+        limiter.run(|| service.call(Duration::from_secs(1))).await;
         if attempt.is_retry() { Ok(begun.elapsed()) } else { Err("overloaded".into()) }
     });
     let others = try_join_all((0..5).map(async |_| -> Result<Duration> {
-        limiter.run(service.call(Duration::from_secs(1))).await?;
+        limiter.run(|| service.call(Duration::from_secs(1))).await;
         Ok(begun.elapsed())
     }));
     let (unlucky, others) = try_join(unlucky, others).await?;

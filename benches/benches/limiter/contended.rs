@@ -27,7 +27,7 @@ pub(super) fn measure() {
                 let mut waits = Vec::with_capacity(TURNS);
                 for _ in 0..TURNS {
                     let asked = now();
-                    let permit = limiter.acquire().await.expect("it is open");
+                    let permit = limiter.acquire().await;
                     waits.push(asked.elapsed());
                     yield_now().await;
                     drop(permit);

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Reservation, Signals};
+use outbound_limiter::{Cost, Observation, QuotaDimension, QuotaLimiter, Reading, Reservation};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -208,22 +208,25 @@ impl World {
         }
     }
 
-    fn signals(&self, sent_at: Instant) -> Signals {
-        let signals = Signals::new(sent_at);
+    fn observation(&self, sent_at: Instant) -> Observation {
+        let observation = Observation::new(sent_at);
         if matches!(self.setting.variant, 'C' | 'D') {
-            return signals;
+            return observation;
         }
         let (now, kind) = (self.now(), self.setting.kind);
         let mut counters = self.counters.lock().unwrap();
-        let dimensions = [Dimension::Requests, Dimension::Tokens];
-        dimensions.into_iter().zip(counters.iter_mut()).fold(signals, |signals, (dimension, counter)| {
-            counter.bring_to(now, kind);
-            let reading = Reading::per_minute()
-                .limit((counter.rate * 60.0) as u64)
-                .remaining(counter.level.max(0.0) as u64);
-            let full = Duration::from_secs_f64((counter.rate - counter.level).max(0.0) / counter.rate);
-            signals.reading(dimension, reading.fills_by(full))
-        })
+        let dimensions = [QuotaDimension::Requests, QuotaDimension::Tokens];
+        dimensions.into_iter().zip(counters.iter_mut()).fold(
+            observation,
+            |observation, (dimension, counter)| {
+                counter.bring_to(now, kind);
+                let reading = Reading::per_minute()
+                    .limit((counter.rate * 60.0) as u64)
+                    .remaining(counter.level.max(0.0) as u64);
+                let full = Duration::from_secs_f64((counter.rate - counter.level).max(0.0) / counter.rate);
+                observation.reading(dimension, reading.fills_by(full))
+            },
+        )
     }
 }
 
@@ -327,12 +330,12 @@ async fn call(world: &World, quota: &QuotaLimiter, reservation: Reservation, ite
     let charge = reservation.sent_at(sent_at);
     sleep(Duration::from_millis(1)).await;
     let answer = world.request(item);
-    let signals = world.signals(sent_at);
+    let observation = world.observation(sent_at);
     match answer {
         Ok(()) => {
             sleep(item.latency).await;
             world.settle(item);
-            quota.observe(Instant::now(), &signals);
+            quota.observe(Instant::now(), &observation);
             charge.settle(item.used());
             true
         }
@@ -343,7 +346,7 @@ async fn call(world: &World, quota: &QuotaLimiter, reservation: Reservation, ite
                 'C' => Some(Duration::from_secs(wait.ceil() as u64)),
                 _ => Some(Duration::from_secs_f64(wait)),
             };
-            quota.observe(Instant::now(), &signals.refused(hint));
+            quota.observe(Instant::now(), &observation.refused(hint));
             charge.refund();
             false
         }

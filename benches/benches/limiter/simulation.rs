@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Cost, Observation, QuotaDimension, QuotaLimiter, Reading};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::server::{Kind, Server};
@@ -199,7 +199,7 @@ async fn call(
     [there, work, back]: [Duration; 3],
 ) {
     let cost = reservation.cost();
-    let tokens = cost.units(Dimension::InputTokens);
+    let tokens = cost.units(QuotaDimension::InputTokens);
     let sent_at = Instant::now();
     let charge = reservation.sent_at(sent_at);
     sleep(there).await;
@@ -209,10 +209,10 @@ async fn call(
         (server.request(now, [1, tokens]), server.left(now))
     };
     world.counts.lock().unwrap().add(answer.is_ok(), tokens);
-    let mut signals = Signals::new(sent_at);
+    let mut observation = Observation::new(sent_at);
     if world.tells == Tells::All {
         for ((dimension, left), limit) in
-            [Dimension::Requests, Dimension::Tokens].into_iter().zip(left).zip(LIMITS)
+            [QuotaDimension::Requests, QuotaDimension::Tokens].into_iter().zip(left).zip(LIMITS)
         {
             let reading = Reading::per_minute().limit(limit).remaining(left.remaining);
             let reading = if world.ends_window {
@@ -220,13 +220,13 @@ async fn call(
             } else {
                 reading.fills_by(left.reset)
             };
-            signals = signals.reading(dimension, reading);
+            observation = observation.reading(dimension, reading);
         }
     }
     match answer {
         Ok(()) => {
             sleep(work + back).await;
-            quota.observe(Instant::now(), &signals);
+            quota.observe(Instant::now(), &observation);
             charge.settle(cost);
         }
         Err(wait) => {
@@ -234,7 +234,7 @@ async fn call(
             // In whole seconds, as the header has it.
             let hint = Duration::from_secs(wait.as_secs_f64().ceil() as u64);
             let hint = (world.tells != Tells::Nothing).then_some(hint);
-            quota.observe(Instant::now(), &signals.refused(hint));
+            quota.observe(Instant::now(), &observation.refused(hint));
             world.refused.lock().unwrap().push_back(tokens);
             charge.refund();
         }

@@ -32,7 +32,8 @@ const GATES: &[Gate] = &[
     ("timeout pending once", Allowed::Times(1.0), "tokio pending once"),
     ("four limits pending once", Allowed::Times(1.2), "timeout pending once"),
     ("four stream limits pending once", Allowed::Times(1.2), "one stream limit pending once"),
-    // A call owns its policy, so that it can be spawned: 112 bytes are copied, in 14 instructions.
+    // A call owns its policy, so that it can be spawned: 112 bytes are copied, in 14 instructions. The rest is 17, and 10
+    // of the case's own.
     ("retry success", Allowed::Above(42.0), "nothing"),
     ("retry success, policy not constant", Allowed::Above(42.0), "bare ready"),
     ("retry success", Allowed::Times(0.8), "tokio-retry success"),
@@ -47,9 +48,8 @@ const GATES: &[Gate] = &[
 const AIMS: &[Gate] = &[
     // tokio's own timeout makes its timer in place; one from outside is made and then moved into its place.
     ("timeout pending, among many", Allowed::Times(1.0), "tokio pending, among many"),
-    // What a call by reference to a constant policy took, before calls owned theirs.
-    ("retry success", Allowed::Above(16.0), "nothing"),
-    ("retry two failures", Allowed::Above(80.0), "nothing"),
+    // It would have to borrow its policy.
+    ("retry success", Allowed::Above(28.0), "nothing"),
     // A call that is awaited through a reference has a stack frame more.
     ("retry success, budget and report, by reference", Allowed::Above(75.0), "nothing"),
 ];

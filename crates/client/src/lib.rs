@@ -329,6 +329,7 @@ pub use crate::{
     manage::Drained,
     multipart::{Multipart, Part},
     origin::Origin,
+    pairs::encode_form,
     pool::{PoolSnapshot, WarmUp},
     progress::{Progress, ProgressStream, progress},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},

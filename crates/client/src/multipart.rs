@@ -69,14 +69,31 @@ impl Multipart {
         self
     }
 
-    pub(crate) fn into_body(mut self) -> (HeaderValue, Body) {
+    /// All of it in one piece, and its content type, which names the boundary: to be sent more than once. `None` if a part
+    /// is a stream or a file.
+    pub fn into_bytes(self) -> Option<(HeaderValue, Bytes)> {
+        let (content_type, segments, _) = self.finish();
+        let pieces = segments.iter().map(|segment| match segment {
+            Segment::Bytes(bytes) => Some(&bytes[..]),
+            Segment::Stream(_) => None,
+        });
+        let pieces: Vec<_> = pieces.collect::<Option<_>>()?;
+        Some((content_type, pieces.concat().into()))
+    }
+
+    pub(crate) fn into_body(self) -> (HeaderValue, Body) {
+        let (content_type, segments, length) = self.finish();
+        (content_type, Body::segments(segments, length))
+    }
+
+    fn finish(mut self) -> (HeaderValue, VecDeque<Segment>, Option<u64>) {
         let end = format!("--{}--\r\n", self.boundary);
         let length = self.length.map(|length| length + end.len() as u64);
         self.segments.push_back(Segment::Bytes(end.into()));
         let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary));
         // Hexadecimal digits are valid in a header.
         let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static("multipart/form-data"));
-        (content_type, Body::segments(self.segments, length))
+        (content_type, self.segments, length)
     }
 }
 

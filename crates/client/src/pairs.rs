@@ -33,6 +33,17 @@ pub(crate) fn push<T: Serialize + ?Sized>(
     Ok(())
 }
 
+/// Pairs as a form, `application/x-www-form-urlencoded`: what [`RequestBuilder::form`](crate::RequestBuilder::form) sends.
+///
+/// # Errors
+///
+/// If they are no pairs.
+pub fn encode_form<T: Serialize + ?Sized>(pairs: &T) -> serde_json::Result<String> {
+    let mut form = String::new();
+    push(&mut form, pairs, "+", None)?;
+    Ok(form)
+}
+
 struct Pairs(Vec<(String, String)>);
 
 impl Pairs {

@@ -114,9 +114,8 @@ impl RequestBuilder {
     /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
     /// are for a [`query`](Self::query).
     pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
-        let mut form = String::new();
-        match pairs::push(&mut form, pairs, "+", None) {
-            Ok(()) => self.typed("application/x-www-form-urlencoded").body(form),
+        match pairs::encode_form(pairs) {
+            Ok(form) => self.typed("application/x-www-form-urlencoded").body(form),
             Err(error) => {
                 let why = Error::invalid(Kind::Request, "the form is not made of pairs");
                 self.error.get_or_insert(why.source_from(error));

@@ -36,66 +36,46 @@ impl Bucket {
     /// Brings it up to date.
     #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
-        if !self.refill_at_once(now) {
-            self.refill_slowly(now);
+        // Asked first, which costs less than to subtract. Where the clock has gone back nothing comes in.
+        if now != self.at
+            && let Some(elapsed) = now.checked_duration_since(self.at)
+        {
+            self.fill(nanos(elapsed), now);
         }
-    }
-
-    /// Brings it up to date if that is plain: `false` where there is debt, or where the numbers are large.
-    #[inline]
-    pub(crate) fn refill_at_once(&mut self, now: Instant) -> bool {
-        // Asked first, which costs less than to subtract.
-        if now == self.at {
-            return true;
-        }
-        // Where the clock has gone back nothing comes in.
-        let Some(elapsed) = now.checked_duration_since(self.at) else { return true };
-        self.fill(nanos(elapsed), now)
     }
 
     /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
     /// which are worked out once for all.
-    #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
-        if self.at != since {
-            self.refill(now);
-        } else if !self.fill(elapsed, now) {
-            self.refill_slowly(now);
-        }
+        if self.at == since { self.fill(elapsed, now) } else { self.refill(now) }
     }
 
-    #[inline]
-    fn fill(&mut self, elapsed: u64, now: Instant) -> bool {
-        let come_in = elapsed.checked_mul(self.amount);
-        let Some(parts) = come_in.and_then(|parts| parts.checked_add(self.parts)) else { return false };
-        if self.debt > 0 {
-            return false;
-        }
-        let room = (self.capacity - self.units).checked_mul(self.period.get());
-        if room.is_some_and(|room| parts >= room) {
+    fn fill(&mut self, elapsed: u64, now: Instant) {
+        let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
+        let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());
+        self.at = now;
+        if self.debt == 0 && parts >= room {
             // So it is for most most of the time, and it saves a division.
             (self.units, self.parts) = (self.capacity, 0);
         } else {
-            self.units += parts / self.period;
-            self.parts = parts % self.period;
+            self.pour(parts);
         }
-        self.at = now;
-        true
     }
 
-    #[cold]
+    /// Adds whole units, and keeps the parts beyond them.
     #[inline(never)]
-    fn refill_slowly(&mut self, now: Instant) {
-        let elapsed = u128::from(nanos(now.saturating_duration_since(self.at)));
-        let parts = elapsed * u128::from(self.amount) + u128::from(self.parts);
-        self.at = self.at.max(now);
-        let period = u128::from(self.period.get());
-        if self.debt == 0 && parts >= u128::from(self.capacity - self.units) * period {
-            (self.units, self.parts) = (self.capacity, 0);
-            return;
-        }
-        let come_in = parts / period;
-        self.parts = (parts - come_in * period) as u64;
+    fn pour(&mut self, parts: u128) {
+        let come_in = match u64::try_from(parts) {
+            Ok(parts) => {
+                self.parts = parts % self.period;
+                u128::from(parts / self.period)
+            }
+            Err(_) => {
+                let period = u128::from(self.period.get());
+                self.parts = (parts % period) as u64;
+                parts / period
+            }
+        };
         let left = come_in.saturating_sub(self.debt);
         self.debt = self.debt.saturating_sub(come_in);
         if self.debt == 0 {
@@ -125,14 +105,12 @@ impl Bucket {
 
     /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: it holds as much, or `cost` is
     /// larger than the bucket and the bucket is full.
-    #[inline]
     pub(crate) fn covers(&self, cost: u64, ahead: u128) -> bool {
         self.debt == 0 && u128::from(self.units) >= self.needed(cost, ahead)
     }
 
     /// Takes units, as of the last refill: at a full bucket that is not up to date, what should have been lost would pay
     /// for it.
-    #[inline]
     pub(crate) fn take(&mut self, cost: u64) {
         let owed = cost.saturating_sub(self.units);
         self.units = self.units.saturating_sub(cost);
@@ -286,7 +264,6 @@ impl Bucket {
         units.saturating_mul(i128::from(self.period.get()))
     }
 
-    #[inline]
     fn needed(&self, cost: u64, ahead: u128) -> u128 {
         ahead.saturating_add(u128::from(cost.min(self.capacity)))
     }

@@ -7,9 +7,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use outbound_waitlist::{Left, Locked, Scan, WaitList, Waiter, Wakers};
+use outbound_waitlist::{Left, Locked, WaitList, Waiter};
 
-use crate::{closed::Closed, keyed::sealed::Idle, sync::Arc};
+use crate::{keyed::sealed::Idle, sync::Arc};
 
 mod acquire;
 mod permit;
@@ -18,7 +18,7 @@ mod word;
 
 pub use self::{
     acquire::{Acquire, AcquireOwned},
-    permit::{OwnedPermit, Permit, TryAcquireError},
+    permit::{OwnedPermit, Permit},
     run::Run,
 };
 
@@ -49,16 +49,10 @@ struct Shared {
     line: Line,
 }
 
-/// Those who wait for permits. The state under its lock is the limit.
-type Line = WaitList<usize, Request>;
-type Place = Waiter<usize, Request>;
-
-/// What a waiter brings: how many permits it wants, and whether it has been given them.
-#[derive(Debug, Clone, Copy)]
-struct Request {
-    count: usize,
-    granted: bool,
-}
+/// Those who wait for permits. The state under its lock is the limit. A waiter brings how many permits it wants; it is let
+/// go when it has been given them.
+type Line = WaitList<usize, usize>;
+type Place = Waiter<usize, usize>;
 
 impl ConcurrencyLimiter {
     /// The largest limit. Larger numbers, here and in the methods, count as this one: about 10^18, or 2.7 * 10^8 on a
@@ -72,10 +66,6 @@ impl ConcurrencyLimiter {
     }
 
     /// Waits for one permit. Dropping the permit gives it back.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] once [`close`](Self::close) has been called.
     ///
     /// # Cancel safety
     ///
@@ -103,39 +93,61 @@ impl ConcurrencyLimiter {
     }
 
     /// Takes one permit if it is free and nobody waits for it.
-    ///
-    /// # Errors
-    ///
-    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
     #[inline]
-    pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.try_acquire_many(1)
     }
 
     /// Takes `count` permits if they are free and nobody waits. Otherwise as [`try_acquire`](Self::try_acquire).
     #[inline]
-    pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, TryAcquireError> {
-        self.shared.try_take(count)?;
-        Ok(Permit::new(&self.shared, count.min(MAX_PERMITS)))
+    pub fn try_acquire_many(&self, count: usize) -> Option<Permit<'_>> {
+        self.shared.try_take(count).then(|| Permit::new(&self.shared, count.min(MAX_PERMITS)))
     }
 
     /// [`try_acquire`](Self::try_acquire) for a permit that borrows nothing.
-    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, TryAcquireError> {
-        self.shared.try_take(1)?;
-        Ok(OwnedPermit::new(self.clone(), 1))
+    pub fn try_acquire_owned(&self) -> Option<OwnedPermit> {
+        self.shared.try_take(1).then(|| OwnedPermit::new(self.clone(), 1))
     }
 
-    /// Runs a future while holding one permit, which is given back when the future ends, is dropped or panics.
+    /// Waits for a permit, then calls `work` and runs the future that it makes. The permit is given back when that future
+    /// ends, is dropped or panics.
     ///
-    /// # Errors
+    /// It takes a closure, and no future: what a limiter is handed is not yet begun. A future may stand for work that runs
+    /// already, such as a task that was spawned or a request that was written by the call that made the future. That
+    /// would be limited by nothing.
     ///
-    /// [`Closed`] if the limiter is closed before the future could start; the future is then dropped unpolled.
+    /// ```
+    /// # use outbound_limiter::ConcurrencyLimiter;
+    /// # async fn fetch(page: u32) -> u32 { page }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let limiter = ConcurrencyLimiter::new(10);
+    /// let page = limiter.run(|| fetch(7)).await;
+    /// // A task is spawned when it has its permit, which is held until the task ends.
+    /// let other = limiter.run(|| tokio::spawn(fetch(8))).await;
+    /// # assert_eq!((page, other.unwrap()), (7, 8));
+    /// # }
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// # use outbound_limiter::ConcurrencyLimiter;
+    /// # async fn fetch(page: u32) -> u32 { page }
+    /// # let limiter = ConcurrencyLimiter::new(10);
+    /// // The task runs before it has a permit.
+    /// let page = limiter.run(tokio::spawn(fetch(7)));
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future, then gives the permit or the place in line back.
-    pub fn run<F: Future>(&self, future: F) -> Run<'_, F> {
-        Run::new(self, future)
+    /// Dropping it before `work` was called gives up the place in line. After that it drops the future, then gives the
+    /// permit back. A task that `work` has spawned then runs on without a permit, as it does whenever its handle is
+    /// dropped.
+    pub fn run<F, Fut>(&self, work: F) -> Run<'_, F, Fut>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future,
+    {
+        Run::new(self, work)
     }
 
     /// Changes the limit.
@@ -149,23 +161,6 @@ impl ConcurrencyLimiter {
         *limit = permits;
         drop(limit);
         self.shared.serve();
-    }
-
-    /// Lets nobody in any more and ends all waiting with [`Closed`]. Permits in use stay good.
-    pub fn close(&self) {
-        loop {
-            let mut wakers = Wakers::new();
-            let mut line = self.shared.line.lock();
-            self.shared.word.close();
-            if line.scan(&mut wakers, |_, _| Scan::Wake) {
-                return self.shared.word.clear_waiters();
-            }
-        }
-    }
-
-    /// Whether [`close`](Self::close) has been called.
-    pub fn is_closed(&self) -> bool {
-        self.shared.word.is_closed()
     }
 
     /// The limit.
@@ -194,60 +189,74 @@ impl ConcurrencyLimiter {
 impl Shared {
     #[inline]
     fn release(&self, count: usize) {
-        if self.word.give(count) {
+        if self.word.has_waiters() {
+            self.hand_over(count);
+        } else if self.word.give(count) {
             self.serve();
         }
     }
 
+    /// Gives permits back while somebody waits. Most often the head of the line wants just as many: it has them without
+    /// the word, which other processors have to fetch, being written.
+    #[cold]
+    fn hand_over(&self, count: usize) {
+        let mut line = self.line.lock();
+        let permits = self.word.permits();
+        if permits == 0
+            && line.front().is_some_and(|(_, wants)| *wants == count)
+            && let Some(waker) = line.pop_front()
+        {
+            // One that wants none may be next.
+            let more = line.front().is_some_and(|(_, wants)| *wants == 0);
+            if line.is_empty() {
+                self.word.clear_waiters();
+            }
+            drop(line);
+            waker.wake();
+            if more {
+                self.serve();
+            }
+            return;
+        }
+        drop(line);
+        self.word.give(count);
+        self.serve();
+    }
+
     #[inline]
-    fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {
+    fn try_take(&self, count: usize) -> bool {
         let count = count.min(MAX_PERMITS);
-        if self.word.take_unlocked(count) { Ok(()) } else { self.try_take_locked(count) }
+        self.word.take_unlocked(count) || self.try_take_locked(count)
     }
 
     #[cold]
-    fn try_take_locked(&self, count: usize) -> Result<(), TryAcquireError> {
+    fn try_take_locked(&self, count: usize) -> bool {
         let line = self.line.lock();
-        if self.word.is_closed() {
-            Err(TryAcquireError::Closed)
-        } else if line.is_empty() && self.word.take_locked(count, *line) {
-            Ok(())
-        } else {
-            Err(TryAcquireError::NoPermits)
-        }
+        line.is_empty() && self.word.take_locked(count, *line)
     }
 
     /// Takes permits if nobody is ahead, else joins the line; and, once it is in line, asks for what came of it.
-    fn poll_line(
-        &self,
-        place: Pin<&mut Place>,
-        count: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Closed>> {
+    fn poll_line(&self, place: Pin<&mut Place>, count: usize, cx: &mut Context<'_>) -> Poll<()> {
         if !place.is_idle() {
-            let request = self.line.lock().poll_woken(place, cx);
-            return request.map(|request| if request.granted { Ok(()) } else { Err(Closed) });
+            return self.line.lock().poll_woken(place, cx).map(|_| ());
         }
         let mut line = self.line.lock();
-        if self.word.is_closed() {
-            return Poll::Ready(Err(Closed));
-        }
         if line.is_empty() {
             // The flag first: a permit given back before it was set is seen here, one given back later is served.
             self.word.set_waiters();
             if self.word.take_locked(count, *line) {
                 self.word.clear_waiters();
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(());
             }
         }
-        line.enqueue(place, Request { count, granted: false }, cx);
+        line.enqueue(place, count, cx);
         Poll::Pending
     }
 
     /// A waiter goes away. Its place may have been what held up the next, its permits are what the next waits for.
     fn leave(&self, place: Pin<&mut Place>) {
         let left = self.line.lock().leave(place);
-        if let Some(Left::Woken(Request { count, granted: true })) = left {
+        if let Some(Left::Woken(count)) = left {
             self.word.give(count);
         }
         self.serve();
@@ -274,17 +283,16 @@ impl Shared {
     }
 
     /// Gives the head of the line its permits, if there are enough.
-    fn let_in(&self, line: &mut Locked<'_, usize, Request>) -> Option<Waker> {
-        let (limit, request) = line.front()?;
-        request.granted = self.word.take_locked(request.count, *limit);
-        if request.granted { line.pop_front() } else { None }
+    fn let_in(&self, line: &mut Locked<'_, usize, usize>) -> Option<Waker> {
+        let (limit, count) = line.front()?;
+        if self.word.take_locked(*count, *limit) { line.pop_front() } else { None }
     }
 }
 
 impl Idle for ConcurrencyLimiter {
     fn is_idle(&self) -> bool {
         // Whoever holds an owned permit holds a handle; whoever holds a borrowed one borrows a handle.
-        Arc::strong_count(&self.shared) == 1 && !self.is_closed() && self.in_use() == 0
+        Arc::strong_count(&self.shared) == 1 && self.in_use() == 0
     }
 }
 
@@ -301,7 +309,6 @@ impl fmt::Debug for Shared {
             .field("limit", &*line)
             .field("available", &self.word.permits())
             .field("waiting", &line.len())
-            .field("closed", &self.word.is_closed())
             .finish()
     }
 }

@@ -31,12 +31,11 @@ const FEW: usize = 64;
 /// use outbound_limiter::{Keyed, Rate, RateLimiter};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), outbound_limiter::RateError> {
+/// # async fn main() {
 /// let hosts = Keyed::new(|host: &String| {
 ///     RateLimiter::new(Rate::per_second(if host == "slow.example" { 1 } else { 20 }))
 /// });
-/// hosts.get("slow.example").acquire(1).await?;
-/// # Ok(())
+/// hosts.get("slow.example").acquire(1).await;
 /// # }
 /// ```
 pub struct Keyed<K, L> {
@@ -58,9 +57,24 @@ struct Map<K, L> {
 pub trait KeyedLimiter: Clone + Send + Sync + sealed::Idle {}
 
 pub(crate) mod sealed {
+    use std::collections::HashMap;
+
     pub trait Idle {
         /// Whether this is the only handle, and forgetting it would change nothing.
         fn is_idle(&self) -> bool;
+    }
+
+    /// A key by value.
+    #[derive(Debug)]
+    pub enum ByValue {}
+
+    /// A borrowed key.
+    #[derive(Debug)]
+    pub enum Borrowed {}
+
+    pub trait Find<K, By> {
+        fn find<'a, L>(&self, limiters: &'a HashMap<K, L>) -> Option<&'a L>;
+        fn into_key(self) -> K;
     }
 }
 
@@ -76,16 +90,13 @@ impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
         Self { shared: Arc::new(Shared { make: Box::new(make), map: Mutex::new(map) }) }
     }
 
-    /// The limiter of a key.
-    pub fn get<Q>(&self, key: &Q) -> L
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        if let Some(limiter) = self.map().limiters.get(key) {
+    /// The limiter of a key, which is given by value or borrowed: `get(7)`, `get(Model::Large)`, `get("a.example")`,
+    /// `get(&host)`. A borrowed key is made an owned one when it is new.
+    pub fn get<By>(&self, key: impl Key<K, By>) -> L {
+        if let Some(limiter) = key.find(&self.map().limiters) {
             return limiter.clone();
         }
-        let key = key.to_owned();
+        let key = key.into_key();
         let made = (self.shared.make)(&key);
         let mut map = self.map();
         let limiter = map.limiters.entry(key).or_insert(made).clone();
@@ -113,6 +124,37 @@ impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
 
     fn map(&self) -> MutexGuard<'_, Map<K, L>> {
         self.shared.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Keyed::get`] takes: a `K` by value, or a reference to what `K` borrows as, such as a `&str` for a `String`.
+///
+/// Which of the two it is, `By` says; it is inferred.
+pub trait Key<K, By>: sealed::Find<K, By> {}
+
+impl<K, By, Q: sealed::Find<K, By>> Key<K, By> for Q {}
+
+impl<K: Hash + Eq> sealed::Find<K, sealed::ByValue> for K {
+    fn find<'a, L>(&self, limiters: &'a HashMap<K, L>) -> Option<&'a L> {
+        limiters.get(self)
+    }
+
+    fn into_key(self) -> K {
+        self
+    }
+}
+
+impl<K, Q> sealed::Find<K, sealed::Borrowed> for &Q
+where
+    K: Borrow<Q> + Hash + Eq,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+{
+    fn find<'a, L>(&self, limiters: &'a HashMap<K, L>) -> Option<&'a L> {
+        limiters.get(*self)
+    }
+
+    fn into_key(self) -> K {
+        self.to_owned()
     }
 }
 

@@ -1,25 +1,25 @@
 //! Limits on what goes out: so many at once, so many per second, so many requests and tokens per minute.
 //!
-//! Three limiters, each a cheap handle to clone into every task. All are strictly first come first served, weighted,
-//! closable, and may be changed while they are in use. [`Keyed`] has one of them for each key, and [`Aimd`] learns how
+//! Three limiters, each a cheap handle to clone into every task. All are strictly first come first served, weighted, and
+//! may be changed while they are in use. Of a rate, one second's worth may come at once unless it says otherwise. [`Keyed`] has one of them for each key, and [`Aimd`] learns how
 //! much at once from overload.
 //!
 //! ```
 //! use std::time::Duration;
-//! use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter, Signals};
+//! use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter, Observation};
 //! use tokio::time::Instant;
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // At most 10 at once.
 //! let limiter = ConcurrencyLimiter::new(10);
-//! let permit = limiter.acquire().await?;
+//! let permit = limiter.acquire().await;
 //! drop(permit);
-//! let page = limiter.run(async { "the page" }).await?;
+//! let page = limiter.run(|| async { "the page" }).await;
 //!
 //! // 500 per minute, and never more than 10 in a row.
 //! let rate = RateLimiter::new(Rate::per_minute(500).burst(10));
-//! rate.acquire(1).await?;
+//! rate.acquire(1).await;
 //!
 //! // What a provider counts. An estimate is reserved in all dimensions or in none, and settled with the truth.
 //! let quota = QuotaLimiter::builder()
@@ -34,7 +34,7 @@
 //! charge.settle(Cost::request().input_tokens(812).output_tokens(97));
 //!
 //! // It might have been a refusal: then all wait.
-//! quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(Duration::from_secs(20))));
+//! quota.observe(Instant::now(), &Observation::new(sent_at).refused(Some(Duration::from_secs(20))));
 //! let deadline = Instant::now() + Duration::from_secs(5);
 //! let error = quota.reserve(Cost::request()).before(deadline).await.unwrap_err();
 //! assert_eq!(
@@ -52,17 +52,18 @@
 //! |---|---|
 //! | **permits** | |
 //! | `asyncio.Semaphore(n)`, `tokio::sync::Semaphore`, tower `ConcurrencyLimit` | [`ConcurrencyLimiter::new`]; unlike those it can shrink below what is in use |
-//! | `async with semaphore:` | [`ConcurrencyLimiter::run`], or hold a [`Permit`] |
+//! | `async with semaphore:` | [`ConcurrencyLimiter::run`], which takes a closure, or hold a [`Permit`] |
 //! | `acquire()`, `release()` | [`acquire`](ConcurrencyLimiter::acquire), and dropping the permit: so the mistake that `asyncio.BoundedSemaphore` reports cannot be made |
 //! | `locked()` | [`try_acquire`](ConcurrencyLimiter::try_acquire), [`available`](ConcurrencyLimiter::available) |
+//! | tokio's `close()` | a flag of your own, and [`resize`](ConcurrencyLimiter::resize) to let all in who wait, to see it; or drop their futures |
 //! | **rates** | |
 //! | `aiolimiter.AsyncLimiter(rate, period)`, `governor::RateLimiter::direct`, Go `rate.NewLimiter(r, b)`, tower `RateLimit` | [`RateLimiter::new`] of a [`Rate`] |
 //! | governor `Quota::with_period`, Go `rate.Every` | [`Rate::per`] |
 //! | aiolimiter `max_rate`, governor `allow_burst`, the `b` of Go | [`Rate::burst`] |
 //! | a sliding window log | [`Rate::strict`] |
 //! | `async with limiter:`, `acquire(n)`; governor `until_ready`, `until_n_ready`; Go `Wait`, `WaitN` | [`RateLimiter::acquire`]; more than the burst at once is possible |
-//! | aiolimiter `has_capacity`; governor `check`, `check_n`; Go `Allow`, `AllowN` | [`RateLimiter::try_acquire_at`] |
-//! | governor `NotUntil::wait_time_from`, Go `Reservation.Delay` | [`RateError::MustWait`] |
+//! | aiolimiter `has_capacity`; governor `check`, `check_n`; Go `Allow`, `AllowN` | [`RateLimiter::try_acquire`] |
+//! | governor `NotUntil::wait_time_from`, Go `Reservation.Delay` | [`MustWait`] |
 //! | Go `WaitN` with a context's deadline | [`AcquireRate::before`], [`Reserve::before`] |
 //! | Go `ReserveN` and `Cancel` | dropping the future: units are taken when the turn comes, not before |
 //! | Go `SetLimitAt`, `SetBurstAt` | [`RateLimiter::set_rate_at`], which also times those anew who wait |
@@ -114,19 +115,23 @@
 //!
 //! # Not offered
 //!
+//! - Closing permits or rates: so [`acquire`](ConcurrencyLimiter::acquire) cannot fail, and needs no `?`. A program is shut
+//!   down by one signal, not by each limiter. Drop the futures that wait, or `select!` over them and the signal. A
+//!   [`QuotaLimiter`], whose reservations can fail anyway, can be closed.
 //! - Waiting without order: it starves the large.
 //! - Priorities: whoever may pass makes others wait, and ageing has to make up for it. Several limiters, or a priority
 //!   queue in front of one, say plainly who comes first.
 //! - A rate without a burst of its own, and blocking calls.
 //! - More than four dimensions with a name: each costs a number in every [`Cost`], whether it is used or not.
 //! - A share for each key under a common limit.
-//! - Limits shared between processes. A [`QuotaLimiter`] that hears what the server says leaves to others what they take.
+//! - Sharing limits between processes. A [`QuotaLimiter`] that hears what the server says leaves to others what they take;
+//!   and one that is [`granted`](QuotaBuilder::granted) its units is refilled by whoever shares them out, in the place of
+//!   time.
 #![forbid(unsafe_code)]
 
 mod aimd;
 mod bucket;
 mod budget;
-mod closed;
 mod concurrency;
 mod keyed;
 mod line;
@@ -137,12 +142,11 @@ mod sync;
 
 pub use crate::{
     aimd::Aimd,
-    closed::Closed,
-    concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run, TryAcquireError},
-    keyed::{Keyed, KeyedLimiter},
+    concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run},
+    keyed::{Key, Keyed, KeyedLimiter},
     quota::{
-        Bottleneck, BuildError, Charge, Charging, Cost, Dimension, DimensionSnapshot, Named, QuotaBuilder,
-        QuotaError, QuotaLimiter, Reading, Reservation, Reserve, Signals, Snapshot,
+        Bottleneck, BuildError, Charge, Charging, Cost, DimensionSnapshot, GrantSnapshot, Named, Observation,
+        QuotaBuilder, QuotaDimension, QuotaError, QuotaLimiter, Reading, Reservation, Reserve, Snapshot,
     },
-    rate::{AcquireRate, Rate, RateError, RateLimiter},
+    rate::{AcquireBefore, AcquireRate, MustWait, Rate, RateLimiter},
 };

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 mod alarm;
 mod desk;
+mod round;
 mod turn;
 
 pub(crate) use self::{
@@ -19,7 +20,10 @@ pub(crate) use self::{
     turn::Turn,
 };
 
-use self::alarm::Alarm;
+use self::{
+    alarm::Alarm,
+    round::{earliest, expire, late, next_alarm, refuse, round},
+};
 
 /// The line. Its handle is an `Arc`, which is also what its timer wakes.
 ///
@@ -120,6 +124,14 @@ impl<D: Desk> Line<D> {
         drop(line);
         D::follow(self, now, Caller::Anybody);
         Err(late)
+    }
+
+    /// Lets one through now if nobody waits and that is plain to see. `false`: somebody has to look closer.
+    #[inline]
+    pub(crate) fn admits_at_once(&self, ask: &D::Ask) -> bool {
+        let now = Instant::now();
+        let Some(mut line) = self.list.try_hold() else { return false };
+        !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now)
     }
 
     /// Reads from the desk, and changes nothing that could let anybody through.
@@ -326,71 +338,6 @@ impl<D: Desk> Wake for Line<D> {
         drop(line);
         self.serve(now, if lives { Caller::Runtime } else { Caller::Anybody });
     }
-}
-
-fn refuse<D: Desk>(line: &Queue<'_, D>, ask: &D::Ask) -> Answer<D> {
-    if line.closed {
-        return Err(Refusal::Closed);
-    }
-    line.desk.never(ask).map_or(Ok(()), |never| Err(Refusal::Never(never)))
-}
-
-fn late<D: Desk>(line: &mut Queue<'_, D>, ask: &D::Ask, now: Instant) -> Refusal<D::Never, D::Reason> {
-    let (until, reason) = line.desk.estimate(ask, now);
-    Refusal::Late { now, until: until.filter(|&until| until > now), reason }
-}
-
-/// When the line must be looked at again, if nothing happens before.
-fn next_alarm<D: Desk>(line: &Queue<'_, D>) -> Option<Instant> {
-    if line.is_empty() { None } else { earliest(line.desk.next_round(), line.first_deadline) }
-}
-
-/// Whether it came to the end of those whose turn it is, rather than to the end of the room for wakers.
-fn round<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
-    line.desk.begin(now);
-    line.scan(wakers, |state, entry| match state.desk.consider(&entry.ask) {
-        Verdict::Admit => {
-            state.desk.left(&entry.ask);
-            entry.answer = Some(Ok(()));
-            Scan::Wake
-        }
-        Verdict::Wait => Scan::Keep,
-        Verdict::Stop => Scan::Stop,
-    })
-}
-
-/// Refuses those whose deadline has passed or will pass before anybody is let through again. `false`: another round
-/// is needed, since the line has changed or the wakers are full.
-fn expire<D: Desk>(line: &mut Queue<'_, D>, wakers: &mut Wakers, now: Instant) -> bool {
-    if line.first_deadline.is_none() {
-        return true;
-    }
-    let closed_until = line.desk.closed_until(now);
-    let is_late = |deadline: Instant| deadline <= now || closed_until.is_some_and(|until| deadline < until);
-    if !line.first_deadline.is_some_and(is_late) {
-        return true;
-    }
-    let (until, reason) = (closed_until.or(line.desk.next_round()), line.desk.reason());
-    let (mut first, mut nobody) = (None, true);
-    let done = line.scan(wakers, |state, entry| {
-        let Some(deadline) = entry.deadline else { return Scan::Keep };
-        if !is_late(deadline) {
-            first = earliest(first, Some(deadline));
-            return Scan::Keep;
-        }
-        nobody = false;
-        state.desk.left(&entry.ask);
-        entry.answer = Some(Err(Refusal::Late { now, until, reason }));
-        Scan::Wake
-    });
-    if done {
-        line.first_deadline = first;
-    }
-    done && nobody
-}
-
-fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }
 
 impl<D: Desk> fmt::Debug for Line<D> {

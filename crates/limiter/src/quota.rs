@@ -13,27 +13,28 @@ mod levels;
 mod limiter;
 mod limits;
 mod meter;
+mod observation;
 mod observe;
 mod others;
 mod parallel;
 mod reservation;
 mod reserve;
 mod sends;
-mod signals;
 mod sliding;
 mod snapshot;
+mod strict;
 
 pub use self::{
     builder::{BuildError, QuotaBuilder},
     charging::Charging,
     cost::Cost,
-    dimension::{Dimension, Named},
+    dimension::{Named, QuotaDimension},
     error::{Bottleneck, QuotaError},
     limiter::QuotaLimiter,
+    observation::{Observation, Reading},
     reservation::{Charge, Reservation},
     reserve::Reserve,
-    signals::{Reading, Signals},
-    snapshot::{DimensionSnapshot, Snapshot},
+    snapshot::{DimensionSnapshot, GrantSnapshot, Snapshot},
 };
 
 #[cfg(test)]

@@ -10,14 +10,18 @@ mod acquire;
 mod desk;
 mod limiter;
 
-pub use self::{acquire::AcquireRate, limiter::RateLimiter};
+pub use self::{
+    acquire::{AcquireBefore, AcquireRate},
+    limiter::RateLimiter,
+};
 
 /// 366 days, in nanoseconds.
 const LONGEST: u128 = 366 * 24 * 60 * 60 * 1_000_000_000;
 
-/// So many units per period, and how many of them may come at once.
+/// So many units per period; of them, one second's worth may come at once, and at least 1, unless
+/// [`burst`](Self::burst) says otherwise.
 ///
-/// Plain data. By default:
+/// So `Rate::per_minute(500)` lets 8 through at once, and then one each 120 ms. Plain data. By default:
 ///
 /// | option | default |
 /// |---|---|
@@ -78,7 +82,8 @@ impl Rate {
 
     /// Lets no more than the amount through in *any* stretch of time as long as the period, as a server does that counts
     /// in a sliding window. The burst then has no effect: all of the amount may come at once, and nothing more until it is
-    /// a period old. A request for more than the amount is never let through.
+    /// a period old. A request for more than the amount is never let through, and nobody behind it: it waits until it is
+    /// dropped, or refused by [`before`](AcquireRate::before).
     ///
     /// It remembers what it let through in up to some 1,000 sums, and counts each as young as the youngest in it: a
     /// thousandth of the period late, never early. Room that is given back (an answer that nobody took) is taken from
@@ -105,36 +110,31 @@ impl Rate {
     }
 }
 
-/// Why a [`RateLimiter`] let something not through.
+/// Why a [`RateLimiter`] did not let something through: it would have to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateError {
-    /// The limiter was closed.
-    Closed,
-    /// It would have to wait: until this instant by what is known now, or for ever (`None`) at a rate of 0.
-    MustWait {
-        /// When it could be let through.
-        until: Option<Instant>,
-    },
+pub struct MustWait {
+    /// When it could be let through, by what is known now. `None`: never, as at a rate of 0.
+    pub until: Option<Instant>,
 }
 
-impl From<Refusal<Infallible, ()>> for RateError {
-    fn from(refusal: Refusal<Infallible, ()>) -> Self {
+impl MustWait {
+    fn from_refusal(refusal: Refusal<Infallible, ()>) -> Self {
         match refusal {
-            Refusal::Closed => Self::Closed,
+            Refusal::Late { until, .. } => Self { until },
             Refusal::Never(never) => match never {},
-            Refusal::Late { until, .. } => Self::MustWait { until },
+            // Nobody closes the line of a rate.
+            Refusal::Closed => Self { until: None },
         }
     }
 }
 
-impl fmt::Display for RateError {
+impl fmt::Display for MustWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the limiter is closed",
-            Self::MustWait { until: Some(_) } => "the rate does not allow it yet",
-            Self::MustWait { until: None } => "the rate never allows it",
+        f.write_str(match self.until {
+            Some(_) => "the rate does not allow it yet",
+            None => "the rate never allows it",
         })
     }
 }
 
-impl Error for RateError {}
+impl Error for MustWait {}

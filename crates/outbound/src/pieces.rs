@@ -41,8 +41,8 @@
 //!     }
 //!
 //!     async fn attempt(&self, body: &Value) -> Result<Value, client::Error> {
-//!         let _place = self.places.acquire().await.expect("nobody closes it");
-//!         self.rate.acquire(1).await.expect("nobody closes it");
+//!         let _place = self.places.acquire().await;
+//!         self.rate.acquire(1).await;
 //!         self.client.post("/chat/completions").json(body).send().await?.error_for_status().await?.json().await
 //!     }
 //! }

@@ -18,7 +18,6 @@ where
 {
     type Future = Fut;
 
-    #[inline]
     fn attempt(&mut self, attempt: Attempt) -> Fut {
         self(attempt)
     }

@@ -28,31 +28,26 @@ use crate::{Budget, Ended, Verdict};
 macro_rules! delegate {
     ($($method:ident),*) => { $(delegate!(@$method);)* };
     (@verdict) => {
-        #[inline]
         fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
             self.policy.verdict(result)
         }
     };
     (@after_attempt) => {
-        #[inline]
         fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
             self.policy.after_attempt(ended);
         }
     };
     (@stop) => {
-        #[inline]
         fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
             self.policy.stop(ended)
         }
     };
     (@wait) => {
-        #[inline]
         fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
             self.policy.wait(ended, wait)
         }
     };
     (@before_sleep) => {
-        #[inline]
         fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
             self.policy.before_sleep(ended, wait);
         }
@@ -64,12 +59,10 @@ macro_rules! delegate_part {
     () => {
         type Limit = P::Limit;
 
-        #[inline]
         fn attempt_timeout(&self) -> Option<Duration> {
             self.policy.attempt_timeout()
         }
 
-        #[inline]
         fn budget(&self) -> Option<&Budget> {
             self.policy.budget()
         }
@@ -92,27 +85,23 @@ pub trait Judge<T, E> {
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict;
 
     /// Called after each attempt, the last one too. By default nothing.
-    #[inline]
     fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
         let _ = ended;
     }
 
     /// Whether to give up after this attempt, asked once a retry is otherwise due. By default no.
-    #[inline]
     fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
         let _ = ended;
         false
     }
 
     /// How long to wait, where the data says `wait`. By default that.
-    #[inline]
     fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
         let _ = ended;
         wait
     }
 
     /// Called before each wait, once it is certain. By default nothing.
-    #[inline]
     fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
         let _ = (ended, wait);
     }
@@ -128,14 +117,12 @@ pub trait Part {
 
     /// How long an attempt may take.
     #[doc(hidden)]
-    #[inline]
     fn attempt_timeout(&self) -> Option<Duration> {
         None
     }
 
     /// What pays for retries.
     #[doc(hidden)]
-    #[inline]
     fn budget(&self) -> Option<&Budget> {
         None
     }

@@ -19,13 +19,11 @@ impl Deadline {
     }
 
     /// At this instant, which may be in the past.
-    #[inline]
     pub const fn at(instant: Instant) -> Self {
         Self(Some(instant))
     }
 
     /// The instant, or `None` for [`NEVER`](Self::NEVER).
-    #[inline]
     pub const fn instant(self) -> Option<Instant> {
         self.0
     }
@@ -41,7 +39,6 @@ impl Deadline {
     }
 
     /// The earlier of the two.
-    #[inline]
     #[must_use = "deadlines are values: this makes a new one"]
     pub fn min(self, other: impl Into<Self>) -> Self {
         cmp::min(self, other.into())
@@ -55,7 +52,6 @@ impl Default for Deadline {
 }
 
 impl Ord for Deadline {
-    #[inline]
     fn cmp(&self, other: &Self) -> cmp::Ordering {
         match (self.0, other.0) {
             (Some(this), Some(other)) => this.cmp(&other),
@@ -65,14 +61,12 @@ impl Ord for Deadline {
 }
 
 impl PartialOrd for Deadline {
-    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl From<Instant> for Deadline {
-    #[inline]
     fn from(instant: Instant) -> Self {
         Self::at(instant)
     }
@@ -80,7 +74,6 @@ impl From<Instant> for Deadline {
 
 impl From<Option<Instant>> for Deadline {
     /// `None` is [`Deadline::NEVER`].
-    #[inline]
     fn from(instant: Option<Instant>) -> Self {
         Self(instant)
     }

@@ -10,14 +10,12 @@ use crate::{Counts, Deadline, Elapsed, Joined, Limited, StreamLimits, Timeout, U
 /// Limits on futures, as methods.
 pub trait TimeoutExt: Future + Sized {
     /// Gives this future so long to finish, counted from its first `Pending`. See [`timeout`].
-    #[inline]
     fn timeout(self, duration: Duration) -> Timeout<Self> {
         timeout(duration, self)
     }
 
     /// Gives this future until `deadline` to finish: an [`Instant`](tokio::time::Instant), an `Option` of one, or a
     /// [`Deadline`]. See [`timeout_at`].
-    #[inline]
     fn deadline(self, deadline: impl Into<Deadline>) -> Timeout<Self> {
         timeout_at(deadline, self)
     }
@@ -36,7 +34,6 @@ pub trait TimeoutExt: Future + Sized {
     /// assert_eq!(reply.unwrap_err().kind(), io::ErrorKind::TimedOut);
     /// # }
     /// ```
-    #[inline]
     fn joined<T, E>(self) -> Joined<Self>
     where
         Self: Future<Output = Result<Result<T, E>, Elapsed>>,
@@ -58,7 +55,6 @@ pub trait TimeoutExt: Future + Sized {
     /// assert_eq!(work.await, Err(Ok("shutting down")));
     /// # }
     /// ```
-    #[inline]
     fn until<S: IntoFuture>(self, signal: S) -> Until<Self, S::IntoFuture> {
         Until::new(self, signal.into_future())
     }
@@ -86,7 +82,6 @@ pub trait StreamTimeoutExt: Stream + Sized {
     /// assert_eq!(items.next().await, None);
     /// # }
     /// ```
-    #[inline]
     fn limits(self, limits: StreamLimits) -> Limited<Self, fn(&Self::Item) -> Counts> {
         Limited::new(self, limits, |_| Counts::Item)
     }

@@ -36,7 +36,6 @@ where
 {
     type Output = Result<T, E>;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().future.poll(cx).map(|result| result.unwrap_or_else(|elapsed| Err(elapsed.into())))
     }

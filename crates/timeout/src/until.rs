@@ -47,7 +47,6 @@ impl<F, S> Until<F, S> {
 impl<F: Future, S: Future> Future for Until<F, S> {
     type Output = Result<F::Output, S::Output>;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(signal) = this.signal.poll(cx) {

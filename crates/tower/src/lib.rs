@@ -58,8 +58,7 @@
 //! # Errors
 //!
 //! [`Timeout`] and [`Limit`] add an error to the inner service's own, and give a [`BoxError`] as tower's layers do;
-//! `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed),
-//! [`Closed`](outbound_limiter::Closed), [`RateError`](outbound_limiter::RateError) or
+//! `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed) or
 //! [`QuotaError`](outbound_limiter::QuotaError) again. [`RetryLayer`] passes the last error on as it is.
 //!
 //! # Cancel safety

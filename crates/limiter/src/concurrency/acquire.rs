@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::task::coop;
 
 use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, Place, Shared};
-use crate::{budget, closed::Closed};
+use crate::budget;
 
 pin_project! {
     /// Waits for permits: what [`ConcurrencyLimiter::acquire`] and
@@ -94,23 +94,23 @@ impl AcquireOwned {
 }
 
 impl<'a> Future for Acquire<'a> {
-    type Output = Result<Permit<'a>, Closed>;
+    type Output = Permit<'a>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let count = this.turn.count;
-        this.turn.poll(this.shared, cx).map_ok(|()| Permit::new(this.shared, count))
+        this.turn.poll(this.shared, cx).map(|()| Permit::new(this.shared, count))
     }
 }
 
 impl Future for AcquireOwned {
-    type Output = Result<OwnedPermit, Closed>;
+    type Output = OwnedPermit;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let count = this.turn.count;
-        this.turn.poll(&this.limiter.shared, cx).map_ok(|()| OwnedPermit::new(this.limiter.clone(), count))
+        this.turn.poll(&this.limiter.shared, cx).map(|()| OwnedPermit::new(this.limiter.clone(), count))
     }
 }
 
@@ -121,11 +121,11 @@ impl Turn {
     }
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+    fn poll(self: Pin<&mut Self>, shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         if *this.state == State::New && budget::is_free() && shared.word.take_unlocked(*this.count) {
             *this.state = State::Done;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         }
         poll_slow(*this.count, this.state, this.place, shared, cx)
     }
@@ -149,14 +149,14 @@ fn poll_slow(
     mut place: Pin<&mut Option<Place>>,
     shared: &Shared,
     cx: &mut Context<'_>,
-) -> Poll<Result<(), Closed>> {
+) -> Poll<()> {
     let budget = ready!(coop::poll_proceed(cx));
     if *state == State::New && !shared.word.take_unlocked(count) {
         place.set(Some(Place::new()));
         *state = State::InLine;
     }
     let answer = match (*state, place.as_mut().as_pin_mut()) {
-        (State::New, _) => Poll::Ready(Ok(())),
+        (State::New, _) => Poll::Ready(()),
         (State::InLine, Some(place)) => shared.poll_line(place, count, cx),
         _ => panic!("polled after it was ready"),
     };

@@ -1,6 +1,4 @@
-//! Permits, and why there was none.
-
-use std::{error::Error, fmt};
+//! Permits.
 
 use super::{ConcurrencyLimiter, Shared};
 
@@ -18,15 +16,6 @@ pub struct Permit<'a> {
 pub struct OwnedPermit {
     limiter: ConcurrencyLimiter,
     count: usize,
-}
-
-/// Why permits were not to be had at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TryAcquireError {
-    /// Too few are free, or somebody waits for them already.
-    NoPermits,
-    /// The limiter was closed.
-    Closed,
 }
 
 impl<'a> Permit<'a> {
@@ -64,14 +53,3 @@ impl Drop for OwnedPermit {
         self.limiter.shared.release(self.count);
     }
 }
-
-impl fmt::Display for TryAcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoPermits => "no permits are free",
-            Self::Closed => "the limiter is closed",
-        })
-    }
-}
-
-impl Error for TryAcquireError {}

@@ -1,6 +1,7 @@
-//! A future that runs while it holds a permit.
+//! Work that is begun when it has its permit, and not before.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -9,63 +10,71 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{Acquire, ConcurrencyLimiter, Permit};
-use crate::closed::Closed;
 
 pin_project! {
-    /// Waits for a permit, then runs a future: what [`ConcurrencyLimiter::run`] returns.
+    /// Waits for a permit, then begins the work and runs it: what [`ConcurrencyLimiter::run`] returns.
     ///
     /// # Panics
     ///
     /// If it is polled after it was ready.
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Run<'a, F> {
-        // Before `state`, since fields are dropped in order: the work ends before its permit is given back.
+    pub struct Run<'a, F, Fut> {
+        // Before `permit`, since fields are dropped in order: the work ends before its permit is given back.
         #[pin]
-        work: Option<F>,
-        #[pin]
-        state: State<'a>,
+        state: State<'a, F, Fut>,
+        permit: Option<Permit<'a>>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    #[derive(Debug)]
-    enum State<'a> {
-        // In line for a permit; the work is not polled.
-        Waiting { #[pin] acquire: Acquire<'a> },
+    enum State<'a, F, Fut> {
+        // In line for a permit; the work is not begun.
+        Waiting { #[pin] acquire: Acquire<'a>, work: Option<F> },
         // Holding a permit while the work runs.
-        Running { permit: Permit<'a> },
+        Running { #[pin] work: Fut },
         // Over: the work has been dropped, the permit given back.
         Done,
     }
 }
 
-impl<'a, F> Run<'a, F> {
+impl<'a, F, Fut> Run<'a, F, Fut> {
     pub(super) fn new(limiter: &'a ConcurrencyLimiter, work: F) -> Self {
-        Self { work: Some(work), state: State::Waiting { acquire: limiter.acquire() } }
+        let state = State::Waiting { acquire: limiter.acquire(), work: Some(work) };
+        Self { state, permit: None }
     }
 }
 
-impl<F: Future> Future for Run<'_, F> {
-    type Output = Result<F::Output, Closed>;
+impl<F, Fut> Future for Run<'_, F, Fut>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future,
+{
+    type Output = Fut::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Fut::Output> {
         let mut this = self.project();
-        if let StateProj::Waiting { acquire } = this.state.as_mut().project() {
-            match ready!(acquire.poll(cx)) {
-                Ok(permit) => this.state.set(State::Running { permit }),
-                Err(closed) => {
-                    this.work.set(None);
-                    this.state.set(State::Done);
-                    return Poll::Ready(Err(closed));
-                }
+        if let StateProj::Waiting { acquire, work } = this.state.as_mut().project() {
+            *this.permit = Some(ready!(acquire.poll(cx)));
+            // A closure that panics leaves nothing behind it to be polled.
+            let work = work.take();
+            this.state.set(State::Done);
+            if let Some(work) = work {
+                this.state.set(State::Running { work: work() });
             }
         }
-        let Some(work) = this.work.as_mut().as_pin_mut() else { panic!("polled after it was ready") };
+        let StateProj::Running { work } = this.state.as_mut().project() else {
+            panic!("polled after it was ready")
+        };
         let output = ready!(work.poll(cx));
-        this.work.set(None);
         this.state.set(State::Done);
-        Poll::Ready(Ok(output))
+        *this.permit = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F, Fut> fmt::Debug for Run<'_, F, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("permit", &self.permit).finish_non_exhaustive()
     }
 }

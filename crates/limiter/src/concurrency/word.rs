@@ -1,26 +1,23 @@
-//! The permits and two flags in one atomic word, so that taking and giving back without a queue are one step each.
+//! The permits and a flag in one atomic word, so that taking and giving back without a queue are one step each.
 
 use crate::sync::atomic::{
     AtomicIsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// The most permits a limiter has: what the word can count beside its flags, with as much again for debt.
+/// The most permits a limiter has: what the word can count beside its flag, with as much again for debt.
 pub(super) const MAX_PERMITS: usize = (isize::MAX >> 3) as usize;
 
 /// Somebody is in line, so permits change hands under the lock only, in the order of the line.
 const WAITERS: isize = 1;
-/// Nobody gets a permit any more.
-const CLOSED: isize = 2;
-const FLAGS: isize = WAITERS | CLOSED;
-const SHIFT: u32 = 2;
+const SHIFT: u32 = 1;
 /// One permit.
 const ONE: isize = 1 << SHIFT;
 
-/// `permits << 2 | flags`. The permits are negative while more is in use than the limit allows.
+/// `permits << 1 | WAITERS`. The permits are negative while more is in use than the limit allows.
 ///
 /// Invariants: while `WAITERS` is set, only the holder of the line's lock takes permits. It is set and cleared only
-/// under that lock, and is set whenever the lock is free and somebody is in line. `CLOSED` is never cleared.
+/// under that lock, and is set whenever the lock is free and somebody is in line.
 #[derive(Debug)]
 pub(super) struct Word(AtomicIsize);
 
@@ -29,13 +26,13 @@ impl Word {
         Self(AtomicIsize::new(signed(permits) * ONE))
     }
 
-    /// Takes permits without the lock, if no flag is set and there are enough.
+    /// Takes permits without the lock, if nobody is in line and there are enough.
     #[inline]
     pub(super) fn take_unlocked(&self, count: usize) -> bool {
         let wanted = signed(count) * ONE;
         let mut word = self.0.load(Relaxed);
-        // With no flag set the word is a plain multiple of `ONE`.
-        while word & FLAGS == 0 && word >= wanted {
+        // Without the flag the word is a plain multiple of `ONE`.
+        while word & WAITERS == 0 && word >= wanted {
             match self.0.compare_exchange_weak(word, word - wanted, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
@@ -52,7 +49,7 @@ impl Word {
         loop {
             let permits = word >> SHIFT;
             let alone = limit > 0 && permits == signed(limit);
-            if word & CLOSED != 0 || (permits < signed(count) && !alone) {
+            if permits < signed(count) && !alone {
                 return false;
             }
             match self.0.compare_exchange_weak(word, word - signed(count) * ONE, Acquire, Relaxed) {
@@ -60,6 +57,12 @@ impl Word {
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// Whether somebody was in line just now.
+    #[inline]
+    pub(super) fn has_waiters(&self) -> bool {
+        self.0.load(Relaxed) & WAITERS != 0
     }
 
     /// Gives permits back. `true`: somebody is in line, and must be served.
@@ -81,14 +84,6 @@ impl Word {
     /// Under the lock, when nobody is in line.
     pub(super) fn clear_waiters(&self) {
         self.0.fetch_and(!WAITERS, AcqRel);
-    }
-
-    pub(super) fn close(&self) {
-        self.0.fetch_or(CLOSED, AcqRel);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.0.load(Acquire) & CLOSED != 0
     }
 
     /// The permits that are free; negative while there is debt.

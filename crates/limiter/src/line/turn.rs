@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::{task::coop, time::Instant};
 
 use super::{Answer, Desk, Line, Place};
+use crate::budget;
 
 pin_project! {
     #[derive(Debug)]
@@ -17,8 +18,9 @@ pin_project! {
         ask: D::Ask,
         deadline: Option<Instant>,
         state: State,
+        // Made only when there is no way around waiting: the fast path neither writes nor drops it.
         #[pin]
-        place: Place<D>,
+        place: Option<Place<D>>,
     }
 }
 
@@ -33,8 +35,9 @@ enum State {
 }
 
 impl<D: Desk> Turn<D> {
+    #[inline]
     pub(crate) fn new(ask: D::Ask) -> Self {
-        Self { ask, deadline: None, state: State::New, place: Place::<D>::new() }
+        Self { ask, deadline: None, state: State::New, place: None }
     }
 
     pub(crate) fn ask(&self) -> &D::Ask {
@@ -45,28 +48,57 @@ impl<D: Desk> Turn<D> {
         self.deadline = Some(deadline);
     }
 
+    #[inline]
     pub(crate) fn poll(self: Pin<&mut Self>, line: &Arc<Line<D>>, cx: &mut Context<'_>) -> Poll<Answer<D>> {
-        let mut this = self.project();
-        let budget = ready!(coop::poll_proceed(cx));
-        if *this.state == State::New {
-            if let Poll::Ready(answer) = line.poll_join(this.place.as_mut(), *this.ask, *this.deadline, cx) {
-                *this.state = State::Done;
-                budget.made_progress();
-                return Poll::Ready(answer);
-            }
-            *this.state = State::InLine;
+        let this = self.project();
+        if *this.state == State::New && budget::is_free() && line.admits_at_once(this.ask) {
+            *this.state = State::Done;
+            return Poll::Ready(Ok(()));
         }
-        assert!(*this.state == State::InLine, "polled after it was ready");
-        let answer = ready!(line.poll_answer(this.place, cx));
-        *this.state = State::Done;
-        budget.made_progress();
-        Poll::Ready(answer)
+        poll_slow(*this.ask, *this.deadline, this.state, this.place, line, cx)
     }
 
+    #[inline]
     pub(crate) fn leave(self: Pin<&mut Self>, line: &Arc<Line<D>>) {
         let this = self.project();
-        if *this.state == State::InLine {
-            line.leave(this.place);
+        if *this.state == State::InLine
+            && let Some(place) = this.place.as_pin_mut()
+        {
+            line.leave(place);
         }
     }
+}
+
+/// Everything but a first poll that is ready and free.
+#[cold]
+fn poll_slow<D: Desk>(
+    ask: D::Ask,
+    deadline: Option<Instant>,
+    state: &mut State,
+    mut place: Pin<&mut Option<Place<D>>>,
+    line: &Arc<Line<D>>,
+    cx: &mut Context<'_>,
+) -> Poll<Answer<D>> {
+    let budget = ready!(coop::poll_proceed(cx));
+    let is_new = *state == State::New;
+    if is_new {
+        place.set(Some(Place::<D>::new()));
+        *state = State::InLine;
+    }
+    let Some(mut waiter) = place.as_mut().as_pin_mut() else { panic!("polled after it was ready") };
+    let mut answer = Poll::Pending;
+    if is_new {
+        answer = line.poll_join(waiter.as_mut(), ask, deadline, cx);
+    }
+    if answer.is_pending() {
+        // One that has just joined, too, sees to the timer.
+        answer = line.poll_answer(waiter, cx);
+    }
+    if answer.is_ready() {
+        *state = State::Done;
+        // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
+        place.set(None);
+        budget.made_progress();
+    }
+    answer
 }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use super::{
     charging::Charging,
     desk::QuotaDesk,
-    dimension::Dimension,
+    dimension::QuotaDimension,
     limiter::QuotaLimiter,
-    limits::{Limits, Window},
+    limits::Limits,
     meter::{Burst, Meter},
+    strict::Strict,
 };
 use crate::log::Log;
 
@@ -26,11 +27,13 @@ const LONGEST_BUCKET: Duration = MINUTE;
 pub(super) const WINDOWS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(366 * 24 * 60 * 60);
 
-/// The limits of a [`QuotaLimiter`].
+/// The limits of a [`QuotaLimiter`]; of each, one second's worth may come at once, and at least 1, unless
+/// [`burst`](Self::burst) says otherwise or the server shows that it allows more.
 ///
 /// | option | default |
 /// |---|---|
 /// | `limit` and the forms of it, `requests_per_minute` and the like | none: what the server tells, else unlimited |
+/// | `granted` | nothing is counted by grants |
 /// | `max_concurrent` | unlimited |
 /// | `under` | no other quota |
 /// | `charging` | unknown: what was not used comes back, unless the server shows otherwise |
@@ -49,8 +52,9 @@ pub struct QuotaBuilder {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limit {
-    dimension: Dimension,
-    window: Duration,
+    dimension: QuotaDimension,
+    /// `None`: nothing comes in by time, only by grants.
+    window: Option<Duration>,
     limit: u64,
 }
 
@@ -59,7 +63,7 @@ struct Limit {
 #[non_exhaustive]
 pub enum BuildError {
     /// A limit is 0.
-    ZeroLimit(Dimension),
+    ZeroLimit(QuotaDimension),
     /// `max_concurrent` is 0.
     ZeroConcurrency,
     /// The window of a limit is shorter than a millisecond or longer than 366 days.
@@ -67,7 +71,7 @@ pub enum BuildError {
     /// There are more than 16 limits.
     TooManyLimits,
     /// Two named dimensions share a place.
-    SamePlace(Dimension, Dimension),
+    SamePlace(QuotaDimension, QuotaDimension),
 }
 
 impl QuotaBuilder {
@@ -91,15 +95,31 @@ impl QuotaBuilder {
     /// - Longer ones hold strictly: all of the limit may come at once, and in no stretch of time as long as the window is
     ///   more let through; what was used up counts for as long, and up to a thousandth longer. They are ours alone: what
     ///   the server says of such a window is kept beside them.
-    pub const fn limit(mut self, dimension: Dimension, window: Duration, limit: u64) -> Self {
+    pub const fn limit(self, dimension: QuotaDimension, window: Duration, limit: u64) -> Self {
+        self.set(Limit { dimension, window: Some(window), limit })
+    }
+
+    /// Counts a dimension by what is granted, in the place of time: it starts with nothing, [`QuotaLimiter::grant`] adds to
+    /// it, and nothing else does. For a quota that several processes share, of which each is granted one chunk after the
+    /// other. Limits of the same dimension hold beside it.
+    ///
+    /// - A request waits until as much as it costs has been granted; what was granted adds up meanwhile.
+    /// - When that will be is not known, so a deadline ([`Reserve::before`](super::Reserve::before)) ends the wait when it
+    ///   comes, and not before.
+    /// - What a call did use beyond its estimate is owed, and the next grant pays for it. What it did not use comes back.
+    pub const fn granted(self, dimension: QuotaDimension) -> Self {
+        self.set(Limit { dimension, window: None, limit: 0 })
+    }
+
+    const fn set(mut self, limit: Limit) -> Self {
         let mut slot = 0;
         while slot < MAX_LIMITS {
-            let is_free = match self.limits[slot] {
+            let is_free = match &self.limits[slot] {
                 None => true,
-                Some(set) => set.dimension.is(dimension) && set.window.as_nanos() == window.as_nanos(),
+                Some(set) => set.is_like(&limit),
             };
             if is_free {
-                self.limits[slot] = Some(Limit { dimension, window, limit });
+                self.limits[slot] = Some(limit);
                 return self;
             }
             slot += 1;
@@ -110,22 +130,22 @@ impl QuotaBuilder {
 
     /// Sets the requests per minute.
     pub const fn requests_per_minute(self, limit: u64) -> Self {
-        self.limit(Dimension::Requests, MINUTE, limit)
+        self.limit(QuotaDimension::Requests, MINUTE, limit)
     }
 
     /// Sets the tokens per minute, of input and output together.
     pub const fn tokens_per_minute(self, limit: u64) -> Self {
-        self.limit(Dimension::Tokens, MINUTE, limit)
+        self.limit(QuotaDimension::Tokens, MINUTE, limit)
     }
 
     /// Sets the tokens of input per minute.
     pub const fn input_tokens_per_minute(self, limit: u64) -> Self {
-        self.limit(Dimension::InputTokens, MINUTE, limit)
+        self.limit(QuotaDimension::InputTokens, MINUTE, limit)
     }
 
     /// Sets the tokens of output per minute.
     pub const fn output_tokens_per_minute(self, limit: u64) -> Self {
-        self.limit(Dimension::OutputTokens, MINUTE, limit)
+        self.limit(QuotaDimension::OutputTokens, MINUTE, limit)
     }
 
     /// Sets how many reservations and charges there may be at once.
@@ -190,8 +210,12 @@ impl QuotaBuilder {
     pub fn build(self) -> Result<QuotaLimiter, BuildError> {
         let now = Instant::now();
         let burst = self.burst.map_or(Burst::Learned, Burst::Fixed);
-        let (mut meters, mut windows) = (Vec::new(), Vec::new());
+        let (mut meters, mut strict) = (Vec::new(), Vec::new());
         for Limit { dimension, window, limit } in self.limits.into_iter().flatten() {
+            let Some(window) = window else {
+                strict.push(Strict::granted(dimension, self.charging));
+                continue;
+            };
             if limit == 0 {
                 return Err(BuildError::ZeroLimit(dimension));
             }
@@ -201,13 +225,13 @@ impl QuotaBuilder {
             if window <= LONGEST_BUCKET {
                 meters.push(Meter::told(dimension, window, limit, burst, self.charging, now));
             } else {
-                windows.push(Window::new(dimension, Log::new(limit, window, now), self.charging));
+                strict.push(Strict::window(dimension, Log::new(limit, window, now), self.charging));
             }
         }
         if self.too_many {
             return Err(BuildError::TooManyLimits);
         }
-        let limits = Limits::new(meters, windows, now);
+        let limits = Limits::new(meters, strict, now);
         if let Some((one, other)) = limits.clash() {
             return Err(BuildError::SamePlace(one, other));
         }
@@ -218,6 +242,18 @@ impl QuotaBuilder {
             QuotaDesk::new(limits, burst, self.charging, self.max_concurrent, now),
             self.parent,
         ))
+    }
+}
+
+impl Limit {
+    /// Whether it is for the same dimension and window.
+    const fn is_like(&self, other: &Self) -> bool {
+        let same_window = match (self.window, other.window) {
+            (Some(one), Some(other)) => one.as_nanos() == other.as_nanos(),
+            (None, None) => true,
+            _ => false,
+        };
+        same_window && self.dimension.is(other.dimension)
     }
 }
 

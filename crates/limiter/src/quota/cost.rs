@@ -5,20 +5,20 @@ use std::{
     ops::{AddAssign, Sub, SubAssign},
 };
 
-use super::dimension::{Dimension, FIRST_NAMED, INPUT_TOKENS, OUTPUT_TOKENS, PLACES, REQUESTS, TOKENS};
+use super::dimension::{FIRST_NAMED, INPUT_TOKENS, OUTPUT_TOKENS, PLACES, QuotaDimension, REQUESTS, TOKENS};
 
 /// What a request costs: an estimate when it is reserved, the truth when it is settled.
 ///
 /// Plain data, all zero by default.
 ///
 /// ```
-/// use outbound_limiter::{Cost, Dimension};
+/// use outbound_limiter::{Cost, QuotaDimension};
 ///
-/// const IMAGES: Dimension = Dimension::named(0, "images");
+/// const IMAGES: QuotaDimension = QuotaDimension::named(0, "images");
 ///
 /// let cost = Cost::request().input_tokens(800).output_tokens(400).with(IMAGES, 3);
-/// assert_eq!(cost.units(Dimension::Requests), 1);
-/// assert_eq!(cost.units(Dimension::Tokens), 1_200);
+/// assert_eq!(cost.units(QuotaDimension::Requests), 1);
+/// assert_eq!(cost.units(QuotaDimension::Tokens), 1_200);
 /// assert_eq!(cost.units(IMAGES), 3);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -57,14 +57,14 @@ impl Cost {
     }
 
     /// Sets how much of a dimension it is: the way to those with a name. Of two names at one place the last one set
-    /// counts; a quota with both is refused when it is built. [`Dimension::Tokens`] sets both kinds of tokens: all of
+    /// counts; a quota with both is refused when it is built. [`QuotaDimension::Tokens`] sets both kinds of tokens: all of
     /// them count as input.
-    pub const fn with(mut self, dimension: Dimension, units: u64) -> Self {
+    pub const fn with(mut self, dimension: QuotaDimension, units: u64) -> Self {
         match dimension {
-            Dimension::Tokens => self.tokens(units, 0),
-            Dimension::InputTokens => self.input_tokens(units),
-            Dimension::OutputTokens => self.output_tokens(units),
-            Dimension::Requests | Dimension::Named(_) => {
+            QuotaDimension::Tokens => self.tokens(units, 0),
+            QuotaDimension::InputTokens => self.input_tokens(units),
+            QuotaDimension::OutputTokens => self.output_tokens(units),
+            QuotaDimension::Requests | QuotaDimension::Named(_) => {
                 self.units[dimension.place()] = units;
                 self
             }
@@ -72,8 +72,7 @@ impl Cost {
     }
 
     /// How much of a dimension this is, at most `u64::MAX`.
-    #[inline]
-    pub const fn units(&self, dimension: Dimension) -> u64 {
+    pub const fn units(&self, dimension: QuotaDimension) -> u64 {
         self.units[dimension.place()]
     }
 
@@ -100,7 +99,6 @@ impl Cost {
     }
 
     /// Whether it counts anything with a name: most do not, and go a shorter way.
-    #[inline]
     fn has_named(&self) -> bool {
         self.units[FIRST_NAMED..].iter().fold(0, |all, units| all | units) != 0
     }
@@ -127,8 +125,7 @@ pub(super) struct Count {
 }
 
 impl Count {
-    #[inline]
-    pub(super) fn units(&self, dimension: Dimension) -> u64 {
+    pub(super) fn units(&self, dimension: QuotaDimension) -> u64 {
         self.units[dimension.place()]
     }
 }
@@ -139,7 +136,6 @@ pub(super) fn growth(from: u64, to: u64) -> u64 {
 }
 
 impl AddAssign<&Cost> for Count {
-    #[inline]
     fn add_assign(&mut self, cost: &Cost) {
         for (count, units) in self.units.iter_mut().zip(cost.units) {
             *count = count.wrapping_add(units);
@@ -170,7 +166,7 @@ pub(super) struct Total {
 }
 
 impl Total {
-    pub(super) fn units(&self, dimension: Dimension) -> u128 {
+    pub(super) fn units(&self, dimension: QuotaDimension) -> u128 {
         self.units[dimension.place()]
     }
 }

@@ -20,8 +20,9 @@ use super::{
 };
 use crate::line::{Caller, Desk, Line, Verdict};
 
-/// How far down the line a round looks for one that may pass those ahead of it.
-const LOOK_AHEAD: usize = 32;
+mod round;
+
+use self::round::Round;
 
 /// The limits, the slots, the gate, and the sums of what is on its way.
 #[derive(Debug)]
@@ -48,19 +49,6 @@ pub(super) struct QuotaDesk {
     pub(super) parent: Option<Parent>,
     /// Who waits for something of this quota, in turn, if any below it do.
     pub(super) turns: Turns,
-}
-
-/// What a round over the line has seen so far.
-#[derive(Debug)]
-struct Round {
-    now: Instant,
-    /// What those who were looked at and stay want, and how many they are.
-    ahead: Total,
-    kept: usize,
-    /// When the head of the line can go, and what it waits for.
-    head_at: Option<Instant>,
-    reason: Bottleneck,
-    next: Option<Instant>,
 }
 
 impl QuotaDesk {
@@ -113,7 +101,6 @@ impl QuotaDesk {
     }
 
     /// A charge ends, having cost what was estimated.
-    #[inline]
     pub(super) fn end(&mut self) {
         self.in_flight -= 1;
     }
@@ -122,12 +109,13 @@ impl QuotaDesk {
     #[inline]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
-        self.limits.put_back(estimate, actual);
+        self.limits.settle(estimate, actual);
     }
 
     /// A charge ends that was refused, or never left.
     pub(super) fn refund(&mut self, estimate: &Cost, now: Instant) {
-        self.settle(estimate, &Cost::default());
+        self.end();
+        self.limits.put_back(estimate);
         self.refunds.record(estimate, now);
     }
 
@@ -162,6 +150,7 @@ impl QuotaDesk {
         self.limits.refill(now);
         Snapshot {
             dimensions: self.limits.snapshot(),
+            granted: self.limits.grant_snapshots(&self.queued),
             in_flight: self.in_flight,
             max_concurrent: Some(self.max_concurrent).filter(|&max| max != usize::MAX),
             waiting: self.waiting,
@@ -184,7 +173,6 @@ impl QuotaDesk {
         self.gate.pass(now);
     }
 
-    #[inline]
     fn took(&mut self, cost: &Cost) {
         self.admitted += cost;
         self.in_flight += 1;
@@ -193,26 +181,33 @@ impl QuotaDesk {
     /// When one could be let through behind `ahead`, here and above, and what it would wait for.
     fn estimate_behind(&mut self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Bottleneck) {
         self.limits.refill(now);
-        let (at, reason) = self.covers_at(cost, ahead, now);
-        let waits = reason.filter(|_| at.is_none_or(|at| at > now)).unwrap_or(Bottleneck::Concurrency);
+        let (at, dimension) = self.limits.cover_at(cost, ahead).unzip();
+        let at = at.unwrap_or(Some(now));
+        let slow = dimension.filter(|_| at.is_none_or(|at| at > now));
+        let short = self.limits.short_of_grant(cost, ahead);
+        let waits = slow.or(short).map_or(Bottleneck::Concurrency, Bottleneck::Dimension);
         let own = match self.gate.blocks(now) {
             Some(gate) => (at.map(|at| at.max(gate)), Bottleneck::Gate),
             None => (at, waits),
         };
         let Some(parent) = &self.parent else { return own };
         let above = parent.line.look(|desk| desk.estimate_behind(cost, ahead, now));
-        // Never is later than any instant. Of two that help at once the one that lacks a slot is waited for.
+        // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
-        if own_is_later || (later(own.0) == later(above.0) && self.free_slots() == 0) { own } else { above }
+        let lacks = self.free_slots() == 0 || short.is_some();
+        if own_is_later || (later(own.0) == later(above.0) && lacks) { own } else { above }
     }
 
     fn free_slots(&self) -> usize {
         self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
-    /// When a cost can be covered behind others, and what it waits for until then.
+    /// When a cost can be covered behind others, and what it waits for until then. `None`: time alone does not help.
     fn covers_at(&self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Option<Bottleneck>) {
+        if let Some(dimension) = self.limits.short_of_grant(cost, ahead) {
+            return (None, Some(Bottleneck::Dimension(dimension)));
+        }
         match self.limits.cover_at(cost, ahead) {
             Some((at, dimension)) => (at, Some(Bottleneck::Dimension(dimension))),
             None => (Some(now), None),
@@ -257,55 +252,6 @@ impl QuotaDesk {
         let (at, reason) = self.covers_at(cost, &Total::default(), now);
         Err(Held { at, reason: reason.unwrap_or(Bottleneck::Gate) })
     }
-
-    fn consider_head(&mut self, cost: &Cost) -> Verdict {
-        if !self.turns.is_own() {
-            self.round.reason = self.turns.reason();
-            return Verdict::Stop;
-        }
-        let Err(Held { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
-            self.turns.own_passed();
-            return Verdict::Admit;
-        };
-        self.probe(&Held { at, reason }, self.round.now);
-        self.round.reason = reason;
-        (self.round.next, self.round.head_at) = (at, at);
-        let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
-        if is_own { self.keep(cost) } else { Verdict::Stop }
-    }
-
-    fn consider_behind(&mut self, cost: &Cost) -> Verdict {
-        if self.round.kept > LOOK_AHEAD || self.free_slots() <= self.round.kept {
-            return Verdict::Stop;
-        }
-        let Round { now, ahead, kept, head_at, .. } = self.round;
-        let passed = Passed { ahead: &ahead, kept, head_at };
-        let Err(Held { at, .. }) = self.take_from_all(cost, Some(passed), now) else {
-            return Verdict::Admit;
-        };
-        let before_the_rest = at.filter(|&at| at > now);
-        self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
-        self.keep(cost)
-    }
-
-    /// Whether the head of the line waits for something of the quotas above.
-    fn waits_above(&self) -> bool {
-        self.parent.as_ref().is_some_and(Parent::has_turn)
-    }
-
-    fn keep(&mut self, cost: &Cost) -> Verdict {
-        self.round.ahead += cost;
-        self.round.kept += 1;
-        // While the gate is opening, every one let through delays the next.
-        if self.gate.is_opening() || !self.turns.is_empty() { Verdict::Stop } else { Verdict::Wait }
-    }
-}
-
-impl Round {
-    fn new(now: Instant) -> Self {
-        let (ahead, reason) = (Total::default(), Bottleneck::Gate);
-        Self { now, ahead, kept: 0, head_at: None, reason, next: None }
-    }
 }
 
 impl Desk for QuotaDesk {
@@ -318,7 +264,6 @@ impl Desk for QuotaDesk {
         self.limits.too_small_for(cost).or_else(above)
     }
 
-    #[inline]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
         if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
             return false;
@@ -330,7 +275,7 @@ impl Desk for QuotaDesk {
         if let Some(parent) = &self.parent
             && !parent.admit_at_once(cost, now)
         {
-            self.limits.put_back(cost, &Cost::default());
+            self.limits.put_back(cost);
             return false;
         }
         self.took(cost);
@@ -392,14 +337,13 @@ impl Desk for QuotaDesk {
     fn give_back(&mut self, cost: &Cost) {
         self.admitted -= cost;
         self.end();
-        self.limits.put_back(cost, &Cost::default());
+        self.limits.put_back(cost);
     }
 
     fn went_away(&mut self) {
         self.withdraw_if_idle();
     }
 
-    #[inline]
     fn stir(&mut self) -> bool {
         self.turns.stir()
     }

@@ -8,9 +8,9 @@ use std::fmt;
 ///
 /// ```
 /// use std::time::Duration;
-/// use outbound_limiter::{Cost, Dimension, QuotaLimiter};
+/// use outbound_limiter::{Cost, QuotaDimension, QuotaLimiter};
 ///
-/// const IMAGES: Dimension = Dimension::named(0, "images");
+/// const IMAGES: QuotaDimension = QuotaDimension::named(0, "images");
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Dimension {
+pub enum QuotaDimension {
     /// Requests, whatever their size.
     Requests,
     /// Tokens of input and output together.
@@ -36,11 +36,11 @@ pub enum Dimension {
     InputTokens,
     /// Tokens of output.
     OutputTokens,
-    /// Anything else: see [`Dimension::named`].
+    /// Anything else: see [`QuotaDimension::named`].
     Named(Named),
 }
 
-/// The name of a [`Dimension`], and its place in a [`Cost`](super::Cost).
+/// The name of a [`QuotaDimension`], and its place in a [`Cost`](super::Cost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Named {
     place: usize,
@@ -55,9 +55,9 @@ pub(super) const OUTPUT_TOKENS: usize = 3;
 pub(super) const FIRST_NAMED: usize = 4;
 
 /// A power of two, so that a place can be cut to a valid one without a comparison.
-pub(super) const PLACES: usize = FIRST_NAMED + Dimension::MAX_NAMED;
+pub(super) const PLACES: usize = FIRST_NAMED + QuotaDimension::MAX_NAMED;
 
-impl Dimension {
+impl QuotaDimension {
     /// How many dimensions with a name one limiter can count.
     pub const MAX_NAMED: usize = 4;
 
@@ -75,7 +75,6 @@ impl Dimension {
     }
 
     /// Where in a cost it is counted.
-    #[inline]
     pub(super) const fn place(self) -> usize {
         match self {
             Self::Requests => REQUESTS,
@@ -121,7 +120,7 @@ const fn are_same(one: &[u8], other: &[u8]) -> bool {
     at == one.len() && at == other.len()
 }
 
-impl fmt::Display for Dimension {
+impl fmt::Display for QuotaDimension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Requests => "requests",

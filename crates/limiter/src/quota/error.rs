@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::dimension::Dimension;
+use super::dimension::QuotaDimension;
 use crate::line::Refusal;
 
 /// Why a [`QuotaLimiter`](super::QuotaLimiter) let a request not through.
@@ -16,7 +16,7 @@ pub enum QuotaError {
     /// The request is larger than the whole limit, so no wait could help.
     Impossible {
         /// The dimension whose limit it is.
-        dimension: Dimension,
+        dimension: QuotaDimension,
         /// What was asked for.
         asked: u64,
         /// The limit per window, of a minute unless the server said otherwise.
@@ -43,13 +43,13 @@ pub enum Bottleneck {
     /// As many are in flight as may be.
     Concurrency,
     /// Too little is left in a dimension.
-    Dimension(Dimension),
+    Dimension(QuotaDimension),
 }
 
 /// A request larger than a limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TooLarge {
-    pub(super) dimension: Dimension,
+    pub(super) dimension: QuotaDimension,
     pub(super) asked: u64,
     pub(super) limit: u64,
 }

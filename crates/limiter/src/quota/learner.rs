@@ -11,7 +11,7 @@ use super::{
     charging::Charging,
     cost::Count,
     desk::QuotaDesk,
-    dimension::Dimension,
+    dimension::QuotaDimension,
     error::Bottleneck,
     levels::Held,
     meter::{Burst, Meter},
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What is counted while nothing is known.
-const LEARNED: [Dimension; 2] = [Dimension::Requests, Dimension::Tokens];
+const LEARNED: [QuotaDimension; 2] = [QuotaDimension::Requests, QuotaDimension::Tokens];
 
 /// Learned limits are per minute, like most.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -192,7 +192,7 @@ impl QuotaDesk {
 
     fn set_learned(
         &mut self,
-        dimension: Dimension,
+        dimension: QuotaDimension,
         per_second: f64,
         is_cause: bool,
         pending: &Pending,
@@ -223,7 +223,7 @@ impl QuotaDesk {
         meter.level.bucket.refill(now);
     }
 
-    fn learned(&self, dimension: Dimension) -> Option<&Meter> {
+    fn learned(&self, dimension: QuotaDimension) -> Option<&Meter> {
         self.limits.meters.iter().find(|meter| meter.dimension == dimension)
     }
 
@@ -262,13 +262,13 @@ impl QuotaDesk {
         let served = self.served() - self.learner.served;
         // The refused one is among them, and perhaps some that are on their way.
         self.limits.meters.iter().any(Meter::is_learned)
-            && served.units(Dimension::Requests).cast_signed() > 2
+            && served.units(QuotaDimension::Requests).cast_signed() > 2
     }
 
     /// Whether there is anything that a rate could be learned from.
     pub(super) fn has_served(&self) -> bool {
         let served = self.served();
-        served.units(Dimension::Requests).cast_signed() > 2
+        served.units(QuotaDimension::Requests).cast_signed() > 2
     }
 
     /// The server tells its limits after all.
@@ -282,7 +282,7 @@ impl QuotaDesk {
 
 impl Meter {
     fn learned(
-        dimension: Dimension,
+        dimension: QuotaDimension,
         window: Duration,
         limit: u64,
         burst: Burst,

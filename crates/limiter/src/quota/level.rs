@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{dimension::Dimension, sends::Sends};
+use super::{dimension::QuotaDimension, sends::Sends};
 use crate::{bucket::Bucket, log::Log};
 
 /// A bucket; or a log of what was sent lately, where the server was seen to keep one. While there is a log, only the log
@@ -20,7 +20,6 @@ impl Level {
         Self { bucket, log: None }
     }
 
-    #[inline]
     pub(super) fn has_log(&self) -> bool {
         self.log.is_some()
     }
@@ -31,7 +30,7 @@ impl Level {
         units: u64,
         span: Duration,
         sends: &Sends,
-        dimension: Dimension,
+        dimension: QuotaDimension,
         now: Instant,
     ) {
         let mut log = Log::new(units, span, now.checked_sub(span).unwrap_or(now));
@@ -78,7 +77,6 @@ impl Level {
     }
 
     /// Takes units, into debt if need be.
-    #[inline]
     pub(super) fn take(&mut self, units: u64) {
         match &mut self.log {
             None => self.bucket.take(units),
@@ -151,7 +149,7 @@ mod tests {
         }
         let now = start + 2 * second;
         let mut level = Level::new(Bucket::full(600, 60 * second, 10, now));
-        level.keep_log(10, second, &sends, Dimension::Requests, now);
+        level.keep_log(10, second, &sends, QuotaDimension::Requests, now);
         assert!(level.has_log() && level.available() == 8 && !level.is_full());
         assert!(level.take_if_there(8) && !level.take_if_there(1) && !level.covers(1, 0));
         assert_eq!(level.covers_at(1, 0), Some(start + Duration::from_millis(2_500)));

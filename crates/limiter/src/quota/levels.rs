@@ -78,7 +78,6 @@ impl Parent {
     }
 
     /// Takes a cost from the quotas above, if it is plain that it may be had.
-    #[inline]
     pub(super) fn admit_at_once(&self, cost: &Cost, now: Instant) -> bool {
         let admits = |desk: &mut QuotaDesk| desk.waiting() == 0 && desk.admit_at_once(cost, now);
         self.line.look_if_open(admits).unwrap_or(false)
@@ -118,7 +117,6 @@ impl Parent {
 
 impl Turns {
     /// Whether nobody below waits.
-    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
@@ -155,7 +153,6 @@ impl Turns {
     }
 
     /// Something was given back, or has changed. Whether somebody has to be told.
-    #[inline]
     pub(super) fn stir(&mut self) -> bool {
         self.stirred |= !self.turns.is_empty();
         self.stirred | self.gate_closed

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Cost, QuotaBuilder, QuotaError, Reservation, Reserve, Signals, Snapshot,
+    Cost, Observation, QuotaBuilder, QuotaDimension, QuotaError, Reservation, Reserve, Snapshot,
     desk::QuotaDesk,
     levels::{self, Parent},
 };
@@ -14,7 +14,7 @@ use crate::{
     line::{Desk, Line},
 };
 
-/// Lets requests through as the quotas of a provider allow: requests, tokens and [whatever else](super::Dimension::named)
+/// Lets requests through as the quotas of a provider allow: requests, tokens and [whatever else](super::QuotaDimension::named)
 /// it counts, per second, minute or day, and so many at once.
 ///
 /// Cloning gives another handle to the same limiter: one for each account, model or whatever else a provider counts by.
@@ -73,10 +73,46 @@ impl QuotaLimiter {
     /// # Errors
     ///
     /// As [`reserve`](Self::reserve), with [`QuotaError::MustWait`] if it would have to wait.
+    pub fn try_reserve(&self, cost: Cost) -> Result<Reservation, QuotaError> {
+        self.try_reserve_at(cost, Instant::now())
+    }
+
+    /// [`try_reserve`](Self::try_reserve) at an instant, which spares reading the clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_reserve`](Self::try_reserve).
     #[inline(always)]
     pub fn try_reserve_at(&self, cost: Cost, now: Instant) -> Result<Reservation, QuotaError> {
         self.line.try_at(&cost, now)?;
         Ok(Reservation::new(Arc::clone(&self.line), cost))
+    }
+
+    /// Adds to what is granted of a dimension that is counted by grants ([`QuotaBuilder::granted`]), and lets through whom
+    /// it suffices for. For another dimension it does nothing. It needs no runtime.
+    ///
+    /// ```
+    /// use outbound_limiter::{Cost, QuotaDimension, QuotaLimiter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let quota = QuotaLimiter::builder().granted(QuotaDimension::Tokens).max_concurrent(64).build()?;
+    /// // Whoever shares the limit out has given us a chunk of 5,000 tokens, and later takes back what is left of it.
+    /// quota.grant(QuotaDimension::Tokens, 5_000);
+    /// let charge = quota.reserve(Cost::request().input_tokens(800).output_tokens(400)).await?.sent();
+    /// charge.settle(Cost::request().input_tokens(790).output_tokens(97));
+    /// assert_eq!(quota.reclaim(QuotaDimension::Tokens, 5_000), 4_113);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn grant(&self, dimension: QuotaDimension, units: u64) {
+        self.line.change(Instant::now(), |desk| desk.limits.grant(dimension, units));
+    }
+
+    /// Takes back so much of what is granted of a dimension and not used, or as much as there is, and says how much that
+    /// was. How much those who wait lack is in the [`snapshot`](Self::snapshot).
+    pub fn reclaim(&self, dimension: QuotaDimension, units: u64) -> u64 {
+        self.line.look(|desk| desk.limits.reclaim(dimension, units))
     }
 
     /// Takes note of what a reply said about the limits.
@@ -96,8 +132,8 @@ impl QuotaLimiter {
     ///   bucket of which the refusal says what is left goes to a little below that. One of which it says nothing is empty
     ///   when the gate opens, unless another explains the refusal.
     /// - Where no limit is known, what was served between two refusals is the rate from then on, and grows slowly.
-    pub fn observe(&self, now: Instant, signals: &Signals) {
-        self.line.change(now, |desk| desk.observe(signals, now));
+    pub fn observe(&self, now: Instant, observation: &Observation) {
+        self.line.change(now, |desk| desk.observe(observation, now));
     }
 
     /// Forgets what replies said about limits: it was about other quotas. What the user told holds.

@@ -1,47 +1,35 @@
-//! All limits of a quota at once: buckets that the server's word corrects, and windows that hold strictly.
+//! All limits of a quota at once: buckets that the server's word corrects, and limits that hold strictly.
 
 use std::mem;
 
 use tokio::time::Instant;
 
 use super::{
-    charging::Charging,
     cost::{Cost, Total},
-    dimension::{Dimension, REQUESTS},
+    dimension::QuotaDimension,
     error::TooLarge,
     meter::Meter,
-    snapshot::DimensionSnapshot,
+    snapshot::{DimensionSnapshot, GrantSnapshot},
+    strict::Strict,
 };
-use crate::{bucket::nanos, log::Log};
+use crate::bucket::nanos;
 
 /// The limits, each in its dimension. What a cost has none of, it need not wait for: not even until others have paid
 /// their debt.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) meters: Vec<Meter>,
-    /// Limits of long windows that the user told. They hold strictly, whatever the server says.
-    windows: Vec<Window>,
+    /// Those that hold whatever the server says: of long windows that the user told, and of what is granted.
+    strict: Vec<Strict>,
     /// As of when all were refilled last.
     filled_at: Instant,
 }
 
-/// So much in any stretch of time of this length.
-#[derive(Debug)]
-pub(super) struct Window {
-    dimension: Dimension,
-    /// Where in a cost it is.
-    place: usize,
-    log: Log,
-    /// Whether what was not used comes back when a call ends.
-    comes_back: bool,
-}
-
 impl Limits {
-    pub(super) fn new(meters: Vec<Meter>, windows: Vec<Window>, now: Instant) -> Self {
-        Self { meters, windows, filled_at: now }
+    pub(super) fn new(meters: Vec<Meter>, strict: Vec<Strict>, now: Instant) -> Self {
+        Self { meters, strict, filled_at: now }
     }
 
-    #[inline]
     pub(super) fn refill(&mut self, now: Instant) {
         // Cheaper to see than which is the later, and mostly there is no difference.
         if now != self.filled_at {
@@ -64,7 +52,7 @@ impl Limits {
             meter.roll(now);
             meter.level.refill_log(now);
         }
-        self.windows.iter_mut().for_each(|window| window.log.refill(now));
+        self.strict.iter_mut().for_each(|strict| strict.refill(now));
     }
 
     /// Takes a cost from all if all hold as much, as of the last refill: what is left to do for most.
@@ -72,7 +60,7 @@ impl Limits {
     pub(super) fn take_if_there(&mut self, cost: &Cost) -> bool {
         // No cost that a bucket has is larger than the limit.
         let short = self.meters.iter_mut().position(|meter| !meter.level.take_if_there(cost.at(meter.place)));
-        let there = short.is_none() && (self.windows.is_empty() || self.take_from_windows(cost));
+        let there = short.is_none() && (self.strict.is_empty() || self.take_from_strict(cost));
         if !there {
             self.put_back_first(short.unwrap_or(self.meters.len()), cost);
         }
@@ -80,10 +68,10 @@ impl Limits {
     }
 
     #[inline(never)]
-    fn take_from_windows(&mut self, cost: &Cost) -> bool {
-        let there = self.windows.iter().all(|window| window.covers(cost));
+    fn take_from_strict(&mut self, cost: &Cost) -> bool {
+        let there = self.strict.iter().all(|strict| strict.covers(cost));
         if there {
-            self.windows.iter_mut().for_each(|window| window.log.take(cost.at(window.place)));
+            self.strict.iter_mut().for_each(|strict| strict.take(cost));
         }
         there
     }
@@ -98,35 +86,39 @@ impl Limits {
         for meter in &mut self.meters {
             meter.level.take(cost.at(meter.place));
         }
-        self.windows.iter_mut().for_each(|window| window.log.take(cost.at(window.place)));
+        self.strict.iter_mut().for_each(|strict| strict.take(cost));
     }
 
-    /// Puts back what an estimate, taken before, was above what it did cost: that is not more in any dimension.
+    /// Puts back what an estimate, taken before, was above what a call did cost: that is not more in any dimension.
     #[inline]
-    pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost) {
+    pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in &mut self.meters {
             let unused = estimate.at(meter.place) - actual.at(meter.place);
-            if actual.at(REQUESTS) == 0 {
-                meter.level.put(unused);
-            } else if !meter.learned_limit {
+            // Of requests there is nothing to put back, as a rule.
+            if unused > 0 && !meter.learned_limit {
                 meter.give_back(unused);
             }
         }
-        if !self.windows.is_empty() {
-            self.put_back_in_windows(estimate, actual);
+        if !self.strict.is_empty() {
+            self.put_back_in_strict(estimate, actual);
+        }
+    }
+
+    /// Puts back what was taken for a request that was not counted.
+    #[cold]
+    pub(super) fn put_back(&mut self, estimate: &Cost) {
+        for meter in &mut self.meters {
+            meter.level.put(estimate.at(meter.place));
+        }
+        if !self.strict.is_empty() {
+            self.put_back_in_strict(estimate, &Cost::default());
         }
     }
 
     #[inline(never)]
-    fn put_back_in_windows(&mut self, estimate: &Cost, actual: &Cost) {
-        // What left a window in the meantime must not be taken for what comes back.
+    fn put_back_in_strict(&mut self, estimate: &Cost, actual: &Cost) {
         let now = Instant::now();
-        for Window { place, log, comes_back, .. } in &mut self.windows {
-            log.refill(now);
-            if *comes_back || actual.at(REQUESTS) == 0 {
-                log.put(estimate.at(*place) - actual.at(*place));
-            }
-        }
+        self.strict.iter_mut().for_each(|strict| strict.put_back(estimate, actual, now));
     }
 
     /// Replaces an estimate, taken before, by what it did cost: more in some dimension, perhaps less in another.
@@ -141,12 +133,7 @@ impl Limits {
             // A number that cannot be true must not hold up everything for years.
             meter.level.bucket.bound_debt(meter.limit());
         }
-        for Window { place, log, .. } in self.windows.iter_mut().filter(|window| window.comes_back) {
-            let (estimate, actual) = (estimate.at(*place), actual.at(*place));
-            log.put(estimate.saturating_sub(actual));
-            // What a window cannot hold says nothing about it.
-            log.take(actual.saturating_sub(estimate).min(log.limit()));
-        }
+        self.strict.iter_mut().for_each(|strict| strict.correct(estimate, actual));
     }
 
     /// Whether a cost may be taken, as of the last refill.
@@ -154,20 +141,31 @@ impl Limits {
         self.meters.iter().all(|meter| {
             let units = cost.at(meter.place);
             units == 0 || meter.level.covers(units, 0)
-        }) && self.windows.iter().all(|window| window.covers(cost))
+        }) && self.strict.iter().all(|strict| strict.covers(cost))
     }
 
-    /// When a cost can be covered behind others, and the dimension that is last to be ready: none if it uses none.
-    pub(super) fn cover_at(&self, cost: &Cost, ahead: &Total) -> Option<(Option<Instant>, Dimension)> {
+    /// A dimension of which too little is granted for a cost behind others, if there is one. When more is granted nobody
+    /// knows.
+    pub(super) fn short_of_grant(&self, cost: &Cost, ahead: &Total) -> Option<QuotaDimension> {
+        let mut dimensions = self.strict.iter().filter(|strict| strict.log().is_none());
+        let short = dimensions.find(|strict| {
+            let (units, ahead) = (cost.units(strict.dimension), ahead.units(strict.dimension));
+            units > 0 && !strict.covers_by(self.filled_at, units, ahead)
+        });
+        short.map(|strict| strict.dimension)
+    }
+
+    /// When time alone covers a cost behind others, and the dimension that is last to be ready: none if it uses none.
+    pub(super) fn cover_at(&self, cost: &Cost, ahead: &Total) -> Option<(Option<Instant>, QuotaDimension)> {
         let meters = self.meters.iter().map(|meter| {
             let (units, ahead) = (cost.at(meter.place), ahead.units(meter.dimension));
             (units, meter.dimension, if units == 0 { None } else { meter.covers_at(units, ahead) })
         });
-        let windows = self.windows.iter().map(|Window { dimension, log, .. }| {
-            let (units, ahead) = (cost.units(*dimension), ahead.units(*dimension));
-            (units, *dimension, if units == 0 { None } else { log.covers_at(units, ahead) })
+        let strict = self.strict.iter().filter_map(|strict| {
+            let (units, ahead) = (cost.units(strict.dimension), ahead.units(strict.dimension));
+            Some((units, strict.dimension, strict.log()?.covers_at(units, ahead)))
         });
-        let used = meters.chain(windows).filter(|&(units, ..)| units > 0);
+        let used = meters.chain(strict).filter(|&(units, ..)| units > 0);
         // Never is later than any instant.
         used.map(|(_, dimension, at)| (at, dimension)).max_by_key(|(at, _)| (at.is_none(), *at))
     }
@@ -177,15 +175,15 @@ impl Limits {
         self.meters.iter().all(|meter| {
             let units = cost.at(meter.place);
             units == 0 || meter.level.covers_by(by, units, ahead.units(meter.dimension))
-        }) && self.windows.iter().all(|Window { dimension, log, .. }| {
-            let units = cost.units(*dimension);
-            units == 0 || log.covers_by(by, units, ahead.units(*dimension))
+        }) && self.strict.iter().all(|strict| {
+            let units = cost.units(strict.dimension);
+            units == 0 || strict.covers_by(by, units, ahead.units(strict.dimension))
         })
     }
 
     /// The first limit that a cost is larger than.
     pub(super) fn too_small_for(&self, cost: &Cost) -> Option<TooLarge> {
-        let windows = self.windows.iter().map(|window| (window.dimension, window.log.limit()));
+        let windows = self.strict.iter().filter_map(|strict| Some((strict.dimension, strict.log()?.limit())));
         let meters = self.meters.iter().filter(|meter| !meter.learned_limit);
         let limits = meters.map(|meter| (meter.dimension, meter.limit())).chain(windows);
         let mut asked = limits.map(|(dimension, limit)| (dimension, cost.units(dimension), limit));
@@ -195,24 +193,24 @@ impl Limits {
 
     /// Whether nothing is known of any limit.
     pub(super) fn is_unlimited(&self) -> bool {
-        self.meters.is_empty() && self.windows.is_empty()
+        self.meters.is_empty() && self.strict.is_empty()
     }
 
     /// Whether nothing is owed and nothing could be saved up, as of the last refill.
     pub(super) fn are_full(&self) -> bool {
-        self.meters.iter().all(|meter| meter.level.is_full())
-            && self.windows.iter().all(|window| window.log.available() == window.log.limit())
+        self.meters.iter().all(|meter| meter.level.is_full()) && self.strict.iter().all(Strict::is_new)
     }
 
     /// Two dimensions that are counted at the same place, if there are any.
-    pub(super) fn clash(&self) -> Option<(Dimension, Dimension)> {
-        let clash = |one: Dimension| Some((one, self.dimensions().find(|other| one.clashes_with(*other))?));
+    pub(super) fn clash(&self) -> Option<(QuotaDimension, QuotaDimension)> {
+        let clash =
+            |one: QuotaDimension| Some((one, self.dimensions().find(|other| one.clashes_with(*other))?));
         self.dimensions().find_map(clash)
     }
 
-    pub(super) fn dimensions(&self) -> impl Iterator<Item = Dimension> {
-        let windows = self.windows.iter().map(|window| window.dimension);
-        self.meters.iter().map(|meter| meter.dimension).chain(windows)
+    pub(super) fn dimensions(&self) -> impl Iterator<Item = QuotaDimension> {
+        let strict = self.strict.iter().map(|strict| strict.dimension);
+        self.meters.iter().map(|meter| meter.dimension).chain(strict)
     }
 
     pub(super) fn snapshot(&self) -> Vec<DimensionSnapshot> {
@@ -222,24 +220,24 @@ impl Limits {
             limit: meter.limit(),
             available: meter.level.available(),
         });
-        let windows = self.windows.iter().map(|Window { dimension, log, .. }| DimensionSnapshot {
-            dimension: *dimension,
-            window: log.window(),
-            limit: log.limit(),
-            available: log.available(),
-        });
-        meters.chain(windows).collect()
-    }
-}
-
-impl Window {
-    pub(super) fn new(dimension: Dimension, log: Log, charging: Option<Charging>) -> Self {
-        let comes_back = charging != Some(Charging::Estimate) || !dimension.is_tokens();
-        Self { dimension, place: dimension.place(), log, comes_back }
+        meters.chain(self.strict.iter().filter_map(Strict::snapshot)).collect()
     }
 
-    fn covers(&self, cost: &Cost) -> bool {
-        let units = cost.at(self.place);
-        units == 0 || self.log.has(units)
+    pub(super) fn grant_snapshots(&self, queued: &Total) -> Vec<GrantSnapshot> {
+        let grants =
+            self.strict.iter().filter_map(|strict| strict.grant_snapshot(queued.units(strict.dimension)));
+        grants.collect()
+    }
+
+    /// Adds to what is granted of a dimension.
+    pub(super) fn grant(&mut self, dimension: QuotaDimension, units: u64) {
+        let of_it = self.strict.iter_mut().filter(|strict| strict.dimension == dimension);
+        of_it.for_each(|strict| strict.grant(units));
+    }
+
+    /// Takes back so much of what is granted of a dimension and not used, or as much as there is.
+    pub(super) fn reclaim(&mut self, dimension: QuotaDimension, units: u64) -> u64 {
+        let of_it = self.strict.iter_mut().filter(|strict| strict.dimension == dimension);
+        of_it.map(|strict| strict.reclaim(units)).sum()
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     charging::{Charging, Unused},
-    dimension::Dimension,
+    dimension::QuotaDimension,
     level::Level,
     others::Others,
     sends::Sends,
@@ -27,7 +27,7 @@ const ESTIMATES: f64 = 1.03;
 /// A limit per window.
 #[derive(Debug)]
 pub(super) struct Meter {
-    pub(super) dimension: Dimension,
+    pub(super) dimension: QuotaDimension,
     /// Where in a cost it is.
     pub(super) place: usize,
     pub(super) window: Duration,
@@ -78,7 +78,7 @@ impl Burst {
 impl Meter {
     /// A limit the user told.
     pub(super) fn told(
-        dimension: Dimension,
+        dimension: QuotaDimension,
         window: Duration,
         limit: u64,
         burst: Burst,
@@ -110,7 +110,7 @@ impl Meter {
 
     /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
     pub(super) fn heard(
-        dimension: Dimension,
+        dimension: QuotaDimension,
         window: Duration,
         limit: u64,
         burst: Burst,
@@ -157,8 +157,15 @@ impl Meter {
     }
 
     /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
+    #[inline]
     pub(super) fn roll(&mut self, now: Instant) {
-        let Some(ends) = self.ends.filter(|&ends| ends <= now) else { return };
+        if let Some(ends) = self.ends.filter(|&ends| ends <= now) {
+            self.begin_window(ends, now);
+        }
+    }
+
+    #[cold]
+    fn begin_window(&mut self, ends: Instant, now: Instant) {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::{
     builder::{MAX_LIMITS, WINDOWS},
     desk::QuotaDesk,
-    dimension::Dimension,
+    dimension::QuotaDimension,
     gate::after,
     meter::{Counted, Meter},
+    observation::{MAX_READINGS, Observation, Part, Refusal},
     parallel::{Shows, Unexplained},
-    signals::{MAX_READINGS, Part, Refusal, Signals},
 };
 
 /// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
@@ -25,53 +25,59 @@ const DEAR: Duration = Duration::from_secs(2);
 const MAX_METERS: usize = MAX_LIMITS + MAX_READINGS;
 
 impl QuotaDesk {
-    pub(super) fn observe(&mut self, signals: &Signals, now: Instant) {
+    pub(super) fn observe(&mut self, observation: &Observation, now: Instant) {
         self.limits.refill(now);
-        if signals.part != Part::Gate {
-            self.read(signals, now);
+        if observation.part != Part::Gate {
+            self.read(observation, now);
         }
-        match signals.refusal {
-            Some(refusal) => self.refused(signals, refusal, now),
-            None if signals.part != Part::Limits => self.succeeded(signals),
+        match observation.refusal {
+            Some(refusal) => self.refused(observation, refusal, now),
+            None if observation.part != Part::Limits => self.succeeded(observation),
             None => {}
         }
     }
 
-    fn read(&mut self, signals: &Signals, now: Instant) {
-        if !self.is_known(signals, now) {
-            self.read_anew(signals, now);
+    fn read(&mut self, observation: &Observation, now: Instant) {
+        if !self.is_known(observation, now) {
+            self.read_anew(observation, now);
         }
     }
 
     /// Whether a reply that was let through says nothing that the readings just before it did not say.
-    fn is_known(&self, signals: &Signals, now: Instant) -> bool {
+    fn is_known(&self, observation: &Observation, now: Instant) -> bool {
         let sent = self.sends.total();
-        signals.refusal.is_none()
-            && signals.readings.iter().flatten().all(|(dimension, reading)| {
+        observation.refusal.is_none()
+            && observation.readings.iter().flatten().all(|(dimension, reading)| {
                 let meter = self.limits.meters.iter().find(|meter| meter.is_told_by(*dimension, reading));
                 meter.is_some_and(|meter| meter.has_read(reading, sent, now))
             })
     }
 
-    fn read_anew(&mut self, signals: &Signals, now: Instant) {
-        self.adopt(signals, now);
-        let is_news = self.gate.is_news(signals.sent_at);
-        let counted = Counted::of(&self.sends, &self.refunds, signals.sent_at, now);
+    fn read_anew(&mut self, observation: &Observation, now: Instant) {
+        self.adopt(observation, now);
+        let is_news = self.gate.is_news(observation.sent_at);
+        let counted = Counted::of(&self.sends, &self.refunds, observation.sent_at, now);
         let reserved = self.reserved();
         for meter in &mut self.limits.meters {
-            if let Some(reading) = meter.said_in(signals) {
-                meter.read(reading, signals.sent_at, counted.as_ref(), &reserved, signals.refusal.is_some());
+            if let Some(reading) = meter.said_in(observation) {
+                meter.read(
+                    reading,
+                    observation.sent_at,
+                    counted.as_ref(),
+                    &reserved,
+                    observation.refusal.is_some(),
+                );
             }
         }
         if let Some(counted) = &counted {
-            self.sliding.weigh_readings(&self.limits.meters, signals, is_news, counted);
+            self.sliding.weigh_readings(&self.limits.meters, observation, is_news, counted);
         }
         self.follow_server(now);
     }
 
-    fn succeeded(&mut self, signals: &Signals) {
+    fn succeeded(&mut self, observation: &Observation) {
         self.parallel.succeeded(self.in_flight);
-        match self.parallel.shows(self.gate.is_news(signals.sent_at)) {
+        match self.parallel.shows(self.gate.is_news(observation.sent_at)) {
             Shows::Nothing => {}
             Shows::Room => self.gate.exempt_one(),
             Shows::Parallel => self.gate.open(),
@@ -85,8 +91,8 @@ impl QuotaDesk {
     }
 
     /// Limits that only the server has told.
-    fn adopt(&mut self, signals: &Signals, now: Instant) {
-        for (dimension, reading) in signals.readings.iter().flatten() {
+    fn adopt(&mut self, observation: &Observation, now: Instant) {
+        for (dimension, reading) in observation.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             self.forget_learned();
             let known = self.limits.meters.iter().any(|meter| meter.is_told_by(*dimension, reading));
@@ -104,8 +110,8 @@ impl QuotaDesk {
         }
     }
 
-    fn refused(&mut self, signals: &Signals, refusal: Refusal, now: Instant) {
-        let owns_gate = signals.part != Part::Limits;
+    fn refused(&mut self, observation: &Observation, refusal: Refusal, now: Instant) {
+        let owns_gate = observation.part != Part::Limits;
         if refusal.parallel {
             if !owns_gate {
                 return;
@@ -116,9 +122,9 @@ impl QuotaDesk {
                 return;
             }
         }
-        let news = self.gate.is_news(signals.sent_at);
+        let news = self.gate.is_news(observation.sent_at);
         // A hint of zero is none: the request was refused.
-        let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(signals));
+        let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(observation));
         let until = match hint {
             Some(wait) => after(now, wait),
             None if !owns_gate => return,
@@ -132,7 +138,7 @@ impl QuotaDesk {
         };
         let is_dear = until.saturating_duration_since(now) >= DEAR;
         if is_dear
-            && signals.part == Part::All
+            && observation.part == Part::All
             && self.in_flight > 1
             && !refusal.ramp
             && self.limits.is_unlimited()
@@ -143,9 +149,9 @@ impl QuotaDesk {
                 Unexplained::Rate => {}
             }
         }
-        let learns = news && signals.part == Part::All && !refusal.ramp && self.knows_no_limit();
+        let learns = news && observation.part == Part::All && !refusal.ramp && self.knows_no_limit();
         if learns {
-            self.refused_without_limits(signals.sent_at, until, now);
+            self.refused_without_limits(observation.sent_at, until, now);
         }
         if owns_gate {
             self.close_gate_until(now, until);
@@ -157,21 +163,22 @@ impl QuotaDesk {
         }
         if refusal.ramp && owns_gate {
             let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
-            self.gate.ramp(lately.map_or(0, |sent| sent.units(Dimension::Requests)));
+            self.gate.ramp(lately.map_or(0, |sent| sent.units(QuotaDimension::Requests)));
         }
-        if signals.part == Part::Gate {
+        if observation.part == Part::Gate {
             return;
         }
-        let explained = signals.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
+        let explained =
+            observation.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
         for meter in self.limits.meters.iter_mut().filter(|meter| !meter.is_learned()) {
-            let remaining = meter.said_in(signals).and_then(|reading| reading.remaining);
+            let remaining = meter.said_in(observation).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }
     }
 }
 
 /// The longest reset of what a refusal says is used up.
-fn reset_of_exhausted(signals: &Signals) -> Option<Duration> {
-    let exhausted = signals.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
+fn reset_of_exhausted(observation: &Observation) -> Option<Duration> {
+    let exhausted = observation.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
     exhausted.filter_map(|(_, reading)| reading.reset).filter(|reset| !reset.is_zero()).max()
 }

@@ -53,7 +53,6 @@ impl ParallelBound {
         Self { bound: usize::MAX, successes: 0, failures: 0, is_raised: false, guess: Guess::None }
     }
 
-    #[inline]
     pub(super) fn get(&self) -> usize {
         self.bound
     }
@@ -91,7 +90,6 @@ impl ParallelBound {
     }
 
     /// A request has succeeded that was sent after the last refusal was heard, or before.
-    #[inline]
     pub(super) fn shows(&mut self, sent_after: bool) -> Shows {
         match self.guess {
             Guess::Doubted { .. } if sent_after => {

@@ -24,7 +24,6 @@ pub struct Charge {
 }
 
 impl Reservation {
-    #[inline]
     pub(super) fn new(line: Arc<Line<QuotaDesk>>, cost: Cost) -> Self {
         Self { line: Some(line), cost }
     }
@@ -103,8 +102,7 @@ fn refund(line: &Arc<Line<QuotaDesk>>, estimate: &Cost) {
 /// The quota itself, and each above it.
 #[inline(always)]
 fn each_level(line: &Arc<Line<QuotaDesk>>, mut act: impl FnMut(&Arc<Line<QuotaDesk>>)) {
-    act(line);
-    let mut level = line.parent();
+    let mut level = Some(line);
     while let Some(line) = level {
         act(line);
         level = line.parent();
@@ -112,7 +110,6 @@ fn each_level(line: &Arc<Line<QuotaDesk>>, mut act: impl FnMut(&Arc<Line<QuotaDe
 }
 
 impl Drop for Reservation {
-    #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
             each_level(line, |line| line.give(|desk| desk.give_back(&self.cost)));
@@ -121,7 +118,6 @@ impl Drop for Reservation {
 }
 
 impl Drop for Charge {
-    #[inline]
     fn drop(&mut self) {
         if let Some(line) = &self.line {
             each_level(line, |line| line.give(QuotaDesk::end));

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Count, growth},
-    dimension::Dimension,
+    dimension::QuotaDimension,
 };
 
 /// Sends closer together than this are one entry.
@@ -26,7 +26,6 @@ pub(super) struct Sends {
 }
 
 impl Sends {
-    #[inline]
     pub(super) fn record(&mut self, cost: &Cost, now: Instant) {
         self.total += cost;
         if self.next_entry.is_none_or(|next| now >= next) {
@@ -58,7 +57,12 @@ impl Sends {
     }
 
     /// When something was sent after `from`, and what had been sent from then until just before.
-    pub(super) fn each_since(&self, from: Instant, dimension: Dimension, mut each: impl FnMut(Instant, u64)) {
+    pub(super) fn each_since(
+        &self,
+        from: Instant,
+        dimension: QuotaDimension,
+        mut each: impl FnMut(Instant, u64),
+    ) {
         let later = self.entries.partition_point(|&(at, _)| at <= from);
         let Some(first) = self.entries.get(later.saturating_sub(1)) else { return };
         for (at, before) in self.entries.range(later..) {
@@ -70,7 +74,7 @@ impl Sends {
     pub(super) fn each_entry_since(
         &self,
         from: Instant,
-        dimension: Dimension,
+        dimension: QuotaDimension,
         mut each: impl FnMut(Instant, u64),
     ) {
         let first = self.entries.partition_point(|&(at, _)| at <= from);
@@ -85,7 +89,7 @@ impl Sends {
         from: Instant,
         until: Instant,
         span: Duration,
-        dimension: Dimension,
+        dimension: QuotaDimension,
     ) -> u64 {
         let first = self.entries.partition_point(|&(at, _)| at < from);
         let (mut most, mut end) = (0, first);
@@ -115,7 +119,7 @@ impl Sends {
 mod tests {
     use super::*;
 
-    const REQUESTS: Dimension = Dimension::Requests;
+    const REQUESTS: QuotaDimension = QuotaDimension::Requests;
 
     fn ms(time: u64) -> Duration {
         Duration::from_millis(time)

@@ -12,7 +12,7 @@ use super::{
     cost::Count,
     desk::QuotaDesk,
     meter::{Counted, Meter, Moment},
-    signals::Signals,
+    observation::Observation,
 };
 
 /// What a log counts.
@@ -97,11 +97,11 @@ impl Sliding {
     pub(super) fn weigh_readings(
         &mut self,
         meters: &[Meter],
-        signals: &Signals,
+        observation: &Observation,
         is_news: bool,
         counted: &Counted<'_>,
     ) {
-        let refused = signals.refusal.is_some();
+        let refused = observation.refusal.is_some();
         if !refused && self.fits == 0 {
             return;
         }
@@ -109,7 +109,7 @@ impl Sliding {
         for meter in meters.iter().filter(|meter| !meter.is_learned()) {
             // What is left of another limit than today's is no part of it.
             let said = meter
-                .said_in(signals)
+                .said_in(observation)
                 .filter(|reading| reading.limit.is_none_or(|limit| limit == meter.limit()));
             let remaining = said.and_then(|reading| reading.remaining);
             let Some(used) = remaining.and_then(|remaining| Used::of(meter, remaining, counted)) else {

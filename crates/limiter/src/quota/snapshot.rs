@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{dimension::Dimension, error::Bottleneck};
+use super::{dimension::QuotaDimension, error::Bottleneck};
 
 /// Where a quota stands at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ use super::{dimension::Dimension, error::Bottleneck};
 pub struct Snapshot {
     /// The limits in force, told or learned.
     pub dimensions: Vec<DimensionSnapshot>,
+    /// What is granted, of the dimensions that are counted by grants.
+    pub granted: Vec<GrantSnapshot>,
     /// How many reservations and charges there are.
     pub in_flight: usize,
     /// How many there may be.
@@ -26,12 +28,25 @@ pub struct Snapshot {
     pub next_admission: Option<Instant>,
 }
 
+/// What is granted of one dimension, in a [`Snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GrantSnapshot {
+    /// What is counted.
+    pub dimension: QuotaDimension,
+    /// How much could be had at once. 0 in debt.
+    pub available: u64,
+    /// How much more has to be granted before all who wait here can go, those at quotas below not counted: what they want
+    /// and what is owed, less what is there.
+    pub wanted: u64,
+}
+
 /// One limit of a [`Snapshot`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionSnapshot {
     /// What is counted.
-    pub dimension: Dimension,
+    pub dimension: QuotaDimension,
     /// The time for which the limit is.
     pub window: Duration,
     /// How much is allowed per window.

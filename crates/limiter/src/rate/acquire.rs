@@ -4,13 +4,13 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{RateError, desk::RateDesk};
+use super::{MustWait, desk::RateDesk};
 use crate::line::{Line, Turn};
 
 pin_project! {
@@ -24,12 +24,24 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     #[derive(Debug)]
     pub struct AcquireRate<'a> {
+        #[pin]
+        acquire: AcquireBefore<'a>,
+    }
+}
+
+pin_project! {
+    /// Waits for units until a deadline: what [`AcquireRate::before`] returns.
+    ///
+    /// Otherwise as [`AcquireRate`].
+    #[must_use = "futures do nothing unless awaited"]
+    #[derive(Debug)]
+    pub struct AcquireBefore<'a> {
         line: &'a Arc<Line<RateDesk>>,
         #[pin]
         turn: Turn<RateDesk>,
     }
 
-    impl PinnedDrop for AcquireRate<'_> {
+    impl PinnedDrop for AcquireBefore<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.turn.leave(this.line);
@@ -39,22 +51,33 @@ pin_project! {
 
 impl<'a> AcquireRate<'a> {
     pub(super) fn new(line: &'a Arc<Line<RateDesk>>, units: u64) -> Self {
-        Self { line, turn: Turn::new(units) }
+        Self { acquire: AcquireBefore { line, turn: Turn::new(units) } }
     }
 
-    /// Sets a limit to the wait: it fails with [`RateError::MustWait`] at once if its turn would come after `deadline`,
-    /// and at `deadline` if what was foreseen changes while it waits.
-    pub fn before(mut self, deadline: Instant) -> Self {
-        self.turn.set_deadline(deadline);
-        self
+    /// Sets a limit to the wait, and makes it one that can fail: with [`MustWait`] at once if its turn would come after
+    /// `deadline`, and at `deadline` if what was foreseen changes while it waits.
+    pub fn before(self, deadline: Instant) -> AcquireBefore<'a> {
+        let mut acquire = self.acquire;
+        acquire.turn.set_deadline(deadline);
+        acquire
     }
 }
 
 impl Future for AcquireRate<'_> {
-    type Output = Result<(), RateError>;
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let answer = ready!(self.project().acquire.poll(cx));
+        debug_assert!(answer.is_ok(), "without a deadline nothing is refused");
+        Poll::Ready(())
+    }
+}
+
+impl Future for AcquireBefore<'_> {
+    type Output = Result<(), MustWait>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.turn.poll(this.line, cx).map_err(RateError::from)
+        this.turn.poll(this.line, cx).map_err(MustWait::from_refusal)
     }
 }

@@ -72,7 +72,6 @@ impl Supply {
         }
     }
 
-    #[inline]
     fn refill(&mut self, now: Instant) {
         match self {
             Self::Bucket(bucket) => bucket.refill(now),
@@ -133,19 +132,18 @@ impl Desk for RateDesk {
     #[inline]
     fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
         if let Supply::Bucket(bucket) = &mut self.supply {
+            bucket.refill(now);
             // Nothing is not to be had while there is debt, so it is for a round to tell.
-            return cost > 0 && bucket.refill_at_once(now) && bucket.take_if_there(cost);
+            return cost > 0 && bucket.take_if_there(cost);
         }
         false
     }
 
-    #[inline]
     fn begin(&mut self, now: Instant) {
         self.supply.refill(now);
         self.next_round = None;
     }
 
-    #[inline]
     fn consider(&mut self, &cost: &u64) -> Verdict {
         if self.supply.take_if_covered(cost) {
             return Verdict::Admit;

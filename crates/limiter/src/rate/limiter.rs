@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{AcquireRate, Rate, RateError, desk::RateDesk};
+use super::{AcquireRate, MustWait, Rate, desk::RateDesk};
 use crate::{keyed::sealed::Idle, line::Line};
 
 /// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
@@ -13,7 +13,7 @@ use crate::{keyed::sealed::Idle, line::Line};
 ///
 /// - **Never faster than asked, and no slower**: all arithmetic is in integers without rounding, for rates and costs up
 ///   to `u64::MAX`. A bucket is full when it is made.
-/// - **Strictly first in, first out**, however much each asks for, [`try_acquire_at`](Self::try_acquire_at) included.
+/// - **Strictly first in, first out**, however much each asks for, [`try_acquire`](Self::try_acquire) included.
 /// - **A cost larger than the burst** waits until the bucket is full and then goes into debt, which those behind it wait
 ///   off. So the rate holds in the long run, and nothing waits for ever.
 /// - **One timer however many wait**, and two polls for each of them. It runs on the tokio runtime of the task that
@@ -30,12 +30,23 @@ impl RateLimiter {
         Self { line: Line::new(RateDesk::new(rate, Instant::now())) }
     }
 
-    /// Waits for `units`. With 0 units it waits for its turn.
+    /// Waits for `units`. With 0 units it waits for its turn. It cannot fail; [`before`](AcquireRate::before) sets a limit
+    /// to the wait.
     ///
-    /// # Errors
+    /// ```
+    /// use std::time::Duration;
+    /// use outbound_limiter::{MustWait, Rate, RateLimiter};
+    /// use tokio::time::Instant;
     ///
-    /// [`RateError::Closed`] once [`close`](Self::close) has been called; and [`RateError::MustWait`], if
-    /// [`before`](AcquireRate::before) has set a limit to the wait.
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::new(Rate::per_minute(60).burst(1));
+    /// limiter.acquire(1).await;
+    /// let next = Instant::now() + Duration::from_secs(1);
+    /// let soon = Instant::now() + Duration::from_millis(10);
+    /// assert_eq!(limiter.acquire(1).before(soon).await, Err(MustWait { until: Some(next) }));
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///
@@ -44,15 +55,25 @@ impl RateLimiter {
         AcquireRate::new(&self.line, units)
     }
 
-    /// Takes `units` now, if the bucket has them and nobody waits for them. `now` spares reading the clock; an instant
-    /// before one that the limiter has seen counts as that one.
+    /// Takes `units` now, if the bucket has them and nobody waits for them.
     ///
     /// # Errors
     ///
-    /// [`RateError::MustWait`] with the instant at which to try again, or [`RateError::Closed`].
+    /// [`MustWait`] with the instant at which to try again.
     #[inline]
-    pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), RateError> {
-        self.line.try_at(&units, now).map_err(RateError::from)
+    pub fn try_acquire(&self, units: u64) -> Result<(), MustWait> {
+        self.try_acquire_at(units, Instant::now())
+    }
+
+    /// [`try_acquire`](Self::try_acquire) at an instant, which spares reading the clock. One before an instant that the
+    /// limiter has seen counts as that one.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
+    pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), MustWait> {
+        self.line.try_at(&units, now).map_err(MustWait::from_refusal)
     }
 
     /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed
@@ -64,16 +85,6 @@ impl RateLimiter {
     /// [`set_rate`](Self::set_rate), as of an instant.
     pub fn set_rate_at(&self, rate: Rate, now: Instant) {
         self.line.change(now, |desk| desk.set_rate(rate, now));
-    }
-
-    /// Lets nothing through any more and ends all waiting with [`RateError::Closed`].
-    pub fn close(&self) {
-        self.line.close();
-    }
-
-    /// Whether [`close`](Self::close) has been called.
-    pub fn is_closed(&self) -> bool {
-        self.line.is_closed()
     }
 
     /// How many whole units the bucket holds now; 0 in debt.
@@ -91,10 +102,7 @@ impl RateLimiter {
 impl Idle for RateLimiter {
     fn is_idle(&self) -> bool {
         let now = Instant::now();
-        Arc::strong_count(&self.line) == 1
-            && !self.is_closed()
-            && self.waiting() == 0
-            && self.line.look(|desk| desk.is_full(now))
+        Arc::strong_count(&self.line) == 1 && self.waiting() == 0 && self.line.look(|desk| desk.is_full(now))
     }
 }
 

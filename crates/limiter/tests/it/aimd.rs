@@ -1,6 +1,6 @@
 //! Concurrency learned from overload.
 
-use outbound_limiter::{Aimd, ConcurrencyLimiter, QuotaLimiter, Signals};
+use outbound_limiter::{Aimd, ConcurrencyLimiter, Observation, QuotaLimiter};
 use tokio::time::{Instant, advance};
 
 use crate::support::s;
@@ -78,7 +78,7 @@ async fn a_constant_hint_does_not_freeze_it() {
     aimd.overloaded(Instant::now(), Instant::now());
     for _ in 0..30 {
         let charge = quota.reserve(outbound_limiter::Cost::request()).await.unwrap().sent();
-        quota.observe(Instant::now(), &Signals::new(Instant::now()).refused(Some(s(1))));
+        quota.observe(Instant::now(), &Observation::new(Instant::now()).refused(Some(s(1))));
         charge.refund();
         aimd.succeeded(aimd.limit());
     }

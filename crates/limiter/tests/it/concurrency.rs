@@ -9,8 +9,8 @@ use std::{
     task::Poll,
 };
 
-use futures::{FutureExt, future::join_all};
-use outbound_limiter::{Closed, ConcurrencyLimiter, TryAcquireError};
+use futures::future::join_all;
+use outbound_limiter::ConcurrencyLimiter;
 use proptest::prelude::*;
 
 use crate::support::{ms, poll_once, settle};
@@ -22,14 +22,14 @@ fn usage(limiter: &ConcurrencyLimiter) -> (usize, usize, usize) {
 #[tokio::test]
 async fn permits_come_and_go() {
     let limiter = ConcurrencyLimiter::new(3);
-    let one = limiter.acquire().await.unwrap();
-    let two = limiter.acquire_many_owned(2).await.unwrap();
+    let one = limiter.acquire().await;
+    let two = limiter.acquire_many_owned(2).await;
     assert_eq!((one.count(), two.count()), (1, 2));
     assert_eq!(usage(&limiter), (0, 3, 0));
-    assert_eq!(limiter.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    assert!(limiter.try_acquire().is_none());
     drop(two);
-    assert_eq!(limiter.try_acquire_many(3).unwrap_err(), TryAcquireError::NoPermits);
-    assert!(limiter.try_acquire_owned().is_ok());
+    assert!(limiter.try_acquire_many(3).is_none());
+    assert!(limiter.try_acquire_owned().is_some());
     drop(one);
     assert_eq!(usage(&limiter), (3, 0, 0));
     assert_eq!(limiter.limit(), 3);
@@ -38,7 +38,7 @@ async fn permits_come_and_go() {
 #[tokio::test]
 async fn first_come_first_served_by_weight() {
     let limiter = ConcurrencyLimiter::new(2);
-    let held = limiter.acquire_many(2).await.unwrap();
+    let held = limiter.acquire_many(2).await;
     let mut large = pin!(limiter.acquire_many(2));
     let mut small = pin!(limiter.acquire());
     assert!(poll_once(large.as_mut()).is_pending());
@@ -47,7 +47,7 @@ async fn first_come_first_served_by_weight() {
     drop(held);
     // The large one was first; the small one, which would fit as soon as one permit is back, is behind it.
     assert!(poll_once(small.as_mut()).is_pending());
-    let Poll::Ready(Ok(permit)) = poll_once(large.as_mut()) else { panic!("the head of the line is served") };
+    let Poll::Ready(permit) = poll_once(large.as_mut()) else { panic!("the head of the line is served") };
     drop(permit);
     assert!(poll_once(small.as_mut()).is_ready());
 }
@@ -55,11 +55,11 @@ async fn first_come_first_served_by_weight() {
 #[tokio::test]
 async fn a_large_request_is_not_starved_by_a_stream_of_small_ones() {
     let limiter = ConcurrencyLimiter::new(4);
-    let held = limiter.acquire().await.unwrap();
+    let held = limiter.acquire().await;
     let mut large = pin!(limiter.acquire_many(4));
     assert!(poll_once(large.as_mut()).is_pending());
     for _ in 0..100 {
-        assert_eq!(limiter.try_acquire().unwrap_err(), TryAcquireError::NoPermits, "no barging");
+        assert!(limiter.try_acquire().is_none(), "no barging");
     }
     drop(held);
     assert!(poll_once(large.as_mut()).is_ready());
@@ -68,13 +68,13 @@ async fn a_large_request_is_not_starved_by_a_stream_of_small_ones() {
 #[tokio::test]
 async fn a_request_larger_than_the_limit_runs_alone() {
     let limiter = ConcurrencyLimiter::new(2);
-    let held = limiter.acquire().await.unwrap();
+    let held = limiter.acquire().await;
     let mut huge = pin!(limiter.acquire_many(10));
     assert!(poll_once(huge.as_mut()).is_pending());
     drop(held);
-    let Poll::Ready(Ok(permit)) = poll_once(huge.as_mut()) else { panic!("nothing else is in use") };
+    let Poll::Ready(permit) = poll_once(huge.as_mut()) else { panic!("nothing else is in use") };
     assert_eq!(usage(&limiter), (0, 10, 0));
-    assert_eq!(limiter.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    assert!(limiter.try_acquire().is_none());
     drop(permit);
     assert_eq!(usage(&limiter), (2, 0, 0));
     assert_eq!(limiter.try_acquire_many(usize::MAX).unwrap().count(), ConcurrencyLimiter::MAX_PERMITS);
@@ -86,7 +86,7 @@ async fn shrinking_below_what_is_in_use_waits_for_it() {
     let limiter = ConcurrencyLimiter::new(3);
     let mut held = Vec::new();
     for _ in 0..3 {
-        held.push(limiter.acquire().await.unwrap());
+        held.push(limiter.acquire().await);
     }
     limiter.resize(1);
     assert_eq!((limiter.limit(), usage(&limiter)), (1, (0, 3, 0)));
@@ -106,7 +106,7 @@ async fn growing_lets_in_exactly_as_many_as_fit() {
         .map(|_| {
             let (limiter, inside) = (limiter.clone(), Arc::clone(&inside));
             tokio::spawn(async move {
-                let _permit = limiter.acquire().await.unwrap();
+                let _permit = limiter.acquire().await;
                 inside.fetch_add(1, SeqCst);
                 std::future::pending::<()>().await;
             })
@@ -127,28 +127,27 @@ async fn growing_lets_in_exactly_as_many_as_fit() {
 }
 
 #[tokio::test]
-async fn closing_ends_all_waiting_and_spares_those_inside() {
-    let limiter = ConcurrencyLimiter::new(1);
-    let held = limiter.acquire().await.unwrap();
+async fn opening_lets_all_in_who_wait() {
+    let (limiter, is_shut_down) = (ConcurrencyLimiter::new(1), AtomicUsize::new(0));
+    let _held = limiter.acquire().await;
     // More than one round of wakers.
-    let waiting = join_all((0..40).map(|_| limiter.acquire()));
+    let waiting = join_all((0..40).map(|_| async {
+        let _permit = limiter.acquire().await;
+        is_shut_down.load(SeqCst)
+    }));
     let (answers, ()) = tokio::join!(waiting, async {
         assert_eq!(limiter.waiting(), 40);
-        limiter.close();
+        is_shut_down.store(1, SeqCst);
+        limiter.resize(ConcurrencyLimiter::MAX_PERMITS);
     });
-    assert!(answers.iter().all(|answer| matches!(answer, Err(Closed))));
-    assert!(limiter.is_closed());
-    drop(held);
-    assert_eq!(usage(&limiter), (1, 0, 0));
-    assert_eq!(limiter.acquire().await.unwrap_err(), Closed);
-    assert_eq!(limiter.try_acquire().unwrap_err(), TryAcquireError::Closed);
-    assert_eq!(limiter.run(async { 1 }).await, Err(Closed));
+    assert_eq!(answers, [1; 40]);
+    assert_eq!((limiter.waiting(), limiter.in_use()), (0, 1));
 }
 
 #[tokio::test]
 async fn a_head_that_gives_up_lets_the_next_in() {
     let limiter = ConcurrencyLimiter::new(3);
-    let _held = limiter.acquire_many(2).await.unwrap();
+    let _held = limiter.acquire_many(2).await;
     let mut small = pin!(limiter.acquire());
     {
         let mut large = pin!(limiter.acquire_many(3));
@@ -159,9 +158,19 @@ async fn a_head_that_gives_up_lets_the_next_in() {
 }
 
 #[tokio::test]
+async fn one_that_wants_none_waits_only_for_those_ahead() {
+    let limiter = ConcurrencyLimiter::new(1);
+    let held = limiter.acquire().await;
+    let (mut one, mut none) = (pin!(limiter.acquire()), pin!(limiter.acquire_many(0)));
+    assert!(poll_once(one.as_mut()).is_pending() && poll_once(none.as_mut()).is_pending());
+    drop(held);
+    assert!(poll_once(none.as_mut()).is_ready() && poll_once(one.as_mut()).is_ready());
+}
+
+#[tokio::test]
 async fn a_woken_waiter_that_is_dropped_hands_its_permit_on() {
     let limiter = ConcurrencyLimiter::new(1);
-    let held = limiter.acquire().await.unwrap();
+    let held = limiter.acquire().await;
     let mut first = Box::pin(limiter.acquire());
     let mut second = pin!(limiter.acquire());
     assert!(poll_once(first.as_mut()).is_pending());
@@ -174,7 +183,7 @@ async fn a_woken_waiter_that_is_dropped_hands_its_permit_on() {
 #[tokio::test]
 async fn a_waiter_that_is_never_polled_again_holds_only_its_own_permit() {
     let limiter = ConcurrencyLimiter::new(2);
-    let (a, b) = (limiter.acquire().await.unwrap(), limiter.acquire().await.unwrap());
+    let (a, b) = (limiter.acquire().await, limiter.acquire().await);
     let mut forgotten = pin!(limiter.acquire());
     assert!(poll_once(forgotten.as_mut()).is_pending());
     let mut other = pin!(limiter.acquire());
@@ -182,41 +191,6 @@ async fn a_waiter_that_is_never_polled_again_holds_only_its_own_permit() {
     drop(a);
     drop(b);
     assert!(poll_once(other.as_mut()).is_ready());
-}
-
-#[tokio::test]
-async fn run_holds_its_permit_until_the_work_is_dropped() {
-    struct Work(ConcurrencyLimiter, Arc<AtomicUsize>);
-    impl Drop for Work {
-        fn drop(&mut self) {
-            self.1.store(self.0.in_use(), SeqCst);
-        }
-    }
-    let limiter = ConcurrencyLimiter::new(1);
-    let seen = Arc::new(AtomicUsize::new(9));
-    let work = Work(limiter.clone(), Arc::clone(&seen));
-    let run = limiter.run(async move {
-        let work = work;
-        work.0.in_use()
-    });
-    assert_eq!(run.await, Ok(1));
-    assert_eq!((seen.load(SeqCst), limiter.in_use()), (1, 0));
-
-    let work = Work(limiter.clone(), Arc::clone(&seen));
-    seen.store(9, SeqCst);
-    let mut run = Box::pin(limiter.run(async move {
-        let _work = work;
-        std::future::pending::<()>().await;
-    }));
-    assert!(poll_once(run.as_mut()).is_pending());
-    drop(run);
-    assert_eq!((seen.load(SeqCst), limiter.in_use()), (1, 0));
-
-    let panics =
-        std::panic::AssertUnwindSafe(limiter.run(async { panic!("the work panics") })).catch_unwind();
-    let result: Result<Result<(), Closed>, _> = panics.await;
-    assert!(result.is_err());
-    assert_eq!(limiter.in_use(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,7 +202,7 @@ async fn the_peak_never_passes_the_limit() {
             let (limiter, inside, peak) = (limiter.clone(), Arc::clone(&inside), Arc::clone(&peak));
             tokio::spawn(async move {
                 for _ in 0..100 {
-                    let permit = limiter.acquire_many(1 + task % 3).await.unwrap();
+                    let permit = limiter.acquire_many(1 + task % 3).await;
                     let now = inside.fetch_add(permit.count(), SeqCst) + permit.count();
                     peak.fetch_max(now, SeqCst);
                     tokio::task::yield_now().await;
@@ -259,7 +233,7 @@ async fn a_loop_that_is_always_ready_lets_other_tasks_run() {
     });
     tokio::spawn(async move {
         for _ in 0..100_000 {
-            drop(limiter.acquire().await.unwrap());
+            drop(limiter.acquire().await);
         }
     })
     .await
@@ -272,7 +246,7 @@ async fn a_loop_that_is_always_ready_lets_other_tasks_run() {
 #[tokio::test]
 async fn a_million_refusals_are_not_made_up() {
     let limiter = ConcurrencyLimiter::new(1);
-    let refused = (0..1_000_000).filter(|_| limiter.try_acquire().is_err()).count();
+    let refused = (0..1_000_000).filter(|_| limiter.try_acquire().is_none()).count();
     assert_eq!(refused, 0);
 }
 
@@ -292,7 +266,7 @@ async fn waiters_are_served_in_order() {
     join_all((0..50).map(|id| {
         let (limiter, order) = (&limiter, Arc::clone(&order));
         async move {
-            let _permit = limiter.acquire().await.unwrap();
+            let _permit = limiter.acquire().await;
             order.lock().unwrap().push(id);
             tokio::time::sleep(ms(5 + id % 7)).await;
         }
@@ -368,7 +342,7 @@ proptest! {
                 Step::Ask(count) => {
                     let mut future = Box::pin(limiter.acquire_many(count));
                     let permit = match poll_once(future.as_mut()) {
-                        Poll::Ready(permit) => Some(permit.unwrap()),
+                        Poll::Ready(permit) => Some(permit),
                         Poll::Pending => None,
                     };
                     handles.push((id, permit, future));
@@ -383,7 +357,7 @@ proptest! {
                 Step::Look(nth) if nth < handles.len() => {
                     let (id, permit, future) = &mut handles[nth];
                     if permit.is_none() && let Poll::Ready(got) = poll_once(future.as_mut()) {
-                        *permit = Some(got.unwrap());
+                        *permit = Some(got);
                     }
                     let inside = model.inside.iter().any(|(other, _)| other == id);
                     prop_assert_eq!(permit.is_some(), inside);

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, task::Poll};
 
-use outbound_limiter::{BuildError, Cost, Dimension, QuotaError, QuotaLimiter, Signals};
+use outbound_limiter::{BuildError, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{at, ms, poll_once, s};
@@ -27,7 +27,7 @@ fn available(quota: &QuotaLimiter) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_done_is_done_at_all_levels() {
-    let rate = || QuotaLimiter::builder().limit(Dimension::Tokens, s(1), 1_000);
+    let rate = || QuotaLimiter::builder().limit(QuotaDimension::Tokens, s(1), 1_000);
     let endpoint = rate().build().unwrap();
     let account = rate().under(&endpoint).build().unwrap();
     let model = rate().under(&account).build().unwrap();
@@ -200,7 +200,10 @@ async fn what_is_too_large_above_is_impossible_and_what_is_late_above_is_late() 
     let account = QuotaLimiter::builder().tokens_per_minute(6_000).burst(s(1)).build().unwrap();
     let model = QuotaLimiter::builder().under(&account).tokens_per_minute(600_000).build().unwrap();
     let error = model.reserve(Cost::request().input_tokens(6_001)).await.unwrap_err();
-    assert_eq!(error, QuotaError::Impossible { dimension: Dimension::Tokens, asked: 6_001, limit: 6_000 });
+    assert_eq!(
+        error,
+        QuotaError::Impossible { dimension: QuotaDimension::Tokens, asked: 6_001, limit: 6_000 }
+    );
     let now = Instant::now();
     drop(model.reserve(Cost::request().input_tokens(600)).await.unwrap().sent());
     let error = model.try_reserve_at(Cost::request().input_tokens(100), now).unwrap_err();
@@ -244,7 +247,7 @@ async fn a_refusal_below_closes_one_gate_and_a_quota_of_another_stays_open() {
     let (one, other) = (under(&account), under(&account));
     let start = Instant::now();
     drop(one.reserve(ONE).await.unwrap().sent());
-    one.observe(start, &Signals::new(start).refused(Some(s(20))));
+    one.observe(start, &Observation::new(start).refused(Some(s(20))));
     drop(other.reserve(ONE).await.unwrap());
     assert_eq!(at(start), 0);
     drop(one.reserve(ONE).await.unwrap());

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::join_all;
 use outbound_limiter::{
-    Bottleneck, BuildError, Charge, Cost, Dimension, QuotaBuilder, QuotaError, QuotaLimiter, Reservation,
+    Bottleneck, BuildError, Charge, Cost, QuotaBuilder, QuotaDimension, QuotaError, QuotaLimiter, Reservation,
 };
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +19,7 @@ fn cost(input: u64, output: u64) -> Cost {
     Cost::request().input_tokens(input).output_tokens(output)
 }
 
-fn available(quota: &QuotaLimiter, dimension: Dimension) -> u64 {
+fn available(quota: &QuotaLimiter, dimension: QuotaDimension) -> u64 {
     let snapshot = quota.snapshot();
     snapshot.dimensions.iter().find(|one| one.dimension == dimension).expect("a limit").available
 }
@@ -28,8 +28,13 @@ fn available(quota: &QuotaLimiter, dimension: Dimension) -> u64 {
 fn costs_are_counted_in_every_dimension() {
     assert_eq!(Cost::default(), Cost::request().requests(0));
     let cost = cost(u64::MAX, 3);
-    let units = [Dimension::Requests, Dimension::Tokens, Dimension::InputTokens, Dimension::OutputTokens]
-        .map(|dimension| cost.units(dimension));
+    let units = [
+        QuotaDimension::Requests,
+        QuotaDimension::Tokens,
+        QuotaDimension::InputTokens,
+        QuotaDimension::OutputTokens,
+    ]
+    .map(|dimension| cost.units(dimension));
     assert_eq!(units, [1, u64::MAX, u64::MAX, 3]);
 }
 
@@ -46,20 +51,20 @@ fn defaults() {
     // The burst is one second, and at least 1.
     let quota =
         QuotaLimiter::builder().requests_per_minute(6).input_tokens_per_minute(90_000).build().unwrap();
-    assert_eq!(available(&quota, Dimension::Requests), 1);
-    assert_eq!(available(&quota, Dimension::InputTokens), 1_500);
+    assert_eq!(available(&quota, QuotaDimension::Requests), 1);
+    assert_eq!(available(&quota, QuotaDimension::InputTokens), 1_500);
     let quota = QuotaLimiter::builder().output_tokens_per_minute(600).burst(s(3)).build().unwrap();
-    assert_eq!(available(&quota, Dimension::OutputTokens), 30);
+    assert_eq!(available(&quota, QuotaDimension::OutputTokens), 30);
 }
 
 #[test]
 fn limits_of_zero_are_refused() {
     let builder = QuotaLimiter::builder;
     let zero = |dimension| Some(BuildError::ZeroLimit(dimension));
-    assert_eq!(builder().requests_per_minute(0).build().err(), zero(Dimension::Requests));
-    assert_eq!(builder().tokens_per_minute(0).build().err(), zero(Dimension::Tokens));
-    assert_eq!(builder().input_tokens_per_minute(0).build().err(), zero(Dimension::InputTokens));
-    assert_eq!(builder().output_tokens_per_minute(0).build().err(), zero(Dimension::OutputTokens));
+    assert_eq!(builder().requests_per_minute(0).build().err(), zero(QuotaDimension::Requests));
+    assert_eq!(builder().tokens_per_minute(0).build().err(), zero(QuotaDimension::Tokens));
+    assert_eq!(builder().input_tokens_per_minute(0).build().err(), zero(QuotaDimension::InputTokens));
+    assert_eq!(builder().output_tokens_per_minute(0).build().err(), zero(QuotaDimension::OutputTokens));
     assert_eq!(builder().max_concurrent(0).build().err(), Some(BuildError::ZeroConcurrency));
 }
 
@@ -97,7 +102,7 @@ async fn a_refused_attempt_takes_nothing_from_any_dimension() {
     let before = quota.snapshot();
     for _ in 0..100 {
         let refused = quota.try_reserve_at(cost(11, 0).requests(0), Instant::now()).unwrap_err();
-        let bottleneck = Bottleneck::Dimension(Dimension::Tokens);
+        let bottleneck = Bottleneck::Dimension(QuotaDimension::Tokens);
         let until = Some(Instant::now() + ms(10));
         assert_eq!(refused, QuotaError::MustWait { until, wait: Some(ms(10)), bottleneck });
         assert!(poll_once(pin!(quota.reserve(cost(11, 0)))).is_pending(), "and is dropped");
@@ -112,7 +117,7 @@ async fn dropping_a_reservation_gives_everything_back() {
     let before = quota.snapshot();
     let reservation = quota.reserve(cost(60, 30)).await.unwrap();
     assert_eq!(reservation.cost(), cost(60, 30));
-    assert_eq!((quota.snapshot().in_flight, available(&quota, Dimension::Tokens)), (1, 10));
+    assert_eq!((quota.snapshot().in_flight, available(&quota, QuotaDimension::Tokens)), (1, 10));
     drop(reservation);
     assert_eq!(quota.snapshot(), before);
 }
@@ -123,15 +128,15 @@ async fn dropping_a_charge_keeps_the_estimate_and_frees_the_slot() {
     let charge = quota.reserve(cost(60, 30)).await.unwrap().sent();
     assert_eq!(charge.estimate(), cost(60, 30));
     drop(charge);
-    assert_eq!((quota.snapshot().in_flight, available(&quota, Dimension::Tokens)), (0, 10));
-    assert_eq!(available(&quota, Dimension::Requests), 0);
+    assert_eq!((quota.snapshot().in_flight, available(&quota, QuotaDimension::Tokens)), (0, 10));
+    assert_eq!(available(&quota, QuotaDimension::Requests), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn settling_corrects_down_and_up() {
     let quota = small().max_concurrent(1).build().unwrap();
     quota.reserve(cost(20, 70)).await.unwrap().sent().settle(cost(20, 20));
-    assert_eq!((quota.snapshot().in_flight, available(&quota, Dimension::Tokens)), (0, 60));
+    assert_eq!((quota.snapshot().in_flight, available(&quota, QuotaDimension::Tokens)), (0, 60));
     sleep(s(1)).await;
     let start = Instant::now();
     quota.reserve(cost(20, 70)).await.unwrap().sent().settle(cost(20, 480));
@@ -154,10 +159,13 @@ async fn settling_high_or_low_never_fills_above_the_burst() {
     let charge = quota.reserve(cost(90, 0)).await.unwrap().sent();
     sleep(s(60)).await;
     charge.settle(Cost::default());
-    assert_eq!((available(&quota, Dimension::Requests), available(&quota, Dimension::Tokens)), (1, 100));
+    assert_eq!(
+        (available(&quota, QuotaDimension::Requests), available(&quota, QuotaDimension::Tokens)),
+        (1, 100)
+    );
     let charge = quota.reserve(cost(90, 0)).await.unwrap().sent();
     charge.settle(cost(u64::MAX, u64::MAX).requests(u64::MAX));
-    assert_eq!(available(&quota, Dimension::Tokens), 0);
+    assert_eq!(available(&quota, QuotaDimension::Tokens), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +176,10 @@ async fn an_impossible_cost_is_refused_at_once_even_behind_others() {
     let mut ahead = pin!(quota.reserve(cost(0, 0)));
     assert!(poll_once(ahead.as_mut()).is_pending());
     let error = quota.reserve(cost(3_000, 3_001)).await.unwrap_err();
-    assert_eq!(error, QuotaError::Impossible { dimension: Dimension::Tokens, asked: 6_001, limit: 6_000 });
+    assert_eq!(
+        error,
+        QuotaError::Impossible { dimension: QuotaDimension::Tokens, asked: 6_001, limit: 6_000 }
+    );
     assert_eq!(error.to_string(), "the request is for 6001 tokens, and the limit is 6000");
     assert_eq!(at(start), 0);
 }
@@ -226,7 +237,7 @@ async fn a_wait_beyond_the_deadline_fails_at_once_and_says_until_when() {
     let start = Instant::now();
     drop(quota.reserve(cost(1_200, 0)).await.unwrap().sent());
     let error = quota.reserve(cost(100, 0)).before(start + s(11)).await.unwrap_err();
-    let bottleneck = Bottleneck::Dimension(Dimension::Tokens);
+    let bottleneck = Bottleneck::Dimension(QuotaDimension::Tokens);
     assert_eq!(error, QuotaError::MustWait { until: Some(start + s(12)), wait: Some(s(12)), bottleneck });
     assert_eq!(error.to_string(), "the request would have to wait 12.0 s for tokens");
     assert_eq!(at(start), 0);
@@ -294,7 +305,7 @@ async fn a_reservation_that_was_granted_and_not_taken_goes_back() {
     sleep(s(2)).await;
     assert_eq!((quota.snapshot().in_flight, quota.snapshot().waiting), (1, 0));
     drop(first);
-    assert_eq!((quota.snapshot().in_flight, available(&quota, Dimension::Tokens)), (0, 100));
+    assert_eq!((quota.snapshot().in_flight, available(&quota, QuotaDimension::Tokens)), (0, 100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +317,7 @@ async fn a_snapshot_says_what_the_head_waits_for() {
     let mut waiting = pin!(quota.reserve(cost(0, 10)));
     assert!(poll_once(waiting.as_mut()).is_pending());
     let snapshot = quota.snapshot();
-    assert_eq!(snapshot.bottleneck, Some(Bottleneck::Dimension(Dimension::OutputTokens)));
+    assert_eq!(snapshot.bottleneck, Some(Bottleneck::Dimension(QuotaDimension::OutputTokens)));
     assert_eq!(snapshot.next_admission, Some(start + s(13)));
     assert_eq!((snapshot.waiting, snapshot.in_flight), (1, 0));
     assert_eq!(snapshot.dimensions.len(), 2);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_limiter::{Bottleneck, Cost, Dimension, QuotaError, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Bottleneck, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter, Reading};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{at, counted, ms, poll_once, s, settle};
@@ -45,7 +45,7 @@ async fn times(quota: &QuotaLimiter, count: usize) -> (Vec<u128>, usize) {
 async fn nobody_is_let_through_while_the_gate_is_closed() {
     let quota = unlimited();
     let start = Instant::now();
-    quota.observe(start, &Signals::new(start).refused(Some(s(20))));
+    quota.observe(start, &Observation::new(start).refused(Some(s(20))));
     assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(20)));
     let refused = quota.try_reserve_at(ONE, start).unwrap_err();
     let until = Some(start + s(20));
@@ -62,7 +62,7 @@ async fn nobody_is_let_through_while_the_gate_is_closed() {
 async fn no_herd_after_the_gate() {
     let quota = unlimited();
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).refused(Some(s(8))));
+    quota.observe(now, &Observation::new(now).refused(Some(s(8))));
     let (times, polls) = times(&quota, 200).await;
     assert_eq!(times[0], 8_000, "a single one at first");
     assert_eq!(times[1], 8_500, "half a second later the next");
@@ -90,7 +90,7 @@ async fn opening_takes_about_as_long_as_the_gate_was_closed() {
 async fn few_of_a_herd_are_refused() {
     let quota = unlimited();
     let start = Instant::now();
-    quota.observe(start, &Signals::new(start).refused(Some(s(1))));
+    quota.observe(start, &Observation::new(start).refused(Some(s(1))));
     let (level, refused) = (Arc::new(Mutex::new((0.0_f64, start))), Arc::new(AtomicUsize::new(0)));
     let calls = (0..64).map(|_| {
         let (quota, level, refused) = (quota.clone(), Arc::clone(&level), Arc::clone(&refused));
@@ -110,7 +110,7 @@ async fn few_of_a_herd_are_refused() {
                     return drop(charge);
                 }
                 refused.fetch_add(1, SeqCst);
-                quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(s(1))));
+                quota.observe(Instant::now(), &Observation::new(sent_at).refused(Some(s(1))));
                 charge.refund();
             }
         })
@@ -126,14 +126,14 @@ async fn few_of_a_herd_are_refused() {
 async fn a_smaller_hint_never_shortens_and_a_larger_one_extends() {
     let quota = unlimited();
     let start = Instant::now();
-    quota.observe(start, &Signals::new(start).refused(Some(s(10))));
-    quota.observe(start, &Signals::new(start).refused(Some(s(2))));
+    quota.observe(start, &Observation::new(start).refused(Some(s(10))));
+    quota.observe(start, &Observation::new(start).refused(Some(s(2))));
     quota.close_gate_until(start, start + s(1));
     assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(10)));
     let mut waiting = pin!(quota.reserve(ONE));
     assert!(poll_once(waiting.as_mut()).is_pending());
     advance(s(5)).await;
-    quota.observe(Instant::now(), &Signals::new(start).refused(Some(s(10))));
+    quota.observe(Instant::now(), &Observation::new(start).refused(Some(s(10))));
     let _reservation = waiting.await.unwrap();
     assert_eq!(at(start), 15_000);
 }
@@ -142,7 +142,7 @@ async fn a_smaller_hint_never_shortens_and_a_larger_one_extends() {
 async fn the_bucket_is_empty_when_the_gate_opens() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).burst(s(5)).build().unwrap();
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).refused(Some(ms(160))));
+    quota.observe(now, &Observation::new(now).refused(Some(ms(160))));
     let (times, _) = times(&quota, 20).await;
     // Nothing comes in while the gate is closed; then 10 a second, from the first on.
     assert_eq!(times[0], 260);
@@ -164,7 +164,7 @@ async fn a_hint_beyond_the_deadline_fails_at_once() {
         async move { quota.reserve(ONE).await.map(drop) }
     });
     settle().await;
-    quota.observe(start, &Signals::new(start).refused(Some(two_days)));
+    quota.observe(start, &Observation::new(start).refused(Some(two_days)));
     let error = Err(QuotaError::MustWait {
         until: Some(start + two_days),
         wait: Some(two_days),
@@ -182,7 +182,7 @@ async fn bare_refusals_back_off_and_quiet_forgets() {
     let quota = unlimited();
     let closed_for = |quota: &QuotaLimiter| {
         let now = Instant::now();
-        quota.observe(now, &Signals::new(now).refused(None));
+        quota.observe(now, &Observation::new(now).refused(None));
         quota.snapshot().gate_closed_until.unwrap() - now
     };
     for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
@@ -201,7 +201,7 @@ async fn refusals_of_what_was_in_flight_already_count_once() {
     let sent_at = Instant::now();
     advance(ms(300)).await;
     for _ in 0..64 {
-        quota.observe(Instant::now(), &Signals::new(sent_at).refused(None));
+        quota.observe(Instant::now(), &Observation::new(sent_at).refused(None));
         advance(ms(5)).await;
     }
     assert_eq!(quota.snapshot().gate_closed_until, Some(sent_at + ms(1_300)));
@@ -211,7 +211,7 @@ async fn refusals_of_what_was_in_flight_already_count_once() {
 async fn a_hint_of_zero_is_not_taken_for_leave_to_go_on() {
     let quota = unlimited();
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).refused(Some(Duration::ZERO)));
+    quota.observe(now, &Observation::new(now).refused(Some(Duration::ZERO)));
     assert_eq!(quota.snapshot().gate_closed_until, Some(now + s(1)));
 }
 
@@ -219,13 +219,16 @@ async fn a_hint_of_zero_is_not_taken_for_leave_to_go_on() {
 async fn absurd_hints_do_no_harm() {
     let quota = unlimited();
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).refused(Some(Duration::MAX)));
+    quota.observe(now, &Observation::new(now).refused(Some(Duration::MAX)));
     assert!(quota.snapshot().gate_closed_until.unwrap() > now + s(86_400 * 365));
     let waiting = tokio::time::timeout(s(10), quota.reserve(ONE)).await;
     assert!(waiting.is_err());
     let reading = Reading::per_minute().limit(u64::MAX).remaining(u64::MAX).reset(Duration::MAX);
-    quota.observe(now, &Signals::new(now + s(1_000_000)).reading(Dimension::Tokens, reading));
-    quota.observe(now, &Signals::new(now).reading(Dimension::Requests, reading).ramp(Some(Duration::MAX)));
+    quota.observe(now, &Observation::new(now + s(1_000_000)).reading(QuotaDimension::Tokens, reading));
+    quota.observe(
+        now,
+        &Observation::new(now).reading(QuotaDimension::Requests, reading).ramp(Some(Duration::MAX)),
+    );
     assert_eq!(quota.snapshot().dimensions.len(), 2);
 }
 
@@ -235,13 +238,13 @@ async fn without_a_hint_the_reset_of_what_is_used_up_counts() {
     let start = Instant::now();
     let used_up = Reading::per_minute().limit(100).remaining(0).reset(s(7));
     let left = Reading::per_minute().limit(100).remaining(50).reset(s(30));
-    let signals = Signals::new(start)
-        .reading(Dimension::Tokens, left)
-        .reading(Dimension::Requests, used_up)
+    let observation = Observation::new(start)
+        .reading(QuotaDimension::Tokens, left)
+        .reading(QuotaDimension::Requests, used_up)
         .refused(None);
-    quota.observe(start, &signals);
+    quota.observe(start, &observation);
     assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(7)));
-    quota.observe(start, &signals.refused(Some(s(9))));
+    quota.observe(start, &observation.refused(Some(s(9))));
     assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(9)), "a hint is worth more");
 }
 
@@ -254,7 +257,7 @@ async fn after_a_ramp_refusal_the_rate_doubles_in_ten_seconds_at_most() {
         sleep(ms(50)).await;
     }
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).ramp(Some(ms(800))));
+    quota.observe(now, &Observation::new(now).ramp(Some(ms(800))));
     let (times, _) = times(&quota, 700).await;
     let in_second = |second: u128| times.iter().filter(|&&at| at / 1_000 == second).count();
     assert_eq!(times[0], 800);
@@ -279,7 +282,7 @@ async fn one_worker_learns_for_all() {
                     sends.lock().unwrap().push(at(start));
                     sleep(ms(10 + id)).await;
                     if id == 0 && turn == 1 {
-                        quota.observe(Instant::now(), &Signals::new(sent_at).refused(Some(s(5))));
+                        quota.observe(Instant::now(), &Observation::new(sent_at).refused(Some(s(5))));
                     }
                     charge.settle(ONE);
                 }

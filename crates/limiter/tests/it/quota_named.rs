@@ -3,19 +3,20 @@
 use std::pin::pin;
 
 use outbound_limiter::{
-    Bottleneck, BuildError, Cost, Dimension, QuotaBuilder, QuotaError, QuotaLimiter, Reading, Signals,
+    Bottleneck, BuildError, Cost, Observation, QuotaBuilder, QuotaDimension, QuotaError, QuotaLimiter,
+    Reading,
 };
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::{at, ms, poll_once, s};
 
-const IMAGES: Dimension = Dimension::named(0, "images");
-const SECONDS: Dimension = Dimension::named(3, "seconds of audio");
+const IMAGES: QuotaDimension = QuotaDimension::named(0, "images");
+const SECONDS: QuotaDimension = QuotaDimension::named(3, "seconds of audio");
 
 const ONE: Cost = Cost::request();
 
-fn available(quota: &QuotaLimiter, dimension: Dimension) -> Vec<u64> {
+fn available(quota: &QuotaLimiter, dimension: QuotaDimension) -> Vec<u64> {
     let dimensions = quota.snapshot().dimensions.into_iter();
     dimensions.filter(|one| one.dimension == dimension).map(|one| one.available).collect()
 }
@@ -23,13 +24,16 @@ fn available(quota: &QuotaLimiter, dimension: Dimension) -> Vec<u64> {
 #[test]
 fn a_cost_counts_each_by_itself() {
     let cost = ONE.input_tokens(7).with(IMAGES, 3).with(SECONDS, u64::MAX).with(IMAGES, 2);
-    assert_eq!((cost.units(IMAGES), cost.units(SECONDS), cost.units(Dimension::Tokens)), (2, u64::MAX, 7));
-    assert_eq!(cost.units(Dimension::named(1, "pages")), 0);
     assert_eq!(
-        ONE.with(Dimension::Requests, 4).with(Dimension::OutputTokens, 5),
+        (cost.units(IMAGES), cost.units(SECONDS), cost.units(QuotaDimension::Tokens)),
+        (2, u64::MAX, 7)
+    );
+    assert_eq!(cost.units(QuotaDimension::named(1, "pages")), 0);
+    assert_eq!(
+        ONE.with(QuotaDimension::Requests, 4).with(QuotaDimension::OutputTokens, 5),
         ONE.requests(4).output_tokens(5)
     );
-    assert_eq!(ONE.output_tokens(9).with(Dimension::Tokens, 5), ONE.input_tokens(5));
+    assert_eq!(ONE.output_tokens(9).with(QuotaDimension::Tokens, 5), ONE.input_tokens(5));
     assert_eq!(IMAGES.to_string(), "images");
     let text = format!("{:?} {:?}", ONE, ONE.with(IMAGES, 3));
     assert!(text.contains("named: [3, 0, 0, 0]") && text.matches("named").count() == 1, "{text}");
@@ -111,25 +115,25 @@ async fn the_servers_word_on_it_is_taken() {
     let now = Instant::now();
     let left = Reading::per_minute().limit(600).remaining(3);
     let heard = Reading::per_minute().limit(60).remaining(20);
-    quota.observe(now, &Signals::new(now).reading(IMAGES, left).reading(SECONDS, heard));
+    quota.observe(now, &Observation::new(now).reading(IMAGES, left).reading(SECONDS, heard));
     assert_eq!((available(&quota, IMAGES), available(&quota, SECONDS)), (vec![3], vec![19]));
     // What is reserved and what was sent since is taken off, as everywhere.
     let held = quota.try_reserve_at(ONE.with(SECONDS, 5), now).unwrap();
     quota.try_reserve_at(ONE.with(SECONDS, 4), now).unwrap().sent_at(now).keep_estimate();
     advance(ms(1)).await;
-    quota.observe(Instant::now(), &Signals::new(now).reading(SECONDS, heard));
+    quota.observe(Instant::now(), &Observation::new(now).reading(SECONDS, heard));
     assert_eq!(available(&quota, SECONDS), [10]);
     drop(held);
     // A refusal that says it is used up closes the gate for as long.
     let now = Instant::now();
     let used_up = Reading::per_minute().limit(60).remaining(0).reset(s(7));
-    quota.observe(now, &Signals::new(now).reading(SECONDS, used_up).refused(None));
+    quota.observe(now, &Observation::new(now).reading(SECONDS, used_up).refused(None));
     assert_eq!(quota.snapshot().gate_closed_until, Some(now + s(7)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_names_at_one_place_are_refused() {
-    const PAGES: Dimension = Dimension::named(0, "pages");
+    const PAGES: QuotaDimension = QuotaDimension::named(0, "pages");
     for window in [s(60), s(3_600)] {
         let builder = QuotaLimiter::builder().limit(IMAGES, s(60), 1).limit(PAGES, window, 1);
         let error = builder.build().unwrap_err();
@@ -139,20 +143,20 @@ async fn two_names_at_one_place_are_refused() {
     let twice: QuotaBuilder = QuotaLimiter::builder().limit(IMAGES, s(60), 0).limit(IMAGES, s(60), 9);
     let quota = twice.build().unwrap();
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).reading(PAGES, Reading::per_minute().limit(5).remaining(0)));
+    quota.observe(now, &Observation::new(now).reading(PAGES, Reading::per_minute().limit(5).remaining(0)));
     assert_eq!((quota.snapshot().dimensions.len(), available(&quota, IMAGES)), (1, vec![1]));
 }
 
 #[test]
 #[should_panic(expected = "a place below 4")]
 fn a_place_beyond_the_last_is_refused() {
-    let _ = Dimension::named(Dimension::MAX_NAMED, "one too many");
+    let _ = QuotaDimension::named(QuotaDimension::MAX_NAMED, "one too many");
 }
 
 /// Milliseconds after the one before, how much is estimated, and what it comes to.
 type Step = (u64, u64, u64);
 
-async fn schedule(dimension: Dimension, steps: &[Step]) -> Vec<(u128, Vec<u64>)> {
+async fn schedule(dimension: QuotaDimension, steps: &[Step]) -> Vec<(u128, Vec<u64>)> {
     let quota = QuotaLimiter::builder()
         .requests_per_minute(1_200)
         .limit(dimension, s(1), 40)
@@ -168,7 +172,7 @@ async fn schedule(dimension: Dimension, steps: &[Step]) -> Vec<(u128, Vec<u64>)>
         charge.settle(ONE.with(dimension, actual));
         let now = Instant::now();
         let reading = Reading::per(s(1)).limit(40).remaining(actual);
-        quota.observe(now, &Signals::new(now).reading(dimension, reading));
+        quota.observe(now, &Observation::new(now).reading(dimension, reading));
         seen.push((at(start), available(&quota, dimension)));
     }
     seen
@@ -179,12 +183,12 @@ proptest! {
     #[test]
     fn a_named_dimension_is_one_like_the_others(
         steps in prop::collection::vec((0..500_u64, 0..=40_u64, 0..60_u64), 1..40),
-        place in 0..Dimension::MAX_NAMED,
+        place in 0..QuotaDimension::MAX_NAMED,
     ) {
         let run = |dimension| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
             runtime.unwrap().block_on(schedule(dimension, &steps))
         };
-        prop_assert_eq!(run(Dimension::named(place, "any")), run(Dimension::OutputTokens));
+        prop_assert_eq!(run(QuotaDimension::named(place, "any")), run(QuotaDimension::OutputTokens));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Cost, Observation, QuotaDimension, QuotaLimiter, Reading};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{at, ms, s};
@@ -17,7 +17,7 @@ async fn told(reading: Reading) -> QuotaLimiter {
     let quota = QuotaLimiter::builder().build().unwrap();
     drop(quota.reserve(ONE).await.unwrap().sent());
     let sent_at = Instant::now();
-    quota.observe(sent_at, &Signals::new(sent_at).reading(Dimension::Requests, reading));
+    quota.observe(sent_at, &Observation::new(sent_at).reading(QuotaDimension::Requests, reading));
     quota
 }
 
@@ -39,7 +39,7 @@ async fn the_longest_reset_counts() {
     sleep(s(1)).await;
     let sent_at = Instant::now();
     let longer = Reading::per_minute().limit(60).remaining(59).resets_window(s(58)).window_guessed();
-    quota.observe(sent_at, &Signals::new(sent_at).reading(Dimension::Requests, longer));
+    quota.observe(sent_at, &Observation::new(sent_at).reading(QuotaDimension::Requests, longer));
     assert_eq!(window(&quota), s(60));
 }
 
@@ -76,12 +76,12 @@ async fn a_short_window_runs_at_its_rate() {
                         .remaining(remaining)
                         .resets_window(reset)
                         .window_guessed();
-                    let signals = Signals::new(sent_at).reading(Dimension::Requests, reading);
+                    let observation = Observation::new(sent_at).reading(QuotaDimension::Requests, reading);
                     if granted {
-                        quota.observe(Instant::now(), &signals);
+                        quota.observe(Instant::now(), &observation);
                         return charge.settle(ONE);
                     }
-                    quota.observe(Instant::now(), &signals.refused(Some(reset)));
+                    quota.observe(Instant::now(), &observation.refused(Some(reset)));
                     refused.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                     charge.refund();
                 }
@@ -105,7 +105,7 @@ async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
     drop(quota.reserve(cost).await.unwrap());
     assert!(start.elapsed() <= s(61), "a window's worth at most, not {:?}", start.elapsed());
     // Of a long window no more than all of it.
-    let builder = QuotaLimiter::builder().limit(Dimension::Tokens, s(600), 1_000);
+    let builder = QuotaLimiter::builder().limit(QuotaDimension::Tokens, s(600), 1_000);
     let quota = builder.build().unwrap();
     quota.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(u64::MAX));
     let start = Instant::now();
@@ -128,18 +128,21 @@ async fn two_at_a_time(is_named: bool) -> (Duration, usize) {
             tokio::spawn(async move {
                 loop {
                     let charge = quota.reserve(ONE).await.unwrap().sent();
-                    let signals = Signals::new(Instant::now());
+                    let observation = Observation::new(Instant::now());
                     sleep(ms(1)).await;
                     if inside.load(SeqCst) < 2 {
                         inside.fetch_add(1, SeqCst);
                         sleep(s(2)).await;
                         inside.fetch_sub(1, SeqCst);
-                        quota.observe(Instant::now(), &signals);
+                        quota.observe(Instant::now(), &observation);
                         return charge.settle(ONE);
                     }
                     refused.fetch_add(1, SeqCst);
-                    let signals = signals.refused(Some(s(60)));
-                    quota.observe(Instant::now(), &if is_named { signals.parallel() } else { signals });
+                    let observation = observation.refused(Some(s(60)));
+                    quota.observe(
+                        Instant::now(),
+                        &if is_named { observation.parallel() } else { observation },
+                    );
                     charge.refund();
                 }
             })
@@ -174,7 +177,7 @@ async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
     for _ in 0..8 {
         charges.push(quota.reserve(ONE).await.unwrap().sent());
     }
-    let first = Signals::new(Instant::now());
+    let first = Observation::new(Instant::now());
     sleep(ms(10)).await;
     for charge in charges.split_off(4) {
         quota.observe(Instant::now(), &first.refused(Some(s(20))));
@@ -185,7 +188,7 @@ async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
     quota.observe(Instant::now(), &first);
     charges.pop().unwrap().settle(ONE);
     let test = quota.reserve(ONE).await.unwrap().sent();
-    let sent = Signals::new(Instant::now());
+    let sent = Observation::new(Instant::now());
     assert!(quota.try_reserve_at(ONE, Instant::now()).is_err(), "one only");
     sleep(ms(10)).await;
     quota.observe(Instant::now(), &sent.refused(Some(s(20))));

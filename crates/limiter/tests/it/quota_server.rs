@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Cost, Observation, QuotaDimension, QuotaLimiter, Reading};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -115,13 +115,13 @@ async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
             // There and back take 20 to 90 ms, the answer up to half a second.
             sleep(ms(20 + id * 7 % 70)).await;
             let (granted, reading) = server.lock().unwrap().request();
-            let signals = Signals::new(sent_at).reading(Dimension::Requests, reading);
+            let observation = Observation::new(sent_at).reading(QuotaDimension::Requests, reading);
             if granted {
                 sleep(ms(id * 37 % 500)).await;
-                quota.observe(Instant::now(), &signals);
+                quota.observe(Instant::now(), &observation);
                 charge.settle(Cost::request());
             } else {
-                quota.observe(Instant::now(), &signals.refused(Some(ms(1_000))));
+                quota.observe(Instant::now(), &observation.refused(Some(ms(1_000))));
             }
         };
         if std::mem::take(&mut warm) { call.await } else { drop(calls.spawn(call)) }

@@ -1,6 +1,6 @@
 //! What the server says about limits, and what becomes of it.
 
-use outbound_limiter::{Charging, Cost, Dimension, QuotaError, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Charging, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter, Reading};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
@@ -10,12 +10,13 @@ const ONE: Cost = Cost::request();
 
 fn requests(quota: &QuotaLimiter) -> (u64, u64) {
     let snapshot = quota.snapshot();
-    let one = snapshot.dimensions.iter().find(|one| one.dimension == Dimension::Requests).expect("a limit");
+    let one =
+        snapshot.dimensions.iter().find(|one| one.dimension == QuotaDimension::Requests).expect("a limit");
     (one.available, one.limit)
 }
 
 fn say(quota: &QuotaLimiter, sent_at: Instant, reading: Reading) {
-    quota.observe(Instant::now(), &Signals::new(sent_at).reading(Dimension::Requests, reading));
+    quota.observe(Instant::now(), &Observation::new(sent_at).reading(QuotaDimension::Requests, reading));
 }
 
 #[tokio::test(start_paused = true)]
@@ -28,7 +29,7 @@ async fn limits_that_only_the_server_knows_are_adopted() {
     say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
     assert_eq!(quota.snapshot().dimensions.len(), 2, "a limit per day is another");
     let error = quota.reserve(ONE.requests(601)).await.unwrap_err();
-    assert_eq!(error, QuotaError::Impossible { dimension: Dimension::Requests, asked: 601, limit: 600 });
+    assert_eq!(error, QuotaError::Impossible { dimension: QuotaDimension::Requests, asked: 601, limit: 600 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +193,7 @@ async fn a_refusal_that_says_nothing_of_a_limit_empties_it() {
     say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(600).reset(s(0)));
     assert!(requests(&quota).0 > 590);
     let now = Instant::now();
-    quota.observe(now, &Signals::new(now).refused(Some(s(2))));
+    quota.observe(now, &Observation::new(now).refused(Some(s(2))));
     advance(s(1)).await;
     assert_eq!(requests(&quota).0, 0, "not before the wait is over");
     advance(s(2)).await;
@@ -204,7 +205,7 @@ async fn a_day_is_not_emptied_by_a_refusal_that_does_not_speak_of_it() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let now = Instant::now();
     say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
-    quota.observe(now, &Signals::new(now).refused(Some(s(1))));
+    quota.observe(now, &Observation::new(now).refused(Some(s(1))));
     assert!(requests(&quota).0 > 8_990);
 }
 
@@ -234,17 +235,17 @@ proptest! {
         let start = Instant::now();
         let mut now = start;
         let dimensions =
-            [Dimension::Requests, Dimension::Tokens, Dimension::InputTokens, Dimension::OutputTokens];
+            [QuotaDimension::Requests, QuotaDimension::Tokens, QuotaDimension::InputTokens, QuotaDimension::OutputTokens];
         let mut held = Vec::new();
         for (reading, dimension, refusal, age, pass, tokens) in steps {
             now += ms(pass);
             let sent_at = now.checked_sub(ms(age)).unwrap_or(now);
-            let signals = Signals::new(sent_at).reading(dimensions[dimension], reading);
+            let observation = Observation::new(sent_at).reading(dimensions[dimension], reading);
             quota.observe(now, &match refusal {
-                None => signals,
-                Some(wait) if wait % 3 == 0 => signals.refused(None),
-                Some(wait) if wait % 3 == 1 => signals.ramp(Some(ms(wait))),
-                Some(wait) => signals.refused(Some(ms(wait % 100_000))),
+                None => observation,
+                Some(wait) if wait % 3 == 0 => observation.refused(None),
+                Some(wait) if wait % 3 == 1 => observation.ramp(Some(ms(wait))),
+                Some(wait) => observation.refused(Some(ms(wait % 100_000))),
             });
             held.extend(quota.try_reserve_at(ONE.input_tokens(tokens), now));
             for one in quota.snapshot().dimensions {
@@ -291,8 +292,8 @@ async fn what_others_leave_is_used_again() {
         sent.push((start.elapsed().as_secs(), granted));
         let reset = ms(6_000 - level);
         let reading = Reading::per_minute().limit(600).remaining(level / 100).reset(reset);
-        let signals = Signals::new(now).reading(Dimension::Requests, reading);
-        quota.observe(now, &if granted { signals } else { signals.refused(Some(ms(100))) });
+        let observation = Observation::new(now).reading(QuotaDimension::Requests, reading);
+        quota.observe(now, &if granted { observation } else { observation.refused(Some(ms(100))) });
     }
     let in_time = |from: u64, to: u64| sent.iter().filter(|(at, _)| (from..to).contains(at)).count();
     assert!(in_time(40, 60) <= 40, "two tenths of the rate at most: {}", in_time(40, 60));

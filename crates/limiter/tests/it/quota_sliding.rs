@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_limiter::{Cost, Dimension, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{Cost, Observation, QuotaDimension, QuotaLimiter, Reading};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -120,18 +120,18 @@ async fn run(kind: Kind, tells: bool, change: Change) -> (u64, u64) {
             }
             // An estimate is off by up to a tenth.
             let (granted, left, wait) = server.lock().unwrap().take(tokens * (90 + id * 13 % 21) / 100);
-            let mut signals = Signals::new(sent_at);
+            let mut observation = Observation::new(sent_at);
             if tells {
                 let reading = Reading::per_minute().limit(60 * RATE).remaining(left);
-                signals = signals.reading(Dimension::Tokens, reading);
+                observation = observation.reading(QuotaDimension::Tokens, reading);
             }
             if granted {
                 sleep(ms(300 + id * 37 % 700)).await;
-                quota.observe(Instant::now(), &signals);
+                quota.observe(Instant::now(), &observation);
                 charge.keep_estimate();
             } else {
                 let wait = if tells { ms(wait) } else { Duration::from_secs(wait.div_ceil(1_000)) };
-                quota.observe(Instant::now(), &signals.refused(Some(wait)));
+                quota.observe(Instant::now(), &observation.refused(Some(wait)));
                 charge.refund();
             }
         });

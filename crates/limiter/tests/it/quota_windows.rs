@@ -1,6 +1,6 @@
 //! Several windows of one dimension: per second, per minute, per day.
 
-use outbound_limiter::{BuildError, Cost, Dimension, QuotaError, QuotaLimiter, Reading, Signals};
+use outbound_limiter::{BuildError, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter, Reading};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
@@ -11,9 +11,9 @@ const ONE: Cost = Cost::request();
 #[tokio::test(start_paused = true)]
 async fn all_windows_of_a_dimension_hold() {
     let quota = QuotaLimiter::builder()
-        .limit(Dimension::Requests, s(1), 2)
+        .limit(QuotaDimension::Requests, s(1), 2)
         .requests_per_minute(60)
-        .limit(Dimension::Requests, s(3_600), 5)
+        .limit(QuotaDimension::Requests, s(3_600), 5)
         .burst(s(10))
         .build()
         .unwrap();
@@ -32,8 +32,11 @@ async fn all_windows_of_a_dimension_hold() {
 #[tokio::test(start_paused = true)]
 async fn a_long_window_holds_strictly_and_gives_back() {
     let day = s(86_400);
-    let quota =
-        QuotaLimiter::builder().limit(Dimension::OutputTokens, day, 1_000).max_concurrent(9).build().unwrap();
+    let quota = QuotaLimiter::builder()
+        .limit(QuotaDimension::OutputTokens, day, 1_000)
+        .max_concurrent(9)
+        .build()
+        .unwrap();
     let cost = ONE.output_tokens(600);
     let charge = quota.try_reserve_at(cost, Instant::now()).unwrap().sent();
     let error = quota.try_reserve_at(cost, Instant::now()).unwrap_err();
@@ -49,7 +52,7 @@ async fn a_long_window_holds_strictly_and_gives_back() {
     advance(ms(1)).await;
     assert_eq!(quota.snapshot().dimensions[0].available, 1_000);
     let error = quota.reserve(ONE.output_tokens(1_001)).await.unwrap_err();
-    let (dimension, asked, limit) = (Dimension::OutputTokens, 1_001, 1_000);
+    let (dimension, asked, limit) = (QuotaDimension::OutputTokens, 1_001, 1_000);
     assert_eq!(error, QuotaError::Impossible { dimension, asked, limit });
 }
 
@@ -57,10 +60,10 @@ async fn a_long_window_holds_strictly_and_gives_back() {
 async fn what_the_server_says_of_any_window_is_adopted() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let now = Instant::now();
-    let signals = Signals::new(now)
-        .reading(Dimension::Requests, Reading::per(s(10)).limit(100).remaining(40))
-        .reading(Dimension::Tokens, Reading::per(s(0)).limit(100).remaining(40));
-    quota.observe(now, &signals);
+    let observation = Observation::new(now)
+        .reading(QuotaDimension::Requests, Reading::per(s(10)).limit(100).remaining(40))
+        .reading(QuotaDimension::Tokens, Reading::per(s(0)).limit(100).remaining(40));
+    quota.observe(now, &observation);
     let snapshot = quota.snapshot();
     assert_eq!(snapshot.dimensions.len(), 1, "a window of nothing is nonsense");
     assert_eq!((snapshot.dimensions[0].window, snapshot.dimensions[0].limit), (s(10), 100));
@@ -69,10 +72,11 @@ async fn what_the_server_says_of_any_window_is_adopted() {
 #[test]
 fn what_cannot_be_kept_is_refused() {
     let builder = QuotaLimiter::builder;
-    let window = |window| builder().limit(Dimension::Requests, window, 1).build().err();
+    let window = |window| builder().limit(QuotaDimension::Requests, window, 1).build().err();
     assert_eq!(window(s(0)), Some(BuildError::Window(s(0))));
     assert_eq!(window(s(367 * 86_400)), Some(BuildError::Window(s(367 * 86_400))));
-    let with = |count: u64| (1..=count).fold(builder(), |b, n| b.limit(Dimension::Tokens, s(n), n)).build();
+    let with =
+        |count: u64| (1..=count).fold(builder(), |b, n| b.limit(QuotaDimension::Tokens, s(n), n)).build();
     assert!(with(16).is_ok());
     assert_eq!(with(17).err(), Some(BuildError::TooManyLimits));
     // The later word counts.
@@ -92,9 +96,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
             let quota = QuotaLimiter::builder()
-                .limit(Dimension::Requests, s(1), 40)
+                .limit(QuotaDimension::Requests, s(1), 40)
                 .requests_per_minute(2_400)
-                .limit(Dimension::Requests, s(3_600), 45)
+                .limit(QuotaDimension::Requests, s(3_600), 45)
                 .build()
                 .unwrap();
             if taken > 0 {
@@ -113,7 +117,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn a_refund_into_a_long_window_goes_back_in_full() {
-    let quota = QuotaLimiter::builder().limit(Dimension::Requests, s(86_400), 10).build().unwrap();
+    let quota = QuotaLimiter::builder().limit(QuotaDimension::Requests, s(86_400), 10).build().unwrap();
     let five = Cost::request().requests(5);
     quota.try_reserve_at(five, Instant::now()).unwrap().sent().keep_estimate();
     advance(s(43_200)).await;

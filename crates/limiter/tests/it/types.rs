@@ -14,23 +14,21 @@ fn handles_and_data_are_send_sync_unpin() {
     all::<Keyed<String, QuotaLimiter>>();
     all::<OwnedPermit>();
     all::<Permit<'static>>();
-    all::<Closed>();
-    all::<TryAcquireError>();
     all::<Rate>();
-    all::<RateError>();
+    all::<MustWait>();
     all::<RateLimiter>();
     all::<Bottleneck>();
     all::<BuildError>();
     all::<Charge>();
     all::<Cost>();
-    all::<Dimension>();
+    all::<QuotaDimension>();
     all::<DimensionSnapshot>();
     all::<QuotaBuilder>();
     all::<QuotaError>();
     all::<QuotaLimiter>();
     all::<Reading>();
     all::<Reservation>();
-    all::<Signals>();
+    all::<Observation>();
     all::<Snapshot>();
 }
 
@@ -39,25 +37,22 @@ fn futures_are_send_and_sync() {
     let (permits, rate) = (ConcurrencyLimiter::new(1), RateLimiter::new(Rate::per_second(1)));
     pinned(&permits.acquire());
     pinned(&permits.acquire_owned());
-    pinned(&permits.run(std::future::ready(())));
+    pinned(&permits.run(|| std::future::ready(())));
     pinned(&rate.acquire(1));
+    pinned(&rate.acquire(1).before(tokio::time::Instant::now()));
     let quota = QuotaLimiter::builder().build().unwrap();
     pinned(&quota.reserve(Cost::request()));
 }
 
 #[test]
 fn errors_say_one_level() {
-    assert_eq!(Closed.to_string(), "the limiter is closed");
-    assert_eq!(TryAcquireError::Closed.to_string(), "the limiter is closed");
-    assert_eq!(TryAcquireError::NoPermits.to_string(), "no permits are free");
-    assert_eq!(RateError::Closed.to_string(), "the limiter is closed");
-    assert_eq!(RateError::MustWait { until: None }.to_string(), "the rate never allows it");
+    assert_eq!(MustWait { until: None }.to_string(), "the rate never allows it");
     let until = Some(tokio::time::Instant::now());
     assert_eq!(
-        BuildError::ZeroLimit(Dimension::Requests).to_string(),
+        BuildError::ZeroLimit(QuotaDimension::Requests).to_string(),
         "a limit of 0 requests lets nothing through"
     );
     assert_eq!(BuildError::ZeroConcurrency.to_string(), "a limit of 0 requests at once lets nothing through");
     assert_eq!(QuotaError::Closed.to_string(), "the limiter is closed");
-    assert_eq!(RateError::MustWait { until }.to_string(), "the rate does not allow it yet");
+    assert_eq!(MustWait { until }.to_string(), "the rate does not allow it yet");
 }

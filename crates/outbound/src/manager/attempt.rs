@@ -47,7 +47,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) first_item_timeout: std::time::Duration,
     pub(crate) facts: RequestFacts,
     pub(crate) cost: Cost,
-    /// Sending it twice does nothing twice: it only reads, or the provider promises to honour its key.
+    /// Sending it twice does nothing twice: its method says so (RFC 9110, section 9.2.2), or the provider promises to honour
+    /// its key.
     pub(crate) repeatable: bool,
 }
 
@@ -82,9 +83,12 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, Error> {
         let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
         let provider = &account.provider;
+        if let Some(why) = &request.invalid {
+            return Err(invalid(why.clone()));
+        }
         let (body, facts) = match &request.body {
             Body::Empty => (Bytes::new(), RequestFacts::default()),
-            Body::Unserializable(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
+            Body::Other(bytes, _) => (bytes.clone(), RequestFacts::default()),
             Body::Json(json) => match provider.read_request(json) {
                 Ok(facts) => (json.clone(), facts),
                 Err(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
@@ -96,22 +100,28 @@ impl<'a> Prepared<'a> {
             return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(path))));
         }
         let mut headers = account.headers.clone();
+        let mut content_type = None;
+        match &request.body {
+            // A body knows better what it is than the endpoint does.
+            Body::Other(_, Some(own)) => _ = headers.insert(CONTENT_TYPE, own.clone()),
+            Body::Json(_)
+                if ![&headers, &request.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
+            {
+                content_type = Some(HeaderValue::from_static("application/json"));
+            }
+            _ => {}
+        }
         for name in request.headers.keys() {
             headers.remove(name);
         }
         for (name, value) in &request.headers {
             headers.append(name, value.clone());
         }
-        let (mut idempotency_key, mut content_type) = (None, None);
-        if request.method == Method::POST {
-            // The caller's own, however it was given, goes before one of the manager's making.
-            idempotency_key = request.idempotency_key.clone();
-            if idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
-                idempotency_key = Some(key());
-            }
-            if !headers.contains_key(CONTENT_TYPE) {
-                content_type = Some(HeaderValue::from_static("application/json"));
-            }
+        // The caller's own, however it was given, goes before one of the manager's making.
+        let mut idempotency_key = request.idempotency_key.clone();
+        let is_post = request.method == Method::POST;
+        if is_post && idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
+            idempotency_key = Some(key());
         }
         let mut limits = settings.limits(account.client.limits());
         if facts.stream {
@@ -130,7 +140,7 @@ impl<'a> Prepared<'a> {
             limits,
             first_item_timeout: settings.first_item_timeout,
             cost,
-            repeatable: request.method.is_safe() || provider.documents_idempotency(),
+            repeatable: request.method.is_idempotent() || (is_post && provider.documents_idempotency()),
             facts,
         })
     }

@@ -165,7 +165,8 @@ impl Inner {
     /// Lets nobody in and sends nothing more.
     pub(super) fn drain(&self) {
         self.lifecycle.drain();
-        self.room.close();
+        // Whoever waits for room is let in, and finds the doors closed.
+        self.room.resize(ConcurrencyLimiter::MAX_PERMITS);
         self.accounts().for_each(|account| account.close());
     }
 

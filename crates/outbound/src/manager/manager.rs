@@ -107,7 +107,7 @@ impl RequestManager {
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
         let inner = &*self.0;
-        let Ok(room) = inner.room.acquire_owned().await else { return Err(SubmitError(request)) };
+        let room = inner.room.acquire_owned().await;
         if !inner.lifecycle.is_open() {
             return Err(SubmitError(request));
         }

@@ -4,10 +4,14 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use outbound_client::{Multipart, encode_form};
 use outbound_limiter::Cost;
 use serde::Serialize;
 
-/// One request: a method, a path at some endpoint, and a body.
+/// One request: a method, a path at some endpoint, and a body, which is in memory, since it may have to be sent again.
+///
+/// What is wrong with it (a header that is none, a body that cannot be written) is said when it is sent, so that one bad
+/// request in a batch is one bad outcome.
 ///
 /// ```
 /// use outbound::Request;
@@ -20,6 +24,22 @@ use serde::Serialize;
 /// .id("greeting-1");
 /// assert_eq!(request.get_id(), Some("greeting-1"));
 /// ```
+///
+/// Any method, and bodies that are no JSON:
+///
+/// ```
+/// use outbound::{Request, client::{Method, Multipart, Part}};
+///
+/// let upload = Multipart::new()
+///     .text("purpose", "batch")
+///     .part("file", Part::bytes("{}\n").file_name("input.jsonl").content_type("application/jsonl"));
+/// let requests = [
+///     Request::new(Method::POST, "/files").multipart(upload),
+///     Request::new(Method::DELETE, "/files/file-7").header("x-reason", "done"),
+///     Request::new(Method::POST, "/tokens").form(&[("grant_type", "refresh"), ("scope", "batch")]),
+/// ];
+/// # let _ = requests;
+/// ```
 #[derive(Clone)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
@@ -30,50 +50,57 @@ pub struct Request {
     pub(crate) path: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// Why it cannot be sent.
+    pub(crate) invalid: Option<String>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) cost: Option<Cost>,
     pub(crate) idempotency_key: Option<HeaderValue>,
 }
 
-/// The bytes of a body, or why there are none: said when the request is sent, so that one bad request in a batch
-/// is one bad outcome.
 #[derive(Clone)]
 pub(crate) enum Body {
     Empty,
     Json(Bytes),
-    Unserializable(String),
+    /// Anything else, and its content type, if it has one of its own.
+    Other(Bytes, Option<HeaderValue>),
 }
 
 impl Request {
     /// A chat request in the provider's own format, sent to the provider's own path
     /// (`/chat/completions`, `/messages`).
     pub fn chat(body: &impl Serialize) -> Self {
-        Self::new(Method::POST, None, Body::from_json(body))
+        Self::to_path(Method::POST, None).json(body)
+    }
+
+    /// Any method, without a body until it is given one, to a path below the endpoint's base URL.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self::to_path(method, Some(path.into()))
     }
 
     /// A `POST` of JSON to a path below the endpoint's base URL.
     pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::POST, Some(path.into()), Body::from_json(body))
+        Self::new(Method::POST, path).json(body)
     }
 
     /// A `POST` of JSON that has been serialized already; it is sent byte for byte.
     pub fn post_raw(path: impl Into<String>, json: impl Into<Bytes>) -> Self {
-        Self::new(Method::POST, Some(path.into()), Body::Json(json.into()))
+        Self { body: Body::Json(json.into()), ..Self::new(Method::POST, path) }
     }
 
     /// A `GET` of a path below the endpoint's base URL.
     pub fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, Some(path.into()), Body::Empty)
+        Self::new(Method::GET, path)
     }
 
-    fn new(method: Method, path: Option<String>, body: Body) -> Self {
+    fn to_path(method: Method, path: Option<String>) -> Self {
         Self {
             id: None,
             endpoint: None,
             method,
             path,
             headers: HeaderMap::new(),
-            body,
+            body: Body::Empty,
+            invalid: None,
             deadline: None,
             cost: None,
             idempotency_key: None,
@@ -92,10 +119,58 @@ impl Request {
         self
     }
 
-    /// A header beside those of the endpoint.
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+    /// A header beside those of the endpoint, or in their place.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName, Error: fmt::Display>,
+        V: TryInto<HeaderValue, Error: fmt::Display>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => _ = self.headers.insert(name, value),
+            (Err(error), _) => self.reject(format!("a header's name is none: {error}")),
+            (_, Err(error)) => self.reject(format!("a header's value is none: {error}")),
+        }
         self
+    }
+
+    /// A body of JSON.
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(json) => self.body = Body::Json(json.into()),
+            Err(error) => self.reject(format!("the body is no JSON: {error}")),
+        }
+        self
+    }
+
+    /// A body of pairs as a form, `application/x-www-form-urlencoded`.
+    pub fn form(mut self, pairs: &impl Serialize) -> Self {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        match encode_form(pairs) {
+            Ok(form) => self.body = Body::Other(form.into(), Some(FORM)),
+            Err(error) => self.reject(format!("the form is not made of pairs: {error}")),
+        }
+        self
+    }
+
+    /// A body of several parts, such as files. They have to be in memory: of a file, [`tokio::fs::read`] makes a
+    /// [`Part::bytes`](outbound_client::Part::bytes).
+    pub fn multipart(mut self, multipart: Multipart) -> Self {
+        match multipart.into_bytes() {
+            Some((content_type, bytes)) => self.body = Body::Other(bytes, Some(content_type)),
+            None => self
+                .reject("a part of the body is read while it is sent, so it could not be sent again".into()),
+        }
+        self
+    }
+
+    /// A body of bytes. Its content type is a [`header`](Self::header).
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = Body::Other(bytes.into(), None);
+        self
+    }
+
+    fn reject(&mut self, why: String) {
+        self.invalid.get_or_insert(why);
     }
 
     /// How long this request may take in all, waits and retries included. Default: the manager's.
@@ -119,15 +194,6 @@ impl Request {
     /// The name given with [`id`](Self::id).
     pub fn get_id(&self) -> Option<&str> {
         self.id.as_deref()
-    }
-}
-
-impl Body {
-    fn from_json(body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(json) => Self::Json(json.into()),
-            Err(error) => Self::Unserializable(error.to_string()),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod outages;
 mod records;
 mod refusals;
 mod replies;
+mod requests;
 mod secrets;
 mod sockets;
 mod stack;

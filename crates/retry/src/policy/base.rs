@@ -8,7 +8,6 @@ use crate::{Budget, Ended, Verdict};
 pub struct AnyError;
 
 impl<T, E> Judge<T, E> for AnyError {
-    #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         result.is_err().into()
     }
@@ -55,7 +54,6 @@ pub struct WhenOk<T, P = AnyError, F = fn(&T) -> bool> {
 }
 
 impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for When<E, P, F> {
-    #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         result.as_ref().err().map_or(Verdict::Stop, |error| (self.when)(error).into())
     }
@@ -66,7 +64,6 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&E) -> V, P: Judge<T, E>> Judge<T, E> for 
 impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge<T, E>
     for WhenResult<Result<T, E>, P, F>
 {
-    #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         (self.when)(result).into()
     }
@@ -75,7 +72,6 @@ impl<T, E, V: Into<Verdict>, F: FnMut(&Result<T, E>) -> V, P: Judge<T, E>> Judge
 }
 
 impl<T, E, V: Into<Verdict>, F: FnMut(&T) -> V, P: Judge<T, E>> Judge<T, E> for WhenOk<T, P, F> {
-    #[inline]
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict {
         match result {
             Ok(value) => (self.when)(value).into(),
@@ -112,12 +108,10 @@ impl<T, E, P: Judge<T, E>, B> Judge<T, E> for Budgeted<P, B> {
 impl<P: Part, B: Borrow<Budget>> Part for Budgeted<P, B> {
     type Limit = P::Limit;
 
-    #[inline]
     fn attempt_timeout(&self) -> Option<Duration> {
         self.policy.attempt_timeout()
     }
 
-    #[inline]
     fn budget(&self) -> Option<&Budget> {
         Some(self.budget.borrow())
     }

@@ -11,7 +11,6 @@ pub struct AfterAttempt<P, F, R> {
 }
 
 impl<T, E, P: Judge<T, E>, F: FnMut(&Ended<'_, T, E>)> Judge<T, E> for AfterAttempt<P, F, Result<T, E>> {
-    #[inline]
     fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
         self.policy.after_attempt(ended);
         (self.hook)(ended);
@@ -28,7 +27,6 @@ pub struct StopWhen<P, F, R> {
 }
 
 impl<T, E, P: Judge<T, E>, F: FnMut(&Ended<'_, T, E>) -> bool> Judge<T, E> for StopWhen<P, F, Result<T, E>> {
-    #[inline]
     fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
         self.policy.stop(ended) || (self.hook)(ended)
     }
@@ -46,7 +44,6 @@ pub struct WaitWith<P, F, R> {
 impl<T, E, P: Judge<T, E>, F: FnMut(&Ended<'_, T, E>, Duration) -> Duration> Judge<T, E>
     for WaitWith<P, F, Result<T, E>>
 {
-    #[inline]
     fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
         let wait = self.policy.wait(ended, wait);
         (self.hook)(ended, wait)
@@ -65,7 +62,6 @@ pub struct BeforeSleep<P, F, R> {
 impl<T, E, P: Judge<T, E>, F: FnMut(&Ended<'_, T, E>, Duration)> Judge<T, E>
     for BeforeSleep<P, F, Result<T, E>>
 {
-    #[inline]
     fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
         self.policy.before_sleep(ended, wait);
         (self.hook)(ended, wait);

@@ -25,12 +25,10 @@ impl<T, E, P: Judge<T, E>> Judge<T, E> for AttemptTimeout<P> {
 impl<P: Part> Part for AttemptTimeout<P> {
     type Limit = TimeLimit;
 
-    #[inline]
     fn attempt_timeout(&self) -> Option<Duration> {
         Some(self.limit)
     }
 
-    #[inline]
     fn budget(&self) -> Option<&Budget> {
         self.policy.budget()
     }
@@ -54,12 +52,10 @@ pub trait Limit<T, E> {
 pub struct NoLimit;
 
 impl<T, E> Limit<T, E> for NoLimit {
-    #[inline]
     fn until(_: Option<Instant>) -> Self {
         Self
     }
 
-    #[inline]
     fn poll_cut(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<T, E>> {
         Poll::Pending
     }
@@ -75,12 +71,10 @@ pin_project! {
 }
 
 impl<T, E: From<Elapsed>> Limit<T, E> for TimeLimit {
-    #[inline]
     fn until(deadline: Option<Instant>) -> Self {
         Self { timer: Timer::at(deadline) }
     }
 
-    #[inline]
     fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
         self.project().timer.poll_elapsed(cx).map(|()| Err(Elapsed.into()))
     }

@@ -3,7 +3,6 @@ use std::{future::Future, sync::Arc};
 use outbound_limiter::{
     Charge, ConcurrencyLimiter, Cost, OwnedPermit, QuotaLimiter, RateLimiter, Reservation,
 };
-use tokio::time::Instant;
 
 use crate::BoxError;
 
@@ -33,12 +32,12 @@ impl Reserve for ConcurrencyLimiter {
     type Sent = OwnedPermit;
 
     fn try_reserve(&self) -> Option<OwnedPermit> {
-        self.try_acquire_owned().ok()
+        self.try_acquire_owned()
     }
 
     fn reserve(&self) -> impl Future<Output = Result<OwnedPermit, BoxError>> + Send + Sync + 'static {
         let acquire = self.acquire_owned();
-        async { Ok(acquire.await?) }
+        async { Ok(acquire.await) }
     }
 
     fn sent(&self, permit: OwnedPermit) -> OwnedPermit {
@@ -52,12 +51,15 @@ impl Reserve for RateLimiter {
     type Sent = ();
 
     fn try_reserve(&self) -> Option<()> {
-        self.try_acquire_at(1, Instant::now()).ok()
+        self.try_acquire(1).ok()
     }
 
     fn reserve(&self) -> impl Future<Output = Result<(), BoxError>> + Send + Sync + 'static {
         let limiter = self.clone();
-        async move { Ok(limiter.acquire(1).await?) }
+        async move {
+            limiter.acquire(1).await;
+            Ok(())
+        }
     }
 
     fn sent(&self, (): ()) {}
@@ -86,7 +88,7 @@ impl Reserve for QuotaShare {
     type Sent = Charge;
 
     fn try_reserve(&self) -> Option<Reservation> {
-        self.quota.try_reserve_at(*self.cost, Instant::now()).ok()
+        self.quota.try_reserve(*self.cost).ok()
     }
 
     fn reserve(&self) -> impl Future<Output = Result<Reservation, BoxError>> + Send + Sync + 'static {

@@ -64,16 +64,20 @@ async fn nothing_is_taken_while_the_inner_service_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_limiter_is_an_error() {
-    let limiter = ConcurrencyLimiter::new(1);
-    let (mut service, _handle) = mock::spawn_layer::<&str, &str, _>(LimitLayer::new(limiter.clone()));
+async fn a_closed_quota_is_an_error() {
+    let limiter = QuotaLimiter::builder().max_concurrent(1).build().unwrap();
+    let share = QuotaShare::new(limiter.clone(), Cost::request());
+    let (mut service, _handle) = mock::spawn_layer::<&str, &str, _>(LimitLayer::new(share));
     let mut waiting = service.clone();
     assert!(service.poll_ready().is_ready());
     assert!(waiting.poll_ready().is_pending());
     limiter.close();
     for _ in 0..2 {
         let std::task::Poll::Ready(Err(error)) = waiting.poll_ready() else { panic!("it is closed") };
-        assert!(error.downcast_ref::<outbound_limiter::Closed>().is_some());
+        assert!(
+            error.downcast_ref::<outbound_limiter::QuotaError>()
+                == Some(&outbound_limiter::QuotaError::Closed)
+        );
     }
 }
 

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::{Burst, Meter};
 use crate::quota::{
     cost::{Count, growth},
-    dimension::Dimension,
+    dimension::QuotaDimension,
+    observation::{Observation, Reading},
     others::Seen,
     sends::Sends,
-    signals::{Reading, Signals},
 };
 
 /// Replies can overtake each other by about this much. In the simulation, fixed windows, 41 in 1,000 are refused without it, and
@@ -107,13 +107,13 @@ impl<'a> Counted<'a> {
 
 impl Meter {
     /// Whether a reading of a dimension is about this limit.
-    pub(in crate::quota) fn is_told_by(&self, dimension: Dimension, reading: &Reading) -> bool {
+    pub(in crate::quota) fn is_told_by(&self, dimension: QuotaDimension, reading: &Reading) -> bool {
         (self.dimension, self.named) == (dimension, reading.window)
     }
 
     /// What a reply says about this limit.
-    pub(in crate::quota) fn said_in<'a>(&self, signals: &'a Signals) -> Option<&'a Reading> {
-        let mut said = signals.readings.iter().flatten();
+    pub(in crate::quota) fn said_in<'a>(&self, observation: &'a Observation) -> Option<&'a Reading> {
+        let mut said = observation.readings.iter().flatten();
         said.find(|(dimension, reading)| self.is_told_by(*dimension, reading)).map(|(_, reading)| reading)
     }
 

@@ -16,7 +16,7 @@ use loom::{
 };
 use tokio::time::Instant;
 
-use crate::{Cost, QuotaError, QuotaLimiter};
+use crate::{Cost, QuotaDimension, QuotaError, QuotaLimiter};
 
 const ONE: Cost = Cost::request();
 
@@ -72,6 +72,22 @@ fn settling_meets_resizing() {
         settling.join().unwrap();
         waiter.join().unwrap();
         at_rest(&quota);
+    });
+}
+
+#[test]
+fn a_grant_meets_those_who_ask() {
+    model(|| {
+        let quota = QuotaLimiter::builder().granted(QuotaDimension::Requests).build().unwrap();
+        let tasks = [(); 2].map(|()| {
+            let quota = quota.clone();
+            thread::spawn(move || block_on(quota.reserve(ONE)).unwrap().sent().settle(ONE))
+        });
+        quota.grant(QuotaDimension::Requests, 1);
+        quota.grant(QuotaDimension::Requests, 1);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        at_rest(&quota);
+        assert_eq!(quota.reclaim(QuotaDimension::Requests, 9), 0);
     });
 }
 

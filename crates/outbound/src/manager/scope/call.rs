@@ -123,7 +123,7 @@ impl Scope {
     pub(crate) fn succeeded(&self, call: Call, signals: &Signals, usage: Option<Usage>, charge: Charge) {
         let account = &*self.account;
         let now = Instant::now();
-        self.observe(now, signals, quota::signals(call.sent_at, signals), call.sent_at);
+        self.observe(now, signals, quota::observation(call.sent_at, signals), call.sent_at);
         match usage {
             Some(usage) => charge.settle(quota::cost(&account.provider, usage)),
             // Nobody said what it took: the estimate stands.
@@ -139,7 +139,13 @@ impl Scope {
     }
 
     /// What a reply says about limits goes to the quota that they belong to.
-    fn observe(&self, now: Instant, told: &Signals, signals: outbound_limiter::Signals, sent_at: Instant) {
+    fn observe(
+        &self,
+        now: Instant,
+        told: &Signals,
+        observation: outbound_limiter::Observation,
+        sent_at: Instant,
+    ) {
         let account = &*self.account;
         let (owner, parts) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
         if parts {
@@ -147,10 +153,10 @@ impl Scope {
             account.quota.forget_readings(now);
         }
         match owner {
-            Owner::Model => self.model.quota.observe(now, &signals),
+            Owner::Model => self.model.quota.observe(now, &observation),
             Owner::Account => {
-                account.quota.observe(now, &signals.only_limits());
-                self.model.quota.observe(now, &signals.only_gate());
+                account.quota.observe(now, &observation.only_limits());
+                self.model.quota.observe(now, &observation.only_gate());
             }
         }
     }
@@ -172,11 +178,11 @@ impl Scope {
     pub(crate) fn failed(&self, call: Call, failed: &Failed<'_>, charge: Charge) {
         let account = &*self.account;
         let Failed { effect, settle, fault, signals, message, kind, now, .. } = *failed;
-        let (told, mut signals) = (signals, quota::signals(call.sent_at, signals));
+        let (told, mut observation) = (signals, quota::observation(call.sent_at, signals));
         if let Effect::Refused { ramp, parallel } = effect {
-            signals = if ramp { signals.ramp(fault.wait) } else { signals.refused(fault.wait) };
+            observation = if ramp { observation.ramp(fault.wait) } else { observation.refused(fault.wait) };
             if parallel {
-                signals = signals.parallel();
+                observation = observation.parallel();
             }
         }
         let hung = !failed.replied && kind == ErrorKind::Timeout;
@@ -186,7 +192,7 @@ impl Scope {
             // A connection that breaks is not silent.
             account.heard(call.sent_at, now);
         }
-        self.observe(now, told, signals, call.sent_at);
+        self.observe(now, told, observation, call.sent_at);
         let Call { request, sent_at, spread, .. } = call;
         let failed_call = FailedCall { request, sent_at, now, spread, hint: fault.wait };
         let mut changed = false;

@@ -5,14 +5,14 @@ use outbound_provider::{self as provider, Provider, Usage};
 use tokio::time::Instant;
 
 /// What a reply to a request sent at this time says about the limits.
-pub(super) fn signals(sent_at: Instant, told: &provider::Signals) -> limiter::Signals {
-    let mut signals = limiter::Signals::new(sent_at);
+pub(super) fn observation(sent_at: Instant, told: &provider::Signals) -> limiter::Observation {
+    let mut observation = limiter::Observation::new(sent_at);
     for signal in told.iter() {
         let dimension = match signal.dimension {
-            provider::Dimension::Requests => limiter::Dimension::Requests,
-            provider::Dimension::Tokens => limiter::Dimension::Tokens,
-            provider::Dimension::InputTokens => limiter::Dimension::InputTokens,
-            provider::Dimension::OutputTokens => limiter::Dimension::OutputTokens,
+            provider::Dimension::Requests => limiter::QuotaDimension::Requests,
+            provider::Dimension::Tokens => limiter::QuotaDimension::Tokens,
+            provider::Dimension::InputTokens => limiter::QuotaDimension::InputTokens,
+            provider::Dimension::OutputTokens => limiter::QuotaDimension::OutputTokens,
             _ => continue,
         };
         let guessed = !signal.window_is_named && matches!(signal.reset, Some(provider::Reset::Window(_)));
@@ -34,9 +34,9 @@ pub(super) fn signals(sent_at: Instant, told: &provider::Signals) -> limiter::Si
         if guessed {
             reading = reading.window_guessed();
         }
-        signals = signals.reading(dimension, reading);
+        observation = observation.reading(dimension, reading);
     }
-    signals
+    observation
 }
 
 /// How tokens are taken.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::dimension::Dimension;
+use super::dimension::QuotaDimension;
 
 /// How many readings one reply can bring. More are ignored.
 pub(super) const MAX_READINGS: usize = 8;
@@ -19,19 +19,19 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// ```
 /// use std::time::Duration;
-/// use outbound_limiter::{Dimension, Reading, Signals};
+/// use outbound_limiter::{QuotaDimension, Reading, Observation};
 /// use tokio::time::Instant;
 ///
 /// let sent_at = Instant::now();
 /// let reading = Reading::per_minute().limit(500).remaining(499).reset(Duration::from_millis(120));
-/// let reply = Signals::new(sent_at).reading(Dimension::Requests, reading);
-/// let refusal = Signals::new(sent_at).refused(Some(Duration::from_secs(20)));
+/// let reply = Observation::new(sent_at).reading(QuotaDimension::Requests, reading);
+/// let refusal = Observation::new(sent_at).refused(Some(Duration::from_secs(20)));
 /// # let _ = (reply, refusal);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signals {
+pub struct Observation {
     pub(super) sent_at: Instant,
-    pub(super) readings: [Option<(Dimension, Reading)>; MAX_READINGS],
+    pub(super) readings: [Option<(QuotaDimension, Reading)>; MAX_READINGS],
     pub(super) refusal: Option<Refusal>,
     pub(super) part: Part,
 }
@@ -64,7 +64,7 @@ pub(super) struct Refusal {
     pub(super) parallel: bool,
 }
 
-impl Signals {
+impl Observation {
     /// The reply to a request that was sent at this instant, saying nothing about limits.
     pub const fn new(sent_at: Instant) -> Self {
         Self { sent_at, readings: [None; MAX_READINGS], refusal: None, part: Part::All }
@@ -84,7 +84,7 @@ impl Signals {
     }
 
     /// Adds what it said about a dimension. Up to 8 are kept.
-    pub fn reading(mut self, dimension: Dimension, reading: Reading) -> Self {
+    pub fn reading(mut self, dimension: QuotaDimension, reading: Reading) -> Self {
         if let Some(slot) = self.readings.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some((dimension, reading));
         }

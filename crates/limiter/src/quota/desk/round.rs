@@ -1,0 +1,80 @@
+//! One look over the line of a quota, from its head on.
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        cost::{Cost, Total},
+        error::Bottleneck,
+        levels::{Held, Parent, Passed},
+    },
+    QuotaDesk,
+};
+use crate::line::Verdict;
+
+/// How far down the line a round looks for one that may pass those ahead of it.
+const LOOK_AHEAD: usize = 32;
+
+/// What a round over the line has seen so far.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) now: Instant,
+    /// What those who were looked at and stay want, and how many they are.
+    pub(super) ahead: Total,
+    pub(super) kept: usize,
+    /// When the head of the line can go, and what it waits for.
+    pub(super) head_at: Option<Instant>,
+    pub(super) reason: Bottleneck,
+    pub(super) next: Option<Instant>,
+}
+
+impl Round {
+    pub(super) fn new(now: Instant) -> Self {
+        let (ahead, reason) = (Total::default(), Bottleneck::Gate);
+        Self { now, ahead, kept: 0, head_at: None, reason, next: None }
+    }
+}
+
+impl QuotaDesk {
+    pub(super) fn consider_head(&mut self, cost: &Cost) -> Verdict {
+        if !self.turns.is_own() {
+            self.round.reason = self.turns.reason();
+            return Verdict::Stop;
+        }
+        let Err(Held { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
+            self.turns.own_passed();
+            return Verdict::Admit;
+        };
+        self.probe(&Held { at, reason }, self.round.now);
+        self.round.reason = reason;
+        (self.round.next, self.round.head_at) = (at, at);
+        let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
+        if is_own { self.keep(cost) } else { Verdict::Stop }
+    }
+
+    pub(super) fn consider_behind(&mut self, cost: &Cost) -> Verdict {
+        if self.round.kept > LOOK_AHEAD || self.free_slots() <= self.round.kept {
+            return Verdict::Stop;
+        }
+        let Round { now, ahead, kept, head_at, .. } = self.round;
+        let passed = Passed { ahead: &ahead, kept, head_at };
+        let Err(Held { at, .. }) = self.take_from_all(cost, Some(passed), now) else {
+            return Verdict::Admit;
+        };
+        let before_the_rest = at.filter(|&at| at > now);
+        self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
+        self.keep(cost)
+    }
+
+    /// Whether the head of the line waits for something of the quotas above.
+    pub(super) fn waits_above(&self) -> bool {
+        self.parent.as_ref().is_some_and(Parent::has_turn)
+    }
+
+    fn keep(&mut self, cost: &Cost) -> Verdict {
+        self.round.ahead += cost;
+        self.round.kept += 1;
+        // While the gate is opening, every one let through delays the next.
+        if self.gate.is_opening() || !self.turns.is_empty() { Verdict::Stop } else { Verdict::Wait }
+    }
+}

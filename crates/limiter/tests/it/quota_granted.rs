@@ -1,0 +1,160 @@
+//! Quotas that count by what is granted, in the place of time.
+
+use std::{pin::pin, task::Poll, time::Duration};
+
+use outbound_limiter::{Bottleneck, BuildError, Cost, QuotaDimension, QuotaError, QuotaLimiter};
+use tokio::time::{Instant, advance};
+
+use crate::support::{ms, poll_once, s, settle};
+
+const TOKENS: QuotaDimension = QuotaDimension::Tokens;
+
+fn tokens(tokens: u64) -> Cost {
+    Cost::request().input_tokens(tokens)
+}
+
+fn granted() -> QuotaLimiter {
+    QuotaLimiter::builder().granted(TOKENS).build().unwrap()
+}
+
+fn available(quota: &QuotaLimiter) -> (u64, u64) {
+    let grant = quota.snapshot().granted[0];
+    assert_eq!(grant.dimension, TOKENS);
+    (grant.available, grant.wanted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_brings_nothing_and_a_grant_wakes_whom_it_suffices_for() {
+    let quota = granted();
+    let waiting: Vec<_> = [100, 200, 50]
+        .map(|units| {
+            let quota = quota.clone();
+            tokio::spawn(async move { quota.reserve(tokens(units)).await.unwrap().sent() })
+        })
+        .into();
+    settle().await;
+    advance(s(86_400)).await;
+    settle().await;
+    assert!(waiting.iter().all(|task| !task.is_finished()));
+    assert_eq!((quota.snapshot().waiting, available(&quota)), (3, (0, 350)));
+    assert_eq!(quota.snapshot().bottleneck, Some(Bottleneck::Dimension(TOKENS)));
+
+    quota.grant(TOKENS, 99);
+    settle().await;
+    assert_eq!(
+        (quota.snapshot().waiting, available(&quota)),
+        (3, (99, 251)),
+        "nobody passes the head for its tokens"
+    );
+    quota.grant(TOKENS, 1);
+    settle().await;
+    assert!(waiting[0].is_finished() && !waiting[1].is_finished());
+    quota.grant(TOKENS, 300);
+    settle().await;
+    assert!(waiting.iter().all(tokio::task::JoinHandle::is_finished));
+    assert_eq!(available(&quota), (50, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_used_comes_back_and_what_was_overdrawn_is_owed() {
+    let quota = granted();
+    quota.grant(TOKENS, 100);
+    let charge = quota.reserve(tokens(80)).await.unwrap().sent();
+    drop(quota.reserve(tokens(20)).await.unwrap());
+    assert_eq!(available(&quota), (20, 0), "unsent, so it is as if never asked");
+    charge.settle(tokens(30));
+    assert_eq!(available(&quota), (70, 0));
+    quota.reserve(tokens(70)).await.unwrap().sent().settle(tokens(100));
+    assert_eq!(available(&quota), (0, 30), "30 are owed");
+    quota.grant(TOKENS, 40);
+    assert_eq!(available(&quota), (10, 0));
+    assert!(quota.try_reserve(tokens(11)).is_err());
+    assert!(quota.try_reserve(tokens(10)).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_back_is_never_more_than_there_is() {
+    let quota = granted();
+    assert_eq!(quota.reclaim(TOKENS, 10), 0);
+    quota.grant(TOKENS, 100);
+    let _charge = quota.reserve(tokens(60)).await.unwrap().sent();
+    assert_eq!((quota.reclaim(TOKENS, 15), quota.reclaim(TOKENS, u64::MAX)), (15, 25));
+    assert_eq!(available(&quota), (0, 0));
+    quota.grant(TOKENS, u64::MAX);
+    quota.grant(TOKENS, u64::MAX);
+    assert_eq!(available(&quota), (u64::MAX, 0));
+    quota.grant(QuotaDimension::Requests, 7);
+    assert_eq!(quota.reclaim(QuotaDimension::Requests, 7), 0, "requests are not counted by grants");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_wait_when_it_comes_and_not_before() {
+    let quota = granted();
+    let begun = Instant::now();
+    let mut reserve = pin!(quota.reserve(tokens(10)).before(begun + s(5)));
+    assert!(poll_once(reserve.as_mut()).is_pending());
+    let late = reserve.await.unwrap_err();
+    assert_eq!(begun.elapsed(), s(5));
+    assert_eq!(
+        late,
+        QuotaError::MustWait { until: None, wait: None, bottleneck: Bottleneck::Dimension(TOKENS) }
+    );
+    let other = quota.reserve(tokens(10)).before(Instant::now() + s(5));
+    let (reservation, ()) = tokio::join!(other, async {
+        tokio::time::sleep(s(3)).await;
+        quota.grant(TOKENS, 10);
+    });
+    assert_eq!((reservation.unwrap().cost(), begun.elapsed()), (tokens(10), s(8)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_and_a_window_hold_both() {
+    let builder = QuotaLimiter::builder().granted(TOKENS).requests_per_minute(60).burst(s(1));
+    let quota = builder.build().unwrap();
+    quota.grant(TOKENS, 100);
+    drop(quota.reserve(tokens(40)).await.unwrap().sent());
+    let begun = Instant::now();
+    let mut both = pin!(quota.reserve(tokens(70)));
+    assert!(poll_once(both.as_mut()).is_pending());
+    advance(s(10)).await;
+    assert!(poll_once(both.as_mut()).is_pending(), "10 tokens are missing");
+    // One that needs none of them, and whom the requests suffice for, waits as well: it would take the head's request.
+    let mut small = pin!(quota.reserve(Cost::request()));
+    assert!(poll_once(small.as_mut()).is_pending());
+    quota.grant(TOKENS, 10);
+    drop(both.await.unwrap().sent());
+    assert_eq!(begun.elapsed(), s(10));
+    drop(small.await.unwrap().sent());
+    assert_eq!(begun.elapsed(), s(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_above_lets_those_below_through() {
+    let account = granted();
+    let model = QuotaLimiter::builder().under(&account).requests_per_minute(600).build().unwrap();
+    let mut reserve = pin!(model.reserve(tokens(10)));
+    assert!(poll_once(reserve.as_mut()).is_pending());
+    advance(ms(500)).await;
+    account.grant(TOKENS, 10);
+    assert!(matches!(poll_once(reserve.as_mut()), Poll::Ready(Ok(_))));
+    assert!(model.try_reserve(tokens(11)).is_err(), "10 were given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_from_outside_of_a_runtime_wakes() {
+    let quota = granted();
+    let task = tokio::spawn({
+        let quota = quota.clone();
+        async move { quota.reserve(tokens(10)).await.is_ok() }
+    });
+    settle().await;
+    std::thread::spawn(move || quota.grant(TOKENS, 10)).join().unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap());
+}
+
+#[test]
+fn two_names_at_one_place_are_refused_here_too() {
+    let (one, other) = (QuotaDimension::named(0, "images"), QuotaDimension::named(0, "pages"));
+    let error = QuotaLimiter::builder().granted(one).granted(other).build().unwrap_err();
+    assert_eq!(error, BuildError::SamePlace(one, other));
+}

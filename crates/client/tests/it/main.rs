@@ -20,6 +20,7 @@ mod egress;
 mod events;
 mod expect;
 mod files;
+mod fuzz;
 mod goaway;
 mod hops;
 mod http2;

@@ -5,6 +5,7 @@
 mod challenges;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod desync;
 mod events;
 mod multipart;
 mod no_proxy;
@@ -38,7 +39,7 @@ impl Drop for Named {
     }
 }
 
-struct Draws(Box<dyn FnMut(u64) -> u64>);
+struct Draws(Box<dyn FnMut(u64) -> u64 + Send>);
 
 impl Draws {
     fn below(&mut self, end: usize) -> usize {

@@ -20,6 +20,7 @@ mod egress;
 mod events;
 mod expect;
 mod files;
+mod floods;
 mod fuzz;
 mod goaway;
 mod hops;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use crate::support::{in_memory, read_head, secs};
 
 /// More than any buffer holds.
-const MUCH: usize = 12 << 20;
+const MUCH: usize = 8 << 20;
 /// The flood itself comes by the megabyte.
 const BOUND: u64 = 6 << 20;
 

@@ -16,6 +16,7 @@ cargo xtask TASK
   alone     each crate checked by itself, each feature of the facade by itself
   examples  every example, run to its end
   job       the main job on a small file
+  fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
   miri      the intrusive list under Miri, where the toolchain has it
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         "alone" => alone(),
         "examples" => examples(),
         "job" => job(),
+        "fuzz" => fuzz(),
         "loom" => loom(),
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
         "miri" => miri(),
@@ -110,6 +112,15 @@ fn goodput() -> Result {
     let bench = |name| ["bench", "--package", "outbound-benches", "--profile", "dev", "--bench", name, "--"];
     cargo(&[&bench("goodput")[..], &["--smoke", "--variant", "AD", "--seeds", "1"]].concat())?;
     cargo(&[&bench("limiter")[..], &["simulation"]].concat())
+}
+
+/// A small part of it runs with the tests.
+fn fuzz() -> Result {
+    let times = std::env::var("OUTBOUND_FUZZ").unwrap_or_else(|_| String::from("100"));
+    let packages = ["--package", "outbound-client", "--package", "outbound-provider"];
+    let test =
+        [&["test", "--release", "--all-features"], packages.as_slice(), &["--test", "it", "--", "fuzz::"]];
+    run::cargo_with(&[("OUTBOUND_FUZZ", &times)], &test.concat())
 }
 
 fn loom() -> Result {

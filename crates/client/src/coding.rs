@@ -35,6 +35,20 @@ pub(crate) fn of(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// What is wrong with a body that was coded for its way (RFC 9112, section 7) with more than `chunked`: nobody asked for
+/// that, and nothing undoes it.
+pub(crate) fn unasked(headers: &HeaderMap) -> Option<Error> {
+    let values = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let coding = codings.find(|coding| {
+        let coding = coding.trim_ascii();
+        !["", "chunked", "identity"].iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
+    })?;
+    let coding = String::from_utf8_lossy(coding.trim_ascii());
+    let why = format!("the reply has the transfer coding `{coding}`, which was not asked for");
+    Some(Error::body(Kind::Decode).message(why))
+}
+
 /// A body without these codings; or one that cannot be read, and says why.
 pub(crate) fn undo(body: ReplyBody, version: Version, codings: &[String]) -> Result<ReplyBody, ReplyBody> {
     if codings.len() > MOST {

@@ -58,7 +58,7 @@ fn what_is_wrong(error: &hyper::Error) -> Option<&'static str> {
     } else if message.contains("header") {
         "the reply's head is not valid: a header line is folded, has a control character, or has no name"
     } else {
-        "the reply's head is not valid: its status line is not HTTP/1.1"
+        "the reply's head is not valid: its status line is not one of HTTP/1.1"
     })
 }
 

@@ -1,4 +1,8 @@
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{
     HeaderValue, Uri,
@@ -68,11 +72,25 @@ impl Origin {
         if host.is_empty() || host == "[]" {
             return Err(invalid("the URL has no host"));
         }
-        let port = match (authority.as_str().len() > host.len(), authority.port_u16()) {
-            (_, Some(0)) => return Err(invalid("the URL's port is 0")),
-            (_, Some(port)) => port,
-            (true, None) => return Err(invalid("the URL's port is not a number below 65536")),
-            (false, None) => Self::default_port(https),
+        let is_host = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+            None => !host.contains(['[', ']']),
+        };
+        if !is_host {
+            return Err(invalid("the URL's host has brackets around what is no IPv6 address"));
+        }
+        // All of it: what is behind a bracket, or a sign before digits, is overlooked by some and not by others.
+        let behind = authority.as_str().strip_prefix(host).unwrap_or_default();
+        let digits =
+            behind.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let port = match digits.map(str::parse) {
+            None if behind.is_empty() => Self::default_port(https),
+            Some(Ok(0)) => return Err(invalid("the URL's port is 0")),
+            Some(Ok(port)) => port,
+            None if !behind.starts_with(':') => {
+                return Err(invalid("the URL's host has something behind its brackets"));
+            }
+            _ => return Err(invalid("the URL's port is not a number below 65536")),
         };
         Ok(Self(Arc::new(Parts { https, host: host.to_ascii_lowercase().into(), port })))
     }

@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
+    coding,
     error::{BoxError, Error},
     limits::Limits,
     origin::Origin,
@@ -46,7 +47,15 @@ enum Source {
 
 impl ReplyBody {
     pub(crate) fn new(head: &response::Parts, incoming: Incoming, call: Box<Call>) -> Self {
-        Self(Source::Wire(Wire::new(head, incoming, call)))
+        let body = Self(Source::Wire(Wire::new(head, incoming, call)));
+        match body.length() {
+            // Only a body without a length can have a coding of its own way.
+            None => match coding::unasked(&head.headers) {
+                Some(error) => body.refuse(head.version, error),
+                None => body,
+            },
+            Some(_) => body,
+        }
     }
 
     /// Any body. One of this type is taken as it is.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version, response};
+use http::{HeaderMap, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
@@ -49,6 +49,11 @@ impl Wire {
             call.connection = None;
         } else if let Some(connection) = &mut call.connection {
             connection.keep_alive.update(head);
+            // A length that does not count: where this reply ends, somebody between may have another opinion (RFC 9112,
+            // section 6.3).
+            if incoming.size_hint().exact().is_none() && head.headers.contains_key(header::CONTENT_LENGTH) {
+                connection.keep_alive.max = Some(0);
+            }
         }
         let mut body = Self { incoming, call, ended: false, late: 0, trailers: None };
         if body.incoming.is_end_stream() {

@@ -33,7 +33,7 @@ async fn all(bytes: &[u8]) -> Vec<Plain> {
 }
 
 /// An event as (type, data, id).
-type Plain = (String, String, String);
+pub(crate) type Plain = (String, String, String);
 
 fn plain(event: &Event) -> Plain {
     (event.event.to_string(), event.data.to_string(), event.id.to_string())
@@ -234,7 +234,7 @@ async fn dropping_next_loses_no_event() {
 }
 
 /// The rules once more, on the whole text at once and as plainly as can be.
-fn model(bytes: &[u8]) -> Vec<Plain> {
+pub(crate) fn model(bytes: &[u8]) -> Vec<Plain> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
     let (mut kind, mut data, mut id, mut events) = (String::new(), String::new(), String::new(), Vec::new());
@@ -263,7 +263,7 @@ fn model(bytes: &[u8]) -> Vec<Plain> {
 }
 
 /// Events, and the kind of the error after them, if there is one.
-fn read(chunks: &[&[u8]], max: usize) -> (Vec<Plain>, Option<Kind>) {
+pub(crate) fn read(chunks: &[&[u8]], max: usize) -> (Vec<Plain>, Option<Kind>) {
     let reply = chunked(chunks);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -20,6 +20,8 @@ mod egress;
 mod events;
 mod expect;
 mod files;
+mod floods;
+mod fuzz;
 mod goaway;
 mod hops;
 mod http2;

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use futures::StreamExt;
-use outbound_client::{Bytes, Client, HeaderMap, HeaderValue, Kind, Limit, Limits, Method};
+use outbound_client::{Bytes, Client, Delivery, HeaderMap, HeaderValue, Kind, Limit, Limits, Method};
 use serde::Serialize;
 
 use crate::support::{OK, answering, in_memory, secs, silence, with_length};
@@ -190,5 +190,30 @@ async fn messages_say_which_part_is_wrong() {
     ] {
         let error = builder.build().unwrap_err();
         assert!(error.kind() == Kind::Config && error.to_string().contains(named), "{named}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn brackets_hold_an_ipv6_address_and_nothing_else() {
+    let client = Client::new();
+    for host in [
+        "[api.test]",
+        "[127.0.0.1]",
+        "[:1]",
+        "[::1",
+        "[fe80::1%25eth0]",
+        "[[::1]]",
+        "[v1.a]",
+        "[]",
+        "[::1]a",
+        "[::1].test:80",
+        "a.test:+80",
+        "[::1]:+80",
+    ] {
+        let error = client.get(&format!("http://{host}/")).send().await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (Kind::Request, Delivery::NotSent), "{host}");
+    }
+    for host in ["[::1]", "[::ffff:127.0.0.1]", "[2001:DB8::1]:8080"] {
+        assert!(client.get(&format!("http://{host}/")).origin().is_some(), "{host}");
     }
 }

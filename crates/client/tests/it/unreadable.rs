@@ -3,7 +3,7 @@
 use outbound_client::{Client, Delivery, Error, Kind, Phase};
 use tokio::io::AsyncReadExt;
 
-use crate::support::{in_memory, read_head, write};
+use crate::support::{answering, in_memory, read_head, write};
 
 /// A client whose server sends this, and then waits; or ends the connection.
 fn replying(reply: impl Into<Vec<u8>>, ends: bool) -> Client {
@@ -80,4 +80,36 @@ async fn an_unreadable_head_names_the_line_or_the_bound() {
         assert!(error.to_string().contains(named), "{head:?}: {error}");
         assert!(!error.to_string().contains("folded\r"), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_coded_for_its_way_is_an_error_that_names_the_coding() {
+    for (said, coding) in [
+        ("transfer-encoding: gzip, chunked", Some("gzip")),
+        ("transfer-encoding: x-own\r\ntransfer-encoding: chunked", Some("x-own")),
+        ("transfer-encoding: chunked, , CHUNKED", None),
+        ("transfer-encoding: Identity, Chunked", None),
+    ] {
+        let client = replying(format!("HTTP/1.1 200 OK\r\n{said}\r\n\r\n2\r\nok\r\n0\r\n\r\n"), false);
+        let read = client.get("/x").send().await.unwrap().text().await;
+        let Some(coding) = coding else {
+            assert_eq!(read.unwrap(), "ok", "{said}");
+            continue;
+        };
+        let error = read.unwrap_err();
+        assert_eq!(verdict(&error), (Kind::Decode, Phase::Body, Delivery::Replied), "{said}");
+        assert!(error.to_string().contains(&format!("transfer coding `{coding}`")), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_length_beside_chunks_does_not_count_and_the_connection_is_not_used_again() {
+    let reply =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (builder, seen) = answering(|_| reply.as_bytes().to_vec());
+    let client = builder.build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.get("/x").send().await.unwrap().text().await.unwrap(), "ok");
+    }
+    assert_eq!(seen.connections(), 3);
 }

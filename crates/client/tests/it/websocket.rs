@@ -1,5 +1,6 @@
 //! `WebSocket`: the handshake, and the ways a connection is made.
 
+mod cases;
 mod frames;
 mod server;
 mod time;

@@ -2,6 +2,7 @@
 
 mod contract;
 mod estimate;
+mod fuzz;
 mod json;
 mod never_panics;
 mod replies;

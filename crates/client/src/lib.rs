@@ -273,6 +273,7 @@ mod digest;
 mod error;
 mod events;
 mod failure;
+mod fields;
 mod file;
 mod json;
 mod layers;

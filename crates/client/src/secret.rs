@@ -7,6 +7,8 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use http::HeaderValue;
 
 pub(crate) use self::names::Secrets;
+#[cfg(feature = "test-kit")]
+pub(crate) use self::names::is_secret;
 use crate::error::{Error, Kind};
 
 /// A key that no `Debug`, `Display` or error of this crate shows.

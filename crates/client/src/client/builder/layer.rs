@@ -22,13 +22,13 @@ impl ClientBuilder {
     /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
     ///
     /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
-    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`] spans all that layers do;
+    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`](crate::Limits::total) spans all that layers do;
     /// the other limits, [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the
     /// exchange underneath, the last one where there are several. Each layer boxes the future of a request; to box it
     /// once for several, give them as one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing is boxed.
     ///
-    /// An error of the layer becomes an [`Error`], with kind and delivery of the client's own error where that is its
-    /// cause, else of [`Kind::Layer`].
+    /// An error of the layer becomes an [`Error`](crate::Error), with kind and delivery of the client's own error where that is its
+    /// cause, else of [`Kind::Layer`](crate::Kind::Layer).
     ///
     /// ```
     /// use http::Request;

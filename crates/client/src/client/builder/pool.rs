@@ -7,7 +7,7 @@ use super::ClientBuilder;
 /// The pool.
 impl ClientBuilder {
     /// The most connections to all origins together, dials included; at least 1. Requests beyond it wait, for no longer
-    /// than [`Limits::pool_wait`].
+    /// than [`Limits::pool_wait`](crate::Limits::pool_wait).
     ///
     /// To make room, the connection that has been idle for longest is closed, of whichever origin. A place that comes
     /// free goes to the request that has waited longest of those whose origin has no connection at all, else of all.
@@ -17,7 +17,7 @@ impl ClientBuilder {
     }
 
     /// The most connections to one origin, dials included; at least 1. Requests beyond it wait in order of arrival, for
-    /// no longer than [`Limits::pool_wait`]. An HTTP/2 connection counts as one, whatever goes over it.
+    /// no longer than [`Limits::pool_wait`](crate::Limits::pool_wait). An HTTP/2 connection counts as one, whatever goes over it.
     pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
         self.rules.max_connections_per_origin = max.into();
         self

@@ -154,3 +154,13 @@ async fn a_tape_has_the_same_replies_and_no_secrets() {
     assert_eq!(why, "the tape has no reply, or none that is left, to POST http://api.test/b");
     assert_eq!(server.requests().len(), asked, "nothing was sent");
 }
+
+#[test]
+fn public_types_are_send_sync_and_unpin() {
+    fn both<T: Send + Sync + Unpin + std::fmt::Debug>() {}
+    both::<Mock>();
+    both::<Fault>();
+    both::<Faults<Mock>>();
+    both::<Tape>();
+    both::<outbound_client::test_kit::TapeService>();
+}

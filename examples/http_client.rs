@@ -22,7 +22,7 @@ use futures::{
 use outbound::{
     Client,
     client::{
-        Body, Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Reply, RequestBuilder,
+        Body, Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Proxy, Reply, RequestBuilder,
         StatusCode, Version, progress,
     },
 };
@@ -48,6 +48,7 @@ async fn main() -> Result {
     stream_a_body(&client).await?;
     files(&client).await?;
     events(&client).await?;
+    proxy(&server).await?;
     around_send(&server).await?;
     errors(&client).await?;
     timings(&server).await?;
@@ -171,6 +172,25 @@ async fn events(client: &Client) -> Result {
     // Or with the adapters of any stream.
     let events: Vec<_> = client.get("/events").send().await?.events()?.try_collect().await?;
     assert_eq!(events.len(), 5);
+    Ok(())
+}
+
+async fn proxy(server: &EchoServer) -> Result {
+    heading("Through a proxy");
+    // The server stands in for one: it is given requests with their whole URL, whatever host they name. Without a word
+    // about it, a client asks the environment (`http_proxy`, `no_proxy`).
+    let proxy = Proxy::new(server.url())?.basic_auth("user", "a-password")?.except("127.0.0.1");
+    let client = Client::builder().proxy(proxy).build()?;
+    let reply = client.get("http://far.test/echo").send().await?;
+    assert!(reply.connection().proxied && reply.remote_addr().is_none());
+    let seen: Value = reply.json().await?;
+    println!("the proxy was asked for {} of {}", seen["path"], seen["headers"]["host"]);
+    assert_eq!(seen["headers"]["host"], "far.test");
+    assert!(seen["headers"]["proxy-authorization"].as_str().is_some_and(|user| user.starts_with("Basic ")));
+
+    let reply = client.get(&format!("{}/echo", server.url())).send().await?;
+    println!("what is excepted is reached without it: {:?}", reply.remote_addr());
+    assert!(!reply.connection().proxied);
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 pub use self::builder::ClientBuilder;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
     body::Body,
     connect::Proxies,
@@ -15,8 +17,9 @@ use crate::{
     limits::Limits,
     origin::Origin,
     pool::{Origins, Pool},
-    redirect::{Redirects, Secrets},
+    redirect::Redirects,
     request::RequestBuilder,
+    secret::Secrets,
     send::ReplyFuture,
     target,
 };
@@ -52,6 +55,9 @@ pub(crate) struct Core {
     pub(crate) secrets: Secrets,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
+    /// For the base URL's origin.
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
 }
 
 struct Base {
@@ -117,7 +123,7 @@ impl Core {
             #[cfg(feature = "cookies")]
             crossed: false,
             #[cfg(feature = "digest")]
-            credentials: None,
+            credentials: self.credentials.clone(),
             ends: None,
         }
     }
@@ -169,11 +175,10 @@ impl Client {
     /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         let target = self.core.target(url);
-        // Room for the client's and a handful more, so that adding them does not make it grow. A GET mostly has none of its
-        // own, and a small map is allocated faster.
+        // Room for the client's and what most requests have, so that adding them does not make it grow. One for more than
+        // six is beyond what an allocator keeps at hand, and costs several times as much.
         let own = self.core.headers.len();
-        let is_small = own == 0 && method == Method::GET;
-        let headers = if is_small { HeaderMap::new() } else { HeaderMap::with_capacity(own + 9) };
+        let headers = if own == 0 { HeaderMap::new() } else { HeaderMap::with_capacity(own + 5) };
         RequestBuilder::new(method, target, headers, self)
     }
 

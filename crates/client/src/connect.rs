@@ -12,7 +12,10 @@ mod unix;
 
 use std::{fmt, io, net::SocketAddr, pin::Pin};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use crate::origin::Origin;
 
@@ -45,13 +48,17 @@ pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>
 ///
 /// Any [`Transport`] is one, of which nothing is known.
 pub struct Connected {
-    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) transport: Stream,
     pub(crate) remote_addr: Option<SocketAddr>,
     /// Whether `remote_addr` is a proxy's.
     pub(crate) proxied: bool,
 }
 
 impl Connected {
+    pub(crate) fn tcp(stream: TcpStream, address: SocketAddr) -> Self {
+        Self { transport: Stream::Tcp(stream), remote_addr: Some(address), proxied: false }
+    }
+
     /// States the address of the other side: for [`ConnectionInfo`](crate::ConnectionInfo), and for an [`EgressPolicy`],
     /// which believes it.
     pub fn remote_addr(mut self, address: SocketAddr) -> Self {
@@ -62,7 +69,7 @@ impl Connected {
 
 impl<T: Transport + 'static> From<T> for Connected {
     fn from(transport: T) -> Self {
-        Self { transport: Box::new(transport), remote_addr: None, proxied: false }
+        Self { transport: Stream::Other(Box::new(transport)), remote_addr: None, proxied: false }
     }
 }
 

@@ -25,10 +25,10 @@ use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 pub(crate) use self::{
-    driver::{Driver, Keeper, drive},
+    driver::{Drive, Driver, Keeper},
     http1::open as open_http1,
     http2::{Opened, Share, open as open_http2},
-    io::Io,
+    io::{Io, SpeaksTls},
     keep_alive::{KeepAlive, sooner},
     suspicion::Suspicion,
 };
@@ -204,14 +204,14 @@ impl Connection {
         self.timer = timer;
     }
 
-    /// Hands a request to the connection; [`poll_sent`](Self::poll_sent) has the answer. It comes back if the
-    /// connection has ended.
-    pub(crate) fn send(&mut self, mut request: Request<Body>, address: &Address) -> Option<Request<Body>> {
+    /// Takes a request, unless the connection has ended; [`poll_sent`](Self::poll_sent) has the answer.
+    pub(crate) fn send(&mut self, request: &mut Option<Request<Body>>, address: &Address) {
         let Parts { version, sent, history, requests, .. } = &mut *self.0;
         match version {
             Version::Http1(sender) => {
                 let mut sender = sender.lock();
-                let Some(sender) = &mut *sender else { return Some(request) };
+                let Some(sender) = &mut *sender else { return };
+                let Some(mut request) = request.take() else { return };
                 if let Some(forward) = &address.forward {
                     forward.apply(&mut request, address);
                 }
@@ -220,13 +220,13 @@ impl Connection {
             }
             Version::Http2(sender, _) => {
                 let mut sender = sender.lock();
-                let Some(sender) = &mut *sender else { return Some(request) };
+                let Some(sender) = &mut *sender else { return };
+                let Some(mut request) = request.take() else { return };
                 address.absolute_form(&mut request);
                 sent.set(sender.try_send_request(request));
             }
         }
         *requests = history.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        None
     }
 
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {

@@ -1,8 +1,12 @@
+mod kind;
+mod text;
+
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub use self::kind::{Delivery, Kind, Phase};
 use crate::{
     connect::Proxy, connect_failure::ConnectFailure, json, limits::Limit, origin::Origin,
     target::without_query, timings::Timings,
@@ -49,87 +53,6 @@ enum Detail {
     Line(u64),
     Status(ErrorReply),
     Redirect(&'static str, StatusCode),
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// The client was built from parts that do not fit.
-    Config,
-    /// The request cannot be sent as it is: its URL, a header, its body's shape.
-    Request,
-    /// No connection: name look-up or TCP failed, or a proxy or the egress policy refused.
-    Connect,
-    /// No connection: the TLS handshake failed.
-    Tls,
-    /// A limit in time has passed; [`Error::limit`] says which.
-    Timeout,
-    /// The connection ended too early.
-    Closed,
-    /// [`Client::close`](crate::Client::close) was called before the request had a connection.
-    ClientClosed,
-    /// The server's bytes are not the protocol, or a head is beyond the bounds on heads. The message says which line or
-    /// which bound. A reply that cannot be read came all the same: its delivery is [`Replied`](Delivery::Replied).
-    Protocol,
-    /// The server ended this request's HTTP/2 stream alone.
-    Reset,
-    /// The caller's own body stream failed, or was not as long as it said.
-    RequestBody,
-    /// A bound on what is read was reached; the message names it.
-    TooLarge,
-    /// A redirect that cannot be followed, or that the policy ([`Redirects`](crate::Redirects)) forbids.
-    Redirect,
-    /// A reply could not be written to its file: [`Reply::save`](crate::Reply::save). The source says why.
-    File,
-    /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
-    /// not a success where [`Reply::events`](crate::Reply::events) needs it.
-    Status,
-    /// The reply is not `text/event-stream`.
-    ContentType,
-    /// The reply's body is not the text or the JSON that was asked for.
-    Decode,
-    /// A [layer](crate::ClientBuilder::layer) failed by itself; the source is its error. Whether the request was sent
-    /// before is not known, so its [`delivery`](Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) until a reply
-    /// came. Where an error of this client is the cause of the layer's, kind, phase and delivery are those of the cause.
-    Layer,
-    /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
-    Incomplete,
-}
-
-/// When it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Before anything was done.
-    Build,
-    /// Waiting for a place among the connections.
-    PoolWait,
-    /// Looking up the origin's name.
-    Dns,
-    /// Connecting: TCP, or the client's connector.
-    Connect,
-    /// The TLS handshake.
-    Tls,
-    /// Sending the request's body.
-    Upload,
-    /// Waiting for the reply's head.
-    Head,
-    /// Reading the reply's body.
-    Body,
-    /// After the connection was switched to another protocol: a WebSocket.
-    Upgraded,
-}
-
-/// Whether the server can have seen the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Delivery {
-    /// Certainly not: sending it again cannot do anything twice.
-    NotSent,
-    /// Some or all of it was given to a connection, and no answer came.
-    MaybeSent,
-    /// The head of a reply came; or bytes in its place that are none ([`Kind::Protocol`]).
-    Replied,
 }
 
 /// The reply that [`Reply::error_for_status`](crate::Reply::error_for_status) turned into an error.
@@ -437,107 +360,6 @@ impl Error {
     fn detail(mut self, detail: Detail) -> Self {
         self.0.detail = detail;
         self
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let during = match self.0.phase {
-            Phase::Build => "building the request",
-            Phase::PoolWait => "waiting for a connection",
-            Phase::Dns => "looking up the name",
-            Phase::Connect => "connecting",
-            Phase::Tls => "shaking hands for TLS",
-            Phase::Upload => "sending the request's body",
-            Phase::Head => "waiting for the reply's head",
-            Phase::Body => "reading the reply's body",
-            Phase::Upgraded => "speaking another protocol",
-        };
-        match (&self.0.detail, self.0.kind) {
-            (Detail::Limit(limit, duration), _) => {
-                write!(f, "the limit `{limit}` of {duration:?} passed while {during}")?;
-            }
-            (Detail::Bound(bound, bytes), _) => {
-                write!(f, "`{bound}` of {bytes} bytes was reached while {during}")?;
-            }
-            (Detail::Position { line, column, .. }, _) => {
-                write!(f, "the reply is not the expected JSON at line {line}, column {column}")?;
-            }
-            (Detail::Line(line), _) => write!(f, "line {line} of the reply is not UTF-8")?,
-            (Detail::Status(reply), _) if reply.status.is_redirection() => {
-                write!(
-                    f,
-                    "the reply's status is {}, a redirect that was not followed",
-                    reply.status.as_u16()
-                )?;
-            }
-            (Detail::Status(reply), _) => write!(f, "the reply's status is {}", reply.status.as_u16())?,
-            (Detail::Redirect(text, status), _) => write!(f, "{text} (status {})", status.as_u16())?,
-            (Detail::Text(text), _) => f.write_str(text)?,
-            (Detail::Proxy(name), _) => write!(f, "`{name}` names a proxy that cannot be used")?,
-            (Detail::Message(text), _) => f.write_str(text)?,
-            (Detail::None, Kind::Connect) if self.0.phase == Phase::Dns => {
-                f.write_str("no connection: the name could not be looked up")?;
-            }
-            (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::ProxyRefused) => {
-                f.write_str("no connection: the proxy refuses")?;
-            }
-            (Detail::None, Kind::Connect) if self.0.connect_failure == Some(ConnectFailure::NotAllowed) => {
-                f.write_str("no connection: the egress policy does not allow it")?;
-            }
-            (Detail::None, Kind::Connect) => f.write_str("no connection")?,
-            (Detail::None, Kind::Tls) => f.write_str("no connection: the TLS handshake failed")?,
-            (Detail::None, Kind::Closed) => write!(f, "the connection ended while {during}")?,
-            (Detail::None, Kind::ClientClosed) => f.write_str("the client is closed")?,
-            (Detail::None, Kind::Protocol) => write!(f, "the server broke the protocol while {during}")?,
-            (Detail::None, Kind::Reset) => write!(f, "the server reset the stream while {during}")?,
-            (Detail::None, Kind::Layer) => write!(f, "a layer failed while {during}")?,
-            (Detail::None, Kind::RequestBody) => f.write_str("the request's body failed")?,
-            (Detail::None, _) => write!(f, "failed while {during}")?,
-        }
-        match (&self.0.origin, &self.0.proxy) {
-            (Some(origin), None) => write!(f, " ({origin})"),
-            (Some(origin), Some(proxy)) => write!(f, " ({origin} through {proxy})"),
-            (None, _) => Ok(()),
-        }
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            phase,
-            delivery,
-            detail,
-            origin,
-            proxy,
-            url: _,
-            timings: _,
-            connect_failure,
-            source,
-        } = &*self.0;
-        let mut f = f.debug_struct("Error");
-        f.field("kind", kind).field("phase", phase).field("delivery", delivery);
-        match detail {
-            Detail::None => &mut f,
-            Detail::Text(text) => f.field("detail", text),
-            Detail::Proxy(name) => f.field("variable", name),
-            Detail::Message(text) => f.field("detail", text),
-            Detail::Limit(limit, duration) => f.field("limit", limit).field("after", duration),
-            Detail::Bound(bound, bytes) => f.field("bound", bound).field("bytes", bytes),
-            Detail::Position { line, column, .. } => f.field("line", line).field("column", column),
-            Detail::Line(line) => f.field("line", line),
-            Detail::Status(reply) => f.field("reply", reply),
-            Detail::Redirect(text, status) => f.field("detail", text).field("status", status),
-        };
-        if let Some(why) = connect_failure {
-            f.field("connect_failure", why);
-        }
-        if let Some(proxy) = proxy {
-            f.field("proxy", proxy);
-        }
-        f.field("origin", origin).field("source", source).finish()
     }
 }
 

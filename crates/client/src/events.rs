@@ -112,6 +112,7 @@ impl Events {
     }
 
     /// Lets the body end, if its end is there: then its connection can be used again.
+    #[cold]
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
         while !self.ended && self.looks > 0 {
             self.looks -= 1;

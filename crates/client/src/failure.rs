@@ -2,7 +2,10 @@ use std::{error::Error as StdError, io};
 
 use h2::Reason;
 
-use crate::error::{Delivery, Error, Kind, Phase};
+use crate::{
+    connection::SpeaksTls,
+    error::{Delivery, Error, Kind, Phase},
+};
 
 /// What a failed connection means for the request on it.
 pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> Error {
@@ -22,7 +25,7 @@ pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> 
         Some(error) if error.is_reset() => (Kind::Protocol, Delivery::Replied),
         Some(_) => (Kind::Protocol, delivery),
         // A reply came, though nobody can read it.
-        None if error.is_parse() => (Kind::Protocol, Delivery::Replied),
+        None if error.is_parse() || speaks_tls(&error) => (Kind::Protocol, Delivery::Replied),
         None if is_malformed(&error) => (Kind::Protocol, delivery),
         None => (Kind::Closed, delivery),
     };
@@ -38,13 +41,24 @@ pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> 
 /// not; nor is what TLS refuses, though it is told in the same way.)
 fn is_malformed(error: &hyper::Error) -> bool {
     cause::<io::Error>(error).is_some_and(|error| {
-        let by_tls = matches!(error.get_ref(), Some(error) if error.is::<rustls::Error>());
-        !by_tls && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+        !holds::<rustls::Error>(error)
+            && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
     })
+}
+
+fn speaks_tls(error: &hyper::Error) -> bool {
+    cause::<io::Error>(error).is_some_and(holds::<SpeaksTls>)
+}
+
+fn holds<T: StdError + 'static>(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<T>())
 }
 
 /// The line or the bound of a reply's head that makes it unreadable. hyper tells them apart by its messages alone.
 fn what_is_wrong(error: &hyper::Error) -> Option<&'static str> {
+    if speaks_tls(error) {
+        return Some("this port speaks TLS: use https:// in place of http://");
+    }
     if !error.is_parse() {
         return is_malformed(error).then_some("a chunk or a trailer of the reply's body is malformed");
     }

@@ -36,7 +36,7 @@ pub(crate) fn excerpt(text: &[u8], error: &serde_json::Error) -> Box<str> {
     piece.utf8_chunks().map(|chunk| chunk.valid()).collect::<String>().into()
 }
 
-/// Why a text is not the expected JSON. Its message may quote a string of any length.
+/// Why a text is not the expected JSON. Its message may quote a value, which may be anybody's secret, of any length.
 pub(crate) struct Mismatch(pub(crate) serde_json::Error);
 
 impl fmt::Display for Mismatch {
@@ -47,7 +47,7 @@ impl fmt::Display for Mismatch {
 
 impl fmt::Debug for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "Mismatch({:?}, line {}, column {})", self.0.classify(), self.0.line(), self.0.column())
     }
 }
 

@@ -62,7 +62,7 @@
 //! | keep cookies, look at them, store them | `CookieJar`, with the feature `cookies` |
 //! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
 //! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
-//! | run all of it without a network, under tokio's paused clock | [`Connect`] |
+//! | run all of it without a network, under tokio's paused clock | [`Connect`]; `test_kit`, with the feature `test-kit` |
 //!
 //! # Whether it was delivered
 //!
@@ -247,7 +247,12 @@
 //!
 //! Beside a connection of hyper's that one holds oneself, a request on a warm connection makes at most two allocations
 //! more, and five with a base URL, a key, headers and a body of JSON. Reading events makes none for each of them, as long
-//! as those before it have been dropped. `cargo bench -p outbound-client-costs` counts that, and the instructions.
+//! as those before it have been dropped. `cargo bench -p outbound-client-costs` counts that, and the instructions. More than
+//! six fields in a head, with `host` and `content-length`, make it grow once.
+//!
+//! On Linux the smallest build has 72 crates below it, of which most are those of tokio, hyper and rustls. What features add
+//! to that: `gzip` 7, `brotli` 6, `zstd` 5 (of these, 2 are the same ones), `cookies` 2, `digest` 15, `socks` none,
+//! `websocket` 3, `test-kit` 1. What is compiled in and not used costs a request nothing.
 //!
 //! # What it does not do
 //!
@@ -273,6 +278,7 @@ mod digest;
 mod error;
 mod events;
 mod failure;
+mod fields;
 mod file;
 mod json;
 mod layers;
@@ -297,6 +303,8 @@ mod send;
 mod sender;
 mod sse;
 mod target;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
 mod timings;
 mod upgraded;
 #[cfg(feature = "websocket")]

@@ -11,6 +11,7 @@ mod multiplexed;
 mod origins;
 mod places;
 mod progress;
+mod rules;
 mod snapshot;
 mod state;
 mod waiter;
@@ -35,7 +36,6 @@ use crate::{
 };
 
 use self::{
-    dial::{Dial, Report},
     later::Later,
     places::Places,
     progress::Progress,
@@ -45,33 +45,10 @@ use self::{
 pub(crate) use self::{
     origins::{Destination, Origins},
     places::Place,
+    rules::Rules,
     waiter::Ticket,
 };
 pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
-
-/// How many connections to hold, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) max_connections: Option<usize>,
-    pub(crate) max_connections_per_origin: Option<usize>,
-    pub(crate) max_idle_per_origin: usize,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    pub(crate) max_requests_per_connection: Option<u32>,
-}
-
-impl Rules {
-    /// When a connection opened now will be too old.
-    fn ends(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.max_lifetime?)
-    }
-
-    /// Whether a connection is to take no more requests.
-    fn is_spent(&self, ends: Option<Instant>, requests: u64, now: Instant) -> bool {
-        ends.is_some_and(|ends| now >= ends)
-            || self.max_requests_per_connection.is_some_and(|max| requests >= u64::from(max))
-    }
-}
 
 pub(crate) struct Pool {
     pub(crate) origin: Origin,
@@ -170,7 +147,7 @@ impl Pool {
         let idle = connection.idle.take();
         self.change(now, |state, later| {
             if let Some((since, taken)) = idle {
-                state.ages.outlasted(taken.duration_since(since), now);
+                state.ages.outlasted(|| taken.duration_since(since), now);
             }
             state.early_ends.served(connection.requests);
             self.offer(state, connection, now, later);
@@ -321,56 +298,6 @@ impl Pool {
             state.waiters.push_back(waiter);
         }
         ticket
-    }
-
-    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for. The dials that only
-    /// the maximum over all origins does not allow are claimed.
-    ///
-    /// `granted` places are taken already; those not needed are returned.
-    fn dial(&self, state: &mut State, now: Instant, mut granted: usize, later: &mut Later) -> usize {
-        let waiting = state.waiters.len();
-        if waiting == 0 && state.claims == 0 {
-            return granted;
-        }
-        let each = state.each();
-        let wanted = waiting.div_ceil(each);
-        let mut next = state.settle(0, now, later);
-        while state.dials() < wanted && !self.is_full(state) {
-            if granted > 0 {
-                granted -= 1;
-            } else if !self.places.take() {
-                break;
-            }
-            // There is one, unless a server allows fewer streams than dials under way were counted on for.
-            let first = state.without_dial(next).unwrap_or_default();
-            let limits = state.waiters[first].limits;
-            later.dials.push(self.start_dial(state, limits, now));
-            next = state.settle(next, now, later);
-        }
-
-        let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
-        let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
-        let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
-        if more {
-            later.make_room += missing - state.claims;
-        }
-        state.claims = missing;
-        granted
-    }
-
-    fn start_dial(&self, state: &mut State, limits: DialLimits, now: Instant) -> Dial {
-        state.dialing += 1;
-        state.open += 1;
-        let generation = state.generation;
-        let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
-        let progress = Progress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
-        state.spare.push(progress.clone());
-        let report = Report { pool: self.this.clone(), generation, progress };
-        let limits = self.dialer.limits.longer(limits);
-        let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
-        let (origin, proxy, for_upgrade) = (self.origin.clone(), self.proxy.clone(), self.for_upgrade);
-        let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, proxy, for_upgrade, alive, limits, streams }
     }
 
     fn is_full(&self, state: &State) -> bool {

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     origin::Origin,
     replica::Replica,
+    secret::Secrets,
     target::{self, without_query},
 };
 
@@ -27,7 +28,8 @@ use crate::{
 /// left out. All else is sent as it was.
 ///
 /// Secrets stay with their origin, which is scheme, host and port: the client's key and default headers, `authorization`,
-/// `cookie`, the usual headers of API keys, values that are marked as sensitive, and what
+/// `cookie`, the headers that vendors' keys go in (`x-api-key`, what ends with `-token` or `-secret`, and their like),
+/// values that are marked as sensitive, and what
 /// [`ClientBuilder::secret_header`](crate::ClientBuilder::secret_header) and
 /// [`secret_query`](crate::ClientBuilder::secret_query) name. A chain that comes back to the first origin has lost them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,29 +96,6 @@ pub(crate) struct Chain {
     /// Whether it has led from one site to another.
     #[cfg(feature = "cookies")]
     pub(crate) crossed: bool,
-}
-
-/// What a client's caller declared secret.
-#[derive(Debug, Default)]
-pub(crate) struct Secrets {
-    pub(crate) headers: Vec<HeaderName>,
-    pub(crate) query: Vec<String>,
-}
-
-impl Secrets {
-    fn has(&self, name: &HeaderName) -> bool {
-        SECRET.contains(&name.as_str()) || self.headers.contains(name)
-    }
-
-    /// Marks the values that are secret, so that no `Debug` shows them and HTTP/2's header table leaves them out (RFC 7541,
-    /// section 7.1.3).
-    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        for (name, value) in headers {
-            if self.has(name) {
-                value.set_sensitive(true);
-            }
-        }
-    }
 }
 
 /// A reply that may be a redirect, and the request that it answers.
@@ -211,22 +190,6 @@ const OF_BODIES: [HeaderName; 6] = [
     header::CONTENT_LOCATION,
     header::CONTENT_TYPE,
     header::LAST_MODIFIED,
-];
-
-/// Headers that carry what only their origin may know, whoever sets them.
-const SECRET: [&str; 12] = [
-    "api-key",
-    "authorization",
-    "cookie",
-    "cookie2",
-    "private-token",
-    "www-authenticate",
-    "x-amz-security-token",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-    "x-goog-api-key",
-    "x-vault-token",
 ];
 
 impl fmt::Debug for Redirect {

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
-use crate::body::Body;
+use crate::{body::Body, fields::has_field};
 
 /// What is kept of a request that was sent: to send it once more, to follow a redirect, to say where it went.
 ///
@@ -29,7 +29,7 @@ enum Saved {
 }
 
 impl Replica {
-    // What is copied rather than shared: the first clone of bytes that one holds alone allocates.
+    // What is copied rather than shared, of bytes that one holds alone: their first clone allocates.
     const SHORT: usize = 4 << 10;
 
     /// The URI is in origin form. Only its target is kept if the copy is not `whole`.
@@ -52,12 +52,12 @@ impl Replica {
                     push(&mut buffer, name.as_str().as_bytes(), value);
                 }
             } else {
-                asks_for_coding = headers.contains_key(header::ACCEPT_ENCODING);
+                asks_for_coding = has_field(headers, &header::ACCEPT_ENCODING);
             }
         }
         let head = buffer.len();
         if whole && let Some(bytes) = request.body().as_shared() {
-            if bytes.len() > Self::SHORT {
+            if bytes.len() > Self::SHORT || !bytes.is_unique() {
                 body = Saved::Shared(bytes.clone());
             } else {
                 if !bytes.is_empty() {

@@ -18,6 +18,7 @@ use crate::{
     coding,
     error::{Error, ErrorReply, Kind},
     events::Events,
+    fields::has_field,
     lines::{Lines, Ndjson},
     progress::{Progress, Reported},
     read::{ErrorForStatus, NextChunk, ReadBytes, ReadJson, ReadPrefix, ReadText},
@@ -61,7 +62,7 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
         let (head, incoming) = response.into_parts();
-        let is_coded = has_coding(&head.headers) && !call.takes_coding();
+        let is_coded = has_field(&head.headers, &header::CONTENT_ENCODING) && !call.takes_coding();
         let body = ReplyBody::new(&head, incoming, call);
         let Parts { status, version, headers, extensions, .. } = head;
         let reply = Self { status, version, headers, extensions, body };
@@ -71,7 +72,7 @@ impl Reply {
     /// A reply as layers have it.
     pub(crate) fn of(response: Response<ReplyBody>, takes_coding: bool) -> Self {
         let (head, body) = response.into_parts();
-        let is_coded = has_coding(&head.headers) && !takes_coding;
+        let is_coded = has_field(&head.headers, &header::CONTENT_ENCODING) && !takes_coding;
         let Parts { status, version, headers, extensions, .. } = head;
         let reply = Self { status, version, headers, extensions, body };
         if is_coded { reply.undo_coding() } else { reply }
@@ -262,6 +263,7 @@ impl Reply {
     /// once it is whole and on the disk. So the file is the old one or the new one, at any time. When reading or writing
     /// fails, and when the future is dropped, what was written is removed; only a process that is killed, or a folder
     /// that can no longer be written to, leaves it there. A symbolic link at the path is replaced, and not its target.
+    /// Who may read and write a file that was there before (its mode) stays as it was.
     ///
     /// # Errors
     ///
@@ -308,16 +310,6 @@ impl Reply {
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, ReplyBody) {
         (self.status, self.headers, self.body)
     }
-}
-
-#[inline]
-fn has_coding(headers: &HeaderMap) -> bool {
-    // To hash a name costs as much as to compare it with a few.
-    const FEW: usize = 8;
-    if headers.len() <= FEW {
-        return headers.keys().any(|name| *name == header::CONTENT_ENCODING);
-    }
-    headers.contains_key(header::CONTENT_ENCODING)
 }
 
 impl From<Reply> for Response<ReplyBody> {

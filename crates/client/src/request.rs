@@ -1,29 +1,29 @@
 mod auth;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod coding;
+mod content;
+mod framing;
 mod proxy;
 mod upgrade;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures_core::Stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use serde::Serialize;
 
-pub(crate) use self::upgrade::ask;
+pub(crate) use self::{
+    framing::{FRAMING, announce_nothing, bad_value, framing, is_framing},
+    upgrade::ask,
+};
 use crate::{
     body::Body,
     client::Client,
-    error::{BoxError, Error, Kind},
-    json,
+    error::{Error, Kind},
     layers::{Layered, Options, Stack},
     limits::Limits,
-    multipart::Multipart,
     origin::Origin,
     pairs,
     pool::Pool,
-    progress::Progress,
     redirect::Redirects,
     send::{Call, ReplyFuture},
     target,
@@ -87,65 +87,6 @@ impl RequestBuilder {
         this
     }
 
-    /// A body of bytes, without a content type.
-    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.set_body(Body::bytes(bytes));
-        self
-    }
-
-    /// A body of JSON, `application/json` unless a content type is set.
-    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
-        match json::to_bytes(value) {
-            Ok(json) => self.typed("application/json").body(json),
-            Err(error) => {
-                let why =
-                    Error::invalid(Kind::Request, "the body cannot be written as JSON").source_from(error);
-                self.error.get_or_insert(why);
-                self
-            }
-        }
-    }
-
-    /// A body of text, `text/plain; charset=utf-8` unless a content type is set.
-    pub fn text(self, text: impl Into<String>) -> Self {
-        self.typed("text/plain; charset=utf-8").body(text.into())
-    }
-
-    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
-    /// are for a [`query`](Self::query).
-    pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
-        match pairs::encode_form(pairs) {
-            Ok(form) => self.typed("application/x-www-form-urlencoded").body(form),
-            Err(error) => {
-                let why = Error::invalid(Kind::Request, "the form is not made of pairs");
-                self.error.get_or_insert(why.source_from(error));
-                self
-            }
-        }
-    }
-
-    /// A body of several parts, each with its headers.
-    pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
-        let (content_type, body) = multipart.into_body();
-        self.request_mut().headers_mut().insert(header::CONTENT_TYPE, content_type);
-        self.streamed(body)
-    }
-
-    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
-    /// it is sent in chunks. One of length 0 is not read. What the stream fails with is the source of an error of [`Kind::RequestBody`].
-    pub fn stream<S, E>(self, stream: S, length: Option<u64>) -> RequestBuilder<Streamed>
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
-        E: Into<BoxError>,
-    {
-        self.streamed(Body::stream(stream, length))
-    }
-
-    /// A body as a value: a [file](Body::file), or one of a layer's. It is sent once, as a stream is.
-    pub fn with_body(self, body: Body) -> RequestBuilder<Streamed> {
-        self.streamed(body)
-    }
-
     /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
     /// although the server may have seen it. For requests that do no harm twice.
     ///
@@ -167,48 +108,6 @@ impl RequestBuilder {
     /// The body's bytes, empty where there is none.
     pub fn bytes(&self) -> &[u8] {
         self.request().body().as_bytes().unwrap_or_default()
-    }
-
-    fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
-        if self.replayable {
-            self.reject(NOT_REPLAYABLE);
-        }
-        self.set_body(body);
-        let Self { call, stack, target, timings, error, .. } = self;
-        RequestBuilder { call, stack, target, replayable: false, timings, error, body: PhantomData }
-    }
-
-    fn set_body(&mut self, body: Body) {
-        *self.request_mut().body_mut() = body;
-    }
-
-    fn typed(mut self, content_type: &'static str) -> Self {
-        let content_type = HeaderValue::from_static(content_type);
-        self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
-        self
-    }
-}
-
-impl RequestBuilder<Streamed> {
-    /// Tells a callback of each piece of the body that a connection takes. It is called in the connection's task, so it
-    /// must not block. [`progress`](crate::progress) makes a stream of it.
-    pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
-        let body = self.request_mut().body_mut();
-        *body = std::mem::take(body).report_to(Box::new(report));
-        self
-    }
-}
-
-impl RequestBuilder<Streamed> {
-    /// Sends the head, and the body once the server has asked for it, with 100 (RFC 9110, section 10.1.1). For a large
-    /// body that a server may refuse by the head alone: what replies before it asks gets no byte of it, and the
-    /// connection is closed after its reply.
-    ///
-    /// A server that says nothing for a second gets the body all the same. Over HTTP/2 the body is sent at once.
-    pub fn expect_continue(mut self) -> Self {
-        let body = self.request_mut().body_mut();
-        *body = std::mem::take(body).expect_continue();
-        self
     }
 }
 
@@ -372,7 +271,6 @@ impl<B> RequestBuilder<B> {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
-                        call.core.secrets.mark(request.headers_mut());
                         #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
                         coding::code(request).map_err(|error| error.at(&call.pool.origin))?;
                     }
@@ -424,15 +322,6 @@ pub(crate) const NOT_REPLAYABLE: &str =
     "a request whose body is a stream cannot be sent twice, so it is not replayable";
 const UNSENT: &str = "a request that is being put together has not been sent";
 
-/// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
-pub(crate) fn announce_nothing(request: &mut Request<Body>) {
-    if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
-        && http_body::Body::size_hint(request.body()).exact() == Some(0)
-    {
-        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-}
-
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
     let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
     Options {
@@ -452,34 +341,9 @@ fn options(call: &Call, replayable: bool, timings: bool) -> Options {
 }
 
 fn into_value(call: Box<Call>) -> Request<Body> {
-    let Call { request, pool, .. } = *call;
+    let Call { request, pool, core, .. } = *call;
     let mut request = request.expect(UNSENT);
+    core.secrets.mark(request.headers_mut());
     pool.address.absolute_form(&mut request);
     request
 }
-
-pub(crate) fn framing(name: &HeaderName) -> String {
-    format!("the header `{name}` belongs to the message's framing, which the client writes itself")
-}
-
-pub(crate) fn bad_value(name: &HeaderName) -> String {
-    format!("the value of the header `{name}` has characters that it cannot have")
-}
-
-/// Whether a header says where a message goes or where it ends, or belongs to one connection only.
-pub(crate) fn is_framing(name: &HeaderName) -> bool {
-    FRAMING.contains(&name.as_str())
-}
-
-pub(crate) const FRAMING: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];

@@ -1,6 +1,8 @@
 use std::{
     ffi::OsString,
-    fmt, io,
+    fmt,
+    fs::Metadata,
+    io,
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
@@ -83,10 +85,16 @@ impl Partial {
         hidden.push(name);
         hidden.push(format!(".{:08x}.part", rand::rng().random::<u32>()));
         let partial = path.with_file_name(hidden);
+        let replaced = path.to_owned();
         // Begun, it is done, even where nobody waits for it any more. What it made is then dropped, and so removed.
         let made = spawn_blocking(move || {
             let file = std::fs::File::options().write(true).create_new(true).open(&partial)?;
-            Ok(Self { file: File::from_std(file), path: partial, is_whole: false })
+            let this = Self { file: File::from_std(file), path: partial, is_whole: false };
+            // Before there is a byte in it that not everybody may read.
+            if let Some(mode) = std::fs::symlink_metadata(replaced).ok().filter(Metadata::is_file) {
+                std::fs::set_permissions(&this.path, mode.permissions())?;
+            }
+            Ok(this)
         });
         made.await?
     }

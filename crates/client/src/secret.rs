@@ -1,10 +1,14 @@
 pub(crate) mod base64;
+mod names;
 mod redact;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::HeaderValue;
 
+pub(crate) use self::names::Secrets;
+#[cfg(feature = "test-kit")]
+pub(crate) use self::names::is_secret;
 use crate::error::{Error, Kind};
 
 /// A key that no `Debug`, `Display` or error of this crate shows.
@@ -64,12 +68,17 @@ impl Secret {
     }
 
     /// The value of an `Authorization` or `Proxy-Authorization` of `Basic` (RFC 7617), left out of `Debug` as well.
-    pub(crate) fn basic(user: &str, password: &Self) -> HeaderValue {
+    pub(crate) fn basic(user: &str, password: &Self) -> Result<HeaderValue, Error> {
+        let has_control = |text: &str| text.chars().any(char::is_control);
+        if user.contains(':') || has_control(user) || has_control(&password.0) {
+            let why = "a user has no colon, and neither user nor password control characters";
+            return Err(Error::invalid(Kind::Config, why));
+        }
         let pair = format!("{user}:{}", password.0);
         let text = [b"Basic ".to_vec(), base64::encode(pair.as_bytes(), base64::STANDARD)].concat();
         let mut value = HeaderValue::from_maybe_shared(text).expect("base64 is ASCII");
         value.set_sensitive(true);
-        value
+        Ok(value)
     }
 }
 

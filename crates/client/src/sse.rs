@@ -58,6 +58,7 @@ impl Parser {
     }
 
     /// The next event in the chunk.
+    #[inline]
     pub(crate) fn next(&mut self, max: usize) -> Result<Option<Event>, TooLarge> {
         match self.one_line(max) {
             Some(event) => Ok(Some(event)),
@@ -67,6 +68,7 @@ impl Parser {
 
     /// The event that begins here if it has the shape of most: a line of data and nothing else, whole in the chunk. The
     /// rules below give the same, in twice the time.
+    #[inline]
     fn one_line(&mut self, max: usize) -> Option<Event> {
         let clean = self.begun
             && !self.after_return
@@ -88,6 +90,7 @@ impl Parser {
         Some(Event { event: ByteString::from_static("message"), data, id: self.id.clone() })
     }
 
+    #[inline(never)]
     fn next_of_any_shape(&mut self, max: usize) -> Result<Option<Event>, TooLarge> {
         while let Some(&first) = self.chunk.get(self.read) {
             if std::mem::take(&mut self.after_return) && first == b'\n' {

@@ -1,26 +1,27 @@
+mod auth;
 mod connect;
+mod layer;
+mod pool;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
-use tower_layer::Layer;
-use tower_service::Service;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use self::connect::Connecting;
+use self::{auth::Auth, connect::Connecting, layer::MakeStack};
 use super::{Base, Client, Core};
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
 use crate::{
-    body::Body,
     connect::{Connect, Connector, Dialer, Dns, Resolve, SystemResolver, Tls},
-    error::{BoxError, Error, Kind},
-    layers::{self, ClientService, Stack},
+    error::{Error, Kind},
+    layers::ClientService,
     limits::Limits,
     pool::{Origins, Rules},
-    redirect::{Redirects, Secrets},
+    redirect::Redirects,
     request::{bad_value, framing, is_framing},
-    secret::Secret,
+    secret::Secrets,
 };
 
 /// What a [`Client`] is made of.
@@ -28,7 +29,7 @@ use crate::{
 /// | part | default |
 /// |---|---|
 /// | [`base_url`](Self::base_url) | none: requests name absolute URLs |
-/// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth) | none |
+/// | [`auth`](Self::auth), [`bearer_auth`](Self::bearer_auth), [`basic_auth`](Self::basic_auth), `digest_auth` | none |
 /// | [`default_header`](Self::default_header) | none |
 /// | [`user_agent`](Self::user_agent) | `outbound-client/` and the version |
 /// | [`limits`](Self::limits) | [`Limits::new`] |
@@ -59,7 +60,7 @@ use crate::{
 #[must_use = "a builder does nothing before it is built"]
 pub struct ClientBuilder {
     base_url: Option<String>,
-    auth: Option<(HeaderName, &'static str, Secret)>,
+    auth: Option<Auth>,
     headers: HeaderMap,
     limits: Limits,
     rules: Rules,
@@ -80,8 +81,6 @@ pub struct ClientBuilder {
     // The first thing that was wrong.
     error: Option<Error>,
 }
-
-type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send + Sync>;
 
 impl ClientBuilder {
     const USER_AGENT: HeaderValue =
@@ -127,26 +126,6 @@ impl ClientBuilder {
     /// for servers that want a version there (`?api-version=...`).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
-        self
-    }
-
-    /// A key in the `authorization` header, as `Bearer`. Needs a base URL, to whose origin it is bound.
-    pub fn bearer_auth(mut self, key: impl Into<Secret>) -> Self {
-        self.auth = Some((header::AUTHORIZATION, "Bearer ", key.into()));
-        self
-    }
-
-    /// A key in a header of its own, such as `x-api-key`. Needs a base URL, to whose origin it is bound.
-    ///
-    /// A client has one key; this takes the place of [`bearer_auth`](Self::bearer_auth).
-    pub fn auth<N>(mut self, name: N, key: impl Into<Secret>) -> Self
-    where
-        HeaderName: TryFrom<N>,
-    {
-        match HeaderName::try_from(name) {
-            Ok(name) => self.auth = Some((name, "", key.into())),
-            Err(_) => self.reject("the key's header has a name that is not valid"),
-        }
         self
     }
 
@@ -200,55 +179,6 @@ impl ClientBuilder {
     /// ```
     pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
         self.limits = change(self.limits);
-        self
-    }
-
-    /// The most connections to all origins together, dials included; at least 1. Requests beyond it wait, for no longer
-    /// than [`Limits::pool_wait`].
-    ///
-    /// To make room, the connection that has been idle for longest is closed, of whichever origin. A place that comes
-    /// free goes to the request that has waited longest of those whose origin has no connection at all, else of all.
-    pub fn max_connections(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.rules.max_connections = max.into();
-        self
-    }
-
-    /// The most connections to one origin, dials included; at least 1. Requests beyond it wait in order of arrival, for
-    /// no longer than [`Limits::pool_wait`]. An HTTP/2 connection counts as one, whatever goes over it.
-    pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.rules.max_connections_per_origin = max.into();
-        self
-    }
-
-    /// The most idle HTTP/1.1 connections to one origin. The one idle for longest is closed first.
-    pub fn max_idle_per_origin(mut self, max: usize) -> Self {
-        self.rules.max_idle_per_origin = max;
-        self
-    }
-
-    /// How long a connection may be idle before it is closed. A server's `Keep-Alive: timeout` shortens it, to a second
-    /// (at most half of it) less than the server said.
-    ///
-    /// Where a server says nothing and was seen to close idle connections at the same age, three times within ten minutes
-    /// and no further apart than a second or a quarter, none is used that has been idle for as long as that: again a
-    /// second, at most half of it, is taken off the shortest of those ages, and it is a second at least. The oldest one
-    /// that is too old to be used stays open until the server closes it or this time is over. One that lived longer
-    /// than it seemed possible overrules what was seen before.
-    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.rules.idle_timeout = timeout.into();
-        self
-    }
-
-    /// How long a connection may be used, from its handshake on. An older one is closed when it is idle, never under a
-    /// request: with HTTP/2 it takes no new ones, and ends with the last of those it has.
-    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
-        self.rules.max_lifetime = lifetime.into();
-        self
-    }
-
-    /// How many requests may go over one connection; at least 1. A server's `Keep-Alive: max` is obeyed as well.
-    pub fn max_requests_per_connection(mut self, max: impl Into<Option<u32>>) -> Self {
-        self.rules.max_requests_per_connection = max.into();
         self
     }
 
@@ -350,56 +280,6 @@ impl ClientBuilder {
         self
     }
 
-    /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
-    ///
-    /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
-    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`] spans all that layers do;
-    /// the other limits, [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the
-    /// exchange underneath, the last one where there are several. Each layer boxes the future of a request; to box it
-    /// once for several, give them as one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing is boxed.
-    ///
-    /// An error of the layer becomes an [`Error`], with kind and delivery of the client's own error where that is its
-    /// cause, else of [`Kind::Layer`].
-    ///
-    /// ```
-    /// use http::Request;
-    /// use outbound_client::{Body, Client, ClientService};
-    /// use tower_layer::layer_fn;
-    /// # use std::task::{Context, Poll};
-    ///
-    /// #[derive(Clone)]
-    /// struct Numbered<S>(S);
-    ///
-    /// impl<S: tower_service::Service<Request<Body>>> tower_service::Service<Request<Body>> for Numbered<S> {
-    ///     type Response = S::Response;
-    ///     type Error = S::Error;
-    ///     type Future = S::Future;
-    /// #   fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> { self.0.poll_ready(cx) }
-    ///
-    ///     fn call(&mut self, mut request: Request<Body>) -> S::Future {
-    ///         request.headers_mut().insert("x-request-id", 17.into());
-    ///         self.0.call(request)
-    ///     }
-    /// }
-    ///
-    /// # fn main() -> Result<(), outbound_client::Error> {
-    /// let client = Client::builder().layer(layer_fn(|service: ClientService| Numbered(service))).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn layer<L, S, B>(mut self, layer: L) -> Self
-    where
-        L: Layer<ClientService, Service = S> + Send + Sync + 'static,
-        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        self.layers.push(Box::new(move |service| layers::stack(layer.layer(service))));
-        self
-    }
-
     /// Builds the client. No connection is opened before the first request.
     ///
     /// # Errors
@@ -431,8 +311,13 @@ impl ClientBuilder {
             return Err(error);
         }
         let mut headers = self.headers;
-        if let Some((name, prefix, key)) = self.auth {
-            headers.insert(name, key.header_value(prefix)?);
+        #[cfg(feature = "digest")]
+        let mut credentials = None;
+        match self.auth {
+            None => {}
+            Some(Auth::Header(name, value)) => drop(headers.insert(name, value)),
+            #[cfg(feature = "digest")]
+            Some(Auth::Digest(user, password)) => credentials = Some((user, password)),
         }
         let alpn: &[&[u8]] = if self.http2_prior_knowledge { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
         let connector = match self.connector {
@@ -455,6 +340,10 @@ impl ClientBuilder {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
         };
+        #[cfg(feature = "digest")]
+        let credentials = base.as_ref().zip(credentials).map(|(base, (user, password))| {
+            Arc::new(Credentials { user, password, origin: base.pool.origin.clone() })
+        });
         let limits = Arc::new(self.limits);
         let Self { timings, redirects, secrets, accept_encoding, .. } = self;
         let user_agent = headers.remove(header::USER_AGENT).unwrap_or(Self::USER_AGENT);
@@ -472,6 +361,8 @@ impl ClientBuilder {
             secrets,
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
+            #[cfg(feature = "digest")]
+            credentials,
         });
         let stack = self.layers.into_iter().fold(None, |stack, layer| {
             Some(layer(stack.map_or_else(|| ClientService::connections(core.clone()), ClientService::layers)))

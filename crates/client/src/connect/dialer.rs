@@ -43,7 +43,7 @@ impl Dialer {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Stream::Tls(Box::new(stream)), http2)
         } else {
-            (Stream::Plain(transport), false)
+            (transport, false)
         };
         let http2 = !for_upgrade && (http2 || self.http2_prior_knowledge);
         Ok(Reached { stream, http2, remote_addr, proxied })
@@ -168,7 +168,7 @@ impl Stages<'_> {
             Connector::Tcp => {
                 let connected = connect_tcp(usable).await;
                 let (stream, address) = connected.inspect_err(|_| self.dialer.dns.forget(hop, found))?;
-                Ok(Connected::from(stream).remote_addr(address))
+                Ok(Connected::tcp(stream, address))
             }
         }
     }
@@ -184,10 +184,11 @@ impl Stages<'_> {
         connected.proxied = true;
         if proxy.server().is_https() {
             let stream = self.dialer.tls.handshake_with_proxy(proxy.server(), connected.transport).await;
-            connected.transport = Box::new(stream.map_err(|error| proxy.error(Refusal::Tls(error)))?);
+            let stream = stream.map_err(|error| proxy.error(Refusal::Tls(error)))?;
+            connected.transport = Stream::Tls(Box::new(stream));
         }
         if self.for_upgrade || !self.dialer.forwards(self.origin, proxy) {
-            proxy.open_tunnel(&mut *connected.transport, self.origin, target).await?;
+            proxy.open_tunnel(&mut connected.transport, self.origin, target).await?;
         }
         Ok(connected)
     }

@@ -119,12 +119,7 @@ impl Proxy {
     /// [`Kind::Config`]: a user with a colon, which `Basic` cannot carry; with SOCKS, more than 255 bytes, or none.
     pub fn basic_auth(mut self, user: &str, password: impl Into<Secret>) -> Result<Self, Error> {
         let password = password.into();
-        let has_control = |text: &str| text.chars().any(char::is_control);
-        if user.contains(':') || has_control(user) || has_control(password.expose()) {
-            return Err(invalid(
-                "a proxy's user has no colon, and neither user nor password control characters",
-            ));
-        }
+        Secret::basic(user, &password)?;
         let is_short = |text: &str| (1..=255).contains(&text.len());
         if self.is_socks() && !(is_short(user) && is_short(password.expose())) {
             return Err(invalid("a SOCKS proxy's user and password have 1 to 255 bytes each"));
@@ -168,7 +163,7 @@ impl Proxy {
     /// What a request to the proxy itself carries.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let user = self.0.user.as_ref()?;
-        Some(Secret::basic(&user.name, &user.password))
+        Secret::basic(&user.name, &user.password).ok()
     }
 
     /// Asks for a connection to an origin, over one to the proxy; at an address where there is one.

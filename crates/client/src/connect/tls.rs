@@ -15,7 +15,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::failure::explain;
 pub(crate) use self::{failure::TlsFailure, settings::Settings as TlsSettings};
-use super::Transport;
+use super::Stream;
 use crate::origin::Origin;
 
 /// TLS as every `https` origin of a client gets it, and every `https` proxy.
@@ -60,8 +60,8 @@ impl Tls {
         &self,
         origin: &Origin,
         http1: bool,
-        transport: Box<dyn Transport>,
-    ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        transport: Stream,
+    ) -> io::Result<TlsStream<Stream>> {
         let config = self.config()?;
         if !http1 {
             return shake_hands(config, origin, transport).await;
@@ -74,8 +74,8 @@ impl Tls {
     pub(crate) async fn handshake_with_proxy(
         &self,
         proxy: &Origin,
-        transport: Box<dyn Transport>,
-    ) -> io::Result<TlsStream<Box<dyn Transport>>> {
+        transport: Stream,
+    ) -> io::Result<TlsStream<Stream>> {
         let config = self.config()?;
         let config = self.for_proxies.get_or_init(|| {
             let mut config = http1_only(&config);
@@ -112,8 +112,8 @@ fn http1_only(config: &ClientConfig) -> ClientConfig {
 async fn shake_hands(
     config: Arc<ClientConfig>,
     origin: &Origin,
-    transport: Box<dyn Transport>,
-) -> io::Result<TlsStream<Box<dyn Transport>>> {
+    transport: Stream,
+) -> io::Result<TlsStream<Stream>> {
     let name = ServerName::try_from(origin.host().to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     TlsConnector::from(config).connect(name, transport).await.map_err(explain)

@@ -1,7 +1,6 @@
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    sync::Weak,
+    pin::Pin,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -29,40 +28,63 @@ pub(crate) trait Keeper: Send + Sync {
 /// What reads and writes a connection until it is closed.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs a connection to its end, and closes idle ones in passing.
-pub(crate) async fn drive<K: Keeper>(driver: Driver, history: &History, keeper: &Weak<K>) {
-    let mut looking = Looking::new(&history.looks);
+/// Runs a connection to its end, and closes idle ones in passing. It is a task's own future, so its waker is one and the
+/// same.
+pub(crate) struct Drive<'a, K> {
     // Dropped before who waits for a look is told that there is none any more.
-    let mut driver = driver;
-    let mut timer = pin!(Timer::new());
-    let sweep = || keeper.upgrade()?.sweep(Instant::now());
-    if let Some(next) = sweep() {
-        timer.as_mut().set(next);
+    driver: Driver,
+    looking: Looking<'a>,
+    history: &'a History,
+    keeper: &'a Weak<K>,
+    // For what has been idle or open for too long, and the flag that it raises. The connection wakes this task several
+    // times in a request, the timer hardly ever.
+    timer: Pin<Box<Timer>>,
+    flag: Option<Arc<Flag>>,
+}
+
+impl<'a, K: Keeper> Drive<'a, K> {
+    pub(crate) fn new(driver: Driver, history: &'a History, keeper: &'a Weak<K>) -> Self {
+        let looking = Looking::new(&history.looks);
+        let mut drive = Self { driver, looking, history, keeper, timer: Box::pin(Timer::new()), flag: None };
+        drive.sweep();
+        drive
     }
-    // The connection wakes this task several times in a request, the timer hardly ever. This is a task's own future, so
-    // its waker is one and the same.
-    let mut flag = None;
-    poll_fn(|cx| {
-        if driver.as_mut().poll(cx).is_ready() {
-            history.end();
+
+    fn sweep(&mut self) {
+        let next = self.keeper.upgrade().and_then(|keeper| keeper.sweep(Instant::now()));
+        match next {
+            Some(next) => self.timer.as_mut().set(next),
+            None => self.timer.as_mut().clear(),
+        }
+    }
+
+    #[cold]
+    fn poll_timer(&mut self, flag: &Arc<Flag>) {
+        let waker = Waker::from(flag.clone());
+        while self.timer.as_mut().poll_elapsed(&mut Context::from_waker(&waker)).is_ready() {
+            self.sweep();
+        }
+    }
+}
+
+impl<K: Keeper> Future for Drive<'_, K> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.driver.as_mut().poll(cx).is_ready() {
+            this.history.end();
             return Poll::Ready(());
         }
-        let flag = flag.get_or_insert_with(|| {
-            looking.begin(cx);
+        let flag = this.flag.get_or_insert_with(|| {
+            this.looking.begin(cx);
             Flag::raised(cx.waker())
         });
-        looking.turn(cx);
+        this.looking.turn(cx);
         if flag.take() {
-            let waker = Waker::from(flag.clone());
-            let mut cx = Context::from_waker(&waker);
-            while timer.as_mut().poll_elapsed(&mut cx).is_ready() {
-                match sweep() {
-                    Some(next) => timer.as_mut().set(next),
-                    None => timer.as_mut().clear(),
-                }
-            }
+            let flag = flag.clone();
+            this.poll_timer(&flag);
         }
         Poll::Pending
-    })
-    .await;
+    }
 }

@@ -15,11 +15,13 @@ use crate::{
     sender::{End, Sender},
 };
 
-/// Begins to speak HTTP/1.1. Without a maximum of header fields it is hyper's 100, which cost no allocation.
+/// Begins to speak HTTP/1.1, to switch from that to another protocol if it is `for_upgrade`. Without a maximum of header
+/// fields it is hyper's 100, which cost no allocation.
 pub(crate) async fn open(
     io: Io,
     history: &Arc<History>,
     max_header_fields: Option<usize>,
+    for_upgrade: bool,
 ) -> Result<(Connection, Driver), hyper::Error> {
     let mut builder = http1::Builder::new();
     if let Some(fields) = max_header_fields {
@@ -27,7 +29,11 @@ pub(crate) async fn open(
     }
     let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
     let (sender, end) = Sender::new(sender);
-    let driver = Box::pin(Http1Driver { connection: connection.with_upgrades(), _end: end });
+    let driver: Driver = if for_upgrade {
+        Box::pin(Http1Driver { connection: connection.with_upgrades(), _end: end })
+    } else {
+        Box::pin(Http1Driver { connection, _end: end })
+    };
     Ok((Connection::http1(sender, history.clone(), Alarm::new(Instant::now())), driver))
 }
 

@@ -1,5 +1,6 @@
 use std::{
-    io,
+    error::Error,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,14 +12,50 @@ use crate::connect::Stream;
 /// A stream that holds its place in a pool for as long as it is open.
 pub(crate) struct Io {
     stream: Stream,
+    /// Whether something was read.
+    begun: bool,
     _place: Option<Box<dyn Send + Sync>>,
 }
 
 impl Io {
     pub(crate) fn new(stream: Stream, place: Option<Box<dyn Send + Sync>>) -> Self {
-        Self { stream, _place: place }
+        Self { stream, begun: false, _place: place }
+    }
+
+    #[inline(never)]
+    fn poll_read_any(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if !self.begun && !buf.filled().is_empty() {
+            self.begun = true;
+            self.look_at_first(buf.filled())?;
+        }
+        read
+    }
+
+    /// Tells a server that speaks TLS on a port where HTTP was expected: it answers with an alert (RFC 8446, section 6).
+    #[cold]
+    fn look_at_first(&self, bytes: &[u8]) -> io::Result<()> {
+        const ALERT: u8 = 0x15;
+        const MAJOR_VERSION: u8 = 3;
+        let is_tls = matches!(*bytes, [ALERT] | [ALERT, MAJOR_VERSION, ..]);
+        if is_tls && !matches!(self.stream, Stream::Tls(_)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, SpeaksTls));
+        }
+        Ok(())
     }
 }
+
+/// What answered in the clear speaks TLS.
+#[derive(Debug)]
+pub(crate) struct SpeaksTls;
+
+impl fmt::Display for SpeaksTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server answered with a TLS alert")
+    }
+}
+
+impl Error for SpeaksTls {}
 
 impl AsyncRead for Io {
     #[inline]
@@ -27,7 +64,12 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        // Most are sockets, and most reads not the first.
+        let this = &mut *self;
+        match &mut this.stream {
+            Stream::Tcp(stream) if this.begun => Pin::new(stream).poll_read(cx, buf),
+            _ => this.poll_read_any(cx, buf),
+        }
     }
 }
 

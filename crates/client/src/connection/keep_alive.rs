@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Version, header, response};
 
+use crate::fields::has_field;
+
 /// What a server says about keeping a connection. (RFC 9112 leaves the field to RFC 2068, section 19.7.1.)
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeepAlive {
@@ -22,8 +24,11 @@ impl KeepAlive {
     }
 
     fn update_parameters(&mut self, headers: &HeaderMap) {
-        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-        let Some(parameters) = headers.get(KEEP_ALIVE).and_then(|value| value.to_str().ok()) else { return };
+        static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+        if !has_field(headers, &KEEP_ALIVE) {
+            return;
+        }
+        let Some(parameters) = headers.get(&KEEP_ALIVE).and_then(|value| value.to_str().ok()) else { return };
         for parameter in parameters.split(',') {
             let Some((name, value)) = parameter.split_once('=') else { continue };
             let Ok(value) = value.trim().trim_matches('"').parse::<u32>() else { continue };
@@ -45,7 +50,7 @@ fn is_last(version: Version, headers: &HeaderMap) -> bool {
         values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(option))
     };
     match version {
-        Version::HTTP_11 => headers.contains_key(header::CONNECTION) && says("close"),
+        Version::HTTP_11 => has_field(headers, &header::CONNECTION) && says("close"),
         Version::HTTP_10 => says("close") || !says("keep-alive"),
         _ => false,
     }

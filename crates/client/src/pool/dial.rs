@@ -5,10 +5,10 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Dialed, Place, Pool, progress::Progress};
+use super::{Dialed, Place, Pool, State, later::Later, progress::Progress};
 use crate::{
     connect::{DialError, Dialer, Proxy},
-    connection::{Driver, History, Io, drive, open_http1, open_http2},
+    connection::{Drive, Driver, History, Io, open_http1, open_http2},
     limits::{DialLimits, Limit},
     origin::Origin,
 };
@@ -70,7 +70,7 @@ impl Dial {
             Ok((dialed, driver, history)) => {
                 self.report.send(Ok(dialed));
                 drop(self);
-                drive(driver, &history, &pool).await;
+                Drive::new(driver, &history, &pool).await;
             }
             Err(error) => self.report.send(Err(error)),
         }
@@ -90,8 +90,67 @@ impl Dial {
             Ok((Dialed::Http2(opened), driver, history))
         } else {
             let fields = self.dialer.max_header_fields;
-            let (connection, driver) = open_http1(io, &history, fields).await.map_err(protocol)?;
+            let (connection, driver) =
+                open_http1(io, &history, fields, self.for_upgrade).await.map_err(protocol)?;
             Ok((Dialed::Http1(connection), driver, history))
         }
+    }
+}
+
+/// Which dials are missing.
+impl Pool {
+    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for. The dials that only
+    /// the maximum over all origins does not allow are claimed.
+    ///
+    /// `granted` places are taken already; those not needed are returned.
+    #[inline]
+    pub(super) fn dial(&self, state: &mut State, now: Instant, granted: usize, later: &mut Later) -> usize {
+        if state.waiters.is_empty() && state.claims == 0 {
+            granted
+        } else {
+            self.dial_missing(state, now, granted, later)
+        }
+    }
+
+    #[inline(never)]
+    fn dial_missing(&self, state: &mut State, now: Instant, mut granted: usize, later: &mut Later) -> usize {
+        let wanted = state.waiters.len().div_ceil(state.each());
+        let mut next = state.settle(0, now, later);
+        while state.dials() < wanted && !self.is_full(state) {
+            if granted > 0 {
+                granted -= 1;
+            } else if !self.places.take() {
+                break;
+            }
+            // There is one, unless a server allows fewer streams than dials under way were counted on for.
+            let first = state.without_dial(next).unwrap_or_default();
+            let limits = state.waiters[first].limits;
+            later.dials.push(self.start_dial(state, limits, now));
+            next = state.settle(next, now, later);
+        }
+
+        let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
+        let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
+        let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
+        if more {
+            later.make_room += missing - state.claims;
+        }
+        state.claims = missing;
+        granted
+    }
+
+    fn start_dial(&self, state: &mut State, limits: DialLimits, now: Instant) -> Dial {
+        state.dialing += 1;
+        state.open += 1;
+        let generation = state.generation;
+        let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
+        let progress = Progress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
+        state.spare.push(progress.clone());
+        let report = Report { pool: self.this.clone(), generation, progress };
+        let limits = self.dialer.limits.longer(limits);
+        let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
+        let (origin, proxy, for_upgrade) = (self.origin.clone(), self.proxy.clone(), self.for_upgrade);
+        let streams = state.streams_each;
+        Dial { report, place: Some(place), dialer, origin, proxy, for_upgrade, alive, limits, streams }
     }
 }

@@ -76,11 +76,11 @@ impl IdleAges {
         self.learn(now);
     }
 
-    /// A connection that had been idle for `age` was alive.
+    /// A connection that had been idle for some time was alive.
     #[inline]
-    pub(super) fn outlasted(&mut self, age: Duration, now: Instant) {
+    pub(super) fn outlasted(&mut self, age: impl FnOnce() -> Duration, now: Instant) {
         if !self.seen.is_empty() {
-            self.forget(age, now);
+            self.forget(age(), now);
         }
     }
 

@@ -249,7 +249,7 @@ impl State {
             self.idle = idle;
             for idle in VecDeque::into_iter(expired) {
                 if let Some(age) = outlasted(idle.since) {
-                    self.ages.outlasted(age, now);
+                    self.ages.outlasted(|| age, now);
                 }
                 later.close.push(idle.connection);
             }
@@ -258,7 +258,7 @@ impl State {
         later.close_multiplexed(&mut self.multiplexed, |connection| {
             let outlasted = outlasted(connection.idle_since).filter(|_| connection.streams == 0);
             if let Some(age) = outlasted {
-                ages.outlasted(age, now);
+                ages.outlasted(|| age, now);
             }
             outlasted.is_some() || connection.is_spent(now, rules)
         });

@@ -189,20 +189,22 @@ impl Wire {
                     return Poll::Ready(Some(Err(self.fail(error))));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.end().map(Err)),
-                Poll::Pending => {
-                    let now = Instant::now();
-                    if !self.call.clock.has_step() {
-                        self.call.clock.start_step(Limit::Idle, now);
-                    }
-                    let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
-                    if let Some(connection) = &self.call.connection {
-                        connection.suspect();
-                    }
-                    let error = Error::timeout(limit, duration, Phase::Body);
-                    return Poll::Ready(Some(Err(self.fail(error))));
-                }
+                Poll::Pending => return self.wait(cx).map(|error| Some(Err(error))),
             }
         }
+    }
+
+    /// Pending, unless a limit has passed.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let now = Instant::now();
+        if !self.call.clock.has_step() {
+            self.call.clock.start_step(Limit::Idle, now);
+        }
+        let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
+        if let Some(connection) = &self.call.connection {
+            connection.suspect();
+        }
+        Poll::Ready(self.fail(Error::timeout(limit, duration, Phase::Body)))
     }
 
     /// What has arrived beats a limit that has passed, as far as it can have arrived before.

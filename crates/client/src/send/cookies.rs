@@ -1,15 +1,15 @@
 //! What the client's jar has to do with a request: each hop of a chain asks it anew.
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Response, header};
 use hyper::body::Incoming;
 
 use super::Call;
-use crate::{body::Body, cookies::Sender};
+use crate::{cookies::Sender, fields::has_field};
 
 impl Call {
     /// Adds what the jar has for a request, behind the cookies of its own.
-    pub(super) fn add_cookies(&self, request: &mut Request<Body>) {
-        let Some(jar) = &self.core.cookies else { return };
+    pub(super) fn add_cookies(&mut self) {
+        let (Some(jar), Some(request)) = (&self.core.cookies, &mut self.request) else { return };
         let crossed = self.crossed || self.chain.as_ref().is_some_and(|chain| chain.crossed);
         let sender = match (crossed, request.method().is_safe()) {
             (false, _) => Sender::SameSite,
@@ -28,7 +28,7 @@ impl Call {
     /// Keeps the cookies of a reply, whatever its status.
     pub(super) fn keep_cookies(&self, response: &Response<Incoming>) {
         if let Some(jar) = &self.core.cookies
-            && response.headers().contains_key(header::SET_COOKIE)
+            && has_field(response.headers(), &header::SET_COOKIE)
         {
             jar.keep(&self.pool.origin, self.target(), response.headers());
         }

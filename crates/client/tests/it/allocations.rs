@@ -15,8 +15,9 @@ use tokio::{
 };
 
 const REQUESTS: u64 = 200;
-const HEADERS: [(&str, &str); 4] =
-    [("authorization", "Bearer 1"), ("content-type", "application/json"), ("x-a", "b"), ("x-c", "d")];
+/// With the client's own and hyper's these are as many as a map has room for that is quickly allocated.
+const HEADERS: [(&str, &str); 3] =
+    [("authorization", "Bearer 1"), ("content-type", "application/json"), ("x-a", "b")];
 const BODY: Bytes = Bytes::from_static(&[b'x'; 1024]);
 
 fn runtime() -> Runtime {
@@ -179,12 +180,12 @@ fn ours(address: SocketAddr, http2: bool, post: bool) -> f64 {
 
 #[test]
 fn a_warm_request_allocates_hardly_more_than_hyper_alone() {
-    // With HTTP/1.1 the raw POST has none of the four headers that ours has.
+    // With HTTP/1.1 the raw POST has none of the three headers that ours has.
     let address = http1_server(false);
     let (get, post) = (raw_http1(address, false), raw_http1(address, true));
     let (our_get, our_post) = (ours(address, false, false), ours(address, false, true));
     assert!(get > 5.0 && our_get <= get + 2.0, "{our_get} for a GET, raw {get}");
-    assert!(our_post <= post + 6.0, "{our_post} for a POST, raw {post}");
+    assert!(our_post <= post + 5.0, "{our_post} for a POST, raw {post}");
     let address = http2_server();
     for post in [false, true] {
         let (raw, ours) = (raw_http2(address, post), ours(address, true, post));

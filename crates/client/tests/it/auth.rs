@@ -29,6 +29,33 @@ async fn a_request_can_have_a_key_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_has_one_user_or_key_which_its_own_origin_alone_gets() {
+    let (builder, seen) = answering(|_| OK.to_vec());
+    let client = builder.bearer_auth("first").basic_auth("Aladdin", "open sesame").build().unwrap();
+    for url in ["/", "http://api.test/v2", "http://other.test/", "http://api.test:81/"] {
+        drop(client.get(url).send().await.unwrap());
+    }
+    drop(client.get("/").bearer_auth("its-own").send().await.unwrap());
+    let keys: Vec<_> = seen
+        .requests()
+        .iter()
+        .map(|request| request.header("authorization").unwrap_or_default().to_owned())
+        .collect();
+    let ours = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+    assert_eq!(keys, [ours, ours, "", "", "Bearer its-own"]);
+
+    let of_kind = |builder: outbound_client::ClientBuilder| builder.build().unwrap_err();
+    for error in [
+        of_kind(Client::builder().basic_auth("user", "canary")),
+        of_kind(Client::builder().base_url("http://a.test").basic_auth("canary:", "x")),
+        of_kind(Client::builder().base_url("http://a.test").basic_auth("x", "canary\n")),
+    ] {
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_redirect_takes_it_to_another_origin() {
     let (builder, seen) = answering(|request| match request.line().split(' ').nth(1).unwrap() {
         "/v1/a" => b"HTTP/1.1 302 Found\r\nlocation: /v1/b\r\ncontent-length: 0\r\n\r\n".to_vec(),
@@ -160,6 +187,35 @@ mod digest {
                 client.post("/x").digest_auth("user", "canary").stream(body, Some(4)).send().await.unwrap();
             assert_eq!(text(reply).await, (StatusCode::UNAUTHORIZED, "who?".to_owned()));
             assert_eq!(seen.requests().len(), 4);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_answers_its_own_origin_for_requests_without_a_key() {
+        for with_layer in [false, true] {
+            let (builder, seen) = guarded(CHALLENGE);
+            let builder = builder.digest_auth("user", "canary");
+            assert!(!format!("{builder:?}").contains("canary"));
+            let builder = match with_layer {
+                true => builder.layer(layer_fn(|service: ClientService| service)),
+                false => builder,
+            };
+            let client = builder.build().unwrap();
+            let reply = client.post("/x").json(&[1, 2]).send().await.unwrap();
+            assert_eq!(text(reply).await, (StatusCode::OK, "ok".to_owned()));
+            assert_eq!(seen.requests().len(), 2);
+            for request in [
+                client.get("http://other.test/"),
+                client.get("/leave"),
+                client.get("/x").bearer_auth("its-own"),
+                client.get("/x").digest_auth("user", "wrong"),
+            ] {
+                assert_eq!(text(request.send().await.unwrap()).await.0, StatusCode::UNAUTHORIZED);
+            }
+            let answers = seen.requests();
+            let answers = answers.iter().filter_map(|request| request.header("authorization"));
+            let schemes: Vec<_> = answers.map(|answer| answer.split(' ').next().unwrap()).collect();
+            assert_eq!(schemes, ["Digest", "Bearer", "Digest"]);
         }
     }
 

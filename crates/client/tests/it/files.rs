@@ -173,6 +173,24 @@ async fn an_error_page_is_not_saved_and_a_file_that_cannot_be_is_told() {
     assert_eq!(names(&folder), ["page"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_replaced_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("page");
+    let (builder, _) = answering(|_| with_length("200 OK", "new"));
+    let client = builder.build().unwrap();
+    for mode in [0o600, 0o640, 0o755, 0o666] {
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        client.get("/x").send().await.unwrap().save(&path).await.unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+    }
+}
+
 type Reports = Arc<Mutex<Vec<Progress>>>;
 
 fn recording() -> (Reports, impl FnMut(Progress) + Send + 'static) {

@@ -38,6 +38,8 @@ mod redirects;
 mod requests;
 mod support;
 mod suspects;
+#[cfg(feature = "test-kit")]
+mod test_kit;
 mod tls;
 mod trust;
 mod unreadable;

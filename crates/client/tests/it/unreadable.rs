@@ -50,6 +50,20 @@ async fn a_malformed_chunk_is_a_broken_protocol() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tls_alert_says_that_the_port_speaks_tls() {
+    // "unexpected message", and what servers say to whom they know no version of.
+    for alert in [&b"\x15\x03\x01\x00\x02\x02\x0a"[..], b"\x15\x03\x03\x00\x02\x02\x46", b"\x15"] {
+        for ends in [false, true] {
+            let error = replying(alert, ends).get("/x").send().await.unwrap_err();
+            assert_eq!(verdict(&error), (Kind::Protocol, Phase::Head, Delivery::Replied));
+            assert!(error.to_string().starts_with("this port speaks TLS: use https://"), "{error}");
+        }
+    }
+    let error = replying(&b"\x15\x04"[..], true).get("/x").send().await.unwrap_err();
+    assert!(error.to_string().contains("status line"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_chunk_that_is_cut_is_a_connection_that_ended() {
     for chunks in ["", "2", "2\r\n", "2\r\na", "2\r\nab", "2\r\nab\r\n", "2\r\nab\r\n0\r\n"] {
         let reply = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");

@@ -28,10 +28,7 @@ fn urls_in_a_table() {
         ("http://user:12#34@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
         ("http://user:a/b@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
         ("http://u:%ff@p", Err("the proxy's user or password is not UTF-8")),
-        (
-            "http://u:a%0ab@p",
-            Err("a proxy's user has no colon, and neither user nor password control characters"),
-        ),
+        ("http://u:a%0ab@p", Err("a user has no colon, and neither user nor password control characters")),
     ];
     for (url, expected) in table {
         let shown = Proxy::new(url).map(|proxy| proxy.to_string()).map_err(|error| error.to_string());

@@ -71,9 +71,9 @@ fn it_is_forgotten_in_time() {
 #[test]
 fn one_that_lived_longer_overrules_it() {
     let (mut ages, now) = closings(&[5_000, 5_000, 5_500]);
-    ages.outlasted(secs(5), now);
+    ages.outlasted(|| secs(5), now);
     assert_eq!(ages.limit(now), Some(secs(4)), "not longer");
-    ages.outlasted(Duration::from_millis(5_400), now);
+    ages.outlasted(|| Duration::from_millis(5_400), now);
     assert_eq!(ages.limit(now), None);
     ages.closed(Duration::from_millis(5_500), now + secs(10));
     assert_eq!(ages.limit(now), None);

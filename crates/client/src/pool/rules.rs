@@ -1,0 +1,27 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many connections to hold, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_origin: Option<usize>,
+    pub(crate) max_idle_per_origin: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) max_requests_per_connection: Option<u32>,
+}
+
+impl Rules {
+    /// When a connection opened now will be too old.
+    pub(super) fn ends(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.max_lifetime?)
+    }
+
+    /// Whether a connection is to take no more requests.
+    pub(super) fn is_spent(&self, ends: Option<Instant>, requests: u64, now: Instant) -> bool {
+        ends.is_some_and(|ends| now >= ends)
+            || self.max_requests_per_connection.is_some_and(|max| requests >= u64::from(max))
+    }
+}

@@ -1,0 +1,121 @@
+//! What a request carries.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use super::{NOT_REPLAYABLE, RequestBuilder, Streamed};
+use crate::{
+    body::Body,
+    error::{BoxError, Error, Kind},
+    json,
+    multipart::Multipart,
+    pairs,
+    progress::Progress,
+};
+
+/// The body.
+impl RequestBuilder {
+    /// A body of bytes, without a content type.
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.set_body(Body::bytes(bytes));
+        self
+    }
+
+    /// A body of JSON, `application/json` unless a content type is set.
+    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        match json::to_bytes(value) {
+            Ok(json) => self.typed("application/json").body(json),
+            Err(error) => {
+                let why =
+                    Error::invalid(Kind::Request, "the body cannot be written as JSON").source_from(error);
+                self.error.get_or_insert(why);
+                self
+            }
+        }
+    }
+
+    /// A body of text, `text/plain; charset=utf-8` unless a content type is set.
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.typed("text/plain; charset=utf-8").body(text.into())
+    }
+
+    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
+    /// are for a [`query`](Self::query).
+    pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
+        match pairs::encode_form(pairs) {
+            Ok(form) => self.typed("application/x-www-form-urlencoded").body(form),
+            Err(error) => {
+                let why = Error::invalid(Kind::Request, "the form is not made of pairs");
+                self.error.get_or_insert(why.source_from(error));
+                self
+            }
+        }
+    }
+
+    /// A body of several parts, each with its headers.
+    pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
+        let (content_type, body) = multipart.into_body();
+        self.request_mut().headers_mut().insert(header::CONTENT_TYPE, content_type);
+        self.streamed(body)
+    }
+
+    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
+    /// it is sent in chunks. One of length 0 is not read. What the stream fails with is the source of an error of [`Kind::RequestBody`].
+    pub fn stream<S, E>(self, stream: S, length: Option<u64>) -> RequestBuilder<Streamed>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.streamed(Body::stream(stream, length))
+    }
+
+    /// A body as a value: a [file](Body::file), or one of a layer's. It is sent once, as a stream is.
+    pub fn with_body(self, body: Body) -> RequestBuilder<Streamed> {
+        self.streamed(body)
+    }
+
+    fn streamed(mut self, body: Body) -> RequestBuilder<Streamed> {
+        if self.replayable {
+            self.reject(NOT_REPLAYABLE);
+        }
+        self.set_body(body);
+        let Self { call, stack, target, timings, error, .. } = self;
+        RequestBuilder { call, stack, target, replayable: false, timings, error, body: PhantomData }
+    }
+
+    fn set_body(&mut self, body: Body) {
+        *self.request_mut().body_mut() = body;
+    }
+
+    fn typed(mut self, content_type: &'static str) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        self
+    }
+}
+
+/// The body, where it is read while it is sent.
+impl RequestBuilder<Streamed> {
+    /// Tells a callback of each piece of the body that a connection takes. It is called in the connection's task, so it
+    /// must not block. [`progress`](crate::progress) makes a stream of it.
+    pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).report_to(Box::new(report));
+        self
+    }
+
+    /// Sends the head, and the body once the server has asked for it, with 100 (RFC 9110, section 10.1.1). For a large
+    /// body that a server may refuse by the head alone: what replies before it asks gets no byte of it, and the
+    /// connection is closed after its reply.
+    ///
+    /// A server that says nothing for a second gets the body all the same. Over HTTP/2 the body is sent at once.
+    pub fn expect_continue(mut self) -> Self {
+        let body = self.request_mut().body_mut();
+        *body = std::mem::take(body).expect_continue();
+        self
+    }
+}

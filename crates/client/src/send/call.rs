@@ -1,0 +1,316 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::tries::Tries;
+#[cfg(feature = "digest")]
+use crate::digest::Credentials;
+use crate::{
+    body::{Body, Upload},
+    client::Core,
+    clock::Clock,
+    connect::Proxies,
+    connection::{Connection, History, origin_form},
+    error::{Error, Kind, Phase},
+    layers::Options,
+    limits::Limit,
+    look::LastLook,
+    origin::Origin,
+    pool::{Checkout, Pool, Ticket},
+    redirect::{Chain, Redirects},
+    replica::Replica,
+    request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
+    timings::Recorder,
+};
+
+/// One request and its reply, from the first word of the builder to the last byte of the body.
+///
+/// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
+pub(crate) struct Call {
+    pub(crate) core: Arc<Core>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) clock: Clock,
+    // With the connection while that has it.
+    pub(crate) request: Option<Request<Body>>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) upload: Option<Arc<Upload>>,
+    // Of the connection that the reply came over.
+    pub(crate) history: Option<Arc<History>>,
+    pub(crate) requests: u64,
+    pub(crate) timings: Option<Box<Recorder>>,
+    // What is done before a limit that has passed ends it.
+    pub(crate) last_look: Option<LastLook>,
+    pub(super) state: State,
+    // From when a connection takes it. Whole if the request may be sent again although the server may have seen it, or
+    // somewhere else; and over HTTP/2, which does not give back a request that it proves unseen.
+    pub(super) replica: Option<Replica>,
+    pub(super) replayable: bool,
+    pub(crate) redirects: Redirects,
+    // The request's own, in place of the client's.
+    pub(crate) proxies: Option<Arc<Proxies>>,
+    pub(crate) chain: Option<Box<Chain>>,
+    // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
+    pub(super) left: bool,
+    // The same, to another site.
+    #[cfg(feature = "cookies")]
+    pub(super) crossed: bool,
+    #[cfg(feature = "digest")]
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    // Whether it is the answer to a challenge.
+    #[cfg(feature = "digest")]
+    pub(super) is_answer: bool,
+    pub(super) is_exchange: bool,
+    pub(super) tries: Tries,
+}
+
+pub(super) enum State {
+    /// Needs a connection.
+    Start,
+    /// Needs one, but not before this time: the last new one ended at once.
+    Pausing(Instant),
+    /// In the pool's queue.
+    Waiting(Ticket),
+    /// A connection is held, which may still have to finish with its last reply.
+    Held,
+    /// The connection has the request.
+    Sent,
+    /// Nothing more to come.
+    Done,
+}
+
+impl Call {
+    pub(crate) fn new(core: &Arc<Core>, pool: Arc<Pool>, request: Request<Body>) -> Box<Self> {
+        Box::new(Self {
+            core: core.clone(),
+            pool,
+            clock: Clock::new(core.limits.clone()),
+            request: Some(request),
+            connection: None,
+            upload: None,
+            history: None,
+            requests: 0,
+            timings: None,
+            last_look: None,
+            state: State::Start,
+            replica: None,
+            replayable: false,
+            redirects: core.redirects,
+            proxies: None,
+            chain: None,
+            left: false,
+            #[cfg(feature = "cookies")]
+            crossed: false,
+            #[cfg(feature = "digest")]
+            credentials: core.credentials.clone(),
+            #[cfg(feature = "digest")]
+            is_answer: false,
+            is_exchange: false,
+            tries: Tries::default(),
+        })
+    }
+
+    /// A request with an absolute URI.
+    pub(super) fn of_request(core: &Arc<Core>, mut request: Request<Body>) -> Result<Box<Self>, Error> {
+        let options: Options = request.extensions_mut().remove().unwrap_or_else(|| core.options());
+        let origin = Origin::of(request.uri())?;
+        if *request.method() == Method::CONNECT {
+            return Err(Error::invalid(Kind::Request, NO_TUNNEL).at(&origin));
+        }
+        if options.replayable && request.body().as_bytes().is_none() {
+            return Err(Error::invalid(Kind::Request, NOT_REPLAYABLE).at(&origin));
+        }
+        let upgrade = request.headers_mut().remove(header::UPGRADE).filter(|_| options.upgrade);
+        FRAMING.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
+        let proxies = options.proxies.as_deref();
+        let pool = match upgrade {
+            Some(protocol) => {
+                ask(&mut request, protocol);
+                core.pool_for_upgrade(origin, proxies)?
+            }
+            None => core.pool(origin, proxies)?,
+        };
+        origin_form(&mut request);
+        let mut call = Self::new(core, pool, request);
+        call.clock.limits = options.limits;
+        call.clock.end_at(options.ends);
+        call.redirects = options.redirects;
+        call.proxies = options.proxies;
+        call.left = options.left;
+        #[cfg(feature = "cookies")]
+        {
+            call.crossed = options.crossed;
+        }
+        #[cfg(feature = "digest")]
+        {
+            call.credentials = options.credentials;
+        }
+        call.start(options.replayable, options.timings);
+        Ok(call)
+    }
+
+    /// Takes another way than the client's.
+    pub(crate) fn go_through(&mut self, proxies: Proxies) -> Result<(), Error> {
+        let origin = self.pool.origin.clone();
+        self.pool = if self.pool.for_upgrade {
+            self.core.pool_for_upgrade(origin, Some(&proxies))?
+        } else {
+            self.core.pool(origin, Some(&proxies))?
+        };
+        self.proxies = Some(Arc::new(proxies));
+        Ok(())
+    }
+
+    /// Takes a connection that can be switched to another protocol.
+    pub(crate) fn go_for_upgrade(&mut self) -> Result<(), Error> {
+        let origin = self.pool.origin.clone();
+        self.pool = self.core.pool_for_upgrade(origin, self.proxies.as_deref())?;
+        Ok(())
+    }
+
+    /// To be called once the request is what it is to be.
+    pub(crate) fn start(&mut self, replayable: bool, timings: bool) {
+        self.timings = timings.then(Recorder::new);
+        let Some(request) = &mut self.request else { return };
+        announce_nothing(request);
+        self.upload = request.body().upload();
+        self.replayable = replayable;
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
+        // The clock is read once in a poll, if at all.
+        let mut read = None;
+        let mut now = || *read.get_or_insert_with(Instant::now);
+        loop {
+            match &mut self.state {
+                State::Start => {
+                    self.clock.start_total(now());
+                    if let Some(timings) = &mut self.timings {
+                        timings.start(now());
+                    }
+                    let fresh = self.tries.want_new();
+                    match self.pool.checkout(now(), fresh, &self.clock.limits) {
+                        Checkout::Ready(connection) => self.hold(connection, now()),
+                        Checkout::Wait(ticket) => {
+                            self.clock.start_step(Limit::PoolWait, now());
+                            self.state = State::Waiting(ticket);
+                        }
+                    }
+                }
+                State::Pausing(until) => {
+                    let until = *until;
+                    if now() < until {
+                        return self.wait(cx, now(), Phase::Connect, Some(until));
+                    }
+                    self.state = State::Start;
+                }
+                State::Waiting(ticket) => {
+                    let Poll::Ready(served) = ticket.poll(cx) else {
+                        let (phase, look) = self.await_connection(now());
+                        return self.wait(cx, now(), phase, look);
+                    };
+                    self.record_wait(now());
+                    let connection = served.map_err(|error| error.into_error(&self.pool.origin))?;
+                    self.hold(connection, now());
+                }
+                State::Held => match held(&mut self.connection).poll_ready(cx) {
+                    Poll::Ready(true) => {
+                        match &self.upload {
+                            Some(upload) => upload.start(now()),
+                            None => self.clock.start_step(Limit::FirstByte, now()),
+                        }
+                        self.complete();
+                        held(&mut self.connection).send(&mut self.request, &self.pool.address);
+                        if self.request.is_none() {
+                            self.state = State::Sent;
+                        } else {
+                            self.again(None)?;
+                        }
+                    }
+                    Poll::Ready(false) => self.again(None)?,
+                    Poll::Pending => return self.wait(cx, now(), Phase::Connect, None),
+                },
+                State::Sent => match held(&mut self.connection).poll_sent(cx) {
+                    Poll::Ready(Ok(response)) => {
+                        self.state = State::Done;
+                        held(&mut self.connection).replied();
+                        #[cfg(feature = "cookies")]
+                        self.keep_cookies(&response);
+                        if let Some(upload) = &self.upload {
+                            upload.replied();
+                        }
+                        return Poll::Ready(Ok(response));
+                    }
+                    Poll::Ready(Err(error)) => self.failed(error)?,
+                    Poll::Pending => {
+                        let (phase, look) = self.await_answer(now());
+                        return self.wait(cx, now(), phase, look);
+                    }
+                },
+                State::Done => panic!("polled after it was ready"),
+            }
+        }
+    }
+
+    /// Keeps what another try or a redirect may need of the request, and adds what it goes over a connection with.
+    fn complete(&mut self) {
+        let has_left = self.has_left();
+        let is_http2 = held(&mut self.connection).is_http2();
+        let Some(request) = &mut self.request else { return };
+        if self.replica.is_none() {
+            let whole = self.redirects.are_followed() || self.replayable || is_http2;
+            #[cfg(feature = "digest")]
+            let whole = whole || self.credentials.is_some();
+            self.replica = Some(Replica::of(request, whole));
+        }
+        if is_http2 {
+            self.core.secrets.mark(request.headers_mut());
+        }
+        self.core.add_headers(&self.pool, has_left, request.headers_mut());
+        if let Some(upload) = &self.upload {
+            expect(request, upload, is_http2);
+        }
+        #[cfg(feature = "cookies")]
+        self.add_cookies();
+    }
+
+    fn hold(&mut self, mut connection: Connection, now: Instant) {
+        if let Some(timings) = &mut self.timings {
+            timings.hold(now);
+        }
+        self.clock.start_exchange(now, connection.take_timer());
+        self.clock.start_step(Limit::Connect, now);
+        self.last_look = None;
+        self.connection = Some(connection);
+        self.state = State::Held;
+    }
+}
+
+fn held(connection: &mut Option<Connection>) -> &mut Connection {
+    connection.as_mut().expect(HELD)
+}
+
+/// Has the body of a request wait to be asked for, where that is to be, and the connection speaks HTTP/1.1.
+fn expect(request: &mut Request<Body>, upload: &Arc<Upload>, is_http2: bool) {
+    if !upload.is_held() {
+        return;
+    }
+    if is_http2 {
+        request.headers_mut().remove(header::EXPECT);
+        upload.ask();
+        return;
+    }
+    request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+    let upload = upload.clone();
+    hyper::ext::on_informational(request, move |reply| {
+        if reply.status() == StatusCode::CONTINUE {
+            upload.ask();
+        }
+    });
+}
+
+pub(super) const HELD: &str = "a connection is held from `Held` on";

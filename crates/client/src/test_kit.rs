@@ -1,0 +1,56 @@
+//! A client's tests without a network, under tokio's paused clock: a server in memory, faults on the way, and replies from
+//! a file. With the feature `test-kit`.
+//!
+//! | to | use |
+//! |---|---|
+//! | answer requests in the test itself, over real HTTP through a pipe | [`Mock`] |
+//! | have what it says come late, in drops, cut or not at all | [`Faults`] |
+//! | record the replies of a real server once, and have the same ones from then on | [`Tape`] |
+//!
+//! They stand on what the client has anyway: a [`Connect`](crate::Connect) is where the bytes come from, and a
+//! [layer](crate::ClientBuilder::layer) goes around requests. So everything above is the client that a program uses, with
+//! its pool, its limits and its errors.
+//!
+//! ```
+//! use std::time::Duration;
+//! use outbound_client::{Client, Limit, Limits, test_kit::{Fault, Faults, Mock, Response, StatusCode}};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), outbound_client::Error> {
+//! let server = Mock::new(|request| async move {
+//!     match request.uri().path() {
+//!         "/models" => Response::new("[\"small\"]".into()),
+//!         _ => {
+//!             let mut missing = Response::new("no such thing".into());
+//!             *missing.status_mut() = StatusCode::NOT_FOUND;
+//!             missing
+//!         }
+//!     }
+//! });
+//! let client = Client::builder().base_url("http://api.test").connector(server.clone()).build()?;
+//! let models: Vec<String> = client.get("/models").send().await?.json().await?;
+//! assert_eq!(models, ["small"]);
+//! assert_eq!(server.requests()[0].headers()["host"], "api.test");
+//!
+//! // The first connection says nothing; the minute that the client waits is over at once.
+//! let faults = Faults::new(server, |connection| (connection == 0).then_some(Fault::Stall { after: 0 }));
+//! let limits = Limits::new().first_byte(Duration::from_secs(60));
+//! let client = Client::builder().base_url("http://api.test").connector(faults).limits(limits).build()?;
+//! let error = client.get("/models").send().await.unwrap_err();
+//! assert_eq!(error.limit(), Some((Limit::FirstByte, Duration::from_secs(60))));
+//! assert_eq!(client.get("/models").send().await?.status(), StatusCode::OK);
+//! # Ok(())
+//! # }
+//! ```
+
+mod faults;
+mod mock;
+mod tape;
+
+pub use http::{Request, Response, StatusCode};
+
+pub use self::{
+    faults::{Fault, Faults},
+    mock::Mock,
+    tape::{Tape, TapeService},
+};

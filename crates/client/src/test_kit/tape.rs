@@ -1,0 +1,244 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    body::Body,
+    error::BoxError,
+    layers::ClientService,
+    reply_body::ReplyBody,
+    secret::{Secret, is_secret},
+    target::{without_pairs, without_query},
+};
+
+/// Replies on a file: recorded from a server once, and the same from then on. A layer, for
+/// [`ClientBuilder::layer`](crate::ClientBuilder::layer).
+///
+/// The file has a JSON text a line: a request and its reply. A request finds its reply by method, URL and body, each reply
+/// once and in the order in which they were recorded; without one it is an error of [`Kind::Layer`](crate::Kind::Layer). A
+/// body that is a stream does not count.
+///
+/// Of secrets the file has none that are known. The client's own key and default headers come below layers. Headers whose
+/// names say that they carry a secret, of requests and replies, and values that are marked as sensitive, are written as
+/// `[redacted]`. The usual keys of queries (`key`, `api_key`, `access_token`, `sig` and their like) are left out. What else
+/// to keep out, say with [`redact`](Self::redact). Look at a file before it is published all the same: a body may name
+/// anything.
+///
+/// A reply is read whole before it is given on, and recorded as it came: in its coding, where it has one, in which no secret
+/// is found.
+#[derive(Clone)]
+pub struct Tape {
+    mode: Arc<Mode>,
+    secrets: Vec<Secret>,
+}
+
+enum Mode {
+    Record(Mutex<File>),
+    Replay(Mutex<VecDeque<Exchange>>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Exchange {
+    method: String,
+    url: String,
+    request_headers: Vec<(String, String)>,
+    request_body: Option<Content>,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Content,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Tape {
+    /// Sends what it is given, and writes to a new file what came.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made, or is there already.
+    pub fn record(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path.into())?;
+        Ok(Self { mode: Arc::new(Mode::Record(Mutex::new(file))), secrets: Vec::new() })
+    }
+
+    /// Answers from a file. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is none that was recorded.
+    pub fn replay(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let text = std::fs::read_to_string(path.into())?;
+        let exchanges = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        Ok(Self { mode: Arc::new(Mode::Replay(Mutex::new(exchanges))), secrets: Vec::new() })
+    }
+
+    /// Keeps a secret out of the file, wherever it stands: in a URL, a header or a body, as [`Secret::redact`] finds it. A
+    /// replay needs the same to find a request that has it.
+    pub fn redact(mut self, secret: impl Into<Secret>) -> Self {
+        self.secrets.push(secret.into());
+        self
+    }
+
+    fn clean(&self, bytes: &[u8]) -> Vec<u8> {
+        self.secrets.iter().fold(bytes.to_vec(), |bytes, secret| secret.redact_bytes(&bytes).into_owned())
+    }
+
+    fn text(&self, bytes: &[u8]) -> String {
+        String::from_utf8_lossy(&self.clean(bytes)).into_owned()
+    }
+
+    fn content(&self, bytes: &[u8]) -> Content {
+        String::from_utf8(self.clean(bytes))
+            .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text)
+    }
+
+    fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
+        let value =
+            |name: &HeaderName, value: &HeaderValue| match value.is_sensitive() || is_secret(name.as_str()) {
+                true => "[redacted]".to_owned(),
+                false => self.text(value.as_bytes()),
+            };
+        headers.iter().map(|(name, of)| (name.to_string(), value(name, of))).collect()
+    }
+
+    /// What a request is found by; the reply is still to come.
+    fn asked(&self, request: &Request<Body>) -> Exchange {
+        Exchange {
+            method: request.method().to_string(),
+            url: self.text(without_pairs(&request.uri().to_string(), &QUERY.map(str::to_owned)).as_bytes()),
+            request_headers: self.headers(request.headers()),
+            request_body: request.body().as_bytes().map(|bytes| self.content(bytes)),
+            status: 0,
+            headers: Vec::new(),
+            body: Content::Text(String::new()),
+        }
+    }
+}
+
+/// Keys of queries that carry secrets, as vendors and cloud storage call them.
+const QUERY: [&str; 14] = [
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth",
+    "client_secret",
+    "key",
+    "password",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
+
+impl Layer<ClientService> for Tape {
+    type Service = TapeService;
+
+    fn layer(&self, inner: ClientService) -> TapeService {
+        TapeService { inner, tape: self.clone() }
+    }
+}
+
+/// The service of a [`Tape`].
+#[derive(Clone, Debug)]
+pub struct TapeService {
+    inner: ClientService,
+    tape: Tape,
+}
+
+impl Service<Request<Body>> for TapeService {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    /// Always ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { mut inner, tape } = self.clone();
+        Box::pin(async move {
+            let mut exchange = tape.asked(&request);
+            let file = match &*tape.mode {
+                Mode::Record(file) => file,
+                Mode::Replay(exchanges) => return found(&exchange, &mut exchanges.lock()),
+            };
+            let (head, body) = inner.call(request).await?.into_parts();
+            let body = whole(body).await?;
+            exchange.status = head.status.as_u16();
+            exchange.headers = tape.headers(&head.headers);
+            exchange.body = tape.content(&body);
+            let mut line = serde_json::to_vec(&exchange)?;
+            line.push(b'\n');
+            file.lock().write_all(&line)?;
+            Ok(Response::from_parts(head, Body::bytes(body)))
+        })
+    }
+}
+
+fn found(asked: &Exchange, exchanges: &mut VecDeque<Exchange>) -> Result<Response<Body>, BoxError> {
+    let is_same = |exchange: &Exchange| {
+        exchange.method == asked.method
+            && exchange.url == asked.url
+            && exchange.request_body == asked.request_body
+    };
+    let exchange = exchanges.iter().position(is_same).and_then(|place| exchanges.remove(place));
+    let Some(exchange) = exchange else {
+        let url = without_query(&asked.url);
+        return Err(format!("the tape has no reply, or none that is left, to {} {url}", asked.method).into());
+    };
+    let body = match exchange.body {
+        Content::Text(text) => Body::from(text),
+        Content::Bytes(bytes) => Body::from(bytes),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(exchange.status)?;
+    // Of the body as it was before anything was taken out.
+    let framing = ["content-length", "transfer-encoding"];
+    for (name, value) in exchange.headers.into_iter().filter(|(name, _)| !framing.contains(&name.as_str())) {
+        response.headers_mut().append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+    }
+    Ok(response)
+}
+
+async fn whole(mut body: ReplyBody) -> Result<Bytes, BoxError> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(piece) = frame?.into_data() {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &*self.mode {
+            Mode::Record(_) => "Tape(record)",
+            Mode::Replay(_) => "Tape(replay)",
+        })
+    }
+}

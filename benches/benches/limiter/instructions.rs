@@ -107,7 +107,7 @@ const CASES: &[Case] = &[
             black_box(now);
         });
     }),
-    ("quota, reserved, sent, settled", Some((410.0, 250.0)), |rounds| {
+    ("quota, reserved, sent, settled", Some((328.0, 250.0)), |rounds| {
         let quota = quota();
         let now = Instant::now();
         each(rounds, |_| {
@@ -127,7 +127,7 @@ const CASES: &[Case] = &[
             black_box(reservation).sent_at(now).settle(ACTUAL);
         });
     }),
-    ("quota, time passing", Some((680.0, 450.0)), |rounds| {
+    ("quota, time passing", Some((578.0, 450.0)), |rounds| {
         let quota = quota();
         let mut now = Instant::now();
         each(rounds, |_| {

@@ -46,10 +46,12 @@ impl Bucket {
 
     /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
     /// which are worked out once for all.
+    #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
         if self.at == since { self.fill(elapsed, now) } else { self.refill(now) }
     }
 
+    #[inline]
     fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());

@@ -66,13 +66,7 @@ impl Level {
     pub(super) fn take_if_there(&mut self, units: u64) -> bool {
         match &mut self.log {
             None => self.bucket.take_if_there(units),
-            Some(log) => {
-                let there = log.has(units);
-                if there {
-                    log.take(units);
-                }
-                there
-            }
+            Some(log) => log.take_if_there(units),
         }
     }
 

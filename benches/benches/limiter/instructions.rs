@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
         let now = Instant::now();
         each(rounds, |_| assert!(black_box(limiter.try_acquire_at(1, black_box(now))).is_ok()));
     }),
-    ("rate, time passing", Some((130.0, 90.0)), |rounds| {
+    ("rate, time passing", Some((129.0, 90.0)), |rounds| {
         let limiter = RateLimiter::new(Rate::per_second(1 << 40));
         let mut now = Instant::now();
         each(rounds, |_| {
@@ -127,7 +127,7 @@ const CASES: &[Case] = &[
             black_box(reservation).sent_at(now).settle(ACTUAL);
         });
     }),
-    ("quota, time passing", Some((573.0, 450.0)), |rounds| {
+    ("quota, time passing", Some((546.0, 450.0)), |rounds| {
         let quota = quota();
         let mut now = Instant::now();
         each(rounds, |_| {

@@ -48,7 +48,13 @@ impl Bucket {
     /// which are worked out once for all.
     #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
-        if self.at == since { self.fill(elapsed, now) } else { self.refill(now) }
+        if self.at == since { self.fill(elapsed, now) } else { self.refill_alone(now) }
+    }
+
+    /// [`refill`](Self::refill) for one that was held, or whose clock has gone back: rare, so out of line.
+    #[cold]
+    pub(crate) fn refill_alone(&mut self, now: Instant) {
+        self.refill(now);
     }
 
     #[inline]

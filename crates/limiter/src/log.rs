@@ -34,6 +34,7 @@ impl Log {
     }
 
     /// Forgets what has left the window.
+    #[inline(never)]
     pub(crate) fn refill(&mut self, now: Instant) {
         self.at = self.at.max(now);
         while let Some(front) = self.entries.front()

@@ -46,7 +46,7 @@ impl Limits {
         for meter in &mut self.meters {
             match elapsed {
                 Some(elapsed) => meter.level.bucket.refill_with_others(since, elapsed, now),
-                None => meter.level.bucket.refill(now),
+                None => meter.level.bucket.refill_alone(now),
             }
             meter.roll(now);
             meter.level.refill_log(now);

@@ -107,6 +107,7 @@ const CASES: &[Case] = &[
             black_box(now);
         });
     }),
+    // A third of it walks the meters, twice; a fifth moves costs, of 64 bytes each, and adds them up; then come three locks.
     ("quota, reserved, sent, settled", Some((323.0, 250.0)), |rounds| {
         let quota = quota();
         let now = Instant::now();

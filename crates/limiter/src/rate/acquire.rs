@@ -66,7 +66,7 @@ impl<'a> AcquireRate<'a> {
 impl Future for AcquireRate<'_> {
     type Output = ();
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let answer = ready!(self.project().acquire.poll(cx));
         debug_assert!(answer.is_ok(), "without a deadline nothing is refused");

@@ -46,10 +46,18 @@ impl Bucket {
 
     /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
     /// which are worked out once for all.
+    #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
-        if self.at == since { self.fill(elapsed, now) } else { self.refill(now) }
+        if self.at == since { self.fill(elapsed, now) } else { self.refill_alone(now) }
     }
 
+    /// [`refill`](Self::refill) for one that was held, or whose clock has gone back: rare, so out of line.
+    #[cold]
+    pub(crate) fn refill_alone(&mut self, now: Instant) {
+        self.refill(now);
+    }
+
+    #[inline]
     fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());

@@ -160,7 +160,7 @@ impl<D: Desk> Line<D> {
     }
 
     /// Gives something back to the desk. The clock is read only if somebody waits for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(self: &Arc<Self>, give: impl FnOnce(&mut D)) {
         let mut line = self.list.hold();
         give(&mut line.desk);

@@ -34,6 +34,7 @@ impl Log {
     }
 
     /// Forgets what has left the window.
+    #[inline(never)]
     pub(crate) fn refill(&mut self, now: Instant) {
         self.at = self.at.max(now);
         while let Some(front) = self.entries.front()
@@ -70,8 +71,19 @@ impl Log {
         }
     }
 
+    /// Takes units if there is room for them.
+    #[inline(never)]
+    pub(crate) fn take_if_there(&mut self, units: u64) -> bool {
+        let there = self.has(units);
+        if there {
+            self.take(units);
+        }
+        there
+    }
+
     /// Gives units back. They are taken from the oldest entries, which expire first: so room that is given back is at no
     /// time counted twice.
+    #[inline(never)]
     pub(crate) fn put(&mut self, units: u64) {
         let mut units = u128::from(units).min(self.used);
         self.used -= units;

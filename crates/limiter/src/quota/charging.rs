@@ -25,27 +25,28 @@ const CONTRADICTS: f64 = 0.7;
 pub(super) struct Unused {
     pub(super) comes_back: bool,
     /// What was estimated and not used, and what readings have moved the level against what is believed.
-    unused: f64,
+    unused: u64,
     moved: f64,
 }
 
 impl Unused {
     pub(super) fn new(charging: Option<Charging>) -> Self {
-        Self { comes_back: charging != Some(Charging::Estimate), unused: 0.0, moved: 0.0 }
+        Self { comes_back: charging != Some(Charging::Estimate), unused: 0, moved: 0.0 }
     }
 
     /// A call has ended that used less than was estimated.
     #[inline]
     pub(super) fn ended(&mut self, unused: u64) {
-        self.unused += unused as f64;
+        self.unused = self.unused.saturating_add(unused);
     }
 
     /// A reading has moved the level by so many units, up or down.
     pub(super) fn moved(&mut self, by: f64, per_second: f64) {
         self.moved += if self.comes_back { (-by).max(0.0) } else { by.max(0.0) };
-        if self.unused >= WEIGHED * per_second.max(1.0) {
-            self.comes_back ^= self.moved >= CONTRADICTS * self.unused;
-            (self.unused, self.moved) = (0.0, 0.0);
+        let unused = self.unused as f64;
+        if unused >= WEIGHED * per_second.max(1.0) {
+            self.comes_back ^= self.moved >= CONTRADICTS * unused;
+            (self.unused, self.moved) = (0, 0.0);
         }
     }
 }

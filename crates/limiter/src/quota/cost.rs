@@ -87,9 +87,7 @@ impl Cost {
     pub(super) fn exceeds(&self, other: &Self) -> bool {
         let is_more = |place: usize| self.units[place] > other.units[place];
         // The tokens are, only if one of their two kinds is.
-        is_more(REQUESTS)
-            || is_more(INPUT_TOKENS)
-            || is_more(OUTPUT_TOKENS)
+        (is_more(REQUESTS) | is_more(INPUT_TOKENS) | is_more(OUTPUT_TOKENS))
             || (self.has_named() && (FIRST_NAMED..PLACES).any(is_more))
     }
 

@@ -264,6 +264,7 @@ impl Desk for QuotaDesk {
         self.limits.too_small_for(cost).or_else(above)
     }
 
+    #[inline(always)]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
         if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
             return false;

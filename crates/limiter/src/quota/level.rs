@@ -12,7 +12,8 @@ use crate::{bucket::Bucket, log::Log};
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) bucket: Bucket,
-    log: Option<Log>,
+    /// Boxed, since most have none: to see that is one comparison.
+    log: Option<Box<Log>>,
 }
 
 impl Level {
@@ -39,7 +40,7 @@ impl Level {
             log.take(units);
         });
         log.refill(now);
-        self.log = Some(log);
+        self.log = Some(Box::new(log));
     }
 
     /// The log lets through so many units from now on.
@@ -66,13 +67,7 @@ impl Level {
     pub(super) fn take_if_there(&mut self, units: u64) -> bool {
         match &mut self.log {
             None => self.bucket.take_if_there(units),
-            Some(log) => {
-                let there = log.has(units);
-                if there {
-                    log.take(units);
-                }
-                there
-            }
+            Some(log) => log.take_if_there(units),
         }
     }
 

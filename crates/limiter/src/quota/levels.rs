@@ -78,6 +78,7 @@ impl Parent {
     }
 
     /// Takes a cost from the quotas above, if it is plain that it may be had.
+    #[inline(never)]
     pub(super) fn admit_at_once(&self, cost: &Cost, now: Instant) -> bool {
         let admits = |desk: &mut QuotaDesk| desk.waiting() == 0 && desk.admit_at_once(cost, now);
         self.line.look_if_open(admits).unwrap_or(false)
@@ -154,6 +155,10 @@ impl Turns {
 
     /// Something was given back, or has changed. Whether somebody has to be told.
     pub(super) fn stir(&mut self) -> bool {
+        // Without quotas below, which is the rule, there are no turns.
+        if self.children.is_empty() {
+            return false;
+        }
         self.stirred |= !self.turns.is_empty();
         self.stirred | self.gate_closed
     }

@@ -30,6 +30,7 @@ impl Limits {
         Self { meters, strict, filled_at: now }
     }
 
+    #[inline]
     pub(super) fn refill(&mut self, now: Instant) {
         // Cheaper to see than which is the later, and mostly there is no difference.
         if now != self.filled_at {
@@ -40,15 +41,13 @@ impl Limits {
     #[inline(never)]
     fn pour(&mut self, now: Instant) {
         let since = mem::replace(&mut self.filled_at, now);
-        match now.checked_duration_since(since).map(nanos) {
-            Some(elapsed) => {
-                let buckets = self.meters.iter_mut().map(|meter| &mut meter.level.bucket);
-                buckets.for_each(|bucket| bucket.refill_with_others(since, elapsed, now));
-            }
-            // The clock has gone back.
-            None => self.meters.iter_mut().for_each(|meter| meter.level.bucket.refill(now)),
-        }
+        // `None`: the clock has gone back.
+        let elapsed = now.checked_duration_since(since).map(nanos);
         for meter in &mut self.meters {
+            match elapsed {
+                Some(elapsed) => meter.level.bucket.refill_with_others(since, elapsed, now),
+                None => meter.level.bucket.refill_alone(now),
+            }
             meter.roll(now);
             meter.level.refill_log(now);
         }
@@ -58,11 +57,13 @@ impl Limits {
     /// Takes a cost from all if all hold as much, as of the last refill: what is left to do for most.
     #[inline]
     pub(super) fn take_if_there(&mut self, cost: &Cost) -> bool {
+        let mut meters = self.meters.iter_mut();
         // No cost that a bucket has is larger than the limit.
-        let short = self.meters.iter_mut().position(|meter| !meter.level.take_if_there(cost.at(meter.place)));
-        let there = short.is_none() && (self.strict.is_empty() || self.take_from_strict(cost));
+        let short = meters.any(|meter| !meter.level.take_if_there(cost.at(meter.place)));
+        let untouched = meters.len() + usize::from(short);
+        let there = !short && (self.strict.is_empty() || self.take_from_strict(cost));
         if !there {
-            self.put_back_first(short.unwrap_or(self.meters.len()), cost);
+            self.put_back_first(self.meters.len() - untouched, cost);
         }
         there
     }

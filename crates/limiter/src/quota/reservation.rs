@@ -1,6 +1,6 @@
 //! What a request may use: reserved, then sent, then settled.
 
-use std::{fmt, mem::forget, sync::Arc};
+use std::{fmt, iter, mem::forget, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ impl Reservation {
     pub fn sent_at(mut self, now: Instant) -> Charge {
         let line = self.line.take();
         if let Some(line) = &line {
-            each_level(line, |line| line.look(|desk| desk.sent(&self.cost, now)));
+            levels(line).for_each(|line| line.look(|desk| desk.sent(&self.cost, now)));
         }
         let charge = Charge { line, estimate: self.cost };
         // It has nothing left to give back.
@@ -70,7 +70,9 @@ impl Charge {
             } else if actual.is_nothing() {
                 refund(&line, &self.estimate);
             } else {
-                each_level(&line, |line| line.give(|desk| desk.settle(&self.estimate, &actual)));
+                for line in levels(&line) {
+                    line.give(|desk| desk.settle(&self.estimate, &actual));
+                }
             }
         }
         // It is settled.
@@ -90,29 +92,25 @@ impl Charge {
 #[cold]
 fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
     let now = Instant::now();
-    each_level(line, |line| line.give(|desk| desk.overdraw(estimate, actual, now)));
+    levels(line).for_each(|line| line.give(|desk| desk.overdraw(estimate, actual, now)));
 }
 
 #[cold]
 fn refund(line: &Arc<Line<QuotaDesk>>, estimate: &Cost) {
     let now = Instant::now();
-    each_level(line, |line| line.give(|desk| desk.refund(estimate, now)));
+    levels(line).for_each(|line| line.give(|desk| desk.refund(estimate, now)));
 }
 
 /// The quota itself, and each above it.
-#[inline(always)]
-fn each_level(line: &Arc<Line<QuotaDesk>>, mut act: impl FnMut(&Arc<Line<QuotaDesk>>)) {
-    let mut level = Some(line);
-    while let Some(line) = level {
-        act(line);
-        level = line.parent();
-    }
+#[inline]
+fn levels(line: &Arc<Line<QuotaDesk>>) -> impl Iterator<Item = &Arc<Line<QuotaDesk>>> {
+    iter::successors(Some(line), |line| line.parent())
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            each_level(line, |line| line.give(|desk| desk.give_back(&self.cost)));
+            levels(line).for_each(|line| line.give(|desk| desk.give_back(&self.cost)));
         }
     }
 }
@@ -120,7 +118,7 @@ impl Drop for Reservation {
 impl Drop for Charge {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            each_level(line, |line| line.give(QuotaDesk::end));
+            levels(line).for_each(|line| line.give(QuotaDesk::end));
         }
     }
 }

@@ -66,6 +66,7 @@ impl<'a> AcquireRate<'a> {
 impl Future for AcquireRate<'_> {
     type Output = ();
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let answer = ready!(self.project().acquire.poll(cx));
         debug_assert!(answer.is_ok(), "without a deadline nothing is refused");
@@ -76,6 +77,7 @@ impl Future for AcquireRate<'_> {
 impl Future for AcquireBefore<'_> {
     type Output = Result<(), MustWait>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         this.turn.poll(this.line, cx).map_err(MustWait::from_refusal)

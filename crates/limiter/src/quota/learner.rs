@@ -95,6 +95,8 @@ impl Recent {
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     since_last: Option<Duration>,
+    /// Whether that is long enough to say something.
+    measures: bool,
     /// When the request was sent that was refused, and when that was heard.
     sent_at: Instant,
     refused_at: Instant,
@@ -108,13 +110,14 @@ impl QuotaDesk {
     pub(super) fn refused_without_limits(&mut self, sent_at: Instant, until: Instant, now: Instant) {
         self.learn(now);
         let since_last = self.learner.refused_at.map(|last| now.saturating_duration_since(last));
-        if since_last.is_some_and(|since| since < SHORTEST) {
-            return;
+        let measures = since_last.is_none_or(|since| since >= SHORTEST);
+        if measures {
+            self.learner.refused_at = Some(now);
         }
-        self.learner.refused_at = Some(now);
         let closed_for = until.saturating_duration_since(now);
         let refunded = self.refunds.total();
-        self.learner.pending = Some(Pending { since_last, sent_at, refused_at: now, closed_for, refunded });
+        self.learner.pending =
+            Some(Pending { since_last, measures, sent_at, refused_at: now, closed_for, refunded });
     }
 
     /// Works out what the last refusal means, now that the gate opens or the next has come.
@@ -127,6 +130,17 @@ impl QuotaDesk {
 
     #[cold]
     fn learn_from(&mut self, pending: Pending, now: Instant) {
+        if pending.measures {
+            self.measure(&pending, now);
+        }
+        // The server had nothing left then, and gains since.
+        for meter in self.limits.meters.iter_mut().filter(|meter| meter.is_learned()) {
+            meter.level.bucket.empty_at(pending.refused_at);
+            meter.level.bucket.refill(now);
+        }
+    }
+
+    fn measure(&mut self, pending: &Pending, now: Instant) {
         let served = self.served();
         let grown = served - std::mem::replace(&mut self.learner.served, served);
         self.learner.grown_at = Some(now);
@@ -140,7 +154,7 @@ impl QuotaDesk {
                 recent.push(rate);
             }
         }
-        self.weigh_accepted(&pending);
+        self.weigh_accepted(pending);
         if pending.since_last.is_some() {
             rates = [0, 1].map(|place| self.pace(place));
         }
@@ -152,7 +166,7 @@ impl QuotaDesk {
         let uses = [use_of(0), use_of(1)];
         for (place, dimension) in LEARNED.into_iter().enumerate() {
             let is_cause = pending.since_last.is_none() || uses[place] >= 0.97 * uses[1 - place];
-            self.set_learned(dimension, rates[place], is_cause, &pending, now);
+            self.set_learned(dimension, rates[place], is_cause, now);
         }
         self.follow_server(now);
     }
@@ -190,14 +204,7 @@ impl QuotaDesk {
         self.sliding.weigh_accepted(accepted, most, come_in);
     }
 
-    fn set_learned(
-        &mut self,
-        dimension: QuotaDimension,
-        per_second: f64,
-        is_cause: bool,
-        pending: &Pending,
-        now: Instant,
-    ) {
+    fn set_learned(&mut self, dimension: QuotaDimension, per_second: f64, is_cause: bool, now: Instant) {
         let limit = (per_second * WINDOW.as_secs_f64()).round().clamp(0.0, 1e15) as u64;
         let known = self.limits.meters.iter().position(|meter| meter.dimension == dimension);
         let meter = match known {
@@ -218,9 +225,6 @@ impl QuotaDesk {
         if is_cause || limit > meter.limit() {
             meter.set_learned(limit.max(1));
         }
-        // The server had nothing left then, and gains since.
-        meter.level.bucket.empty_at(pending.refused_at);
-        meter.level.bucket.refill(now);
     }
 
     fn learned(&self, dimension: QuotaDimension) -> Option<&Meter> {

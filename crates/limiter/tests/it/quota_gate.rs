@@ -296,3 +296,35 @@ async fn one_worker_learns_for_all() {
     assert_eq!(sends.len(), 32);
     assert!(sends.iter().all(|&at| at <= 20 || at >= 5_020), "{sends:?}");
 }
+
+/// Refusals that come closer together than a rate can be measured all say that nothing is left: what they give back is not
+/// there to be used.
+#[tokio::test(start_paused = true)]
+async fn each_refusal_of_a_server_without_limits_empties_what_was_learned() {
+    let quota = unlimited();
+    for _ in 0..30 {
+        quota.reserve(ONE).await.unwrap().sent().settle(ONE);
+    }
+    // So many calls go out together, and are refused together.
+    let refused = async |count: usize| {
+        let mut charges = Vec::new();
+        for _ in 0..count {
+            charges.push(quota.reserve(ONE).await.unwrap().sent());
+        }
+        let sent_at = Instant::now();
+        advance(ms(1)).await;
+        for charge in charges {
+            quota.observe(Instant::now(), &Observation::new(sent_at).refused(Some(ms(10))));
+            charge.refund();
+        }
+        advance(ms(10)).await;
+    };
+    refused(1).await;
+    advance(s(1)).await;
+    refused(1).await;
+    drop(quota.reserve(ONE).await.unwrap());
+    advance(ms(150)).await;
+    refused(4).await;
+    drop(quota.reserve(ONE).await.unwrap());
+    assert!(quota.snapshot().dimensions[0].available <= 1, "{:?}", quota.snapshot().dimensions);
+}

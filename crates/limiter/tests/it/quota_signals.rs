@@ -113,6 +113,21 @@ async fn an_older_limit_does_not_come_back() {
     assert_eq!(requests(&quota).1, 300);
 }
 
+/// What was left of another limit is no part of today's.
+#[tokio::test(start_paused = true)]
+async fn what_was_left_of_an_older_limit_moves_no_level() {
+    let quota = QuotaLimiter::builder().build().unwrap();
+    let first = Instant::now();
+    say(&quota, first, Reading::per_minute().limit(300).remaining(3));
+    advance(s(4)).await;
+    say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(5));
+    let before = requests(&quota);
+    say(&quota, first, Reading::per_minute().limit(300).remaining(290));
+    assert_eq!(requests(&quota), before);
+    say(&quota, first, Reading::per_minute().limit(300).remaining(0));
+    assert_eq!(requests(&quota), before);
+}
+
 /// Tokens that were estimated and not used come back or not, as the server takes them.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_used_comes_back_as_the_server_takes_it() {

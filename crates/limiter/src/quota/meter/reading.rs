@@ -144,6 +144,10 @@ impl Meter {
             self.limit = self.told.map_or(limit, |told| told.min(limit));
             self.reshape();
         }
+        // What is left of another limit than today's is no part of it: what came in since came in at another rate.
+        if reading.limit.is_some() && reading.limit != self.heard {
+            return;
+        }
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
         let sent = counted.sends.total().units(self.dimension);
         self.last_read = Some(LastRead { at: counted.now, remaining, sent });

@@ -329,3 +329,24 @@ async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
         drop(under_way);
     }
 }
+
+/// While the budget has something, a retry is paid for at once.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_paid_for_does_not_wait() {
+    let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
+    let observer = GuardedObserver::new(waits.clone());
+    let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+    assert!(admission.back_off(Duration::ZERO, true, &mut record).await.is_ok());
+    assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_beyond_the_clock_is_a_century() {
+    let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
+    let observer = GuardedObserver::new(Waits::default());
+    let mut seat = Seat::ready(None);
+    let asking = asking(&scope, &lifecycle, &mut seat, &observer);
+    let admission = Admission { limit: Duration::MAX, since: Some(now), ..asking };
+    assert_eq!(admission.deadline(), now + CENTURY);
+}

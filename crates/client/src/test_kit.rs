@@ -47,6 +47,11 @@ mod faults;
 mod mock;
 mod tape;
 
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+
 pub use http::{Request, Response, StatusCode};
 
 pub use self::{
@@ -54,3 +59,14 @@ pub use self::{
     mock::Mock,
     tape::{Tape, TapeService},
 };
+
+/// All that a body brings, without its trailers.
+async fn whole<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes, B::Error> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(piece) = frame?.into_data() {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    Ok(bytes.freeze())
+}

@@ -1,8 +1,8 @@
 //! Limits on what goes out: so many at once, so many per second, so many requests and tokens per minute.
 //!
 //! Three limiters, each a cheap handle to clone into every task. All are strictly first come first served, weighted, and
-//! may be changed while they are in use. Of a rate, one second's worth may come at once unless it says otherwise. [`Keyed`] has one of them for each key, and [`Aimd`] learns how
-//! much at once from overload.
+//! may be changed while they are in use. Of a rate, one second's worth may come at once unless it says otherwise.
+//! [`Keyed`] has one of them for each key, and [`Aimd`] learns how much at once from overload.
 //!
 //! ```
 //! use std::time::Duration;

@@ -7,9 +7,8 @@ use std::{
     },
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body as _;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -19,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use tokio::{io::DuplexStream, sync::Notify};
 
+use super::whole;
 use crate::{
     body::Body,
     connect::{Connect, Connected, Connecting},
@@ -138,16 +138,6 @@ async fn serve(shared: Arc<Shared>, pipe: DuplexStream) {
         }
         let _ = connection.await;
     }
-}
-
-async fn whole(mut body: Incoming) -> hyper::Result<Bytes> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if let Ok(piece) = frame?.into_data() {
-            bytes.extend_from_slice(&piece);
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 impl fmt::Debug for Mock {

@@ -9,19 +9,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_body::Body as _;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::whole;
 use crate::{
     body::Body,
     error::BoxError,
     layers::ClientService,
-    reply_body::ReplyBody,
     secret::{Secret, is_secret},
     target::{without_pairs, without_query},
 };
@@ -222,16 +220,6 @@ fn found(asked: &Exchange, exchanges: &mut VecDeque<Exchange>) -> Result<Respons
         response.headers_mut().append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
     }
     Ok(response)
-}
-
-async fn whole(mut body: ReplyBody) -> Result<Bytes, BoxError> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if let Ok(piece) = frame?.into_data() {
-            bytes.extend_from_slice(&piece);
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 impl fmt::Debug for Tape {

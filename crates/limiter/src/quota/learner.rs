@@ -56,7 +56,8 @@ const CALM: Duration = Duration::from_secs(60);
 /// as much C has 0.891 in place of 0.970; half changes nothing.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
 
-/// A measurement over less than this says nothing: the refusals belong together. From 50 ms to 1 s nothing changes.
+/// A measurement over less than this says nothing: the refusals belong together. From 50 ms to 1 s nothing changes where waits
+/// are whole seconds. Where they are exact, H, charged as it was, has 21 refused in 1,000 with this and 74 with 1 s.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]

@@ -107,7 +107,7 @@ impl Sliding {
         }
         let (mut fits, mut beyond, mut others) = (false, false, false);
         for meter in meters.iter().filter(|meter| !meter.is_learned()) {
-            // What is left of another limit than today's is no part of it.
+            // What is left of another limit than the one that holds here says nothing.
             let said = meter
                 .said_in(observation)
                 .filter(|reading| reading.limit.is_none_or(|limit| limit == meter.limit()));
@@ -121,7 +121,8 @@ impl Sliding {
         }
         let now = counted.now;
         if !refused {
-            // What was refused is in the sums, although it was not let through.
+            // What was refused is in the sums, although it was not let through. So is what was sent in an outage, which a
+            // server that keeps a log did not count.
             let refused_at = self.refused_at;
             if beyond
                 && !self.is_log

@@ -145,7 +145,7 @@ impl Meter {
             self.reshape();
         }
         // What is left of another limit than today's is no part of it: what came in since came in at another rate.
-        if reading.limit.is_some() && reading.limit != self.heard {
+        if !self.is_of_today(reading) {
             return;
         }
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
@@ -195,11 +195,16 @@ impl Meter {
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
     }
 
+    /// Whether a reading is of the limit that the server told last, or tells none.
+    fn is_of_today(&self, reading: &Reading) -> bool {
+        reading.limit.is_none() || reading.limit == self.heard
+    }
+
     /// Whether a reading tells no more than the last one, so soon after it and with so little sent in between.
     pub(in crate::quota) fn has_read(&self, reading: &Reading, sent: Count, now: Instant) -> bool {
         let (Some(last), Some(remaining)) = (self.last_read, reading.remaining) else { return false };
         let little = self.level.bucket.capacity() / LITTLE;
-        (reading.limit.is_none() || reading.limit == self.heard)
+        self.is_of_today(reading)
             && now.saturating_duration_since(last.at) < SOON
             && growth(last.sent, sent.units(self.dimension)) <= little
             && remaining.abs_diff(last.remaining) <= little

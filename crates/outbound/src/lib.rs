@@ -45,7 +45,8 @@
 //! # What the manager does
 //!
 //! Each request runs in a task of its own, on the tokio runtime of the call that brought it. [`send`](RequestManager::send),
-//! [`batch`](RequestManager::batch) and [`submit`](RequestManager::submit) are three faces of that. A request goes through
+//! [`batch`](RequestManager::batch), [`submit`](RequestManager::submit) and [`stream`](RequestManager::stream) are four faces
+//! of that. A request goes through
 //! these stations; while it waits at one of them it holds nothing.
 //!
 //! 1. **Admission**: the way to the server is clear, the key is good, and there is room in every limit at once. What no limit
@@ -98,6 +99,15 @@
 //! is under way. If the two name the same model, that model is stopped; if they name two, the account is. It holds for the
 //! time that the server told, or a minute. Then one request finds out whether it still holds, and the others wait for it.
 //!
+//! **Streams.** [`send`](RequestManager::send), `submit` and `batch` collect a streamed answer, and repeat what breaks.
+//! [`stream`](RequestManager::stream) hands it on item by item: once the first item is given out, nothing begins anew, and a
+//! break is an error with what came. Permits are held to the end of the server's stream, however slowly it is read.
+//!
+//! **Other ways.** A request may have [fallbacks](Request::fallback): another endpoint, model or body, each for the kinds of
+//! failure it is for. While one is left, a request does not wait long for what refuses, fails or is down. Endpoints that
+//! [share a name](RequestManagerBuilder::another_endpoint) share its requests: each goes to the least loaded one that has
+//! room, and what one of them refuses, another takes at once.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.
@@ -109,8 +119,7 @@
 //!
 //! # Not offered yet
 //!
-//! Journals that survive a crash, fallbacks to other models, balancing over several keys, handing a stream on item by
-//! item (streams are collected), hedging in the manager (`retry::Hedge` is for calls of one's own).
+//! Journals that survive a crash, hedging in the manager (`retry::Hedge` is for calls of one's own).
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
@@ -157,9 +166,9 @@ pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, ModelLimits, Observer, Outcome,
-    Reply, Request, RequestManager, RequestManagerBuilder, Rest, ShutdownReport, Step, Stopped, SubmitError,
-    Ticket, Waiting,
+    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, Item, ModelLimits, Observer,
+    Outcome, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport,
+    Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

@@ -7,6 +7,7 @@ use outbound_limiter::{Bottleneck, Charge, QuotaError};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    destination::Destination,
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
     observe::{Observed, Step, Waiting},
@@ -14,6 +15,10 @@ use super::{
     scope::{Ask, Pass, Scope, Stopped},
     shared::{Place, Seat},
 };
+
+mod balance;
+
+pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
 
 /// How long a retry waits for a success that pays for it. A server that fails one call in five does so however long one
 /// waits, so then it goes unpaid.
@@ -27,19 +32,24 @@ const CENTURY: Duration = Duration::from_secs(3_155_760_000);
 
 /// One request's way to be sent.
 pub(crate) struct Admission<'a> {
-    pub(crate) scope: &'a Scope,
+    /// Where it may go: at least one place.
+    pub(crate) destinations: &'a [Destination<'a>],
+    /// Where it has been, if there are several.
+    pub(crate) choice: Choice,
     pub(crate) lifecycle: &'a Lifecycle,
     pub(crate) seat: &'a mut Seat,
-    pub(crate) cost: outbound_limiter::Cost,
     /// How long the request may take in all.
     pub(crate) limit: Duration,
     /// Since when. `None`: from its first admission on.
-    pub(crate) since: Option<Instant>,
+    pub(crate) since: &'a mut Option<Instant>,
+    /// How long it still waits for what refuses or fails, where there is another way for it. `None`: to its deadline.
+    pub(crate) patience: Option<Duration>,
     pub(crate) observed: Option<Observed<'a>>,
 }
 
 /// A request that may be sent now.
 pub(crate) struct Admitted<'a> {
+    pub(crate) destination: &'a Destination<'a>,
     pub(crate) pass: Pass<'a>,
     pub(crate) charge: Charge,
 }
@@ -60,7 +70,18 @@ impl<'a> Admission<'a> {
 
     /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
     pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
-        let scope = self.scope;
+        match self.destinations {
+            [only] => self.admit_to(only, record).await,
+            _ => Box::pin(self.admit_to_any(record)).await,
+        }
+    }
+
+    async fn admit_to(
+        &mut self,
+        destination: &'a Destination<'a>,
+        record: &mut Record,
+    ) -> Result<Admitted<'a>, Error> {
+        let scope = &destination.scope;
         loop {
             // Made before anything is asked, so that no change is missed.
             let changed = scope.account.changed();
@@ -73,25 +94,60 @@ impl<'a> Admission<'a> {
                 Ask::Go(pass) => {
                     let reserved = if pass.is_elected() {
                         // The others wait for this one: it does not let go of that for any news but a stop.
-                        self.reserve(self.stopped_or_closed(), record).await?
+                        self.reserve(destination, self.stopped_or_closed(scope), record).await?
                     } else {
-                        self.reserve(changed, record).await?
+                        self.reserve(destination, changed, record).await?
                     };
                     let Some(charge) = reserved else { continue };
-                    self.since.get_or_insert_with(Instant::now);
-                    self.seat.move_to(Place::InFlight);
-                    self.tell(Step::Admitted);
-                    return Ok(Admitted { pass, charge });
+                    return Ok(self.admitted(destination, pass, charge));
                 }
                 Ask::Wait(reason, until) => {
-                    self.seat.move_to(Place::Held);
-                    self.tell(Step::Waiting { reason, at_least: Some(until.saturating_duration_since(now)) });
                     let until = until.min(self.deadline());
-                    select(pin!(sleep_until(until)), pin!(changed)).await;
-                    record.waited += now.elapsed();
+                    let known = scope.down_for(now);
+                    self.hold(reason, until, known, changed, record).await?;
                 }
-                Ask::Stopped(why) => return Err(self.scope_stopped(&why, record)),
+                Ask::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
             }
+        }
+    }
+
+    fn admitted(&mut self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Admitted<'a> {
+        self.since.get_or_insert_with(Instant::now);
+        self.seat.move_to(Place::InFlight);
+        self.tell(Step::Admitted);
+        Admitted { destination, pass, charge }
+    }
+
+    /// Waits until then, or until something changes; not longer than it has patience, for what has lasted so long already.
+    async fn hold(
+        &mut self,
+        reason: Waiting,
+        until: Instant,
+        lasted: Duration,
+        changed: impl Future<Output = ()>,
+        record: &mut Record,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        let wait = until.saturating_duration_since(began);
+        if !self.has_patience_for(wait.max(lasted)) {
+            return Err(impatient(reason, record));
+        }
+        self.seat.move_to(Place::Held);
+        self.tell(Step::Waiting { reason, at_least: Some(wait) });
+        select(pin!(sleep_until(until)), pin!(changed)).await;
+        self.held(began.elapsed(), record);
+        Ok(())
+    }
+
+    /// Whether it may wait so long for what refuses or fails.
+    pub(crate) fn has_patience_for(&self, wait: Duration) -> bool {
+        self.patience.is_none_or(|patience| wait <= patience && !patience.is_zero())
+    }
+
+    fn held(&mut self, waited: Duration, record: &mut Record) {
+        record.waited += waited;
+        if let Some(patience) = &mut self.patience {
+            *patience = patience.saturating_sub(waited);
         }
     }
 
@@ -106,15 +162,18 @@ impl<'a> Admission<'a> {
         }
     }
 
-    fn scope_stopped(&self, why: &Stopped, record: &Record) -> Error {
-        let whole_account = self.scope.account.stopped(Instant::now()).is_some();
-        self.seat.scope_stopped(why, whole_account);
+    fn scope_stopped(&self, scope: &Scope, why: &Stopped, record: &Record) -> Error {
+        let whole_account = scope.account.stopped(Instant::now()).is_some();
+        // Another way is open to it.
+        if self.patience.is_none() {
+            self.seat.scope_stopped(why, whole_account);
+        }
         stopped(&why.message, record)
     }
 
     /// Returns when nothing more is sent in this scope, for this batch or at all.
-    fn stopped_or_closed(&self) -> impl Future<Output = ()> + use<'a> {
-        let (scope, lifecycle, batch) = (self.scope, self.lifecycle, self.seat.batch());
+    fn stopped_or_closed(&self, scope: &'a Scope) -> impl Future<Output = ()> + use<'a> {
+        let (lifecycle, batch) = (self.lifecycle, self.seat.batch());
         async move {
             loop {
                 let changed = scope.account.changed();
@@ -130,24 +189,33 @@ impl<'a> Admission<'a> {
     /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
     async fn reserve(
         &mut self,
+        destination: &Destination<'_>,
         changed: impl Future<Output = ()>,
         record: &mut Record,
     ) -> Result<Option<Charge>, Error> {
-        let quota = &self.scope.model.quota;
+        let quota = &destination.scope.model.quota;
+        let cost = destination.prepared.cost;
         let now = Instant::now();
-        let reserved = match quota.try_reserve_at(self.cost, now) {
+        let reserved = match quota.try_reserve_at(cost, now) {
             Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
                 let gated = bottleneck == Bottleneck::Gate;
                 self.seat.move_to(if gated { Place::Held } else { Place::Ready });
                 let reason = if gated { Waiting::Refused } else { Waiting::Limits };
+                if gated && !self.has_patience_for(wait.unwrap_or_default()) {
+                    return Err(impatient(reason, record));
+                }
                 self.tell(Step::Waiting { reason, at_least: wait });
-                let reserve = quota.reserve(self.cost);
+                let reserve = quota.reserve(cost);
                 // Its turn may be far away: that is no fault of a request whose time has not begun.
                 let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
                 let (reserve, changed) = (pin!(reserve), pin!(changed));
                 // A change first: what was asked before it may not hold any more.
                 let ended = select(changed, reserve).await;
-                record.waited += now.elapsed();
+                if gated {
+                    self.held(now.elapsed(), record);
+                } else {
+                    record.waited += now.elapsed();
+                }
                 match ended {
                     Either::Left(_) => return Ok(None),
                     // Its turn came in time, but this task did not run then.
@@ -161,29 +229,32 @@ impl<'a> Admission<'a> {
         };
         match reserved {
             Ok(reservation) => Ok(Some(reservation.sent())),
-            Err(error @ QuotaError::Impossible { .. }) => {
-                Err(Error::new(ErrorKind::Impossible, error.to_string()))
-            }
-            Err(QuotaError::MustWait { .. }) if Instant::now() >= self.deadline() => {
-                Err(self.past_deadline(record))
-            }
-            Err(QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. }) => {
+            Err(error) => Err(self.not_reserved(&error, record)),
+        }
+    }
+
+    fn not_reserved(&self, error: &QuotaError, record: &Record) -> Error {
+        match *error {
+            QuotaError::Impossible { .. } => Error::new(ErrorKind::Impossible, error.to_string()),
+            QuotaError::MustWait { .. } if Instant::now() >= self.deadline() => self.past_deadline(record),
+            QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. } => {
                 let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
                 let message = format!(
                     "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
                 );
-                Err(Error::new(ErrorKind::Deadline, message))
+                Error::new(ErrorKind::Deadline, message)
             }
-            Err(error @ QuotaError::MustWait { .. }) => {
-                Err(Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: "))))
+            QuotaError::MustWait { .. } => {
+                Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: ")))
             }
-            Err(_) => Err(turned_away(record)),
+            _ => turned_away(record),
         }
     }
 
     /// Waits between two attempts, unless that becomes pointless meanwhile; then until an extra call is paid for.
     pub(crate) async fn back_off(
         &mut self,
+        from: &Destination<'_>,
         wait: Duration,
         extra: bool,
         record: &mut Record,
@@ -192,32 +263,35 @@ impl<'a> Admission<'a> {
         self.seat.move_to(Place::Held);
         if !wait.is_zero() {
             self.tell(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
-            self.sleep_until(began + wait, record).await?;
+            self.sleep_until(from, began + wait, record).await?;
         }
-        if extra && !self.pays() {
+        if extra && !pays(&from.scope) {
             self.tell(Step::Waiting { reason: Waiting::Budget, at_least: None });
             let unpaid = (began + wait + FOR_A_DEPOSIT).min(self.deadline());
-            while Instant::now() < unpaid && !self.pays() {
-                self.sleep_until(Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
+            while Instant::now() < unpaid && !pays(&from.scope) {
+                self.sleep_until(from, Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
             }
         }
-        record.waited += began.elapsed();
+        self.held(began.elapsed(), record);
         Ok(())
     }
 
-    /// An extra call is paid for from the budget. In an outage the pauses between the probes are what bounds them.
-    fn pays(&self) -> bool {
-        self.scope.model.is_down() || self.scope.account.pay_for_retry()
-    }
-
-    async fn sleep_until(&mut self, until: Instant, record: &Record) -> Result<(), Error> {
+    async fn sleep_until(
+        &mut self,
+        from: &Destination<'_>,
+        until: Instant,
+        record: &Record,
+    ) -> Result<(), Error> {
         let until = until.min(self.deadline());
         let mut slept = pin!(sleep_until(until));
         loop {
-            let changed = self.scope.account.changed();
+            let changed = from.scope.account.changed();
             self.check_open(record)?;
-            if let Some(why) = self.scope.stopped(Instant::now()) {
-                return Err(self.scope_stopped(&why, record));
+            // Where there are others, this is no end.
+            if let [only] = self.destinations
+                && let Some(why) = only.scope.stopped(Instant::now())
+            {
+                return Err(self.scope_stopped(&only.scope, &why, record));
             }
             if let Either::Left(_) = select(slept.as_mut(), pin!(changed)).await {
                 return Ok(());
@@ -234,6 +308,21 @@ impl<'a> Admission<'a> {
         let message = format!("the deadline of {:?} passed, after {sends}{last}", self.limit);
         Error::new(ErrorKind::Deadline, message)
     }
+}
+
+/// An extra call is paid for from the budget. In an outage the pauses between the probes are what bounds them.
+fn pays(scope: &Scope) -> bool {
+    scope.model.is_down() || scope.account.pay_for_retry()
+}
+
+/// The error of a request that goes another way than to wait for this.
+fn impatient(reason: Waiting, record: &Record) -> Error {
+    let kind = match reason {
+        Waiting::Refused => ErrorKind::RateLimited,
+        Waiting::Account => ErrorKind::Auth,
+        _ => ErrorKind::Connection,
+    };
+    Error::new(kind, format!("it would have to wait for {reason}{}", record.last("; last: ")))
 }
 
 /// The error of a request that a shutdown kept from being sent, or sent again.

@@ -11,6 +11,7 @@ use outbound_provider::{Class, Fault, RequestFacts, Signals, Terminal, Usage};
 use tokio::time::Instant;
 
 use super::{
+    destination::Destination,
     error::{Error, ErrorKind},
     reply::Reply,
     request::{Body, Request},
@@ -23,10 +24,10 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// What stands between a run and the wire: whoever wants to answer from elsewhere (a cache, a recording), or to send
 /// twice (a hedge), does it here.
 pub(crate) trait Attempt: Send + Sync {
-    /// Sends the request once and reads the reply to its end, which has to come before the deadline.
+    /// Sends the request to one destination and reads the reply to its end, which has to come before the deadline.
     fn send(
         &self,
-        prepared: &Prepared<'_>,
+        to: &Destination<'_>,
         deadline: Instant,
         is_probe: bool,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
@@ -192,11 +193,14 @@ impl Failure {
     }
 
     /// Whether nothing proves that the server did not process the request. It provably did not where it never had it, or
-    /// refused it by a status for its rate, for an overload, for the key or the money. The same inside a stream may
+    /// refused it by a status for its rate, for an overload, for the key, the money or what it is. The same inside a stream may
     /// follow half an answer.
     pub(crate) fn maybe_processed(&self) -> bool {
         let at_the_door = self.fault.of_account
-            || matches!(self.fault.class, Class::RateLimited | Class::RampLimited | Class::Overloaded);
+            || matches!(
+                self.fault.class,
+                Class::RateLimited | Class::RampLimited | Class::Overloaded | Class::Terminal(_)
+            );
         !(self.delivery == Delivery::NotSent || (at_the_door && self.is_refused_by_status()))
     }
 

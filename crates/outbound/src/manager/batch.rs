@@ -156,7 +156,8 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
             match requests.poll_next(cx) {
                 Poll::Ready(Some(request)) => {
                     let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
-                    let job = Job { request, index: this.order.take(), since: None };
+                    let index = this.order.take();
+                    let job = Job { request, index, since: None, items: None };
                     this.shared.taken();
                     let guest = this.tasks.0.enter();
                     let place = guest.as_ref().map(Guest::entry);

@@ -12,9 +12,11 @@ use outbound_client::{ClientBuilder, Secret};
 use outbound_provider::Provider;
 
 use super::{
+    admission::MOST_OF_A_NAME,
     error::BuildError,
-    inner::Inner,
+    inner::{Accounts, Inner},
     observe::{GuardedObserver, Observer},
+    route::Route,
     scope::{Account, Endpoint, Reach},
     settings::Settings,
 };
@@ -35,13 +37,16 @@ use super::{
 /// | `max_attempts` | 5 |
 /// | `retry_ambiguous` | yes |
 /// | `stop_after_equal_refusals` | 20 |
+/// | `fallback` | none |
 /// | `observer` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
 #[must_use = "a builder does nothing until it builds"]
 pub struct RequestManagerBuilder {
     endpoint: Endpoint,
-    others: BTreeMap<String, Endpoint>,
+    /// Beside `endpoint`.
+    more: Vec<Endpoint>,
+    others: BTreeMap<String, Vec<Endpoint>>,
     settings: Settings,
     seed: Option<u64>,
     wall_clock: Option<SystemTime>,
@@ -51,6 +56,7 @@ impl RequestManagerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             endpoint: Endpoint::new(Provider::openai()),
+            more: Vec::new(),
             others: BTreeMap::new(),
             settings: Settings::default(),
             seed: None,
@@ -124,9 +130,39 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// A further endpoint, for requests that [name it](super::request::Request::to).
+    /// An endpoint beside the default one, with another key or at another address: requests that name none go to whichever
+    /// has room, the least loaded first.
+    ///
+    /// What one of them refuses for its rate, its load or its key, another takes at once. Each call adds one; 64 are the
+    /// most that share a name.
+    ///
+    /// ```
+    /// use outbound::{Endpoint, Provider, RequestManager};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = RequestManager::builder()
+    ///     .key("key-of-one-account")
+    ///     .another_endpoint(Endpoint::new(Provider::openai()).key("key-of-another").weight(2))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn another_endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.more.push(endpoint);
+        self
+    }
+
+    /// A further endpoint, for requests that [name it](super::request::Request::to). Several of one name share its requests,
+    /// as those of [`another_endpoint`](Self::another_endpoint) do.
     pub fn endpoint(mut self, name: impl Into<String>, endpoint: Endpoint) -> Self {
-        self.others.insert(name.into(), endpoint);
+        self.others.entry(name.into()).or_default().push(endpoint);
+        self
+    }
+
+    /// Another way for requests whose own has failed and that name none; each call adds one, and they are tried in this
+    /// order.
+    pub fn fallback(mut self, route: Route) -> Self {
+        self.settings.fallbacks.push(route);
         self
     }
 
@@ -239,21 +275,45 @@ impl RequestManagerBuilder {
             Arc::clone(way.or_insert_with(|| Arc::new(Reach::new(settings.unreachable_timeout))))
         };
         let mut others = BTreeMap::new();
-        for (name, endpoint) in self.others {
-            let account = Account::build(Some(name.clone()), endpoint, &settings, &mut reach);
-            others.insert(name.clone(), account.map_err(|error| error.of_endpoint(&name))?);
+        for (name, endpoints) in self.others {
+            let accounts = accounts(endpoints, &settings, &mut reach);
+            others.insert(name.clone(), accounts.map_err(|error| error.of_endpoint(&name))?);
         }
-        let account = Account::build(None, self.endpoint, &settings, &mut reach)?;
+        for endpoint in settings.fallbacks.iter().filter_map(Route::endpoint) {
+            if !others.contains_key(endpoint) {
+                let message =
+                    format!("a fallback goes to {endpoint:?}, and there is no endpoint of that name");
+                return Err(BuildError::new(message));
+            }
+        }
+        let own = std::iter::once(self.endpoint).chain(self.more);
+        let accounts = accounts(own, &settings, &mut reach)?;
         let seed = self.seed.unwrap_or_else(rand::random);
         let wall_clock = self.wall_clock.unwrap_or_else(SystemTime::now);
-        Ok(Inner::new(account, others, settings, seed, wall_clock))
+        Ok(Inner::new(accounts, others, settings, seed, wall_clock))
     }
+}
+
+/// The accounts behind one name.
+fn accounts(
+    endpoints: impl IntoIterator<Item = Endpoint>,
+    settings: &Settings,
+    reach: &mut impl FnMut(&str) -> Arc<Reach>,
+) -> Result<Accounts, BuildError> {
+    let build = |endpoint| Account::build(endpoint, settings, &mut *reach).map(Arc::new);
+    let accounts = endpoints.into_iter().map(build).collect::<Result<Accounts, _>>()?;
+    if accounts.len() > MOST_OF_A_NAME {
+        let message = format!("{} endpoints share a name, and {MOST_OF_A_NAME} are the most", accounts.len());
+        return Err(BuildError::new(message));
+    }
+    Ok(accounts)
 }
 
 impl fmt::Debug for RequestManagerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestManagerBuilder")
             .field("endpoint", &self.endpoint)
+            .field("more", &self.more)
             .field("others", &self.others)
             .field("settings", &self.settings)
             .field("seed", &self.seed)

@@ -7,7 +7,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     error::{Error, ErrorKind},
-    inner::Inner,
+    inner::{Inner, Started},
+    item::ItemSender,
     lifecycle::{Entry, Guest},
     outcome::Outcome,
     record::Record,
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) index: usize,
     /// When its deadline begins to run. `None`: with its first admission.
     pub(crate) since: Option<Instant>,
+    /// Where its items go, if they are handed on as they come.
+    pub(crate) items: Option<ItemSender>,
 }
 
 /// Where an outcome goes.
@@ -109,6 +112,7 @@ pub(crate) fn task(
         seat: Seat::ready(batch),
         guest,
     };
+    let (since, items) = (job.since, job.items);
     let task = async move {
         let Teller { inner, record: Some(record), request: Some(request), index, seat, guest, .. } =
             &mut teller
@@ -117,7 +121,9 @@ pub(crate) fn task(
         };
         let result = match guest {
             Some(_) => {
-                let run = inner.run(request, *index, job.since, record, seat);
+                let number = inner.next_number();
+                let started = Started { request, number, index: *index, since, items: items.as_ref() };
+                let run = inner.run(started, record, seat);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
             }
             None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),

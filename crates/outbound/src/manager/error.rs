@@ -1,6 +1,6 @@
 //! Why a request has no reply to show.
 
-use std::{error, fmt};
+use std::{error, fmt, sync::Arc};
 
 use super::reply::Reply;
 
@@ -8,6 +8,7 @@ use super::reply::Reply;
 ///
 /// [`kind`](Self::kind) says what sort of failure it is; the message says what happened, which limit and how long, with
 /// the causes. Neither holds a key, a header or a query string. If the provider replied, the reply is here in full.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -17,7 +18,7 @@ pub struct Error {
     terminal: bool,
     reply: Option<Box<Reply>>,
     partial: Option<String>,
-    source: Option<Box<dyn error::Error + Send + Sync>>,
+    source: Option<Arc<dyn error::Error + Send + Sync>>,
 }
 
 /// The sorts of failure.
@@ -108,7 +109,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
+        self.source = Some(Arc::new(source));
         self
     }
 

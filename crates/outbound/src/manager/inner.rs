@@ -17,9 +17,11 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    admission::Admission,
+    admission::{Admission, Choice},
     attempt::Prepared,
+    destination::Destination,
     error::{Error, ErrorKind},
+    item::ItemSender,
     judge::Rules,
     key::{idempotency_key, mix},
     lifecycle::Lifecycle,
@@ -27,6 +29,7 @@ use super::{
     record::Record,
     reply::Reply,
     request::Request,
+    route::Route,
     run::Run,
     scope::{Account, Scope},
     settings::Settings,
@@ -40,8 +43,8 @@ const SUBMITTED: usize = 8;
 
 /// What all handles share, and all that runs for them.
 pub(crate) struct Inner {
-    account: Arc<Account>,
-    others: BTreeMap<String, Arc<Account>>,
+    accounts: Accounts,
+    others: BTreeMap<String, Accounts>,
     settings: Settings,
     seed: u64,
     /// Requests so far: where the draws of each come from, with `seed`.
@@ -54,6 +57,9 @@ pub(crate) struct Inner {
     pub(super) returned: Mutex<Vec<Request>>,
 }
 
+/// The accounts behind one name: at least one.
+pub(crate) type Accounts = Vec<Arc<Account>>;
+
 /// One handle. When the last one is dropped, what runs is cut off; a task of a request is none.
 #[derive(Clone)]
 pub(crate) struct Handle(Arc<AbortOnDrop>);
@@ -61,20 +67,40 @@ pub(crate) struct Handle(Arc<AbortOnDrop>);
 /// Cuts everything off when it is dropped.
 pub(crate) struct AbortOnDrop(pub(super) Arc<Inner>);
 
+/// A request that a task has begun with.
+#[derive(Clone, Copy)]
+pub(crate) struct Started<'a> {
+    pub(crate) request: &'a Request,
+    /// Which request of the manager it is.
+    pub(crate) number: u64,
+    pub(crate) index: usize,
+    /// When its deadline begins to run. `None`: with its first admission.
+    pub(crate) since: Option<Instant>,
+    /// Where the items of a stream go that is handed on as it comes.
+    pub(crate) items: Option<&'a ItemSender>,
+}
+
+/// One route of a request.
+struct Way<'a> {
+    request: &'a Request,
+    /// Which one it is: 0 is the request as it was given.
+    route: usize,
+    /// Those after it.
+    rest: &'a [Route],
+}
+
 impl Inner {
     pub(super) fn new(
-        account: Account,
-        others: BTreeMap<String, Account>,
+        accounts: Accounts,
+        others: BTreeMap<String, Accounts>,
         settings: Settings,
         seed: u64,
         wall_clock: SystemTime,
     ) -> Self {
-        let others: BTreeMap<_, _> =
-            others.into_iter().map(|(name, account)| (name, Arc::new(account))).collect();
-        let concurrent = others.values().map(|account| account.max_concurrent);
-        let width = concurrent.fold(account.max_concurrent, usize::saturating_add);
+        let all = accounts.iter().chain(others.values().flatten());
+        let width = all.map(|account| account.max_concurrent).fold(0, usize::saturating_add);
         Self {
-            account: Arc::new(account),
+            accounts,
             others,
             settings,
             seed,
@@ -92,7 +118,7 @@ impl Inner {
     }
 
     pub(crate) fn has_one_endpoint(&self) -> bool {
-        self.others.is_empty()
+        self.others.is_empty() && self.accounts.len() == 1
     }
 
     pub(crate) fn equal_refusals(&self) -> Option<NonZeroU32> {
@@ -104,53 +130,126 @@ impl Inner {
         self.returned.lock().push(request);
     }
 
+    /// The number of the next request.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// One request, to its reply or its error.
     pub(crate) async fn run(
         &self,
-        request: &Request,
-        index: usize,
-        since: Option<Instant>,
+        job: Started<'_>,
         record: &mut Record,
         seat: &mut Seat,
     ) -> Result<Reply, Error> {
-        let account = match &request.endpoint {
-            None => &self.account,
+        let request = job.request;
+        let routes = if request.fallbacks.is_empty() { &self.settings.fallbacks } else { &request.fallbacks };
+        let mut since = job.since;
+        let way = Way { request, route: 0, rest: routes };
+        let result = self.run_on(way, &job, &mut since, record, seat).await;
+        match result {
+            Err(error) if !routes.is_empty() => {
+                Box::pin(self.fall_back(error, routes, &job, &mut since, record, seat)).await
+            }
+            result => result,
+        }
+    }
+
+    /// The other routes of a request, one after the other.
+    async fn fall_back(
+        &self,
+        mut error: Error,
+        routes: &[Route],
+        job: &Started<'_>,
+        since: &mut Option<Instant>,
+        record: &mut Record,
+        seat: &mut Seat,
+    ) -> Result<Reply, Error> {
+        for (place, route) in routes.iter().enumerate() {
+            if !route.takes(&error) || job.items.is_some_and(ItemSender::has_begun) {
+                continue;
+            }
+            let request = match route.apply(job.request) {
+                Ok(request) => request,
+                Err(why) => return Err(Error::new(ErrorKind::Invalid, why)),
+            };
+            record.takes_another_route(place + 1);
+            let way = Way { request: &request, route: place + 1, rest: &routes[place + 1..] };
+            match self.run_on(way, job, since, record, seat).await {
+                Ok(reply) => return Ok(reply),
+                Err(next) => error = next,
+            }
+        }
+        Err(error)
+    }
+
+    /// A request on one of its routes.
+    async fn run_on(
+        &self,
+        way: Way<'_>,
+        job: &Started<'_>,
+        since: &mut Option<Instant>,
+        record: &mut Record,
+        seat: &mut Seat,
+    ) -> Result<Reply, Error> {
+        let Way { request, route, rest } = way;
+        let number = job.number;
+        let settings = &self.settings;
+        let accounts = match &request.endpoint {
+            None => &self.accounts,
             Some(name) => self.others.get(name).ok_or_else(|| {
                 Error::new(ErrorKind::Invalid, format!("there is no endpoint of the name {name:?}"))
             })?,
         };
-        let settings = &self.settings;
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let key = || idempotency_key(self.seed, request.id.as_deref(), number);
-        let prepared = Prepared::new(request, account, settings, key)?;
-        let scope = Scope::of(account, prepared.facts.model.as_deref());
+        let prepare = |account: &Arc<Account>| {
+            let key = || idempotency_key(self.seed, request.id.as_deref(), number, route);
+            let prepared = Prepared::new(request, account, settings, key)?;
+            let scope = Scope::of(account, prepared.facts.model.as_deref());
+            Ok::<_, Error>(Destination { scope, prepared })
+        };
+        let (only, several);
+        let destinations = match &accounts[..] {
+            [account] => {
+                only = prepare(account)?;
+                std::slice::from_ref(&only)
+            }
+            accounts => {
+                several = accounts.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
+                &several[..]
+            }
+        };
         let observed = settings.observer.as_deref().map(|observer| {
-            let (id, model) = (request.id.as_deref(), prepared.facts.model.as_deref());
-            let endpoint = account.name.as_deref();
-            Observed { observer, event: Event { id, index, endpoint, model, step: Step::Queued } }
+            let (id, model) = (request.id.as_deref(), destinations[0].prepared.facts.model.as_deref());
+            let endpoint = request.endpoint.as_deref();
+            let event = Event { id, index: job.index, endpoint, model, step: Step::Queued };
+            Observed { observer, event }
         });
         if let Some(observed) = &observed {
-            observed.tell(Step::Queued);
+            observed.tell(if route == 0 { Step::Queued } else { Step::Rerouted { route } });
         }
         let run = Run {
-            scope: &scope,
-            attempt: Wire { scope: &scope, clock: &self.clock, observed },
+            attempt: Wire { clock: &self.clock, observed, items: job.items },
             admission: Admission {
-                scope: &scope,
+                destinations,
+                choice: Choice::default(),
                 lifecycle: &self.lifecycle,
                 seat,
-                cost: prepared.cost,
-                limit: request.deadline.unwrap_or(settings.deadline),
+                limit: job.request.deadline.unwrap_or(settings.deadline),
                 since,
+                patience: rest.first().map(Route::patience),
                 observed,
             },
-            prepared: &prepared,
-            rules: Rules { max_attempts: settings.max_attempts, retry_ambiguous: settings.retry_ambiguous },
+            rules: Rules {
+                max_attempts: request.max_attempts.unwrap_or(settings.max_attempts),
+                retry_ambiguous: settings.retry_ambiguous,
+            },
             number,
             draw: mix(self.seed, number),
+            items: job.items,
         };
         let result = run.run(record).await;
-        if let Some(observed) = &observed {
+        let goes_on = |error: &Error| rest.iter().any(|route| route.takes(error));
+        if let Some(observed) = observed.filter(|_| !result.as_ref().is_err_and(goes_on)) {
             let failure = result.as_ref().err().map(Error::kind);
             observed.tell(Step::Ended { failure });
         }
@@ -171,7 +270,7 @@ impl Inner {
     }
 
     pub(super) fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        std::iter::once(&self.account).chain(self.others.values())
+        self.accounts.iter().chain(self.others.values().flatten())
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Case<'a> {
     pub(crate) outage: bool,
     /// It was the request's own deadline that ended the attempt.
     pub(crate) past_deadline: bool,
+    /// A part of the reply was handed on: there is no second beginning.
+    pub(crate) handed_on: bool,
     /// The time until the request's deadline.
     pub(crate) left: Duration,
     /// A draw that belongs to the request.
@@ -111,6 +113,11 @@ pub(crate) enum Settle {
 
 /// The rule table: `class` x `counts` x `time left` to what follows. Reads no clock and changes nothing.
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
+    let verdict = judge_anew(case);
+    if case.handed_on { Verdict { next: Next::Fail, ..verdict } } else { verdict }
+}
+
+fn judge_anew(case: &Case<'_>) -> Verdict {
     let class = case.fault.class;
     if case.past_deadline {
         return past_deadline(case);

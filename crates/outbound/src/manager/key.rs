@@ -4,12 +4,14 @@ use http::HeaderValue;
 
 /// A key for a request that no other request of the run has, and most likely none of another. A request with an id has
 /// the same key in every run of the same seed, so that a run that is taken up again repeats it.
-pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64) -> HeaderValue {
+/// On another route it is another request.
+pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64, route: usize) -> HeaderValue {
     // One half for the run, one for the request; those with an id are apart from those without.
     let request = match id {
         Some(id) => id.bytes().fold(mix(seed, id.len() as u64), |hash, byte| mix(hash, u64::from(byte))),
         None => number,
     };
+    let request = if route == 0 { request } else { mix(request, route as u64) };
     let halves = [mix(seed, u64::MAX - u64::from(id.is_some())), request];
     let mut key = *b"outbound-00000000000000000000000000000000";
     let digits =

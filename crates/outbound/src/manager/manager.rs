@@ -12,7 +12,7 @@ use futures::{
     FutureExt,
     stream::{self, Iter, Stream},
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     batch::Batch,
@@ -20,8 +20,11 @@ use super::{
     driver::{self, Job, To},
     error::BuildError,
     inner::{AbortOnDrop, Handle, Inner},
+    item::ItemSender,
     outcome::Outcome,
+    reply_stream::ReplyStream,
     request::Request,
+    task::Cut,
     ticket::{SubmitError, Ticket},
 };
 
@@ -39,9 +42,6 @@ use super::{
 /// [`scope`](Self::scope). Batches are handles.
 #[derive(Clone)]
 pub struct RequestManager(Handle);
-
-/// A task that is cut off when it is dropped.
-struct Cut(JoinHandle<()>);
 
 /// What a shutdown left.
 #[derive(Debug)]
@@ -69,11 +69,30 @@ impl RequestManager {
     pub async fn send(&self, request: Request) -> Outcome {
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
-        let job = Job { request, index: 0, since: Some(Instant::now()) };
+        let job = Job { request, index: 0, since: Some(Instant::now()), items: None };
         let (entry, task) = driver::task(&self.0, job, To::One(sender));
-        let task = Cut(tokio::spawn(task));
-        self.0.lifecycle.runs_in(entry, &task.0.abort_handle());
+        let task = Cut::spawn(task);
+        self.0.lifecycle.runs_in(entry, &task.abort_handle());
         Ticket::new(outcome, id).await
+    }
+
+    /// Sends one request and hands its reply on item by item, as it comes.
+    ///
+    /// The request's body has to ask for a stream in the provider's own way (`"stream": true`); where the answer comes
+    /// in one piece all the same, it is one item.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn stream(&self, request: Request) -> ReplyStream {
+        let (sender, outcome) = oneshot::channel();
+        let (items, receiver) = ItemSender::new();
+        let id = request.id.clone();
+        let job = Job { request, index: 0, since: Some(Instant::now()), items: Some(items) };
+        let (entry, task) = driver::task(&self.0, job, To::One(sender));
+        let task = Cut::spawn(task);
+        self.0.lifecycle.runs_in(entry, &task.abort_handle());
+        ReplyStream::new(receiver, Ticket::new(outcome, id), task)
     }
 
     /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One
@@ -113,7 +132,7 @@ impl RequestManager {
         }
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
-        let job = Job { request, index: 0, since };
+        let job = Job { request, index: 0, since, items: None };
         let (entry, task) = driver::task(inner, job, To::Submitter(sender));
         let task = tokio::spawn(async move {
             let _room = room;
@@ -183,12 +202,6 @@ impl RequestManagerBuilder {
     /// If a limit is zero, an address is none, or an endpoint has no address.
     pub fn build(self) -> Result<RequestManager, BuildError> {
         self.into_inner().map(RequestManager::of)
-    }
-}
-
-impl Drop for Cut {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //!                   manager
-//!        batch · ticket · builder
+//!  batch · ticket · reply_stream · builder
 //!              driver
 //!              inner
 //!         run · wire
 //!   admission · read
+//!   destination
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, quota, config; silence above them
 //!   judge · lifecycle · key · wall_clock · settings · observe
-//!   outcome · error · reply · request
+//!   route
+//!   outcome · error · reply · request · item · task
 //! ```
 
 mod admission;
 mod attempt;
 mod batch;
 mod builder;
+mod destination;
 mod driver;
 mod error;
 mod inner;
+mod item;
 mod judge;
 mod key;
 mod lifecycle;
@@ -30,11 +34,14 @@ mod outcome;
 mod read;
 mod record;
 mod reply;
+mod reply_stream;
 mod request;
+mod route;
 mod run;
 mod scope;
 mod settings;
 mod shared;
+mod task;
 mod ticket;
 mod wall_clock;
 mod wire;
@@ -43,11 +50,14 @@ pub use self::{
     batch::{Batch, Rest},
     builder::RequestManagerBuilder,
     error::{BuildError, Error, ErrorKind},
+    item::Item,
     manager::{RequestManager, ShutdownReport},
     observe::{Event, Observer, Step, Waiting},
     outcome::{AttemptRecord, Outcome},
     reply::Reply,
+    reply_stream::ReplyStream,
     request::Request,
+    route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
     ticket::{SubmitError, Ticket},
 };

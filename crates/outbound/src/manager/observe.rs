@@ -77,6 +77,11 @@ impl Observed<'_> {
 pub enum Step<'a> {
     /// The request was taken up.
     Queued,
+    /// Its way has failed, and it takes another one.
+    Rerouted {
+        /// Which of its [fallbacks](super::Request::fallback), from 1.
+        route: usize,
+    },
     /// All limits have let it through.
     Admitted,
     /// An attempt begins: the first is 1.

@@ -29,6 +29,9 @@ pub struct Outcome {
     pub charged: u32,
     /// How many of the sends were refused for the rate (429).
     pub refused: u32,
+    /// Which route it ended on: 0 is its own, 1 its first [fallback](Request::fallback). What was tried on the others is in
+    /// [`attempts`](Self::attempts).
+    pub route: usize,
     /// Tokens, as far as the provider told.
     pub usage: Option<Usage>,
     /// Time spent waiting for admission and between attempts.
@@ -67,4 +70,6 @@ pub struct AttemptRecord {
     pub failure: Option<ErrorKind>,
     /// Whether it counted against `max_attempts`.
     pub charged: bool,
+    /// On which route it was: 0 is the request's own, 1 its first [fallback](Request::fallback).
+    pub route: usize,
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
+    item::{Item, ItemSender},
     observe::{Observed, Step},
     reply::Reply,
     scope::Scope,
@@ -44,6 +45,8 @@ pub(super) struct Reader<'a> {
     pub(super) first_item: (Option<Instant>, Duration),
     /// Told of the first item of a stream.
     pub(super) observed: Option<Observed<'a>>,
+    /// Where the items of a stream go that is handed on as it comes.
+    pub(super) items: Option<&'a ItemSender>,
 }
 
 impl Reader<'_> {
@@ -65,7 +68,13 @@ impl Reader<'_> {
             self.read_body(reply, &mut headers).await
         };
         match read {
-            Ok((body, usage)) => Ok(Answer { reply: Reply { status, headers, body }, usage, signals }),
+            Ok((body, usage)) => {
+                let reply = Reply { status, headers, body };
+                if let Some(items) = self.items.filter(|_| !is_stream) {
+                    items.send(Item { text: reply.content().unwrap_or_default(), event: None });
+                }
+                Ok(Answer { reply, usage, signals })
+            }
             Err(failure) => Err(Failure { signals, status: Some(status), ..failure }),
         }
     }
@@ -122,7 +131,15 @@ impl Reader<'_> {
         // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
         let marked = !reader.is_complete();
         let events = reply.events().map_err(Failure::of_client)?;
-        let mut stream = Streamed { scope: self.scope, sent_at: self.sent_at, events, reader, marked };
+        let mut stream = Streamed {
+            scope: self.scope,
+            sent_at: self.sent_at,
+            events,
+            reader,
+            marked,
+            items: self.items,
+            before: Vec::new(),
+        };
         // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
         // has gone on since the request was sent.
         let (first_item, limit) = self.first_item;
@@ -168,6 +185,9 @@ struct Streamed<'a> {
     reader: StreamReader,
     /// Whether this provider's streams end with a mark.
     marked: bool,
+    items: Option<&'a ItemSender>,
+    /// Events before the first item: they go with it, or nowhere.
+    before: Vec<Item>,
 }
 
 impl Streamed<'_> {
@@ -190,12 +210,26 @@ impl Streamed<'_> {
             let Some(event) = event else { return Ok(false) };
             let event = event.map_err(Failure::of_client)?;
             self.scope.heard(self.sent_at);
-            match self.reader.feed(&event.event, &event.data) {
-                Ok(StreamItem::Finished) => return Ok(false),
-                Ok(StreamItem::Delta(_)) if until_item => return Ok(true),
-                Ok(_) => {}
-                Err(fault) => return Err(Failure::of_fault(fault)),
+            let item = self.reader.feed(&event.event, &event.data).map_err(Failure::of_fault)?;
+            let is_item = matches!(item, StreamItem::Delta(_));
+            match item {
+                StreamItem::Finished => return Ok(false),
+                StreamItem::Delta(text) => self.hand_on(text, event, true),
+                _ => self.hand_on(String::new(), event, false),
             }
+            if is_item && until_item {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// What comes before the first item goes with it, or nowhere: until then another attempt may begin.
+    fn hand_on(&mut self, text: String, event: client::Event, is_item: bool) {
+        let Some(items) = self.items else { return };
+        let event = Some(event);
+        self.before.push(Item { text, event });
+        if is_item || items.has_begun() {
+            self.before.drain(..).for_each(|item| items.send(item));
         }
     }
 

@@ -24,6 +24,8 @@ const LISTED: usize = 32;
 pub(crate) struct Record {
     pub(crate) started: Instant,
     pub(crate) counts: Counts,
+    /// Those of the routes that have failed.
+    before: Counts,
     pub(crate) usage: Option<Usage>,
     pub(crate) waited: Duration,
     attempts: Vec<AttemptRecord>,
@@ -37,6 +39,8 @@ pub(crate) struct Record {
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
+    /// Which route it is on.
+    route: usize,
 }
 
 /// How an attempt ended.
@@ -53,6 +57,7 @@ impl Record {
         Self {
             started,
             counts: Counts::default(),
+            before: Counts::default(),
             usage: None,
             waited: Duration::ZERO,
             attempts: Vec::new(),
@@ -62,6 +67,7 @@ impl Record {
             under_way: None,
             repeatable: false,
             last_failure: None,
+            route: 0,
         }
     }
 
@@ -77,6 +83,14 @@ impl Record {
     /// Which attempt the next one is, from 1.
     pub(crate) fn next_attempt(&self) -> u32 {
         self.sends + self.counts.unreached + 1
+    }
+
+    /// Its route has failed: on another one it begins anew, with what was sent so far.
+    pub(crate) fn takes_another_route(&mut self, route: usize) {
+        let counts = std::mem::take(&mut self.counts);
+        self.before.charged += counts.charged;
+        self.before.refused += counts.refused;
+        self.route = route;
     }
 
     /// What went wrong last, behind a few words; nothing if nothing did.
@@ -138,6 +152,7 @@ impl Record {
             status: how.status,
             failure: how.failure,
             charged: how.charged,
+            route: self.route,
         });
     }
 
@@ -159,8 +174,9 @@ impl Record {
             id,
             result,
             sends: self.sends,
-            charged: self.counts.charged,
-            refused: self.counts.refused,
+            charged: self.before.charged + self.counts.charged,
+            refused: self.before.refused + self.counts.refused,
+            route: self.route,
             usage: self.usage,
             waited: self.waited,
             elapsed: now.saturating_duration_since(self.started),

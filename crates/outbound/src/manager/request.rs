@@ -8,6 +8,8 @@ use outbound_client::{Multipart, encode_form};
 use outbound_limiter::Cost;
 use serde::Serialize;
 
+use super::route::Route;
+
 /// One request: a method, a path at some endpoint, and a body, which is in memory, since it may have to be sent again.
 ///
 /// What is wrong with it (a header that is none, a body that cannot be written) is said when it is sent, so that one bad
@@ -53,6 +55,8 @@ pub struct Request {
     /// Why it cannot be sent.
     pub(crate) invalid: Option<String>,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) fallbacks: Vec<Route>,
     pub(crate) cost: Option<Cost>,
     pub(crate) idempotency_key: Option<HeaderValue>,
 }
@@ -102,6 +106,8 @@ impl Request {
             body: Body::Empty,
             invalid: None,
             deadline: None,
+            max_attempts: None,
+            fallbacks: Vec::new(),
             cost: None,
             idempotency_key: None,
         }
@@ -176,6 +182,19 @@ impl Request {
     /// How long this request may take in all, waits and retries included. Default: the manager's.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// How often it is sent at most, charged sends counted. Default: the manager's. Zero counts as 1.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// Another way for it where its own has failed; each call adds one, and they are tried in this order. Default: those of
+    /// the manager.
+    pub fn fallback(mut self, route: Route) -> Self {
+        self.fallbacks.push(route);
         self
     }
 

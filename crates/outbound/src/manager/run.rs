@@ -1,28 +1,32 @@
 //! A request on its way: admission, attempts and waits, until there is a reply or no use in going on.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{
     admission::{Admission, Admitted},
-    attempt::{Answer, Attempt, Failure, Prepared},
+    attempt::{Answer, Attempt, Failure},
+    destination::Destination,
     error::{Error, ErrorKind},
+    item::ItemSender,
     judge::{Case, Next, Rules, Verdict, judge},
     observe::Step,
     record::Record,
     reply::Reply,
-    scope::{self, Failed, Scope},
+    scope::{self, Failed},
 };
 
 /// What a run needs to know.
 pub(crate) struct Run<'a, A> {
-    pub(crate) scope: &'a Scope,
     pub(crate) attempt: A,
     pub(crate) admission: Admission<'a>,
-    pub(crate) prepared: &'a Prepared<'a>,
     pub(crate) rules: Rules,
     /// The number of the request in the manager, and the draw that belongs to it.
     pub(crate) number: u64,
     pub(crate) draw: u64,
+    /// Where the items of a stream go that is handed on as it comes.
+    pub(crate) items: Option<&'a ItemSender>,
 }
 
 impl<A: Attempt> Run<'_, A> {
@@ -30,41 +34,66 @@ impl<A: Attempt> Run<'_, A> {
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
-            let Admitted { mut pass, charge } = admitted;
+            let Admitted { destination, mut pass, charge } = admitted;
+            let scope = &destination.scope;
             let deadline = self.admission.deadline();
             let now = Instant::now();
             let call = pass.sent(self.number, now, spread(self.draw));
-            scope::watch(&self.scope.account);
+            scope::watch(&scope.account);
             self.admission.tell(Step::Sent { attempt: record.next_attempt() });
-            record.begins(now, self.prepared.repeatable);
-            let failure = match self.attempt.send(self.prepared, deadline, pass.probes_reach()).await {
+            record.begins(now, destination.prepared.repeatable);
+            let failure = match self.attempt.send(destination, deadline, pass.probes_reach()).await {
                 Ok(Answer { reply, usage, signals }) => {
                     record.arrived(reply.status, usage);
-                    self.scope.succeeded(call, &signals, usage, charge);
+                    scope.succeeded(call, &signals, usage, charge);
                     return Ok(reply);
                 }
                 Err(failure) => failure,
             };
             let now = Instant::now();
-            let message = self.scope.account.redact(failure.message());
-            let verdict = self.judge(&failure, record, deadline, now);
+            let message = scope.account.redact(failure.message());
+            let verdict = self.judge(destination, &failure, record, deadline, now);
             self.admission.tell(Step::Failed { kind: failure.kind, message: &message });
-            self.scope.failed(call, &told(&failure, verdict, &message, now), charge);
+            scope.failed(call, &told(&failure, verdict, &message, now), charge);
             record.failed(&failure, verdict, &message, now);
             drop(pass);
-            let wait = match verdict.next {
+            let next = match self.admission.others_take_it(destination, failure.fault.of_account, now) {
+                true if self.may_go_on(&failure, record) => Next::Again(Duration::ZERO),
+                _ => verdict.next,
+            };
+            let wait = match next {
                 _ if failure.is_past_deadline() => return Err(self.admission.past_deadline(record)),
+                Next::Again(wait) if !self.admission.has_patience_for(wait.max(scope.down_for(now))) => {
+                    return Err(failed(failure, record, message));
+                }
                 Next::Again(wait) => wait,
                 Next::TooLate(wait) => return Err(too_late(failure, wait, &message)),
                 Next::Fail => return Err(failed(failure, record, message)),
             };
             drop(failure);
-            Box::pin(self.admission.back_off(wait, verdict.extra, record)).await?;
+            Box::pin(self.admission.back_off(destination, wait, verdict.extra, record)).await?;
             admitted = self.admission.admit(record).await?;
         }
     }
 
-    fn judge(&self, failure: &Failure, record: &Record, deadline: Instant, now: Instant) -> Verdict {
+    /// Whether another destination may be asked after this failure: what was wrong is not the request itself, and there are
+    /// attempts left.
+    fn may_go_on(&self, failure: &Failure, record: &Record) -> bool {
+        let begun = self.items.is_some_and(ItemSender::has_begun);
+        let ambiguous = failure.maybe_processed() && !failure.is_refused_by_status();
+        let attempts_left = record.counts.charged < self.rules.max_attempts;
+        let own = matches!(failure.kind, ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::Unreadable);
+        !begun && !own && attempts_left && (!ambiguous || self.rules.retry_ambiguous)
+    }
+
+    fn judge(
+        &self,
+        destination: &Destination<'_>,
+        failure: &Failure,
+        record: &Record,
+        deadline: Instant,
+        now: Instant,
+    ) -> Verdict {
         judge(&Case {
             fault: &failure.fault,
             delivery: failure.delivery,
@@ -72,8 +101,9 @@ impl<A: Attempt> Run<'_, A> {
             refused_by_status: failure.is_refused_by_status(),
             tells_limits: !failure.signals.is_empty(),
             counts: record.counts,
-            outage: self.scope.model.is_outage(),
+            outage: destination.scope.model.is_outage(),
             past_deadline: failure.is_past_deadline(),
+            handed_on: self.items.is_some_and(ItemSender::has_begun),
             left: deadline.saturating_duration_since(now),
             draw: self.draw,
             rules: self.rules,
@@ -99,7 +129,7 @@ fn spread(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn too_late(failure: Failure, wait: std::time::Duration, message: &str) -> Error {
+fn too_late(failure: Failure, wait: Duration, message: &str) -> Error {
     let wait = wait.as_secs_f64();
     let message = format!(
         "the deadline would pass before the request may be sent again, in {wait:.1} s; last: {message}"

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use outbound_client::Limits;
 
-use super::observe::GuardedObserver;
+use super::{observe::GuardedObserver, route::Route};
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
 const LARGEST_EVENT: usize = 64 << 20;
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) retry_ambiguous: bool,
     pub(crate) stop_after_equal_refusals: Option<NonZeroU32>,
     pub(crate) observer: Option<Arc<GuardedObserver>>,
+    /// For requests that name none of their own.
+    pub(crate) fallbacks: Vec<Route>,
 }
 
 impl fmt::Debug for Settings {
@@ -40,6 +42,7 @@ impl fmt::Debug for Settings {
             .field("retry_ambiguous", &self.retry_ambiguous)
             .field("stop_after_equal_refusals", &self.stop_after_equal_refusals)
             .field("observer", &self.observer.is_some())
+            .field("fallbacks", &self.fallbacks)
             .finish()
     }
 }
@@ -58,6 +61,7 @@ impl Default for Settings {
             retry_ambiguous: true,
             stop_after_equal_refusals: NonZeroU32::new(20),
             observer: None,
+            fallbacks: Vec::new(),
         }
     }
 }

@@ -6,10 +6,11 @@ use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY, Prepared},
+    attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY},
+    destination::Destination,
+    item::ItemSender,
     observe::Observed,
     read::Reader,
-    scope::Scope,
     wall_clock::WallClock,
 };
 
@@ -18,25 +19,22 @@ const PROBE: Duration = Duration::from_secs(3);
 
 /// The wire itself.
 pub(crate) struct Wire<'a> {
-    pub(crate) scope: &'a Scope,
     pub(crate) clock: &'a WallClock,
     /// Told of the first item of a stream.
     pub(crate) observed: Option<Observed<'a>>,
+    /// Where the items of a stream go that is handed on as it comes.
+    pub(crate) items: Option<&'a ItemSender>,
 }
 
 impl Attempt for Wire<'_> {
-    async fn send(
-        &self,
-        prepared: &Prepared<'_>,
-        deadline: Instant,
-        is_probe: bool,
-    ) -> Result<Answer, Failure> {
+    async fn send(&self, to: &Destination<'_>, deadline: Instant, is_probe: bool) -> Result<Answer, Failure> {
+        let Destination { scope, prepared } = to;
         let sent_at = Instant::now();
         let mut limits = prepared.limits.total(deadline.saturating_duration_since(sent_at));
         if is_probe {
             limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
         }
-        let client = &self.scope.account.client;
+        let client = &scope.account.client;
         let mut builder = client.request(prepared.method.clone(), prepared.path).limits(limits);
         if !prepared.headers.is_empty() {
             builder = builder.headers(&prepared.headers);
@@ -53,12 +51,13 @@ impl Attempt for Wire<'_> {
         let reply = builder.send().await.map_err(Failure::of_client)?;
         let limit = prepared.first_item_timeout;
         let reader = Reader {
-            scope: self.scope,
+            scope,
             clock: self.clock,
             facts: &prepared.facts,
             sent_at,
             first_item: (sent_at.checked_add(limit), limit),
             observed: self.observed,
+            items: self.items,
         };
         reader.read(reply).await
     }

@@ -4,8 +4,10 @@
 mod batches;
 mod defaults;
 mod driver;
+mod fallbacks;
 mod faults;
 mod hour;
+mod items;
 mod lifecycle;
 mod limits;
 mod observers;

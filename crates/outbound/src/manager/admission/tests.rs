@@ -14,10 +14,12 @@ use outbound_provider::{Class, Fault, Provider, Signals, Terminal};
 
 use super::*;
 use crate::manager::{
+    attempt::Prepared,
     judge::{Effect, Settle},
     observe::{Event, GuardedObserver},
     outcome::Outcome,
     reply::Reply,
+    request::Request,
     scope::{Account, Endpoint, Failed, Reach},
     settings::Settings,
     shared::Shared,
@@ -35,7 +37,7 @@ fn scope() -> Scope {
 
 fn scope_of(told: Endpoint) -> Scope {
     let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
-    let account = Account::build(None, told, &Settings::default(), reach).expect("an account");
+    let account = Account::build(told, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
 
@@ -73,7 +75,35 @@ fn asking<'a>(
 ) -> Admission<'a> {
     let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
     let observed = Some(Observed { observer, event });
-    Admission { scope, lifecycle, seat, cost: Cost::request(), limit: SECOND * 100, since: None, observed }
+    Admission { observed, ..within(scope, lifecycle, seat, SECOND * 100, None) }
+}
+
+/// A request that asks to be admitted, and has so much time since then.
+fn within<'a>(
+    scope: &Scope,
+    lifecycle: &'a Lifecycle,
+    seat: &'a mut Seat,
+    limit: Duration,
+    since: Option<Instant>,
+) -> Admission<'a> {
+    Admission {
+        destinations: &*Box::leak(Box::new([destination(scope)])),
+        choice: Choice::default(),
+        lifecycle,
+        seat,
+        limit,
+        since: Box::leak(Box::new(since)),
+        patience: None,
+        observed: None,
+    }
+}
+
+/// A test's request lives as long as the tests.
+fn destination(scope: &Scope) -> Destination<'static> {
+    let request = Box::leak(Box::new(Request::get("/").cost(Cost::request())));
+    let key = || http::HeaderValue::from_static("key");
+    let prepared = Prepared::new(request, &scope.account, &Settings::default(), key).expect("valid");
+    Destination { scope: scope.clone(), prepared }
 }
 
 fn why() -> Stopped {
@@ -146,10 +176,8 @@ async fn every_stop_ends_the_wait_of_an_elected_request() {
         let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
         let batch = batch();
         let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(Instant::now()));
-        let cost = Cost::request();
-        let (limit, since, observed) = (SECOND * 100, None, None);
-        let mut admission =
-            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let (limit, since) = (SECOND * 100, None);
+        let mut admission = within(&scope, &lifecycle, &mut seat, limit, since);
         let mut admitted = Box::pin(admission.admit(&mut record));
         assert!(admitted.as_mut().now_or_never().is_none());
         match what {
@@ -192,10 +220,8 @@ async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
             scope.model.quota.close_gate_until(now, now + SECOND * 50);
         }
         let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
-        let cost = Cost::request();
-        let (limit, since, observed) = (SECOND * 10, Some(now), None);
-        let mut admission =
-            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let (limit, since) = (SECOND * 10, Some(now));
+        let mut admission = within(&scope, &lifecycle, &mut seat, limit, since);
         let waited = tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await;
         let failed = waited.ok().and_then(Result::err).map(|error| (error.kind(), now.elapsed()));
         // The gate opens too late; there may be room in time.
@@ -212,10 +238,8 @@ async fn a_deadline_ends_the_wait_for_others() {
     let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
     let now = Instant::now();
     let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
-    let cost = Cost::request();
-    let (limit, since, observed) = (SECOND * 2, Some(now), None);
-    let mut admission =
-        Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+    let (limit, since) = (SECOND * 2, Some(now));
+    let mut admission = within(&scope, &lifecycle, &mut seat, limit, since);
     let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
     assert_eq!((failed, now.elapsed()), (Some(ErrorKind::Deadline), SECOND * 2));
     assert_eq!(record.waited, SECOND * 2);
@@ -233,7 +257,7 @@ async fn a_wait_between_two_attempts_is_told_once_and_counted() {
         let observer = GuardedObserver::new(waits.clone());
         let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
         let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
-        assert!(admission.back_off(SECOND * wait, extra, &mut record).await.is_ok());
+        assert!(admission.back_off(&destination(&scope), SECOND * wait, extra, &mut record).await.is_ok());
         assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (told, SECOND * waited));
         assert_eq!(seat.place(), Place::Held);
     }
@@ -244,9 +268,8 @@ async fn a_gate_that_opens_too_late_is_named() {
     let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
     scope.model.quota.close_gate_until(now, now + SECOND * 50);
     let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
-    let (cost, limit, since, observed) = (Cost::request(), SECOND * 10, Some(now), None);
-    let mut admission =
-        Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+    let (limit, since) = (SECOND * 10, Some(now));
+    let mut admission = within(&scope, &lifecycle, &mut seat, limit, since);
     let error = admission.admit(&mut record).await.err().expect("too late").to_string();
     assert!(error.contains("before the provider is to be asked again, in 50.0 s"), "{error}");
 }
@@ -263,9 +286,9 @@ async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
     ] {
         let (scope, lifecycle, batch, now) = (scope(), Lifecycle::default(), batch(), Instant::now());
         let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(now));
-        let (cost, limit, since, observed) = (Cost::request(), SECOND * 10, Some(now), None);
-        let mut admission =
-            Admission { scope: &scope, lifecycle: &lifecycle, seat: &mut seat, cost, limit, since, observed };
+        let (limit, since) = (SECOND * 10, Some(now));
+        let mut admission = within(&scope, &lifecycle, &mut seat, limit, since);
+        let from = destination(&scope);
         let stop = async {
             tokio::time::sleep(SECOND).await;
             match what {
@@ -277,7 +300,7 @@ async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
             }
             scope.account.notify().notify_waiters();
         };
-        let (ended, ()) = tokio::join!(admission.back_off(SECOND * 50, false, &mut record), stop);
+        let (ended, ()) = tokio::join!(admission.back_off(&from, SECOND * 50, false, &mut record), stop);
         assert_eq!((ended.err().map(|error| error.kind()), now.elapsed()), (kind, SECOND * after), "{what}");
     }
 }
@@ -319,10 +342,8 @@ async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
             drop(taken.sent());
             None
         };
-        let observer = GuardedObserver::new(Waits::default());
         let (mut seat, mut record) = (Seat::ready(None), Record::new(now));
-        let asking = asking(&scope, &lifecycle, &mut seat, &observer);
-        let mut admission = Admission { limit: SECOND * 10, since: Some(now), ..asking };
+        let mut admission = within(&scope, &lifecycle, &mut seat, SECOND * 10, Some(now));
         let error = admission.admit(&mut record).await.err().expect("too late");
         assert_eq!((error.kind(), now.elapsed()), (ErrorKind::Deadline, SECOND * after));
         assert!(error.to_string().starts_with(says), "{error}");
@@ -337,16 +358,14 @@ async fn what_can_be_paid_for_does_not_wait() {
     let observer = GuardedObserver::new(waits.clone());
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
     let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
-    assert!(admission.back_off(Duration::ZERO, true, &mut record).await.is_ok());
+    assert!(admission.back_off(&destination(&scope), Duration::ZERO, true, &mut record).await.is_ok());
     assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (0, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_beyond_the_clock_is_a_century() {
     let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
-    let observer = GuardedObserver::new(Waits::default());
     let mut seat = Seat::ready(None);
-    let asking = asking(&scope, &lifecycle, &mut seat, &observer);
-    let admission = Admission { limit: Duration::MAX, since: Some(now), ..asking };
+    let admission = within(&scope, &lifecycle, &mut seat, Duration::MAX, Some(now));
     assert_eq!(admission.deadline(), now + CENTURY);
 }

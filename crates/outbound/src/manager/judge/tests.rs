@@ -25,6 +25,7 @@ fn case(fault: &Fault) -> Case<'_> {
         counts: Counts::default(),
         outage: false,
         past_deadline: false,
+        handed_on: false,
         left: MINUTE * 30,
         draw: 7,
         rules: Rules { max_attempts: 3, retry_ambiguous: true },

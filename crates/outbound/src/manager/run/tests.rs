@@ -8,9 +8,11 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::manager::{
+    admission::Choice,
+    attempt::Prepared,
     lifecycle::Lifecycle,
     request::Request,
-    scope::{Account, Ask, Endpoint, Reach},
+    scope::{Account, Ask, Endpoint, Reach, Scope},
     settings::Settings,
     shared::Seat,
 };
@@ -31,7 +33,7 @@ impl Scripted {
 }
 
 impl Attempt for &Scripted {
-    async fn send(&self, _: &Prepared<'_>, _: Instant, is_probe: bool) -> Result<Answer, Failure> {
+    async fn send(&self, _: &Destination<'_>, _: Instant, is_probe: bool) -> Result<Answer, Failure> {
         self.probes.lock().push(is_probe);
         match self.failures.lock().pop_front() {
             Some((class, delivery)) => Err(Failure { delivery, ..Failure::of_fault(Fault::new(class)) }),
@@ -47,7 +49,7 @@ impl Attempt for &Scripted {
 fn scope() -> Scope {
     let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
     let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
-    let account = Account::build(None, told, &Settings::default(), reach).expect("an account");
+    let account = Account::build(told, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
 
@@ -63,17 +65,19 @@ async fn run(
     let (lifecycle, mut seat, request) = (Lifecycle::default(), Seat::ready(None), Request::get("/"));
     let key = || HeaderValue::from_static("key");
     let prepared = Prepared::new(&request, &scope.account, &Settings::default(), key).expect("valid");
+    let destinations = [Destination { scope: scope.clone(), prepared }];
     let admission = Admission {
-        scope,
+        destinations: &destinations,
+        choice: Choice::default(),
         lifecycle: &lifecycle,
         seat: &mut seat,
-        cost: prepared.cost,
         limit: SECOND * 300,
-        since: None,
+        since: &mut None,
+        patience: None,
         observed: None,
     };
     let rules = Rules { max_attempts, retry_ambiguous: true };
-    let run = Run { scope, attempt, admission, prepared: &prepared, rules, number, draw };
+    let run = Run { attempt, admission, rules, number, draw, items: None };
     let result = run.run(&mut Record::new(began)).await;
     (result.err().map(|error| error.kind()), began.elapsed())
 }

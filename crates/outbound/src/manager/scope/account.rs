@@ -1,6 +1,7 @@
 //! An origin and a key: what one request learns here, all of them know.
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -38,11 +39,11 @@ const PROBES_APART: usize = 16;
 /// An endpoint at work.
 #[derive(Debug)]
 pub(crate) struct Account {
-    pub(crate) name: Option<String>,
     pub(crate) provider: Provider,
     pub(crate) client: Client,
     pub(crate) headers: HeaderMap,
     pub(crate) max_concurrent: usize,
+    weight: NonZeroU32,
     key: Option<Secret>,
     /// For messages: the address, without anything secret.
     pub(super) address: String,
@@ -78,7 +79,6 @@ impl Apart {
 
 impl Account {
     pub(crate) fn build(
-        name: Option<String>,
         endpoint: Endpoint,
         settings: &Settings,
         reach: impl FnOnce(&str) -> Arc<Reach>,
@@ -114,11 +114,11 @@ impl Account {
         let client = client.build().map_err(BuildError::of)?;
         let origin = client.get("").origin().map(ToString::to_string).unwrap_or_default();
         Ok(Self {
-            name,
             provider,
             client,
             headers,
             max_concurrent: endpoint.max_concurrent,
+            weight: endpoint.weight,
             key: endpoint.key,
             reach: reach(&origin),
             address: origin,
@@ -216,6 +216,11 @@ impl Account {
     /// Whether a retry may be paid for now.
     pub(crate) fn pay_for_retry(&self) -> bool {
         self.budget.try_withdraw()
+    }
+
+    /// How many calls are under way, for its weight.
+    pub(crate) fn load(&self) -> f64 {
+        self.in_flight() as f64 / f64::from(self.weight.get())
     }
 
     /// How many calls are under way.

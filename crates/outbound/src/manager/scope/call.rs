@@ -119,6 +119,20 @@ impl Scope {
         self.account.stopped(now).or_else(|| self.model.stopped(now))
     }
 
+    /// How long it has been out; nothing if it is not.
+    pub(crate) fn down_for(&self, now: Instant) -> Duration {
+        let since = self.account.reach.out_since().or(self.model.down_since());
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Whether nothing but the limits keeps a request from going now.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.account.reach.look(now) == Clearance::Go
+            && matches!(self.model.look(now), Ok(Clearance::Go))
+            && self.account.stopped(now).is_none()
+            && self.model.quota.gate_closed_until(now).is_none()
+    }
+
     /// A reply that is an answer.
     pub(crate) fn succeeded(&self, call: Call, signals: &Signals, usage: Option<Usage>, charge: Charge) {
         let account = &*self.account;

@@ -1,6 +1,6 @@
 //! Where requests go, with which key, and within which limits.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use http::HeaderMap;
 use outbound_client::{Client, ClientBuilder, Secret};
@@ -23,6 +23,7 @@ pub(super) fn default_client() -> ClientBuilder {
 /// | `base_url` | the provider's own |
 /// | `key` | none |
 /// | `max_concurrent` | 64 |
+/// | `weight` | 1 |
 /// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider's headers say, or its refusals teach |
 /// | `model` | none: each model has what its replies say |
 /// | `headers` | those the provider asks for |
@@ -35,6 +36,7 @@ pub struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) client: Option<ClientBuilder>,
     pub(crate) max_concurrent: usize,
+    pub(crate) weight: NonZeroU32,
     pub(crate) limits: ModelLimits,
     pub(crate) models: Vec<(String, ModelLimits)>,
 }
@@ -126,6 +128,7 @@ impl Endpoint {
             headers: HeaderMap::new(),
             client: None,
             max_concurrent: Self::DEFAULT_MAX_CONCURRENT,
+            weight: NonZeroU32::MIN,
             limits: ModelLimits::new(),
             models: Vec::new(),
         }
@@ -167,6 +170,12 @@ impl Endpoint {
     /// an outage are not counted (see Silence on the [crate's page](crate)).
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.max_concurrent = requests;
+        self
+    }
+
+    /// How many requests it has in flight beside others of the same name, in proportion. Zero counts as 1.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN);
         self
     }
 

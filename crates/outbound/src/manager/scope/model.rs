@@ -82,6 +82,10 @@ impl Model {
         self.state.lock().health.is_outage()
     }
 
+    pub(super) fn down_since(&self) -> Option<Instant> {
+        self.state.lock().health.down_since()
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.state.lock().health.is_down()
     }

@@ -104,6 +104,13 @@ impl Reach {
         state.health.down_since().or(state.mute.as_ref().map(|mute| mute.hung_before))
     }
 
+    /// Since when nothing has come back, though it was tried.
+    pub(super) fn out_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        let never_reached = state.failing.map(|(since, _)| since);
+        never_reached.or(state.health.down_since()).or(state.mute.as_ref().map(|mute| mute.silent_since))
+    }
+
     /// Whether it takes calls, and nothing comes back.
     pub(super) fn is_mute(&self) -> bool {
         self.state.lock().mute.is_some()

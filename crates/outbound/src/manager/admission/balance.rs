@@ -1,0 +1,144 @@
+//! Which of several destinations a request goes to.
+
+use std::pin::Pin;
+
+use futures::future::{FutureExt, select_all};
+
+use super::*;
+
+/// Where a request has been that may go to several places.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Choice {
+    /// The one where it failed last: the others go before it.
+    failed_at: Option<usize>,
+    /// Those that refuse its key or the money, a bit each.
+    refused_by: u64,
+}
+
+/// The most endpoints that may share a name.
+pub(crate) const MOST_OF_A_NAME: usize = u64::BITS as usize;
+
+/// What the limits of one destination gave, and which it is.
+type Turn<'q> =
+    Pin<Box<dyn Future<Output = (usize, Result<outbound_limiter::Reservation, QuotaError>)> + Send + 'q>>;
+
+impl<'a> Admission<'a> {
+    /// Notes that it failed there, and says whether another takes it without a wait.
+    pub(crate) fn others_take_it(
+        &mut self,
+        failed_at: &Destination<'_>,
+        of_account: bool,
+        now: Instant,
+    ) -> bool {
+        if self.destinations.len() == 1 {
+            return false;
+        }
+        let here = self.destinations.iter().position(|destination| std::ptr::eq(destination, failed_at));
+        self.choice.failed_at = here;
+        if of_account && let Some(here) = here {
+            self.choice.refused_by |= 1 << here;
+        }
+        (0..self.destinations.len())
+            .any(|index| Some(index) != here && self.may_ask(index) && self.destinations[index].is_open(now))
+    }
+
+    fn may_ask(&self, index: usize) -> bool {
+        self.choice.refused_by & (1 << index) == 0
+    }
+
+    /// Those it may go to: the least loaded first, and where it failed last of all.
+    fn by_load(&self) -> Vec<usize> {
+        let may_ask = |index: &usize| self.may_ask(*index);
+        let mut order: Vec<_> = (0..self.destinations.len()).filter(may_ask).collect();
+        if order.is_empty() {
+            order.extend(0..self.destinations.len());
+        }
+        let key = |index: &usize| (self.choice.failed_at == Some(*index), self.destinations[*index].load());
+        let keys: Vec<_> = (0..self.destinations.len()).map(|index| key(&index)).collect();
+        order.sort_by(|a, b| keys[*a].0.cmp(&keys[*b].0).then(keys[*a].1.total_cmp(&keys[*b].1)));
+        order
+    }
+
+    /// Waits until one of several destinations takes the request: the first that has room.
+    pub(super) async fn admit_to_any(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
+        let destinations = self.destinations;
+        loop {
+            // Made before anything is asked, so that no change is missed.
+            let changes =
+                destinations.iter().map(|destination| Box::pin(destination.scope.account.changed()));
+            let changed = select_all(changes.collect::<Vec<_>>()).map(|_| ());
+            let now = Instant::now();
+            self.check_open(record)?;
+            if now >= self.deadline() {
+                return Err(self.past_deadline(record));
+            }
+            let (mut turns, mut held) = (Vec::<Turn<'_>>::new(), None);
+            let (mut stopped, mut error) = (None, None);
+            for index in self.by_load() {
+                let destination = &destinations[index];
+                let (scope, cost) = (&destination.scope, destination.prepared.cost);
+                match scope.ask(now) {
+                    Ask::Go(pass) if pass.is_elected() => {
+                        // The others wait for this one.
+                        let stopped = self.stopped_or_closed(scope);
+                        match self.reserve(destination, stopped, record).await? {
+                            Some(charge) => return Ok(self.admitted(destination, pass, charge)),
+                            None => break,
+                        }
+                    }
+                    Ask::Go(pass) => match scope.model.quota.try_reserve_at(cost, now) {
+                        Ok(reservation) => {
+                            return Ok(self.admitted(destination, pass, reservation.sent()));
+                        }
+                        Err(QuotaError::MustWait { bottleneck: Bottleneck::Gate, wait, .. }) => {
+                            let until = now + wait.unwrap_or(CENTURY).min(CENTURY);
+                            held = sooner(held, Waiting::Refused, until);
+                        }
+                        Err(QuotaError::MustWait { .. }) => {
+                            let turn = scope.model.quota.reserve(cost);
+                            turns.push(Box::pin(turn.map(move |reserved| (index, reserved))));
+                        }
+                        Err(why) => error = Some(self.not_reserved(&why, record)),
+                    },
+                    Ask::Wait(reason, until) => held = sooner(held, reason, until),
+                    Ask::Stopped(why) => stopped = stopped.or(Some((scope, why))),
+                }
+            }
+            let until = held.map_or(self.deadline(), |(_, until)| until.min(self.deadline()));
+            if turns.is_empty() {
+                match (held, stopped, error) {
+                    (Some((reason, _)), ..) => {
+                        self.hold(reason, until, Duration::ZERO, changed, record).await?;
+                    }
+                    (None, Some((scope, why)), _) => return Err(self.scope_stopped(scope, &why, record)),
+                    (None, None, Some(error)) => return Err(error),
+                    // One that others waited for has lost its place.
+                    (None, None, None) => {}
+                }
+                continue;
+            }
+            self.seat.move_to(Place::Ready);
+            self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
+            let timer = pin!(sleep_until(until));
+            let news = pin!(select(changed, timer));
+            let turn = select(select_all(turns), news).await;
+            record.waited += now.elapsed();
+            if let Either::Left((((index, Ok(reservation)), ..), _)) = turn {
+                let destination = &destinations[index];
+                // What was asked before the wait may not hold any more.
+                if let Ask::Go(pass) = destination.scope.ask(Instant::now())
+                    && Instant::now() < self.deadline()
+                {
+                    return Ok(self.admitted(destination, pass, reservation.sent()));
+                }
+            }
+        }
+    }
+}
+
+fn sooner(held: Option<(Waiting, Instant)>, reason: Waiting, until: Instant) -> Option<(Waiting, Instant)> {
+    match held {
+        Some((_, known)) if known <= until => held,
+        _ => Some((reason, until)),
+    }
+}

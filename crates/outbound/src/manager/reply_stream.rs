@@ -1,0 +1,116 @@
+//! A reply that is handed on item by item.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures::stream::Stream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{error::Error, item::Item, outcome::Outcome, task::Cut, ticket::Ticket};
+
+/// A reply, item by item as it comes. Made by [`RequestManager::stream`](super::RequestManager::stream).
+///
+/// It is a [`Stream`], and has a [`next`](Self::next) of its own. It ends after the provider's own end marker. Where
+/// anything else ends the answer, its last item is an error, which holds the text that came
+/// ([`Error::partial`]).
+///
+/// Until the first item is given out, failures are retried as those of [`send`](super::RequestManager::send) are.
+/// From then on there is no second beginning.
+///
+/// The answer is read as fast as it comes, whether or not anybody asks for the items: a slow reader holds up no
+/// permit, and no limit in time passes for it. What was read and not asked for yet is kept here, 64 MiB at most.
+///
+/// # Dropping
+///
+/// Dropping it cuts the request off: its connection is closed, its permits return.
+///
+/// ```no_run
+/// # async fn example(manager: outbound::RequestManager) -> Result<(), Box<dyn std::error::Error>> {
+/// use outbound::Request;
+/// use serde_json::json;
+///
+/// let mut reply = manager.stream(Request::chat(&json!({
+///     "model": "gpt-4o-mini",
+///     "stream": true,
+///     "messages": [{"role": "user", "content": "Tell me of three rivers."}],
+/// })));
+/// while let Some(item) = reply.next().await {
+///     print!("{}", item?.text);
+/// }
+/// println!("{:?}", reply.outcome().await.usage);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a reply does nothing unless it is read"]
+pub struct ReplyStream {
+    items: UnboundedReceiver<Item>,
+    end: End,
+    /// Dropped, it cuts off the task.
+    _task: Cut,
+}
+
+enum End {
+    /// Items may still come.
+    Ahead(Ticket),
+    /// The last item was given out; if it is an error, it was not.
+    Reached { outcome: Box<Outcome>, told: bool },
+}
+
+impl ReplyStream {
+    pub(super) fn new(items: UnboundedReceiver<Item>, outcome: Ticket, task: Cut) -> Self {
+        Self { items, end: End::Ahead(outcome), _task: task }
+    }
+
+    /// The next item, or the error that ended the answer, or `None` at its end.
+    ///
+    /// Cancel safe: an item that is not given out waits for the next call.
+    pub async fn next(&mut self) -> Option<Result<Item, Error>> {
+        poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    /// The outcome: the whole answer, in the shape that it would have had without streaming, or its error; attempts,
+    /// tokens and times. Items that were not asked for are dropped.
+    ///
+    /// Dropping the future cuts the request off.
+    pub async fn outcome(mut self) -> Outcome {
+        self.items.close();
+        match self.end {
+            End::Ahead(outcome) => outcome.await,
+            End::Reached { outcome, .. } => *outcome,
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+        // What came before the end goes before it.
+        if let Some(item) = ready!(self.items.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(item)));
+        }
+        if let End::Ahead(ticket) = &mut self.end {
+            let outcome = Box::new(ready!(Pin::new(ticket).poll(cx)));
+            self.end = End::Reached { outcome, told: false };
+        }
+        let End::Reached { outcome, told } = &mut self.end else { return Poll::Pending };
+        let error = outcome.result.as_ref().err().filter(|_| !*told).cloned();
+        *told = true;
+        Poll::Ready(error.map(Err))
+    }
+}
+
+impl Stream for ReplyStream {
+    type Item = Result<Item, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_item(cx)
+    }
+}
+
+impl fmt::Debug for ReplyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ended = matches!(self.end, End::Reached { .. });
+        f.debug_struct("ReplyStream").field("ended", &ended).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! Another way for a request whose own has failed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    error::{Error, ErrorKind},
+    request::{Body, Request},
+};
+
+/// The failures that another way may mend: those that are not the request's own.
+const MENDED: &[ErrorKind] = &[
+    ErrorKind::RateLimited,
+    ErrorKind::Overloaded,
+    ErrorKind::Server,
+    ErrorKind::Connection,
+    ErrorKind::Timeout,
+    ErrorKind::StreamBroken,
+    ErrorKind::Unreadable,
+    ErrorKind::QuotaSpent,
+    ErrorKind::Auth,
+    ErrorKind::Stopped,
+];
+
+/// Another way for a request whose own has failed: another endpoint, model or body, for
+/// [`Request::fallback`](super::Request::fallback) and
+/// [`RequestManagerBuilder::fallback`](super::RequestManagerBuilder::fallback).
+///
+/// While a route is left, a request does not wait long for the one it is on: where that refuses its rate, backs off, is
+/// down or is held, and the waits grow longer than [`after`](Self::after) in all, the next one is taken. Waiting for its
+/// turn under the limits is not counted.
+///
+/// | | default |
+/// |---|---|
+/// | endpoint, model, path, body | the request's own |
+/// | `after` | 10 seconds |
+/// | `on` | all but [`Rejected`](ErrorKind::Rejected), [`Deadline`](ErrorKind::Deadline), [`Impossible`](ErrorKind::Impossible), [`Invalid`](ErrorKind::Invalid), [`ShutDown`](ErrorKind::ShutDown) and [`Panicked`](ErrorKind::Panicked) |
+///
+/// A part of a stream that was handed on is not taken back: then no other route is taken.
+///
+/// ```
+/// use outbound::{ErrorKind, Request, Route};
+/// use serde_json::json;
+///
+/// let question = json!({"model": "large", "messages": [{"role": "user", "content": "Why?"}]});
+/// let request = Request::chat(&question)
+///     // A smaller model of the same provider, then another provider, also where the prompt was too long for both.
+///     .fallback(Route::model("small"))
+///     .fallback(Route::to("backup").with_model("other").on([ErrorKind::Server, ErrorKind::Rejected]));
+/// # let _ = request;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a route does nothing until a request has it"]
+pub struct Route {
+    endpoint: Option<String>,
+    model: Option<String>,
+    path: Option<String>,
+    body: Option<Result<Bytes, String>>,
+    after: Duration,
+    on: Option<Vec<ErrorKind>>,
+}
+
+impl Route {
+    /// How long a request waits for a route that refuses or fails, where this one comes next, unless told otherwise.
+    pub const DEFAULT_AFTER: Duration = Duration::from_secs(10);
+
+    /// Another endpoint of the manager, by its name.
+    pub fn to(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: Some(endpoint.into()), ..Self::same() }
+    }
+
+    /// Another model at the same endpoint: it takes the place of `model` in the body.
+    pub fn model(model: impl Into<String>) -> Self {
+        Self::same().with_model(model)
+    }
+
+    fn same() -> Self {
+        Self { endpoint: None, model: None, path: None, body: None, after: Self::DEFAULT_AFTER, on: None }
+    }
+
+    /// Another model: it takes the place of `model` in the body.
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Another path below the endpoint's base URL.
+    pub fn with_path(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Another body, as JSON.
+    pub fn with_json(mut self, body: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(body).map(Bytes::from).map_err(|error| error.to_string()));
+        self
+    }
+
+    /// How long a request waits for the route before this one, while that refuses or fails. Zero: it takes this one at the
+    /// first failure that asks for a wait.
+    pub fn after(mut self, patience: Duration) -> Self {
+        self.after = patience;
+        self
+    }
+
+    /// The kinds of failure after which this route is taken, in place of the default.
+    pub fn on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
+        self.on = Some(kinds.into_iter().collect());
+        self
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.after
+    }
+
+    pub(super) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    /// Whether it is taken after this error.
+    pub(super) fn takes(&self, error: &Error) -> bool {
+        self.on.as_deref().unwrap_or(MENDED).contains(&error.kind())
+    }
+
+    /// The request as it is on this route.
+    pub(super) fn apply(&self, request: &Request) -> Result<Request, String> {
+        let mut request = request.clone();
+        if let Some(endpoint) = &self.endpoint {
+            request.endpoint = Some(endpoint.clone());
+        }
+        if let Some(path) = &self.path {
+            request.path = Some(path.clone());
+        }
+        match &self.body {
+            Some(Ok(body)) => request.body = Body::Json(body.clone()),
+            Some(Err(why)) => return Err(format!("the body of a route is no JSON: {why}")),
+            None => {}
+        }
+        if let Some(model) = &self.model {
+            request.body = with_model(&request.body, model)?;
+        }
+        Ok(request)
+    }
+}
+
+/// The body with another model.
+fn with_model(body: &Body, model: &str) -> Result<Body, String> {
+    let Body::Json(json) = body else {
+        return Err(String::from("a route names a model, and the request's body is no JSON"));
+    };
+    match outbound_provider::lenient_json(json) {
+        Some(Value::Object(mut fields)) => {
+            fields.insert(String::from("model"), model.into());
+            Ok(Body::Json(Value::Object(fields).to_string().into()))
+        }
+        _ => Err(String::from("a route names a model, and the request's body is no JSON object")),
+    }
+}

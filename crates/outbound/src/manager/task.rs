@@ -1,0 +1,24 @@
+//! A task that ends with its owner.
+
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// A task that is cut off when this is dropped.
+#[derive(Debug)]
+pub(super) struct Cut(JoinHandle<()>);
+
+impl Cut {
+    /// Spawns on the runtime of the call.
+    pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+
+    pub(super) fn abort_handle(&self) -> AbortHandle {
+        self.0.abort_handle()
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

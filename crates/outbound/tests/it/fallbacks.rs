@@ -1,0 +1,205 @@
+//! Other ways for a request whose own has failed, and several endpoints that share a name.
+
+use futures::Stream;
+use outbound::{Endpoint, ErrorKind, Provider, Request, Route};
+use outbound_simulator::{Fault, Refusal, Simulator, Trouble};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::stack::{KEY, body, chat, client, manager, ms, provider, s, stream};
+
+/// An endpoint that speaks to a simulator.
+fn endpoint(simulator: &Simulator) -> Endpoint {
+    Endpoint::new(Provider::openai_compatible())
+        .base_url("http://other.test/v1")
+        .key(KEY)
+        .client(client(simulator))
+}
+
+fn sends(simulator: &Simulator) -> usize {
+    simulator.ledger().sends()
+}
+
+fn failing(refusal: Refusal) -> Simulator {
+    provider().fault(Fault::Refuse(refusal), 1.0).build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_is_taken_when_the_one_before_it_has_failed() {
+    let (first, second) = (failing(Refusal::status(500)), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+    let outcome = manager.send(chat(1).fallback(Route::to("backup").with_model("other"))).await;
+    assert_eq!(outcome.route, 1);
+    assert_eq!((sends(&first) + 1, sends(&second)), (outcome.sends as usize, 1), "{outcome:?}");
+    let routes: Vec<_> = outcome.attempts.iter().map(|attempt| (attempt.route, attempt.failure)).collect();
+    assert_eq!(routes.first(), Some(&(0, Some(ErrorKind::Server))));
+    assert_eq!(routes.last(), Some(&(1, None)), "what was tried is in the record");
+    assert_eq!(outcome.charged, outcome.sends, "those of both routes are counted");
+    let reply = outcome.result.expect("an answer").json().expect("JSON");
+    assert_eq!(reply["model"], "other");
+}
+
+/// While another route is left, nobody waits long for one that refuses, fails or is down.
+#[tokio::test(start_paused = true)]
+async fn a_request_with_another_route_does_not_wait_for_the_first() {
+    let hour = Refusal::rate_limited().retry_after(s(600));
+    for (name, first) in [
+        ("refused", failing(hour)),
+        ("overloaded", failing(Refusal::status(503).retry_after(s(60)))),
+        ("down", provider().trouble(Trouble::Refused, s(0)..s(4000)).build()),
+        ("key", failing(Refusal::status(401))),
+        ("money", failing(Refusal::quota_spent())),
+    ] {
+        let second = provider().build();
+        let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+        let began = Instant::now();
+        for id in 0..3 {
+            let outcome = manager.send(chat(id).fallback(Route::to("backup"))).await;
+            assert!(outcome.result.is_ok() && outcome.route == 1, "{name}: {outcome:?}");
+        }
+        assert!(began.elapsed() < s(32), "{name}: {:?}", began.elapsed());
+        assert_eq!(sends(&second), 3);
+    }
+}
+
+/// A wait that is shorter than the patience is waited for: another model is no better answer then.
+#[tokio::test(start_paused = true)]
+async fn a_short_wait_is_waited_for() {
+    let refusal = Fault::Refuse(Refusal::rate_limited().retry_after(s(3)));
+    let (first, second) = (provider().fault_on_attempt(refusal, 1).build(), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+    let outcome = manager.send(chat(1).fallback(Route::to("backup"))).await;
+    assert!(outcome.result.is_ok() && outcome.route == 0 && sends(&second) == 0, "{outcome:?}");
+    let outcome = manager.send(chat(2).fallback(Route::to("backup").after(s(1)))).await;
+    assert!(outcome.result.is_ok() && outcome.route == 1, "{outcome:?}");
+}
+
+/// What is wrong with the request itself is wrong everywhere, unless a route is for just that.
+#[tokio::test(start_paused = true)]
+async fn a_route_is_for_its_kinds_of_failure() {
+    let (first, second) = (failing(Refusal::status(400)), provider().build());
+    let manager = manager(&first)
+        .endpoint("backup", endpoint(&second))
+        .fallback(Route::to("backup"))
+        .fallback(Route::to("backup").on([ErrorKind::Rejected]).with_json(&body(9)))
+        .build()
+        .expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert!(outcome.result.is_ok() && outcome.route == 2, "the manager's own routes: {outcome:?}");
+    let own = manager.send(chat(2).fallback(Route::to("backup"))).await;
+    assert_eq!(own.result.expect_err("no route is for it").kind(), ErrorKind::Rejected);
+    assert_eq!(own.route, 0);
+}
+
+/// A wrong route is told when the manager is built, or in the outcome.
+#[tokio::test(start_paused = true)]
+async fn a_route_to_nowhere_is_an_error() {
+    let first = failing(Refusal::status(500));
+    let error = manager(&first).fallback(Route::to("nowhere")).build().expect_err("no such endpoint");
+    assert!(error.to_string().contains("\"nowhere\""), "{error}");
+    let manager = manager(&first).max_attempts(1).build().expect("a manager");
+    let form =
+        Request::post("/x", &json!({})).body("a=b").fallback(Route::model("other").on([ErrorKind::Rejected]));
+    for request in [chat(1).fallback(Route::to("nowhere")), form] {
+        assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
+    }
+}
+
+/// What was handed on is not taken back.
+#[tokio::test(start_paused = true)]
+async fn a_stream_takes_another_route_only_before_its_first_item() {
+    for (after, route) in [(0, 1), (3, 0)] {
+        let first = provider().fault(Fault::Truncate { after }, 1.0).build();
+        let second = provider().build();
+        let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+        let outcome = manager.stream(stream(1).fallback(Route::to("backup"))).outcome().await;
+        assert_eq!((outcome.route, outcome.result.is_ok()), (route, route == 1), "after {after}");
+    }
+}
+
+/// A batch goes on over the other route where the first one's key is refused.
+#[tokio::test(start_paused = true)]
+async fn a_batch_goes_over_another_route_where_the_first_is_stopped() {
+    let (first, second) = (failing(Refusal::quota_spent()), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).fallback(Route::to("backup"));
+    let manager = manager.build().expect("a manager");
+    let outcomes: Vec<_> = manager.batch((0..50).map(chat)).collect().await;
+    assert_eq!(outcomes.len(), 50);
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    assert!(sends(&first) < 50, "{}", sends(&first));
+}
+
+/// Two keys have twice the quota of one.
+#[tokio::test(start_paused = true)]
+async fn endpoints_of_one_name_share_the_requests() {
+    let mut took = Vec::new();
+    for keys in [1, 2] {
+        let simulators: Vec<_> = (0..keys).map(|_| provider().requests_per_minute(120).build()).collect();
+        let mut builder = manager(&simulators[0]);
+        for simulator in &simulators[1..] {
+            builder = builder.another_endpoint(endpoint(simulator));
+        }
+        let manager = builder.build().expect("a manager");
+        let began = Instant::now();
+        let outcomes: Vec<_> = manager.batch((0..600).map(chat)).collect().await;
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+        took.push(began.elapsed().as_secs_f64());
+    }
+    assert!(took[0] / took[1] >= 1.9, "{took:?}");
+}
+
+/// What one of them refuses, another takes at once.
+#[tokio::test(start_paused = true)]
+async fn what_one_endpoint_refuses_another_takes() {
+    let long = s(600);
+    for (name, first) in [
+        ("refused", failing(Refusal::rate_limited().retry_after(long))),
+        ("overloaded", failing(Refusal::status(503).retry_after(s(60)))),
+        ("down", provider().trouble(Trouble::Refused, s(0)..s(4000)).build()),
+        ("key", failing(Refusal::status(401))),
+        ("money", failing(Refusal::quota_spent())),
+        ("failing", failing(Refusal::status(500))),
+    ] {
+        let second = provider().build();
+        let manager = manager(&first).another_endpoint(endpoint(&second)).build().expect("a manager");
+        let began = Instant::now();
+        let outcomes: Vec<_> = manager.batch((0..200).map(chat)).collect().await;
+        let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.result.is_err()).collect();
+        assert!(outcomes.len() == 200 && failed.is_empty(), "{name}: {failed:?}");
+        assert!(began.elapsed() < s(30), "{name}: {:?}", began.elapsed());
+        assert!(sends(&first) < 120, "{name}: {} of the first", sends(&first));
+    }
+}
+
+/// Where all of them refuse the key, that is the end, as with one.
+#[tokio::test(start_paused = true)]
+async fn where_all_endpoints_refuse_the_key_that_is_the_end() {
+    let (first, second) = (failing(Refusal::status(401)), failing(Refusal::status(401)));
+    let manager = manager(&first).max_concurrent(8).another_endpoint(endpoint(&second).max_concurrent(8));
+    let manager = manager.build().expect("a manager");
+    let mut batch = manager.batch((0..100).map(chat));
+    let mut kinds = Vec::new();
+    while let Some(outcome) = batch.next().await {
+        kinds.push(outcome.error_kind());
+    }
+    let refused = [Some(ErrorKind::Auth), Some(ErrorKind::Stopped)];
+    assert!(kinds.iter().all(|kind| refused.contains(kind)), "{kinds:?}");
+    assert!(kinds.len() <= 16 && batch.stopped().is_some(), "{} {:?}", kinds.len(), batch.stopped());
+    let rest = batch.into_rest();
+    let unread = rest.source.map_or(0, |source| source.size_hint().0);
+    assert_eq!(rest.requests.len() + unread + kinds.len(), 100);
+}
+
+/// The weight says how many are in flight at each.
+#[tokio::test(start_paused = true)]
+async fn weights_share_the_load() {
+    let (first, second) = (provider().build(), provider().build());
+    let manager = manager(&first).another_endpoint(endpoint(&second).weight(3)).build().expect("a manager");
+    for wave in 0..10 {
+        let sent = (0..16).map(|id| manager.send(chat(wave * 16 + id)));
+        assert!(futures::future::join_all(sent).await.iter().all(|outcome| outcome.result.is_ok()));
+    }
+    let share = sends(&second) as f64 / sends(&first) as f64;
+    assert!((2.0..=4.0).contains(&share), "{share}");
+    assert!(first.elapsed() > ms(1));
+}

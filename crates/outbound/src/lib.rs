@@ -108,6 +108,11 @@
 //! [share a name](RequestManagerBuilder::another_endpoint) share its requests: each goes to the least loaded one that has
 //! room, and what one of them refuses, another takes at once.
 //!
+//! **Order.** Requests that wait for the same limits go as they came. A request may say a [priority](Request::priority): a higher
+//! one goes first, and 30 seconds of waiting count as one priority more. A request may say a [tenant](Request::tenant):
+//! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
+//! holds in all four faces alike.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.

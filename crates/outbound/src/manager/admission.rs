@@ -12,11 +12,12 @@ use super::{
     lifecycle::Lifecycle,
     observe::{Observed, Step, Waiting},
     record::Record,
-    scope::{Ask, Pass, Scope, Stopped},
+    scope::{Ask, Order, Pass, Scope, Standing, Stopped},
     shared::{Place, Seat},
 };
 
 mod balance;
+mod turn;
 
 pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
 
@@ -36,6 +37,9 @@ pub(crate) struct Admission<'a> {
     pub(crate) destinations: &'a [Destination<'a>],
     /// Where it has been, if there are several.
     pub(crate) choice: Choice,
+    /// Its order among those that wait for the limits, and its place there once it has one.
+    pub(crate) order: Order<'a>,
+    pub(crate) standing: Option<Standing>,
     pub(crate) lifecycle: &'a Lifecycle,
     pub(crate) seat: &'a mut Seat,
     /// How long the request may take in all.
@@ -70,6 +74,11 @@ impl<'a> Admission<'a> {
 
     /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
     pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
+        for Destination { scope, .. } in self.destinations {
+            if scope.model.line.begins_with(self.order) {
+                scope.account.notify().notify_waiters();
+            }
+        }
         match self.destinations {
             [only] => self.admit_to(only, record).await,
             _ => Box::pin(self.admit_to_any(record)).await,
@@ -196,7 +205,17 @@ impl<'a> Admission<'a> {
         let quota = &destination.scope.model.quota;
         let cost = destination.prepared.cost;
         let now = Instant::now();
+        let line = &destination.scope.model.line;
+        let standing = line.standing(self.order, destination.prepared.units(), &mut self.standing, now);
+        if standing.is_some_and(|_| !line.is_empty()) {
+            return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+        }
         let reserved = match quota.try_reserve_at(cost, now) {
+            Err(QuotaError::MustWait { bottleneck, .. })
+                if standing.is_some() && bottleneck != Bottleneck::Gate =>
+            {
+                return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+            }
             Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
                 let gated = bottleneck == Bottleneck::Gate;
                 self.seat.move_to(if gated { Place::Held } else { Place::Ready });

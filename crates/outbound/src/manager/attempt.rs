@@ -147,6 +147,14 @@ impl<'a> Prepared<'a> {
     }
 }
 
+impl Prepared<'_> {
+    /// How much of the limits it asks for, to share them fairly: its tokens, or one where it has none.
+    pub(super) fn units(&self) -> u64 {
+        let estimate = &self.facts.estimate;
+        estimate.input.saturating_add(estimate.output).max(1)
+    }
+}
+
 impl Failure {
     pub(super) fn of_fault(fault: Fault) -> Self {
         let kind = match fault.class {

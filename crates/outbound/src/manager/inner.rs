@@ -5,6 +5,7 @@ use std::{
     fmt,
     num::NonZeroU32,
     ops::Deref,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +13,8 @@ use std::{
     time::SystemTime,
 };
 
-use outbound_limiter::ConcurrencyLimiter;
+use futures::future::{Either, select};
+use outbound_limiter::{ConcurrencyLimiter, Keyed, OwnedPermit};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -51,8 +53,8 @@ pub(crate) struct Inner {
     begun: AtomicU64,
     clock: WallClock,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// How many submitted requests there may be that have no outcome.
-    pub(super) room: ConcurrencyLimiter,
+    /// How many submitted requests of each tenant there may be that have no outcome.
+    pub(super) rooms: Keyed<Option<String>, ConcurrencyLimiter>,
     /// Submitted requests that a shutdown kept from being sent, until a shutdown gives them back.
     pub(super) returned: Mutex<Vec<Request>>,
 }
@@ -107,7 +109,7 @@ impl Inner {
             begun: AtomicU64::new(0),
             clock: WallClock::starting_at(wall_clock),
             lifecycle: Arc::default(),
-            room: ConcurrencyLimiter::new(width.saturating_mul(SUBMITTED)),
+            rooms: Keyed::new(move |_| ConcurrencyLimiter::new(width.saturating_mul(SUBMITTED))),
             returned: Mutex::default(),
         }
     }
@@ -232,6 +234,8 @@ impl Inner {
             admission: Admission {
                 destinations,
                 choice: Choice::default(),
+                order: job.request.order(),
+                standing: None,
                 lifecycle: &self.lifecycle,
                 seat,
                 limit: job.request.deadline.unwrap_or(settings.deadline),
@@ -261,11 +265,27 @@ impl Inner {
         self.accounts().for_each(|account| account.notify().notify_waiters());
     }
 
+    /// Waits until another submitted request of this tenant may come in. `None`: the doors are closed.
+    pub(super) async fn room(&self, tenant: Option<&str>) -> Option<OwnedPermit> {
+        let mut room = pin!(self.rooms.get(tenant.map(str::to_owned)).acquire_owned());
+        loop {
+            // Made before it is asked, so that no change is missed.
+            let changed = pin!(self.accounts[0].changed());
+            if !self.lifecycle.is_open() {
+                return None;
+            }
+            if let Either::Left((room, _)) = select(room.as_mut(), changed).await
+                && self.lifecycle.is_open()
+            {
+                return Some(room);
+            }
+        }
+    }
+
     /// Lets nobody in and sends nothing more.
     pub(super) fn drain(&self) {
         self.lifecycle.drain();
-        // Whoever waits for room is let in, and finds the doors closed.
-        self.room.resize(ConcurrencyLimiter::MAX_PERMITS);
+        // Whoever waits, for room as well, finds the doors closed.
         self.accounts().for_each(|account| account.close());
     }
 

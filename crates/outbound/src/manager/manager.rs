@@ -111,8 +111,8 @@ impl RequestManager {
         Batch::new(self.0.clone(), requests)
     }
 
-    /// Takes a request over and returns a ticket for its outcome; waits where eight times `max_concurrent` have been
-    /// submitted and have no outcome. The deadline runs from here on.
+    /// Takes a request over and returns a ticket for its outcome; waits where eight times `max_concurrent` of its
+    /// [tenant](Request::tenant) have been submitted and have no outcome. The deadline runs from here on.
     ///
     /// Dropping this future before it is done submits nothing. Dropping the ticket does not cut the request off.
     ///
@@ -126,10 +126,9 @@ impl RequestManager {
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
         let inner = &*self.0;
-        let room = inner.room.acquire_owned().await;
-        if !inner.lifecycle.is_open() {
+        let Some(room) = inner.room(request.tenant.as_deref()).await else {
             return Err(SubmitError(request));
-        }
+        };
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since, items: None };

@@ -9,7 +9,7 @@
 //!   admission · read
 //!   destination
 //!   record · attempt · shared
-//!   scope: call · account, model, reach · health, stop, quota, config; silence above them
+//!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
 //!   judge · lifecycle · key · wall_clock · settings · observe
 //!   route
 //!   outcome · error · reply · request · item · task

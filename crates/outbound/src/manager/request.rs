@@ -8,7 +8,7 @@ use outbound_client::{Multipart, encode_form};
 use outbound_limiter::Cost;
 use serde::Serialize;
 
-use super::route::Route;
+use super::{route::Route, scope::Order};
 
 /// One request: a method, a path at some endpoint, and a body, which is in memory, since it may have to be sent again.
 ///
@@ -57,6 +57,8 @@ pub struct Request {
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) fallbacks: Vec<Route>,
+    pub(crate) priority: i32,
+    pub(crate) tenant: Option<String>,
     pub(crate) cost: Option<Cost>,
     pub(crate) idempotency_key: Option<HeaderValue>,
 }
@@ -108,6 +110,8 @@ impl Request {
             deadline: None,
             max_attempts: None,
             fallbacks: Vec::new(),
+            priority: 0,
+            tenant: None,
             cost: None,
             idempotency_key: None,
         }
@@ -189,6 +193,24 @@ impl Request {
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts.max(1));
         self
+    }
+
+    /// How it goes before others that wait for the same limits: a higher one first. Who has waited for 30 seconds counts as one
+    /// higher, and so on, so that none waits for ever. Default: 0.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// On whose behalf it is sent. The tenants whose requests wait for the same limits share them evenly by tokens, however
+    /// many requests each has. Default: none; such requests are one tenant's.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    pub(crate) fn order(&self) -> Order<'_> {
+        Order { priority: self.priority, tenant: self.tenant.as_deref() }
     }
 
     /// Another way for it where its own has failed; each call adds one, and they are tried in this order. Default: those of

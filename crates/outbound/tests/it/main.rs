@@ -11,6 +11,7 @@ mod items;
 mod lifecycle;
 mod limits;
 mod observers;
+mod orders;
 mod outages;
 mod records;
 mod refusals;

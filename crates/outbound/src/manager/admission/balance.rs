@@ -66,12 +66,25 @@ impl<'a> Admission<'a> {
             // Made before anything is asked, so that no change is missed.
             let changes =
                 destinations.iter().map(|destination| Box::pin(destination.scope.account.changed()));
-            let changed = select_all(changes.collect::<Vec<_>>()).map(|_| ());
+            let mut changed = pin!(select_all(changes.collect::<Vec<_>>()).map(|_| ()));
             let now = Instant::now();
             self.check_open(record)?;
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
+            // One line for all of them: that of the first.
+            let (line, units) = (&destinations[0].scope.model.line, destinations[0].prepared.units());
+            let standing = line.standing(self.order, units, &mut self.standing, now);
+            let in_line = standing.map(|standing| line.wait(standing, now));
+            if let Some(in_line) = &in_line {
+                let (turn, timer) = (pin!(in_line.turn()), pin!(sleep_until(self.deadline())));
+                let ended = select(turn, select(&mut changed, timer)).await;
+                record.waited += now.elapsed();
+                if let Either::Right(_) = ended {
+                    continue;
+                }
+            }
+            let now = Instant::now();
             let (mut turns, mut held) = (Vec::<Turn<'_>>::new(), None);
             let (mut stopped, mut error) = (None, None);
             for index in self.by_load() {
@@ -120,7 +133,13 @@ impl<'a> Admission<'a> {
             self.seat.move_to(Place::Ready);
             self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
             let timer = pin!(sleep_until(until));
-            let news = pin!(select(changed, timer));
+            let lost = pin!(async {
+                match &in_line {
+                    Some(in_line) => in_line.turn_lost().await,
+                    None => std::future::pending().await,
+                }
+            });
+            let news = select(changed, select(timer, lost));
             let turn = select(select_all(turns), news).await;
             record.waited += now.elapsed();
             if let Either::Left((((index, Ok(reservation)), ..), _)) = turn {

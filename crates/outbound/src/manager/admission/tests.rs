@@ -89,6 +89,8 @@ fn within<'a>(
     Admission {
         destinations: &*Box::leak(Box::new([destination(scope)])),
         choice: Choice::default(),
+        order: Order { priority: 0, tenant: None },
+        standing: None,
         lifecycle,
         seat,
         limit,

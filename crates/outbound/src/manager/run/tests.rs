@@ -12,7 +12,7 @@ use crate::manager::{
     attempt::Prepared,
     lifecycle::Lifecycle,
     request::Request,
-    scope::{Account, Ask, Endpoint, Reach, Scope},
+    scope::{Account, Ask, Endpoint, Order, Reach, Scope},
     settings::Settings,
     shared::Seat,
 };
@@ -69,6 +69,8 @@ async fn run(
     let admission = Admission {
         destinations: &destinations,
         choice: Choice::default(),
+        order: Order { priority: 0, tenant: None },
+        standing: None,
         lifecycle: &lifecycle,
         seat: &mut seat,
         limit: SECOND * 300,

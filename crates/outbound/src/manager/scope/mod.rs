@@ -14,6 +14,7 @@ mod account;
 mod call;
 mod config;
 mod health;
+mod line;
 mod model;
 mod quota;
 mod reach;
@@ -24,6 +25,7 @@ mod stop;
 pub(crate) use self::{
     account::Account,
     call::{Ask, Failed, Pass, Scope},
+    line::{Order, Standing},
     reach::Reach,
     silence::watch,
 };

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     health::{Clearance, FailedCall, Health, Pressure, Trouble},
+    line::Line,
     stop::Stopped,
 };
 
@@ -21,6 +22,8 @@ const IN_A_ROW: u32 = 4;
 pub(crate) struct Model {
     pub(super) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
+    /// The order in which its requests ask the quota.
+    pub(crate) line: Line,
     /// How many calls may be in flight, if that was told for this model.
     told: Option<usize>,
     state: Mutex<State>,
@@ -39,7 +42,13 @@ impl Model {
     pub(super) fn new(name: Option<Box<str>>, quota: QuotaLimiter, told: Option<usize>, all: usize) -> Self {
         let health = Health::new(Trouble::Failing, IN_A_ROW);
         let pressure = Pressure::new(told.unwrap_or(all));
-        Self { name, quota, told, state: Mutex::new(State { health, pressure, stopped: None }) }
+        Self {
+            name,
+            quota,
+            line: Line::default(),
+            told,
+            state: Mutex::new(State { health, pressure, stopped: None }),
+        }
     }
 
     /// No limit was told: so few calls go out before the first replies that hardly any of them is refused.

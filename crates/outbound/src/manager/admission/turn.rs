@@ -1,0 +1,48 @@
+//! Waiting for the limits in the order of priorities and tenants.
+
+use super::*;
+
+impl Admission<'_> {
+    /// Waits for its turn, and then for the limits. `None`: something has changed meanwhile, and all has to be asked again;
+    /// its place in the line stays.
+    pub(super) async fn reserve_in_turn(
+        &mut self,
+        destination: &Destination<'_>,
+        changed: impl Future<Output = ()>,
+        record: &mut Record,
+    ) -> Result<Option<Charge>, Error> {
+        let (model, cost, began) = (&destination.scope.model, destination.prepared.cost, Instant::now());
+        let Some(standing) = self.standing else { return Ok(None) };
+        self.seat.move_to(Place::Ready);
+        self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
+        let deadline = self.deadline();
+        let reserve = async {
+            let waiting = model.line.wait(standing, began);
+            loop {
+                waiting.turn().await;
+                let reserve = model.quota.reserve(cost);
+                let reserve = if self.since.is_some() { reserve.before(deadline) } else { reserve };
+                let (reserve, lost) = (pin!(reserve), pin!(waiting.turn_lost()));
+                if let Either::Left((reserved, _)) = select(reserve, lost).await {
+                    return reserved;
+                }
+            }
+        };
+        let news = async {
+            select(pin!(changed), pin!(sleep_until(deadline))).await;
+        };
+        let (news, reserve) = (pin!(news), pin!(reserve));
+        let reserved = match select(news, reserve).await {
+            Either::Left(_) => None,
+            Either::Right((reserved, _)) => Some(reserved),
+        };
+        record.waited += began.elapsed();
+        match reserved {
+            None => Ok(None),
+            // Its turn came in time, but this task did not run then.
+            Some(Ok(_)) if Instant::now() >= deadline => Err(self.past_deadline(record)),
+            Some(Ok(reservation)) => Ok(Some(reservation.sent())),
+            Some(Err(error)) => Err(self.not_reserved(&error, record)),
+        }
+    }
+}

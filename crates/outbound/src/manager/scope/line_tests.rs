@@ -1,0 +1,160 @@
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn order(priority: i32, tenant: Option<&str>) -> Order<'_> {
+    Order { priority, tenant }
+}
+
+/// Lets all in the line go one after the other, each after a second; says who went.
+fn served(line: &Line, mut waiting: Vec<(&'static str, Waiting<'_>)>) -> Vec<&'static str> {
+    let mut served = Vec::new();
+    while !waiting.is_empty() {
+        let next = waiting.iter().position(|(_, waiting)| waiting.turn().now_or_never().is_some());
+        served.push(waiting.remove(next.expect("somebody has the turn")).0);
+    }
+    assert!(line.is_empty());
+    served
+}
+
+/// Gets in line, as if somebody had said an order before.
+fn join<'a>(line: &'a Line, order: Order<'_>, cost: u64) -> Waiting<'a> {
+    line.used.store(true, Ordering::Relaxed);
+    let now = Instant::now();
+    let standing = line.standing(order, cost, &mut None, now).expect("it stands in line");
+    line.wait(standing, now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_says_an_order_there_is_no_line() {
+    let line = Line::default();
+    assert!(line.standing(order(0, None), 1, &mut None, Instant::now()).is_none());
+    assert!(!line.begins_with(order(0, None)) && line.begins_with(order(1, None)));
+    assert!(!line.begins_with(order(0, Some("a"))), "once");
+    assert!(line.standing(order(0, None), 1, &mut None, Instant::now()).is_some(), "from then on for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_highest_priority_goes_first_and_equals_in_their_order() {
+    let line = Line::default();
+    let waiting = [("first", 0), ("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0)]
+        .map(|(name, priority)| (name, join(&line, order(priority, None), 1)));
+    assert_eq!(served(&line, waiting.into()), ["b", "d", "first", "a", "e", "c"]);
+}
+
+/// A minute outweighs two priorities; it makes nobody more than an equal of the highest.
+#[tokio::test(start_paused = true)]
+async fn who_waits_long_becomes_an_equal() {
+    for (waited, expected) in [(59, ["new", "newer", "first", "old"]), (60, ["first", "old", "new", "newer"])]
+    {
+        let line = Line::default();
+        let mut waiting =
+            vec![("first", join(&line, order(0, None), 1)), ("old", join(&line, order(0, None), 1))];
+        tokio::time::advance(SECOND * waited).await;
+        waiting.push(("new", join(&line, order(2, None), 1)));
+        waiting.push(("newer", join(&line, order(2, None), 1)));
+        assert_eq!(served(&line, waiting), expected, "{waited}");
+    }
+}
+
+/// Thousands of one tenant do not starve one of another, nor do long ones of one short ones of another.
+#[tokio::test(start_paused = true)]
+async fn tenants_share_by_cost() {
+    let line = Line::default();
+    let mut waiting: Vec<_> = (0..1_000).map(|_| ("many", join(&line, order(0, Some("many")), 10))).collect();
+    // Some of them have gone.
+    for _ in 0..10 {
+        drop(waiting.remove(0));
+    }
+    waiting.extend((0..20).map(|_| ("few", join(&line, order(0, Some("few")), 5))));
+    waiting.push(("one", join(&line, order(0, None), 10)));
+    let order = served(&line, waiting);
+    assert!(
+        order.iter().position(|name| *name == "one").is_some_and(|place| place <= 3),
+        "{:?}",
+        &order[..6]
+    );
+    let last = order.iter().rposition(|name| *name == "few").expect("they went");
+    assert!((28..=34).contains(&last), "twenty at half the cost beside ten: {last}");
+}
+
+/// Whoever leaves passes on the turn, whether it had been told of it or not.
+#[tokio::test(start_paused = true)]
+async fn leaving_passes_on_the_turn() {
+    let line = Line::default();
+    let [first, second, third] = [1, 2, 3].map(|_| join(&line, order(0, Some("a")), 1));
+    assert!(second.turn().now_or_never().is_none());
+    drop(second);
+    let mut third = Box::pin(async move {
+        third.turn().await;
+        third
+    });
+    assert!(third.as_mut().now_or_never().is_none());
+    drop(first);
+    let third = third.await;
+    assert!(!line.is_empty());
+    drop(third);
+    assert!(line.is_empty());
+}
+
+/// A place is kept by who asks again.
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_keeps_its_place() {
+    let line = Line::default();
+    let now = Instant::now();
+    let (mut own, holder) = (None, join(&line, order(0, Some("a")), 1));
+    let standing = line.standing(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let again = line.wait(standing, now);
+    let later = join(&line, order(0, Some("a")), 1);
+    drop(again);
+    let standing = line.standing(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let again = line.wait(standing, now);
+    drop(holder);
+    assert!(again.turn().now_or_never().is_some() && later.turn().now_or_never().is_none());
+}
+
+/// Random joins and departures: exactly one has the turn while somebody waits, everybody gets it, and no tenant that waits
+/// falls behind another by more than one request of each.
+#[tokio::test(start_paused = true)]
+async fn random_lines_are_fair() {
+    for seed in 0..200_u64 {
+        let line = Line::default();
+        let mut draw = seed;
+        let mut next = |most: u64| {
+            draw = crate::manager::key::mix(draw, 1);
+            draw % most
+        };
+        let tenants = ["a", "b", "c"];
+        let mut waiting: Vec<(&str, u64, Waiting<'_>)> = Vec::new();
+        for tenant in tenants {
+            for _ in 0..20 + next(30) {
+                let cost = 1 + next(9);
+                waiting.push((tenant, cost, join(&line, order(0, Some(tenant)), cost)));
+            }
+        }
+        let mut served = BTreeMap::from(tenants.map(|tenant| (tenant, 0_u64)));
+        while tenants.iter().all(|tenant| waiting.iter().any(|(of, ..)| of == tenant)) {
+            if next(5) == 0 {
+                let gone = usize::try_from(next(waiting.len() as u64)).expect("an index");
+                if waiting[gone].2.turn().now_or_never().is_none() {
+                    // One that leaves has its cost counted all the same: it asked for it.
+                    let (tenant, cost, _) = waiting.remove(gone);
+                    *served.get_mut(tenant).expect("known") += cost;
+                    continue;
+                }
+            }
+            let holders: Vec<_> = (0..waiting.len())
+                .filter(|index| waiting[*index].2.turn().now_or_never().is_some())
+                .collect();
+            assert_eq!(holders.len(), 1, "{seed}");
+            let (tenant, cost, _) = waiting.remove(holders[0]);
+            *served.get_mut(tenant).expect("known") += cost;
+        }
+        let (least, most) = (served.values().min().expect("one"), served.values().max().expect("one"));
+        assert!(most - least <= 150, "{seed}: {served:?}");
+    }
+}

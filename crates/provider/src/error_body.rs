@@ -33,6 +33,8 @@ const CODE_LIMIT: usize = 64;
 pub(crate) struct ErrorBody {
     /// Every machine-readable word in lower case: code, type, status, reason. Rules match on these.
     pub(crate) words: Vec<String>,
+    /// The codes that are numbers and no status. What they mean differs from provider to provider.
+    pub(crate) numbers: Vec<String>,
     /// The message in lower case, for rules on its wording.
     pub(crate) wording: String,
     /// The status the body claims, where it claims one.
@@ -107,6 +109,8 @@ impl ErrorBody {
     fn number(&mut self, number: Option<u64>) {
         if let Some(status) = number.and_then(|n| u16::try_from(n).ok()).filter(|n| (400..600).contains(n)) {
             self.status.get_or_insert(status);
+        } else if let Some(number) = number {
+            self.numbers.push(number.to_string());
         }
     }
 

@@ -87,6 +87,17 @@ fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, 
             }
             _ => {}
         }
+        if !names && is_media(name) {
+            scanner.skip()?;
+            sum = sum.saturating_add(4 * PER_MEDIA);
+            return Ok(());
+        }
+        if !names && name == b"images" && scanner.peek() == b'[' {
+            return scanner.array(|scanner| {
+                sum = sum.saturating_add(4 * PER_MEDIA);
+                scanner.skip()
+            });
+        }
         if names {
             sum = sum.saturating_add(text_quarters(name));
         } else if is_structure(name) {
@@ -118,6 +129,11 @@ fn kind_of(name: &[u8]) -> Kind {
         b"text" | b"content" => Kind::Text,
         _ => Kind::Other,
     }
+}
+
+/// Fields of Gemini's parts that hold media. Ollama has `images`, a list of them.
+fn is_media(name: &[u8]) -> bool {
+    matches!(name, b"inlineData" | b"inline_data" | b"fileData" | b"file_data")
 }
 
 /// Fields whose values the model does not read as text.

@@ -42,7 +42,7 @@ impl Hints {
         for value in headers.get_all(header::RETRY_AFTER) {
             longer(&mut hints.header, retry_after(value, clock));
         }
-        let signals = Signals::read(headers, clock);
+        let signals = Signals::read(headers, clock, &[]);
         hints.nothing_remains = signals.iter().any(|signal| signal.remaining == Some(0));
         let (reset, is_full) = signals.exhausted();
         longer(&mut hints.reset, reset);

@@ -29,11 +29,14 @@
 //! | to learn | use |
 //! |---|---|
 //! | where to send, with which headers | [`Provider`] |
+//! | how a prompt is sent to this provider | [`Provider::prompt`] → [`Prompt`] |
 //! | what a request asks for, and what it costs at most | [`Provider::read_request`] → [`RequestFacts`] |
 //! | whether a success is an answer, and what it cost | [`Provider::read_success`] → [`Success`] |
 //! | what a refusal means, and how long to wait | [`Provider::classify`] → [`Fault`] |
 //! | how much of each limit is left | [`Provider::signals`] → [`Signals`] |
-//! | whether a stream really ended | [`Provider::stream`] → [`StreamReader`] |
+//! | what each piece of a stream brings, and whether it really ended | [`Provider::stream`] → [`StreamReader`] |
+//! | how a streamed body is cut into pieces | [`Framing`], [`JsonSplitter`] |
+//! | what an answer says, whoever gave it | [`Provider::text_of`], [`Provider::as_openai`] |
 //! | how tokens are taken from the quota | [`Provider::charging`] → [`Charging`] |
 //! | the value of JSON that a strict parser refuses | [`lenient_json`] |
 //!
@@ -46,10 +49,12 @@
 //! # Not offered
 //!
 //! No tokenizer: [`Estimate`] is a formula, good for admission and corrected by the reply's own [`Usage`]. No
-//! native Gemini, Bedrock or Ollama dialect: they are read through their OpenAI-compatible endpoints, whose
-//! errors keep their own shapes and are understood.
+//! native dialect of Bedrock or Vertex. No translation of requests: but for the one line of a [`Prompt`], bodies are
+//! the caller's.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod blocked;
 mod charging;
 mod class;
 mod clock;
@@ -57,14 +62,18 @@ mod duration;
 mod error_body;
 mod estimate;
 mod fault;
+mod framing;
 mod hints;
 mod json;
 mod markup;
+mod prompt;
 mod provider;
 mod redact;
 mod request;
 mod rules;
+mod shape;
 mod signals;
+mod splitter;
 mod sse;
 mod stream;
 mod success;
@@ -74,11 +83,14 @@ pub use charging::Charging;
 pub use class::{Class, Terminal};
 pub use estimate::Estimate;
 pub use fault::Fault;
+pub use framing::Framing;
 pub use json::lenient_json;
+pub use prompt::Prompt;
 pub use provider::{Auth, Provider};
 pub use request::{NotJson, RequestFacts};
 pub use signals::{Dimension, Reset, Signal, Signals};
-pub use stream::{StreamItem, StreamReader, Truncated};
+pub use splitter::{JsonSplitter, TooLong};
+pub use stream::{Delta, StreamItem, StreamReader, ToolCallDelta, Truncated};
 pub use success::Success;
 pub use usage::Usage;
 

@@ -1,14 +1,21 @@
-use std::time::SystemTime;
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, StatusCode, header};
 
 use crate::{
-    Charging, Class, Fault, NotJson, RequestFacts, Signals, StreamReader, Success, clock,
+    Charging, Class, Dimension, Fault, NotJson, Prompt, RequestFacts, Signals, StreamReader, Success, answer,
+    clock,
     error_body::ErrorBody,
     hints::Hints,
-    rules, signals, sse,
+    json, rules, signals, sse,
     success::{self, Reading, unreadable},
 };
+
+mod fields;
+mod known;
 
 /// A message is read from a plain HTTP error that is no longer.
 const PLAIN_MESSAGE_LIMIT: usize = 16 << 10;
@@ -16,26 +23,76 @@ const PLAIN_MESSAGE_LIMIT: usize = 16 << 10;
 /// A kind of server: where it is, how it is spoken to, and how its replies are read. Plain data; it holds no
 /// key.
 ///
-/// | | [`openai`](Provider::openai) | [`anthropic`](Provider::anthropic) | [`openai_compatible`](Provider::openai_compatible) | [`http`](Provider::http) |
-/// |---|---|---|---|---|
-/// | `base_url` | `https://api.openai.com/v1` | `https://api.anthropic.com/v1` | none | none |
-/// | `chat_path` | `/chat/completions` | `/messages` | `/chat/completions` | empty |
-/// | `auth` | bearer | `x-api-key` | bearer | bearer |
-/// | `key_env` | `OPENAI_API_KEY` | `ANTHROPIC_API_KEY` | `OPENAI_API_KEY` | none |
-/// | `default_headers` | none | `anthropic-version: 2023-06-01` | none | none |
-/// | `documents_idempotency` | no | no | no | no |
-/// | `charging` | estimate | settle | unknown | unknown |
-/// | `cached_tokens_are_free` | no | yes | no | no |
+/// | | `base_url` | `auth` | `key_env` |
+/// |---|---|---|---|
+/// | [`openai`](Provider::openai), [`openai_responses`](Provider::openai_responses), [`openai_embeddings`](Provider::openai_embeddings) | `https://api.openai.com/v1` | bearer | `OPENAI_API_KEY` |
+/// | [`anthropic`](Provider::anthropic) | `https://api.anthropic.com/v1` | `x-api-key` | `ANTHROPIC_API_KEY` |
+/// | [`gemini`](Provider::gemini) | `https://generativelanguage.googleapis.com/v1beta` | `x-goog-api-key` | `GEMINI_API_KEY` |
+/// | [`azure_openai`](Provider::azure_openai) | none | `api-key` | `AZURE_OPENAI_API_KEY` |
+/// | [`mistral`](Provider::mistral) | `https://api.mistral.ai/v1` | bearer | `MISTRAL_API_KEY` |
+/// | [`groq`](Provider::groq) | `https://api.groq.com/openai/v1` | bearer | `GROQ_API_KEY` |
+/// | [`openrouter`](Provider::openrouter) | `https://openrouter.ai/api/v1` | bearer | `OPENROUTER_API_KEY` |
+/// | [`deepseek`](Provider::deepseek) | `https://api.deepseek.com` | bearer | `DEEPSEEK_API_KEY` |
+/// | [`dashscope`](Provider::dashscope) | `https://dashscope.aliyuncs.com/compatible-mode/v1` | bearer | `DASHSCOPE_API_KEY` |
+/// | [`moonshot`](Provider::moonshot) | `https://api.moonshot.ai/v1` | bearer | `MOONSHOT_API_KEY` |
+/// | [`zhipu`](Provider::zhipu) | `https://open.bigmodel.cn/api/paas/v4` | bearer | `ZHIPUAI_API_KEY` |
+/// | [`siliconflow`](Provider::siliconflow) | `https://api.siliconflow.com/v1` | bearer | `SILICONFLOW_API_KEY` |
+/// | [`ollama`](Provider::ollama) | `http://127.0.0.1:11434` | bearer | `OLLAMA_API_KEY` |
+/// | [`vllm`](Provider::vllm) | `http://127.0.0.1:8000/v1` | bearer | `VLLM_API_KEY` |
+/// | [`sglang`](Provider::sglang) | `http://127.0.0.1:30000/v1` | bearer | none |
+/// | [`litellm`](Provider::litellm) | none | bearer | `LITELLM_API_KEY` |
+/// | [`openai_compatible`](Provider::openai_compatible) | none | bearer | `OPENAI_API_KEY` |
+/// | [`http`](Provider::http) | none | bearer | none |
+///
+/// | | [`charging`](Provider::charging) | [`cached_tokens_are_free`](Provider::cached_tokens_are_free) |
+/// |---|---|---|
+/// | OpenAI, Azure | estimate | no |
+/// | Anthropic | settle | yes |
+/// | Groq | unknown | yes |
+/// | `LiteLLM` | actual | no |
+/// | all others | unknown | no |
+///
+/// No provider here documents that a repeated `Idempotency-Key` is not processed twice. Anthropic needs a default
+/// header (`anthropic-version: 2023-06-01`), the others none.
+///
+/// # One of your own
+///
+/// Begin with the one whose format it speaks, and say where it differs:
+///
+/// ```
+/// use outbound_provider::{Auth, Class, Provider};
+///
+/// const ACME: Provider = Provider::openai_compatible()
+///     .with_name("acme")
+///     .with_base_url("https://llm.acme.test/v2")
+///     .with_auth(Auth::Header("x-acme-key"))
+///     .with_codes(&[("E42", Class::Overloaded)]);
+///
+/// assert_eq!(ACME.path("m", false), "/chat/completions");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provider {
     name: &'static str,
-    kind: Kind,
+    dialect: Dialect,
     base_url: Option<&'static str>,
+    /// With `{model}` where the model has its place.
     chat_path: &'static str,
+    /// The path of a chat whose answer is to come as a stream, where that is another one.
+    stream_path: Option<&'static str>,
     auth: Auth,
     key_env: Option<&'static str>,
     default_headers: &'static [(&'static str, &'static str)],
     documents_idempotency: bool,
+    charging: Option<Charging>,
+    cached_tokens_are_free: bool,
+    /// What the field is called that bounds an answer, in OpenAI's format.
+    max_tokens: &'static str,
+    /// Whether a stream tells its tokens only where `stream_options` asks for it.
+    has_stream_options: bool,
+    /// Codes that mean something else here than elsewhere, or nothing elsewhere.
+    codes: &'static [(&'static str, Class)],
+    /// Windows of limits that the headers do not name.
+    windows: &'static [(Dimension, Duration)],
 }
 
 /// How the key is sent.
@@ -47,125 +104,24 @@ pub enum Auth {
     Header(&'static str),
 }
 
-/// How replies are read, and what is known of the quota.
+/// The format that a provider's own requests have. How a reply is written is seen from the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    OpenAi,
-    Anthropic,
-    /// Speaks as OpenAI does.
-    Compatible,
-    Http,
+pub(crate) enum Dialect {
+    /// OpenAI's chat.
+    Chat,
+    /// OpenAI's responses.
+    Responses,
+    /// OpenAI's embeddings.
+    Embeddings,
+    /// Anthropic's messages.
+    Messages,
+    Gemini,
+    Ollama,
+    /// Nothing is known of the bodies.
+    Plain,
 }
 
 impl Provider {
-    /// OpenAI.
-    pub const fn openai() -> Provider {
-        Provider {
-            name: "openai",
-            kind: Kind::OpenAi,
-            base_url: Some("https://api.openai.com/v1"),
-            chat_path: "/chat/completions",
-            auth: Auth::Bearer,
-            key_env: Some("OPENAI_API_KEY"),
-            default_headers: &[],
-            documents_idempotency: false,
-        }
-    }
-
-    /// Anthropic.
-    pub const fn anthropic() -> Provider {
-        Provider {
-            name: "anthropic",
-            kind: Kind::Anthropic,
-            base_url: Some("https://api.anthropic.com/v1"),
-            chat_path: "/messages",
-            auth: Auth::Header("x-api-key"),
-            key_env: Some("ANTHROPIC_API_KEY"),
-            default_headers: &[("anthropic-version", "2023-06-01")],
-            documents_idempotency: false,
-        }
-    }
-
-    /// Any server that takes OpenAI's requests: Azure, Gemini, Groq, Mistral, OpenRouter, Ollama, vLLM and
-    /// many more. Its address is the caller's to give.
-    pub const fn openai_compatible() -> Provider {
-        Provider { name: "openai_compatible", kind: Kind::Compatible, base_url: None, ..Provider::openai() }
-    }
-
-    /// Any HTTP server. Only the status and the headers decide; bodies are not looked into, except for a
-    /// message to show. A stream is complete when it ends.
-    pub const fn http() -> Provider {
-        Provider {
-            name: "http",
-            kind: Kind::Http,
-            base_url: None,
-            chat_path: "",
-            key_env: None,
-            ..Provider::openai()
-        }
-    }
-
-    /// The same provider, known to promise that a repeated `Idempotency-Key` is not processed twice.
-    pub const fn with_documented_idempotency(self) -> Provider {
-        Provider { documents_idempotency: true, ..self }
-    }
-
-    /// A short name for records: `openai`, `anthropic`, `openai_compatible`, `http`.
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Where requests go unless the caller says otherwise, without a slash at the end.
-    pub const fn base_url(&self) -> Option<&'static str> {
-        self.base_url
-    }
-
-    /// The path of a chat request, to be put after the base URL.
-    pub const fn chat_path(&self) -> &'static str {
-        self.chat_path
-    }
-
-    /// How the key is sent.
-    pub const fn auth(&self) -> Auth {
-        self.auth
-    }
-
-    /// The environment variable that customarily holds the key.
-    pub const fn key_env(&self) -> Option<&'static str> {
-        self.key_env
-    }
-
-    /// Headers that every request needs, as (lower-case name, value).
-    pub const fn default_headers(&self) -> &'static [(&'static str, &'static str)] {
-        self.default_headers
-    }
-
-    /// Whether a repeated `Idempotency-Key` is proof against a second processing.
-    pub const fn documents_idempotency(&self) -> bool {
-        self.documents_idempotency
-    }
-
-    /// How the tokens of a call are taken from the quota, as far as it is documented. `None` is unknown: servers
-    /// that take OpenAI's requests differ, and plain HTTP has no tokens.
-    ///
-    /// OpenAI counts the larger of `max_tokens` and an estimate when the request comes ("Rate limits" in its
-    /// guide). Anthropic estimates output tokens from `max_tokens` at the start and corrects them at the end
-    /// ("Rate limits" in its API reference).
-    pub const fn charging(&self) -> Option<Charging> {
-        match self.kind {
-            Kind::OpenAi => Some(Charging::Estimate),
-            Kind::Anthropic => Some(Charging::Settle),
-            Kind::Compatible | Kind::Http => None,
-        }
-    }
-
-    /// Whether tokens read from the provider's cache do not count against its limits: so with Anthropic, for most
-    /// models ("Rate limits" in its API reference). With OpenAI they count ("Prompt caching" in its guide). Of
-    /// the others it is not known, and the answer is no.
-    pub const fn cached_tokens_are_free(&self) -> bool {
-        matches!(self.kind, Kind::Anthropic)
-    }
-
     /// What the body of a request says about the request, in one pass. [`Provider::http`] looks into none, and
     /// all others take an empty one for a request that says nothing.
     ///
@@ -175,6 +131,11 @@ impl Provider {
     /// tells what is.
     pub fn read_request(&self, body: &[u8]) -> Result<RequestFacts, NotJson> {
         if self.is_plain() { Ok(RequestFacts::default()) } else { RequestFacts::read(body) }
+    }
+
+    /// A chat of one prompt, in the provider's own format.
+    pub const fn prompt<'a>(&self, model: &'a str, text: &'a str) -> Prompt<'a> {
+        Prompt::new(*self, model, text)
     }
 
     /// What a reply means that is not a success.
@@ -196,7 +157,7 @@ impl Provider {
     /// | body | is |
     /// |---|---|
     /// | JSON with choices, content or output, though it has a byte order mark, `NaN`, halves of emoji, invalid UTF-8 or any depth | an answer |
-    /// | events, where none were asked for | put together, and then an answer, a refusal or [`Class::StreamBroken`] |
+    /// | a stream where none was asked for: events, lines of JSON, an array of pieces | put together, and then an answer, a refusal or [`Class::StreamBroken`] |
     /// | an error in any provider's shape, inside a 200 | a fault of the class that its status would have had |
     /// | anything else, to a request that was no [`chat`](RequestFacts::chat) | an answer; but JSON that is cut is [`Class::Unreadable`] |
     /// | cut JSON, a page of markup, nothing, JSON without an answer, to a chat | [`Class::Unreadable`] |
@@ -223,7 +184,16 @@ impl Provider {
             return Err(self.classify(status, headers, body, now));
         }
         if facts.chat && sse::is_events(body) {
-            return self.read_events(facts, headers, body, now);
+            return self.read_pieces(facts, headers, sse::events(body), now);
+        }
+        let is_array = facts.chat && json::without_mark(body).trim_ascii_start().first() == Some(&b'[');
+        let in_pieces = || {
+            let pieces = success::pieces(body)?;
+            let pieces = pieces.iter().map(|piece| ("".into(), piece.into()));
+            Some(self.read_pieces(facts, headers, pieces, now))
+        };
+        if let Some(read) = is_array.then(in_pieces).flatten() {
+            return read;
         }
         match success::read(facts, body) {
             Reading::Answer(usage) => Ok(Success { usage, body: None }),
@@ -231,6 +201,12 @@ impl Provider {
                 let clock = clock::of_reply(headers, now);
                 let body = ErrorBody::read(&error, Some(clock));
                 Err(self.fault(rules::implied_status(&body), headers, body, clock))
+            }
+            Reading::Nothing(_)
+                if facts.chat
+                    && let Some(read) = in_pieces() =>
+            {
+                read
             }
             Reading::Nothing(why) => Err(match coding(headers) {
                 Some(coding) => Fault {
@@ -246,28 +222,60 @@ impl Provider {
 
     /// What the headers of any reply, good or bad, say about limits. What cannot be read is left out.
     pub fn signals(&self, headers: &HeaderMap, now: SystemTime) -> Signals {
-        Signals::read(headers, now)
+        Signals::read(headers, now, self.windows)
     }
 
     /// A reader for one streamed reply.
     pub fn stream(&self) -> StreamReader {
-        StreamReader::new(self.kind)
+        StreamReader::new(self.dialect, self.codes)
+    }
+
+    /// The visible text of the first answer in a whole body, in whatever format it is. `None` where there is none:
+    /// embeddings, an error, what is no JSON. [`Provider::http`] looks into no body.
+    pub fn text_of(&self, body: &[u8]) -> Option<String> {
+        answer::text(&self.value_of(body)?)
+    }
+
+    /// A whole body in the shape of OpenAI's `chat.completion`, from whatever format it is in. What is one stays as
+    /// it is. `None` where the body holds no answer. [`Provider::http`] looks into no body.
+    ///
+    /// Kept are the texts, the reasoning (as `reasoning_content`), refusals, calls of tools, the reason of the end
+    /// and the counts of tokens; a call without an id gets one by its place, and parts that have no place in
+    /// OpenAI's shape, such as citations and pictures, are left out.
+    pub fn as_openai(&self, body: &[u8]) -> Option<serde_json::Value> {
+        answer::as_openai(&self.value_of(body)?)
+    }
+
+    fn value_of(&self, body: &[u8]) -> Option<serde_json::Value> {
+        if self.is_plain() { None } else { json::lenient_json(body) }
+    }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) const fn max_tokens_field(&self) -> &'static str {
+        self.max_tokens
+    }
+
+    pub(crate) const fn has_stream_options(&self) -> bool {
+        self.has_stream_options
     }
 
     fn is_plain(&self) -> bool {
-        matches!(self.kind, Kind::Http)
+        matches!(self.dialect, Dialect::Plain)
     }
 
-    /// Events where a whole body was asked for.
-    fn read_events(
+    /// A stream where a whole body was asked for.
+    fn read_pieces<'a>(
         &self,
         facts: &RequestFacts,
         headers: &HeaderMap,
-        body: &[u8],
+        pieces: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
         now: SystemTime,
     ) -> Result<Success, Fault> {
         let mut reader = self.stream().expect_choices(facts.choices);
-        for (name, data) in sse::events(body) {
+        for (name, data) in pieces {
             if let Err(fault) = reader.feed(&name, &data) {
                 let partial = Some(reader.text()).filter(|text| !text.is_empty());
                 let hints = Hints::of_headers(headers, clock::of_reply(headers, now));
@@ -293,24 +301,25 @@ impl Provider {
             let wait = wait(class, &hints);
             Fault { of_account, wait, code: body.code, message: body.message, ..Fault::new(class) }
         } else {
-            of_body(status, body, hints)
+            of_body(status, body, hints, self.codes)
         };
         Fault { should_retry: signals::should_retry(headers), ..fault }
     }
 }
 
 /// The fault that an error event inside a stream is: what its status would have made of it.
-pub(crate) fn of_event(body: ErrorBody) -> Fault {
-    of_body(rules::implied_status(&body), body, Hints::default())
+pub(crate) fn of_event(body: ErrorBody, codes: &[(&str, Class)]) -> Fault {
+    of_body(rules::implied_status(&body), body, Hints::default(), codes)
 }
 
-fn of_body(status: u16, body: ErrorBody, hints: Hints) -> Fault {
+fn of_body(status: u16, body: ErrorBody, hints: Hints, codes: &[(&str, Class)]) -> Fault {
     let hints = Hints { body: body.wait, ..hints };
-    let class = rules::class(status, &body, &hints);
+    let class = rules::class(status, &body, &hints, codes);
     let of_account = rules::is_of_account(class, &body);
     let parallel = rules::is_parallel(class, &body);
     let wait = wait(class, &hints);
-    Fault { wait, of_account, parallel, code: body.code, message: body.message, ..Fault::new(class) }
+    let code = body.code.or_else(|| body.numbers.into_iter().next());
+    Fault { wait, of_account, parallel, code, message: body.message, ..Fault::new(class) }
 }
 
 /// A refusal for good has no wait but its headers' own, whatever the prompt that its message quotes may say. The

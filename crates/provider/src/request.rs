@@ -93,7 +93,7 @@ impl Fields {
     #[inline]
     fn read(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
         match name {
-            b"messages" => {
+            b"messages" | b"contents" => {
                 self.messages = true;
                 self.weigh(scanner, false)
             }
@@ -110,11 +110,20 @@ impl Fields {
             b"max_output_tokens" => number(scanner, &mut self.max_output_tokens),
             b"n" => number(scanner, &mut self.n),
             b"best_of" => number(scanner, &mut self.best_of),
+            // Gemini's way, and Ollama's.
+            b"generationConfig" | b"generation_config" | b"options" if scanner.peek() == b'{' => scanner
+                .object(|scanner, name| match name {
+                    b"maxOutputTokens" | b"max_output_tokens" | b"num_predict" => {
+                        number(scanner, &mut self.max_output_tokens)
+                    }
+                    b"candidateCount" | b"candidate_count" => number(scanner, &mut self.n),
+                    _ => scanner.skip(),
+                }),
             b"temperature" | b"top_p" | b"stop" | b"logprobs" | b"suffix" | b"echo" => {
                 self.sampling = true;
                 scanner.skip()
             }
-            b"system" => self.weigh(scanner, false),
+            b"system" | b"systemInstruction" | b"system_instruction" => self.weigh(scanner, false),
             b"instructions" => {
                 self.sampling = true;
                 self.weigh(scanner, false)

@@ -214,9 +214,15 @@ const OF_THE_KEY: &[&str] = &[
 /// The class of a refusal, whose body may be empty. `hints` says what was told of waiting, by headers and body.
 ///
 /// A code for money goes before any hint, a sentence about a day or a month never does: who is told to wait
-/// waits.
-pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints) -> Class {
-    let known = |word: &String| CODES.iter().find(|(code, _)| same(code, word)).map(|&(_, class)| class);
+/// waits. What the provider's own codes mean goes before all.
+pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints, own: &[(&str, Class)]) -> Class {
+    let of = |table: &[(&str, Class)], word: &String| {
+        table.iter().find(|(code, _)| same(code, word)).map(|&(_, class)| class)
+    };
+    if let Some(class) = body.words.iter().chain(&body.numbers).find_map(|word| of(own, word)) {
+        return class;
+    }
+    let known = |word: &String| of(CODES, word);
     let mut codes = body.words.iter().filter_map(known);
     let first = codes.next();
     if first == Some(QuotaSpent) || codes.any(|class| class == QuotaSpent) {

@@ -121,7 +121,8 @@ impl Signals {
         (None, false)
     }
 
-    pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Signals {
+    /// `windows` are those that no header names.
+    pub(crate) fn read(headers: &HeaderMap, now: SystemTime, windows: &[(Dimension, Duration)]) -> Signals {
         let mut found = Found::default();
         let mut ietf = false;
         let mut clock = None;
@@ -150,7 +151,7 @@ impl Signals {
         }
         for (key, raw) in found.0.iter().flatten() {
             if !found.is_told_better(key, raw) {
-                signals.push(raw.signal(key), raw.reset.map(|reset| reset.unit));
+                signals.push(raw.signal(key, windows), raw.reset.map(|reset| reset.unit));
             }
         }
         signals
@@ -208,14 +209,15 @@ impl<'a> Found<'a> {
 }
 
 impl Raw {
-    fn signal(&self, key: &Key<'_>) -> Signal {
+    fn signal(&self, key: &Key<'_>, windows: &[(Dimension, Duration)]) -> Signal {
         // Azure has sent limits of 0 and -1 for "unknown"; then what is said of them is unknown as well.
         let limit = self.limit.flatten().filter(|&limit| limit > 0);
         let is_known = self.limit.is_none() || limit.is_some();
         let remaining = self.remaining.filter(|_| is_known);
         let reset = self.reset.filter(|_| is_known).map(|reset| reset.time);
         let github = (self.is_github && self.reset_is_epoch).then_some(HOUR);
-        let named = key.window.or(self.period).or(github);
+        let documented = || windows.iter().find(|(of, _)| *of == key.dimension).map(|&(_, window)| window);
+        let named = key.window.or(self.period).or(github).or_else(documented);
         let shown = match (named, reset) {
             (None, Some(reset)) if key.fills_steadily => {
                 limit.zip(remaining).and_then(|(limit, remaining)| of_bucket(limit, remaining, reset))

@@ -3,19 +3,32 @@ use std::{error, fmt};
 use serde_json::Value;
 
 use crate::{
-    Class, Fault, Terminal, Usage,
+    Class, Fault, Terminal, Usage, answer,
     error_body::{self, ErrorBody},
     json,
-    provider::{self, Kind},
+    provider::{self, Dialect},
+    shape::Shape,
 };
 
 mod chat;
+mod delta;
+mod gemini;
 mod merge;
 mod message;
+mod ollama;
 mod responses;
 
+pub use delta::{Delta, ToolCallDelta};
+
+pub(crate) use chat::REASONING;
+pub(crate) use delta::reason;
+pub(crate) use gemini::{text_of_parts, tool_call};
+pub(crate) use merge::{reasoning_of, text_of};
+
 use chat::Chat;
+use gemini::Gemini;
 use message::Message;
+use ollama::Ollama;
 use responses::Responses;
 
 /// The most that one streamed reply may hold, in bytes of event data.
@@ -23,14 +36,18 @@ const LIMIT: usize = 64 << 20;
 
 /// Reads one streamed reply: puts the pieces together and tells whether it really ended.
 ///
-/// Feed it each server-sent event in turn, then ask for the [`finish`](StreamReader::finish). A stream that
-/// just stops is never taken for a whole answer. What counts as proof of the end:
+/// Feed it each server-sent event in turn, or each line or item of a stream that has none
+/// ([`JsonSplitter`](crate::JsonSplitter)), then ask for the [`finish`](StreamReader::finish). A stream that just
+/// stops is never taken for a whole answer. In which of the formats it is written is seen from its first event,
+/// whatever the provider's own is. What counts as proof of the end:
 ///
 /// | reply | proof |
 /// |---|---|
 /// | OpenAI chat and completions, and all compatible servers | `[DONE]`, or a `finish_reason` for every choice (see [`expect_choices`](StreamReader::expect_choices)) |
 /// | OpenAI responses | `response.completed` or `response.incomplete` |
 /// | Anthropic messages | `message_stop` |
+/// | Gemini | a `finishReason` for every candidate |
+/// | Ollama | `done: true` |
 /// | [`Provider::http`](crate::Provider::http) | none: the end of the body is the end |
 ///
 /// ```
@@ -38,7 +55,7 @@ const LIMIT: usize = 64 << 20;
 ///
 /// let mut reader = Provider::openai().stream();
 /// let chunk = r#"{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
-/// assert_eq!(reader.feed("", chunk), Ok(StreamItem::Delta("Hello".into())));
+/// assert!(matches!(reader.feed("", chunk), Ok(StreamItem::Delta(delta)) if delta.text == "Hello"));
 /// assert!(!reader.is_complete());
 /// assert_eq!(reader.feed("", "[DONE]"), Ok(StreamItem::Finished));
 ///
@@ -48,6 +65,10 @@ const LIMIT: usize = 64 << 20;
 /// ```
 pub struct StreamReader {
     fold: Fold,
+    /// What codes mean that are the provider's own.
+    codes: &'static [(&'static str, Class)],
+    /// Whether an event has come that shows in which format the stream is.
+    begun: bool,
     state: State,
     /// How many choices have to finish where no end marker comes; at least one.
     choices: usize,
@@ -68,12 +89,14 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamItem {
-    /// Nothing generated: a ping, a role, a count of tokens, a kind of event not known here.
+    /// Nothing generated: a ping, a role, a kind of event not known here.
     Nothing,
-    /// A piece of the answer. The text is what a reader sees; it is empty for calls of tools and for
-    /// reasoning. Of several choices in one event the texts follow each other.
-    Delta(String),
-    /// The end marker: nothing is to follow, and the connection need not be read further.
+    /// A count of the tokens taken so far, and nothing else.
+    Usage(Usage),
+    /// A piece of the answer, or its end with the reason.
+    Delta(Delta),
+    /// The end marker: nothing is to follow, and the connection need not be read further. Gemini and Ollama have
+    /// none: [`is_complete`](StreamReader::is_complete) says there whether an item was the last.
     Finished,
 }
 
@@ -91,17 +114,21 @@ enum Fold {
     Chat(Chat),
     Responses(Responses),
     Message(Message),
+    Gemini(Gemini),
+    Ollama(Ollama),
     Plain(Vec<Value>),
 }
 
 impl StreamReader {
-    pub(crate) fn new(kind: Kind) -> StreamReader {
-        let fold = match kind {
-            Kind::OpenAi | Kind::Compatible => Fold::Chat(Chat::default()),
-            Kind::Anthropic => Fold::Message(Message::default()),
-            Kind::Http => Fold::Plain(Vec::new()),
+    pub(crate) fn new(dialect: Dialect, codes: &'static [(&'static str, Class)]) -> StreamReader {
+        let fold = match dialect {
+            Dialect::Chat | Dialect::Responses | Dialect::Embeddings => Fold::Chat(Chat::default()),
+            Dialect::Messages => Fold::Message(Message::default()),
+            Dialect::Gemini => Fold::Gemini(Gemini::default()),
+            Dialect::Ollama => Fold::Ollama(Ollama::default()),
+            Dialect::Plain => Fold::Plain(Vec::new()),
         };
-        StreamReader { fold, state: State::Open, choices: 1, bytes: 0 }
+        StreamReader { fold, codes, begun: false, state: State::Open, choices: 1, bytes: 0 }
     }
 
     /// Says how many answers the request asked for (OpenAI's `n`), 1 if never said. Without an end marker, a
@@ -114,10 +141,14 @@ impl StreamReader {
 
     /// Takes one event: its name (`""` or `message` where it has none) and its data.
     ///
-    /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
-    /// one. What is JSON to a generous reader ([`lenient_json`](crate::lenient_json)) is read. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a
-    /// piece. A reply of more than 64 MiB is [`Terminal::TooLarge`]. After a fault or
+    /// What is JSON to a generous reader ([`lenient_json`](crate::lenient_json)) is read. After a fault or
     /// [`StreamItem::Finished`] the reader holds what came before, and ignores what follows.
+    ///
+    /// # Errors
+    ///
+    /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
+    /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a piece. A
+    /// reply of more than 64 MiB is [`Terminal::TooLarge`].
     pub fn feed(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
         if self.state != State::Open {
             return Ok(StreamItem::Nothing);
@@ -138,6 +169,8 @@ impl StreamReader {
             State::Failed => false,
             State::Open => match &self.fold {
                 Fold::Chat(chat) => chat.has_finished(self.choices),
+                Fold::Gemini(gemini) => gemini.has_finished(self.choices),
+                Fold::Ollama(ollama) => ollama.has_finished(),
                 Fold::Responses(_) | Fold::Message(_) => false,
                 Fold::Plain(_) => true,
             },
@@ -150,6 +183,8 @@ impl StreamReader {
             Fold::Chat(chat) => chat.text(),
             Fold::Responses(responses) => responses.text.clone(),
             Fold::Message(message) => message.text(),
+            Fold::Gemini(gemini) => gemini.text(),
+            Fold::Ollama(ollama) => ollama.text(),
             Fold::Plain(data) => data.iter().filter_map(Value::as_str).collect(),
         }
     }
@@ -161,8 +196,33 @@ impl StreamReader {
             Fold::Chat(chat) => chat.usage(),
             Fold::Responses(responses) => Usage::read(&responses.response),
             Fold::Message(message) => message.usage(),
+            Fold::Gemini(gemini) => gemini.usage(),
+            Fold::Ollama(ollama) => ollama.usage(),
             Fold::Plain(_) => None,
         }
+    }
+
+    /// Why the first choice ended, in OpenAI's words (see [`Delta::finish_reason`]). `None` until that is told.
+    pub fn finish_reason(&self) -> Option<String> {
+        match &self.fold {
+            Fold::Chat(chat) => chat.finish_reason(),
+            Fold::Responses(responses) => answer::finish_reason(&responses.response),
+            Fold::Message(message) => message.finish_reason(),
+            Fold::Gemini(gemini) => gemini.finish_reason(),
+            Fold::Ollama(ollama) => ollama.finish_reason(),
+            Fold::Plain(_) => None,
+        }
+    }
+
+    /// The end of the stream, as [`finish`](StreamReader::finish), with the body in the shape of OpenAI's
+    /// `chat.completion`, whatever the provider's own is. See [`Provider::as_openai`](crate::Provider::as_openai). Of
+    /// what is no answer in a known shape the body is as it came.
+    ///
+    /// # Errors
+    ///
+    /// [`Truncated`], whose body is as it came.
+    pub fn finish_as_openai(self) -> Result<Value, Truncated> {
+        self.finish().map(|body| answer::as_openai(&body).unwrap_or(body))
     }
 
     /// The end of the stream: the whole body, in the shape that the same request without `stream` would have
@@ -179,6 +239,8 @@ impl StreamReader {
             Fold::Chat(chat) => chat.into_body(),
             Fold::Responses(responses) => responses.response,
             Fold::Message(message) => message.into_body(),
+            Fold::Gemini(gemini) => gemini.into_body(),
+            Fold::Ollama(ollama) => ollama.into_body(),
             Fold::Plain(data) => Value::Array(data),
         };
         if complete { Ok(body) } else { Err(Truncated { text, body }) }
@@ -192,7 +254,7 @@ impl StreamReader {
         }
         if let Fold::Plain(all) = &mut self.fold {
             all.push(data.into());
-            return Ok(StreamItem::Delta(data.to_owned()));
+            return Ok(StreamItem::Delta(Delta { text: data.to_owned(), ..Delta::default() }));
         }
         let data = data.trim();
         if data.is_empty() && event != "error" {
@@ -209,25 +271,58 @@ impl StreamReader {
         let value: Value =
             match serde_json::from_str(data).ok().or_else(|| json::lenient_json(data.as_bytes())) {
                 Some(value) => value,
-                None if event == "error" => return Err(provider::of_event(ErrorBody::plain(data, None))),
+                None if event == "error" => return Err(self.fault(ErrorBody::plain(data, None))),
                 None => return Err(broken("an event is not JSON")),
             };
         if event == "error" || error_body::is_refusal(&value) {
-            return Err(fault(&value));
+            return Err(self.fault(ErrorBody::read(&value, None)));
         }
         let Value::Object(value) = value else { return Err(broken("an event is not a JSON object")) };
-        if let Fold::Chat(chat) = &self.fold
-            && !chat.has_begun()
-            && responses::is_event(&value)
+        if !self.begun
+            && let Some(shape) = Shape::of_event(event, &value)
         {
-            self.fold = Fold::Responses(Responses::default());
+            self.begun = true;
+            self.fold = Fold::of(shape, std::mem::replace(&mut self.fold, Fold::Plain(Vec::new())));
         }
-        match &mut self.fold {
+        let read = match &mut self.fold {
             Fold::Chat(chat) => chat.chunk(value),
             Fold::Responses(responses) => responses.event(value),
             Fold::Message(message) => message.event(event, value),
+            Fold::Gemini(gemini) => gemini.chunk(value),
+            Fold::Ollama(ollama) => Ok(ollama.line(value)),
             Fold::Plain(_) => Ok(StreamItem::Nothing),
+        };
+        read.map_err(|bad| match bad {
+            Bad::Fault(fault) => *fault,
+            Bad::Refusal(error) => self.fault(ErrorBody::read(&error, None)),
+        })
+    }
+
+    fn fault(&self, error: ErrorBody) -> Fault {
+        provider::of_event(error, self.codes)
+    }
+}
+
+impl Fold {
+    /// The one for this shape: the one there is, if it is that.
+    fn of(shape: Shape, now: Fold) -> Fold {
+        match (shape, now) {
+            (Shape::Chat, now @ Fold::Chat(_)) | (Shape::Gemini, now @ Fold::Gemini(_)) => now,
+            (Shape::Chat, _) => Fold::Chat(Chat::default()),
+            (Shape::Responses, _) => Fold::Responses(Responses::default()),
+            (Shape::Message, _) => Fold::Message(Message::default()),
+            (Shape::Gemini, _) => Fold::Gemini(Gemini::default()),
+            (Shape::Ollama, _) => Fold::Ollama(Ollama::default()),
         }
+    }
+}
+
+/// What an event is that brought this piece and this count.
+fn item(delta: Option<Delta>, usage: Option<Usage>) -> StreamItem {
+    match (delta, usage) {
+        (Some(delta), usage) => StreamItem::Delta(Delta { usage, ..delta }),
+        (None, Some(usage)) => StreamItem::Usage(usage),
+        (None, None) => StreamItem::Nothing,
     }
 }
 
@@ -254,10 +349,19 @@ impl fmt::Display for Truncated {
 
 impl error::Error for Truncated {}
 
-fn broken(why: &str) -> Fault {
-    Fault { message: Some(format!("the stream is broken: {why}")), ..Fault::new(Class::StreamBroken) }
+/// Why an event is no piece of an answer.
+enum Bad {
+    Fault(Box<Fault>),
+    /// It holds this error.
+    Refusal(Value),
 }
 
-fn fault(error: &Value) -> Fault {
-    provider::of_event(ErrorBody::read(error, None))
+impl From<Fault> for Bad {
+    fn from(fault: Fault) -> Bad {
+        Bad::Fault(Box::new(fault))
+    }
+}
+
+fn broken(why: &str) -> Fault {
+    Fault { message: Some(format!("the stream is broken: {why}")), ..Fault::new(Class::StreamBroken) }
 }

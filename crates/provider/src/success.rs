@@ -1,10 +1,11 @@
 use serde_json::Value;
 
 use crate::{
-    Class, Fault, RequestFacts, Usage,
+    Class, Fault, JsonSplitter, RequestFacts, Usage, blocked,
     error_body::{has_answer, is_failed_choice, is_good_choice, is_refusal, unwrap_array},
     json::{self, Bad, Scanner},
     markup, redact,
+    shape::Shape,
     usage::Counts,
 };
 
@@ -40,10 +41,10 @@ pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
         return no_json(facts, body, scanner.is_at_end());
     }
     if is_object && glance.is_plainly_good(facts) {
-        return Reading::Answer(glance.usage);
+        return Reading::Answer(glance.usage());
     }
     match json::lenient_json(body) {
-        Some(value) => judge(facts, value, glance.usage),
+        Some(value) => judge(facts, value, glance.usage()),
         None => no_json(facts, body, false),
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
 #[derive(Default)]
 struct Glance {
     usage: Option<Usage>,
+    counts: Counts,
     good_choice: bool,
     /// A choice that may be an error.
     bad_choice: bool,
@@ -66,7 +68,8 @@ impl Glance {
     fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
         match name {
             b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| self.choice(scanner)),
-            b"usage" => {
+            b"candidates" if scanner.peek() == b'[' => scanner.array(|scanner| self.candidate(scanner)),
+            b"usage" | b"usageMetadata" => {
                 self.usage = Counts::scan(scanner)?.or(self.usage);
                 Ok(())
             }
@@ -77,6 +80,16 @@ impl Glance {
                 }
                 _ => scanner.skip(),
             }),
+            // Ollama counts in the body itself, and says in it whether it is done.
+            b"prompt_eval_count" | b"eval_count" => {
+                let count = scanner.u64_or_skip()?;
+                self.counts.set(name, count);
+                Ok(())
+            }
+            b"done" => {
+                self.suspicious |= scanner.peek() == b'f';
+                scanner.skip()
+            }
             b"content" | b"output" => {
                 self.content |= scanner.peek() == b'[';
                 scanner.skip()
@@ -137,6 +150,23 @@ impl Glance {
         Ok(())
     }
 
+    /// Gemini's choice: its end may be all there is of it.
+    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+        if scanner.peek() != b'{' {
+            return scanner.skip();
+        }
+        scanner.object(|scanner, name| {
+            let peek = scanner.peek();
+            self.good_choice |=
+                (name == b"content" && peek == b'{') || (name == b"finishReason" && peek == b'"');
+            scanner.skip()
+        })
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage.or_else(|| self.counts.usage())
+    }
+
     fn is_plainly_good(&self, facts: &RequestFacts) -> bool {
         !self.bad_choice && (self.good_choice || (!self.suspicious && (self.content || !facts.chat)))
     }
@@ -152,6 +182,14 @@ fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
     }
     if choices().any(is_good_choice) {
         return Reading::Answer(usage);
+    }
+    if let Value::Object(fields) = &value {
+        if let Some(refusal) = blocked::refusal(fields).filter(|_| facts.chat) {
+            return Reading::Refusal(refusal);
+        }
+        if facts.chat && Shape::of_body(fields) == Some(Shape::Ollama) && fields["done"] == false {
+            return Reading::Nothing("the answer ends before it is done".to_owned());
+        }
     }
     // A resource that failed, asked for by its id, is what was asked for.
     let kind = unwrap_array(&value).get("object").and_then(Value::as_str).unwrap_or("error");
@@ -185,6 +223,26 @@ fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
     } else {
         format!("the answer is no JSON: {}", redact::cut(&start, 200))
     })
+}
+
+/// The pieces of a stream of JSON: Ollama's lines, or the items of Gemini's array. `None` where the body is something
+/// else.
+pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
+    let first = *json::without_mark(body).trim_ascii_start().first()?;
+    if !matches!(first, b'{' | b'[') {
+        return None;
+    }
+    let mut splitter = JsonSplitter::new();
+    splitter.push(body).ok()?;
+    let mut pieces: Vec<String> = std::iter::from_fn(|| splitter.next_value()).collect();
+    pieces.extend(splitter.finish());
+    let Value::Object(event) = json::lenient_json(pieces.first()?.as_bytes())? else { return None };
+    // Nobody else streams so.
+    let is_one = match Shape::of_body(&event)? {
+        Shape::Gemini => first == b'[' || pieces.len() > 1,
+        shape => shape == Shape::Ollama,
+    };
+    is_one.then_some(pieces)
 }
 
 /// The fault that a body is which is no answer.

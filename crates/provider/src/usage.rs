@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::json::{Bad, Scanner};
 
@@ -20,16 +20,23 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
-    /// What a body says.
+    /// What a body says, in whatever shape it is.
     pub(crate) fn read(body: &Value) -> Option<Usage> {
-        let groq = body.get("x_groq").and_then(|groq| groq.get("usage"));
-        [body.get("usage"), groq].into_iter().flatten().find_map(Usage::of)
+        let fields = body.as_object()?;
+        let groq = || fields.get("x_groq")?.get("usage");
+        let counts = [fields.get("usage"), fields.get("usageMetadata"), groq()];
+        counts.into_iter().flatten().find_map(Usage::of).or_else(|| Usage::of_fields(fields))
     }
 
-    /// What the field `usage` says.
+    /// What the field `usage` says, or Gemini's `usageMetadata`.
     pub(crate) fn of(usage: &Value) -> Option<Usage> {
+        Usage::of_fields(usage.as_object()?)
+    }
+
+    /// What these fields say. Ollama's stand in the body itself.
+    pub(crate) fn of_fields(fields: &Map<String, Value>) -> Option<Usage> {
         let mut counts = Counts::default();
-        for (name, value) in usage.as_object()? {
+        for (name, value) in fields {
             match value {
                 Value::Object(details) if is_details(name.as_bytes()) => {
                     counts.within = details.get("cached_tokens").and_then(Value::as_u64).or(counts.within);
@@ -41,8 +48,9 @@ impl Usage {
     }
 }
 
-/// The counts of one reply as OpenAI (chat, responses, embeddings), `DeepSeek` and Anthropic write them. Anthropic
-/// counts the cache apart from `input_tokens`, the others as a part of it.
+/// The counts of one reply as OpenAI (chat, responses, embeddings), `DeepSeek`, Anthropic, Gemini and Ollama write
+/// them. Anthropic counts the cache apart from `input_tokens`, the others as a part of it. Gemini counts apart what
+/// tools put into the prompt, and thoughts (`UsageMetadata` in its API reference).
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     prompt: Option<u64>,
@@ -55,6 +63,9 @@ pub(crate) struct Counts {
     /// Cached tokens read and written, beside the input.
     apart: Option<u64>,
     written: Option<u64>,
+    /// Gemini's prompts of tools, beside the prompt, and thoughts, beside the output.
+    of_tools: Option<u64>,
+    thoughts: Option<u64>,
 }
 
 impl Counts {
@@ -82,27 +93,31 @@ impl Counts {
         Ok(counts.usage())
     }
 
-    fn set(&mut self, name: &[u8], count: Option<u64>) {
+    pub(crate) fn set(&mut self, name: &[u8], count: Option<u64>) {
         match name {
-            b"prompt_tokens" => self.prompt = count,
-            b"completion_tokens" => self.completion = count,
+            b"prompt_tokens" | b"promptTokenCount" | b"prompt_eval_count" => self.prompt = count,
+            b"completion_tokens" | b"candidatesTokenCount" | b"eval_count" => self.completion = count,
             b"input_tokens" => self.input = count,
             b"output_tokens" => self.output = count,
             b"prompt_cache_hit_tokens" => self.hit = count,
             b"cache_read_input_tokens" => self.apart = count,
             b"cache_creation_input_tokens" => self.written = count,
+            b"cachedContentTokenCount" => self.within = count,
+            b"toolUsePromptTokenCount" => self.of_tools = count,
+            b"thoughtsTokenCount" => self.thoughts = count,
             _ => {}
         }
     }
 
-    fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         let input = self.prompt.or(self.input);
-        let output = self.completion.or(self.output);
+        let output = self.completion.or(self.output).or(self.thoughts.map(|_| 0));
         if input.is_none() && output.is_none() {
             return None;
         }
-        let outside = if self.prompt.is_some() { [None; 2] } else { [self.apart, self.written] };
+        let outside = if self.prompt.is_some() { [self.of_tools, None] } else { [self.apart, self.written] };
         let input = outside.into_iter().flatten().fold(input.unwrap_or(0), u64::saturating_add);
+        let output = output.map(|output| output.saturating_add(self.thoughts.unwrap_or(0)));
         let cached = self.within.or(self.hit).or(self.apart).unwrap_or(0).min(input);
         Some(Usage { input, output: output.unwrap_or(0), cached })
     }

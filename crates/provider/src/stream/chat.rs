@@ -3,10 +3,17 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    StreamItem, fault,
-    merge::{is_something, merge, text_of},
+    Bad, StreamItem,
+    delta::{Delta, ToolCallDelta, reason},
+    item,
+    merge::{is_something, merge, reasoning_of, text_of},
 };
-use crate::{Fault, Usage, error_body};
+use crate::{Usage, error_body};
+
+/// Fields of a message that hold its reasoning, of which the first that is there counts: servers send the same
+/// text under two names. `reasoning_content` is `DeepSeek`'s name, and Qwen's, Moonshot's, Zhipu's; `reasoning` is
+/// OpenRouter's, Groq's and vLLM's newer one.
+pub(crate) const REASONING: &[&str] = &["reasoning_content", "reasoning"];
 
 /// Chunks of `chat.completion.chunk` (or `text_completion`), put together.
 #[derive(Default)]
@@ -22,27 +29,30 @@ struct Choice {
     calls: BTreeMap<u64, Map<String, Value>>,
     logprobs: Map<String, Value>,
     text: Option<String>,
-    finished: bool,
+    finish_reason: Option<String>,
     /// Finish reason, and whatever else a server adds. The last word of each counts.
     rest: Map<String, Value>,
 }
 
 impl Chat {
-    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Fault> {
+    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
         let choices = chunk.remove("choices");
+        let usage = usage_of(&chunk);
         replace(&mut self.top, chunk);
-        let Some(Value::Array(choices)) = choices else { return Ok(StreamItem::Nothing) };
-        let mut generated = false;
-        let mut text = String::new();
+        let mut told = None;
+        let choices = if let Some(Value::Array(choices)) = choices { choices } else { Vec::new() };
         for choice in choices {
             if error_body::is_failed_choice(&choice) {
-                return Err(fault(&choice));
+                return Err(Bad::Refusal(choice));
             }
             let Value::Object(choice) = choice else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
-            generated |= self.choices.entry(index).or_default().delta(choice, &mut text);
+            let mut delta = Delta { choice: index, ..Delta::default() };
+            if self.choices.entry(index).or_default().delta(choice, &mut delta) {
+                Delta::join(&mut told, delta);
+            }
         }
-        Ok(if generated { StreamItem::Delta(text) } else { StreamItem::Nothing })
+        Ok(item(told, usage))
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -51,7 +61,7 @@ impl Chat {
 
     /// Whether at least so many choices have come, and all that came are finished.
     pub(super) fn has_finished(&self, choices: usize) -> bool {
-        self.choices.len() >= choices && self.choices.values().all(|choice| choice.finished)
+        self.choices.len() >= choices && self.choices.values().all(|choice| choice.finish_reason.is_some())
     }
 
     pub(super) fn text(&self) -> String {
@@ -59,9 +69,12 @@ impl Chat {
         choice.text.clone().unwrap_or_else(|| choice.message.get("content").map(text_of).unwrap_or_default())
     }
 
+    pub(super) fn finish_reason(&self) -> Option<String> {
+        self.choices.values().next()?.finish_reason.clone()
+    }
+
     pub(super) fn usage(&self) -> Option<Usage> {
-        let groq = self.top.get("x_groq").and_then(|groq| groq.get("usage"));
-        [self.top.get("usage"), groq].into_iter().flatten().find_map(Usage::of)
+        usage_of(&self.top)
     }
 
     pub(super) fn into_body(mut self) -> Value {
@@ -76,8 +89,8 @@ impl Chat {
 }
 
 impl Choice {
-    /// Takes a delta, appends its visible text to `text`, and says whether it brought anything generated.
-    fn delta(&mut self, mut choice: Map<String, Value>, text: &mut String) -> bool {
+    /// Takes a delta, tells what it brought, and says whether that is anything.
+    fn delta(&mut self, mut choice: Map<String, Value>, told: &mut Delta) -> bool {
         let mut generated = false;
         // Some put the whole message into one event. After pieces it says the same once more.
         let message = choice.remove("message").filter(|_| self.message.is_empty());
@@ -85,37 +98,71 @@ impl Choice {
         if let Some(Value::Object(mut delta)) = delta {
             if let Some(Value::Array(calls)) = delta.remove("tool_calls") {
                 generated |= !calls.is_empty();
-                calls.into_iter().for_each(|call| self.call(call));
+                told.tool_calls = calls.into_iter().filter_map(|call| self.call(call)).collect();
             }
             if let Some(content) = delta.get("content") {
-                text.push_str(&text_of(content));
+                told.text = text_of(content);
+            }
+            let mut reasoning = REASONING.iter().filter_map(|name| delta.get(*name)?.as_str());
+            if let Some(text) = reasoning.find(|text| !text.is_empty()) {
+                told.reasoning = text.to_owned();
+            } else if let Some(content) = delta.get("content") {
+                told.reasoning = reasoning_of(content);
+            }
+            if let Some(Value::String(refusal)) = delta.get("refusal") {
+                told.refusal.clone_from(refusal);
             }
             generated |= delta.iter().any(|(key, value)| key != "role" && is_something(value));
             merge(&mut self.message, delta);
         }
         if let Some(Value::String(piece)) = choice.remove("text") {
             generated |= !piece.is_empty();
-            text.push_str(&piece);
             self.text.get_or_insert_default().push_str(&piece);
+            told.text.push_str(&piece);
         }
         if let Some(Value::Object(logprobs)) = choice.remove("logprobs") {
             merge(&mut self.logprobs, logprobs);
         }
-        self.finished |= choice.get("finish_reason").is_some_and(is_something);
+        if let Some(Value::String(word)) = choice.get("finish_reason")
+            && !word.is_empty()
+        {
+            let word = reason(word, !self.calls.is_empty()).to_owned();
+            told.finish_reason = Some(word.clone());
+            self.finish_reason = Some(word);
+        }
         replace(&mut self.rest, choice);
-        generated
+        generated || told.finish_reason.is_some()
     }
 
     /// Calls are told apart by index. Where a server sends none, an id begins another call.
-    fn call(&mut self, call: Value) {
-        let Value::Object(mut call) = call else { return };
+    fn call(&mut self, call: Value) -> Option<ToolCallDelta> {
+        let Value::Object(mut call) = call else { return None };
         let stated = call.remove("index").as_ref().and_then(Value::as_u64);
         let index = stated.unwrap_or_else(|| match self.calls.last_key_value() {
             Some((last, _)) if call.get("id").is_some_and(is_something) => last.saturating_add(1),
             Some((last, _)) => *last,
             None => 0,
         });
-        merge(self.calls.entry(index).or_default(), call);
+        let known = self.calls.entry(index).or_default();
+        let function = call.get("function");
+        // Some servers repeat id and name with every piece: they are told once.
+        let once = |new: Option<&Value>, old: Option<&Value>| match new? {
+            Value::String(new) if !new.is_empty() && old.is_none_or(|old| old != new) => Some(new.clone()),
+            _ => None,
+        };
+        let known_function = known.get("function");
+        let told = ToolCallDelta {
+            index,
+            id: once(call.get("id"), known.get("id")),
+            name: once(function.and_then(|f| f.get("name")), known_function.and_then(|f| f.get("name"))),
+            arguments: match function.and_then(|function| function.get("arguments")) {
+                Some(Value::String(piece)) => piece.clone(),
+                None | Some(Value::Null) => String::new(),
+                Some(whole) => whole.to_string(),
+            },
+        };
+        merge(known, call);
+        Some(told)
     }
 
     fn into_value(mut self, index: u64) -> Value {
@@ -137,6 +184,12 @@ impl Choice {
         choice.insert("message".into(), Value::Object(self.message));
         Value::Object(choice)
     }
+}
+
+/// Groq counts in a field of its own.
+fn usage_of(chunk: &Map<String, Value>) -> Option<Usage> {
+    let groq = || chunk.get("x_groq").and_then(|groq| groq.get("usage")).and_then(Usage::of);
+    chunk.get("usage").and_then(Usage::of).or_else(groq)
 }
 
 fn replace(target: &mut Map<String, Value>, fields: Map<String, Value>) {

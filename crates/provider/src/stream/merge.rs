@@ -53,7 +53,7 @@ fn push_text(parts: &mut Vec<Value>, text: &str) {
 }
 
 /// The visible text of a content: a string, or parts of which some are text.
-pub(super) fn text_of(content: &Value) -> String {
+pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
@@ -62,6 +62,13 @@ pub(super) fn text_of(content: &Value) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The reasoning inside of a content, which is Mistral's way: parts `{"type": "thinking", "thinking": [parts of text]}`.
+pub(crate) fn reasoning_of(content: &Value) -> String {
+    let Value::Array(parts) = content else { return String::new() };
+    let parts = parts.iter().filter(|part| part["type"] == "thinking");
+    parts.map(|part| text_of(&part["thinking"])).collect()
 }
 
 /// Whether a delta holds anything generated: a text, a list or an object that is not empty.

@@ -2,25 +2,32 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{StreamItem, broken};
+use super::{
+    Bad, StreamItem, broken,
+    delta::{Delta, ToolCallDelta, reason},
+    item,
+};
 use crate::{Fault, Usage};
 
-/// Events of an Anthropic message, put together.
+/// Events of an Anthropic message ("Streaming messages" in its API reference), put together.
 #[derive(Default)]
 pub(super) struct Message {
     message: Option<Map<String, Value>>,
     blocks: BTreeMap<u64, Block>,
+    calls: u64,
 }
 
 #[derive(Default)]
 struct Block {
     fields: Map<String, Value>,
+    /// Which call of one of the caller's tools it is, if it is one. What the server calls itself is none.
+    call: Option<u64>,
     /// The input of a tool, as the JSON text that grows piece by piece.
     input: String,
 }
 
 impl Message {
-    pub(super) fn event(&mut self, name: &str, mut event: Map<String, Value>) -> Result<StreamItem, Fault> {
+    pub(super) fn event(&mut self, name: &str, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
         let stated = event.get("type").and_then(Value::as_str).map(str::to_owned);
         let index = event.get("index").and_then(Value::as_u64);
         let mut object = |key: &str| match event.remove(key) {
@@ -28,11 +35,20 @@ impl Message {
             _ => Map::new(),
         };
         match stated.as_deref().unwrap_or(name) {
-            "message_start" => self.message = Some(object("message")),
+            "message_start" => {
+                self.message = Some(object("message"));
+                return Ok(item(None, self.usage()));
+            }
             "content_block_start" => {
                 let index = index.ok_or_else(|| broken("a content block has no index"))?;
-                let block = Block { fields: object("content_block"), ..Block::default() };
+                let mut block = Block { fields: object("content_block"), ..Block::default() };
+                if block.is("tool_use") {
+                    block.call = Some(self.calls);
+                    self.calls += 1;
+                }
+                let delta = block.begun();
                 self.blocks.insert(index, block);
+                return Ok(item(delta, None));
             }
             "content_block_delta" => {
                 let block = index.and_then(|index| self.blocks.get_mut(&index));
@@ -41,7 +57,9 @@ impl Message {
             }
             "message_delta" => {
                 let message = self.begun()?;
-                message.extend(object("delta"));
+                let delta = object("delta");
+                let is_end = delta.get("stop_reason").is_some_and(Value::is_string);
+                message.extend(delta);
                 // Cumulative: the last word of each count is the count.
                 let usage = object("usage").into_iter().filter(|(_, count)| !count.is_null());
                 match message.get_mut("usage") {
@@ -50,6 +68,9 @@ impl Message {
                         message.insert("usage".into(), Value::Object(usage.collect()));
                     }
                 }
+                let finish_reason = self.finish_reason().filter(|_| is_end);
+                let end = finish_reason.is_some().then(|| Delta { finish_reason, ..Delta::default() });
+                return Ok(item(end, self.usage()));
             }
             "message_stop" => {
                 self.begun()?;
@@ -63,6 +84,11 @@ impl Message {
 
     pub(super) fn text(&self) -> String {
         self.blocks.values().filter_map(|block| block.fields.get("text")).filter_map(Value::as_str).collect()
+    }
+
+    pub(super) fn finish_reason(&self) -> Option<String> {
+        let word = self.message.as_ref()?.get("stop_reason")?.as_str()?;
+        Some(reason(word, false).to_owned())
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -82,13 +108,37 @@ impl Message {
 }
 
 impl Block {
-    /// Takes a delta; gives back its visible text.
-    fn delta(&mut self, delta: Map<String, Value>) -> String {
-        let mut visible = String::new();
+    fn is(&self, kind: &str) -> bool {
+        self.fields.get("type").is_some_and(|of| of == kind)
+    }
+
+    /// What the start of a block tells. Most are empty then; of a call the id and the name are there, and with some
+    /// servers the whole of it.
+    fn begun(&self) -> Option<Delta> {
+        let text = |name: &str| self.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(index) = self.call {
+            let input = self.fields.get("input").filter(|input| !is_empty(input));
+            let arguments = input.map(Value::to_string).unwrap_or_default();
+            let call = ToolCallDelta { index, id: Some(text("id")), name: Some(text("name")), arguments };
+            return Some(Delta { tool_calls: vec![call], ..Delta::default() });
+        }
+        let delta = Delta { text: text("text"), reasoning: text("thinking"), ..Delta::default() };
+        (delta != Delta::default()).then_some(delta)
+    }
+
+    /// Takes a delta; gives back what it brings.
+    fn delta(&mut self, delta: Map<String, Value>) -> Delta {
+        let mut told = Delta::default();
         for (key, value) in delta {
             match (key.as_str(), value) {
                 ("type", _) => {}
-                ("partial_json", Value::String(piece)) => self.input.push_str(&piece),
+                ("partial_json", Value::String(piece)) => {
+                    self.input.push_str(&piece);
+                    if let Some(index) = self.call {
+                        let call = ToolCallDelta { index, arguments: piece, ..ToolCallDelta::default() };
+                        told.tool_calls.push(call);
+                    }
+                }
                 ("citation", citation) => {
                     if let Value::Array(all) = self.fields.entry("citations").or_insert(Value::Null) {
                         all.push(citation);
@@ -98,8 +148,10 @@ impl Block {
                 }
                 // `text`, `thinking`, `signature`: each grows the field of its name.
                 (_, Value::String(piece)) => {
-                    if key == "text" {
-                        visible.push_str(&piece);
+                    match key.as_str() {
+                        "text" => told.text.push_str(&piece),
+                        "thinking" => told.reasoning.push_str(&piece),
+                        _ => {}
                     }
                     match self.fields.get_mut(&key) {
                         Some(Value::String(text)) => text.push_str(&piece),
@@ -113,7 +165,7 @@ impl Block {
                 }
             }
         }
-        visible
+        told
     }
 
     /// An input that `max_tokens` cut in the middle is no JSON: it stays as the text it is.
@@ -124,4 +176,8 @@ impl Block {
         }
         Value::Object(self.fields)
     }
+}
+
+fn is_empty(input: &Value) -> bool {
+    input.is_null() || input.as_object().is_some_and(Map::is_empty)
 }

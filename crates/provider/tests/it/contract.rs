@@ -4,8 +4,9 @@ use std::{fmt::Debug, time::Duration};
 
 use http::StatusCode;
 use outbound_provider::{
-    Auth, Charging, Class, Dimension, Estimate, Fault, NotJson, Provider, RequestFacts, Reset, Signal,
-    Signals, StreamItem, StreamReader, Success, Terminal, Truncated, Usage,
+    Auth, Charging, Class, Delta, Dimension, Estimate, Fault, Framing, JsonSplitter, NotJson, Prompt,
+    Provider, RequestFacts, Reset, Signal, Signals, StreamItem, StreamReader, Success, Terminal, TooLong,
+    ToolCallDelta, Truncated, Usage,
 };
 
 use crate::{headers, now};
@@ -18,9 +19,12 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     check::<(Auth, Class, Dimension, Estimate, Fault, Provider, Reset, Signal)>();
     check::<(Signals, StreamItem, StreamReader, Terminal, Truncated, Usage)>();
     check::<(Charging, NotJson, RequestFacts, Success)>();
+    check::<(Delta, Framing, JsonSplitter, Prompt<'static>, ToolCallDelta, TooLong)>();
     copy::<(Auth, Charging, Class, Dimension, Estimate, NotJson, Provider, Reset, Signal, Terminal, Usage)>();
     error::<Fault>();
+    copy::<(Framing, Prompt<'static>, TooLong)>();
     error::<NotJson>();
+    error::<TooLong>();
     error::<Truncated>();
 }
 

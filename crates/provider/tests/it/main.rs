@@ -2,17 +2,22 @@
 
 mod contract;
 mod estimate;
+mod framing;
 mod fuzz;
 mod json;
 mod never_panics;
+mod prompt;
 mod replies;
 mod request;
 mod signals;
 mod stream;
+mod stream_items;
 mod stream_messages;
+mod stream_native;
 mod stream_oddities;
 mod success;
 mod waits;
+mod whole;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,9 +1,9 @@
 //! Streams: is the end proved, and is the whole equal to the reply without a stream?
 
 use outbound_provider::{
-    Class, Fault, Provider,
+    Class, Delta, Fault, Provider,
     StreamItem::{self, Finished, Nothing},
-    StreamReader, Usage,
+    StreamReader, ToolCallDelta, Usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -31,8 +31,19 @@ pub(crate) fn finish(reason: &str) -> Value {
     json!({"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
 }
 
+/// An item that brings what is put into it.
+pub(crate) fn item(put: impl FnOnce(&mut Delta)) -> StreamItem {
+    let mut delta = Delta::default();
+    put(&mut delta);
+    StreamItem::Delta(delta)
+}
+
 pub(crate) fn text(text: &str) -> StreamItem {
-    StreamItem::Delta(text.to_owned())
+    item(|delta| delta.text = text.to_owned())
+}
+
+pub(crate) fn end(reason: &str) -> StreamItem {
+    item(|delta| delta.finish_reason = Some(reason.to_owned()))
 }
 
 #[test]
@@ -47,8 +58,9 @@ fn openai_chunks_make_the_reply_without_a_stream() {
         json!("[DONE]"),
     ];
     let (reader, items) = openai(&events);
-    assert_eq!(items, Ok(vec![Nothing, text("Hel"), text("lo"), Nothing, Nothing, Finished]));
-    assert_eq!(reader.text(), "Hello");
+    let usage = StreamItem::Usage(reader.usage().unwrap());
+    assert_eq!(items, Ok(vec![Nothing, text("Hel"), text("lo"), end("stop"), usage, Finished]));
+    assert_eq!((reader.text().as_str(), reader.finish_reason().as_deref()), ("Hello", Some("stop")));
     assert_eq!(reader.usage().map(|usage| (usage.input, usage.output)), Some((9, 2)));
     let expected = json!({"id": "c1", "object": "chat.completion", "created": 7, "model": "m",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello", "refusal": null},
@@ -77,7 +89,26 @@ fn openai_calls_of_tools_are_put_together_by_index() {
         finish("tool_calls"),
     ];
     let (reader, items) = openai(&events);
-    assert_eq!(items.unwrap()[1..6], [const { StreamItem::Delta(String::new()) }; 5]);
+    let piece = |index: u64, id: Option<&str>, name: Option<&str>, arguments: &str| {
+        item(|delta| {
+            let mut call = ToolCallDelta::default();
+            call.index = index;
+            call.id = id.map(str::to_owned);
+            call.name = name.map(str::to_owned);
+            call.arguments = arguments.to_owned();
+            delta.tool_calls.push(call);
+        })
+    };
+    let expected = [
+        Nothing,
+        piece(0, Some("a"), Some("look"), ""),
+        piece(1, Some("b"), Some("find"), "{"),
+        piece(0, None, None, "{\"x\":"),
+        piece(1, None, None, "}"),
+        piece(0, None, None, "1}"),
+        end("tool_calls"),
+    ];
+    assert_eq!(items.unwrap(), expected);
     let message = &reader.finish().unwrap()["choices"][0]["message"];
     let expected = json!({"role": "assistant", "content": null, "tool_calls": [
         {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{\"x\":1}"}},
@@ -106,7 +137,7 @@ fn openai_choices_are_kept_apart_and_in_order() {
     let end = |index: u64| json!({"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]});
     let (mut reader, _) = openai(&[piece(1, "b"), piece(0, "a"), piece(1, "B"), end(1)]);
     assert!(!reader.is_complete(), "choice 0 has not ended");
-    assert_eq!(feed(&mut reader, &[("", end(0))]), Ok(vec![Nothing]));
+    assert_eq!(feed(&mut reader, &[("", end(0))]), Ok(vec![super::stream::end("stop")]));
     assert!(reader.is_complete());
     assert_eq!(reader.text(), "a");
     let body = reader.finish().unwrap();
@@ -151,7 +182,8 @@ fn openai_probabilities_reasoning_and_plain_completions() {
     let thought = |text: &str| delta(json!({ "reasoning_content": text }));
     let (reader, items) =
         openai(&[thought("hm"), thought("m"), delta(json!({"content": "so"})), finish("stop")]);
-    assert_eq!(items, Ok(vec![text(""), text(""), text("so"), Nothing]));
+    let thought = |text: &str| item(|delta| delta.reasoning = text.to_owned());
+    assert_eq!(items, Ok(vec![thought("hm"), thought("m"), text("so"), end("stop")]));
     assert_eq!(reader.finish().unwrap()["choices"][0]["message"]["reasoning_content"], "hmm");
 
     let piece = |text: &str| json!({"object": "text_completion", "choices": [{"index": 0, "text": text}]});
@@ -172,7 +204,8 @@ fn mistrals_content_is_parts_first_and_text_then() {
         finish("stop"),
     ];
     let (reader, items) = openai(&events);
-    assert_eq!(items, Ok(vec![Nothing, text(""), text("so"), text("!"), Nothing]));
+    let thought = item(|delta| delta.reasoning = "hm".to_owned());
+    assert_eq!(items, Ok(vec![Nothing, thought, text("so"), text("!"), end("stop")]));
     assert_eq!(reader.text(), "so!");
     let expected = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
         {"type": "text", "text": "so!"}]);

@@ -3,11 +3,11 @@
 use outbound_provider::{
     Class, Provider,
     StreamItem::{self, Finished, Nothing},
-    Usage,
+    ToolCallDelta, Usage,
 };
 use serde_json::{Value, json};
 
-use crate::stream::{feed, openai, text};
+use crate::stream::{feed, item, openai, text};
 
 /// The events of an answer with a thought, a text with a citation, and a call of a tool.
 fn anthropic_events() -> Vec<(&'static str, Value)> {
@@ -69,7 +69,7 @@ fn anthropic_events_make_the_reply_without_a_stream() {
     let items = feed(&mut reader, &anthropic_events()).unwrap();
     let texts: String = items
         .iter()
-        .filter_map(|item| if let StreamItem::Delta(t) = item { Some(&**t) } else { None })
+        .filter_map(|item| if let StreamItem::Delta(delta) = item { Some(&*delta.text) } else { None })
         .collect();
     assert_eq!((texts.as_str(), reader.text().as_str()), ("Hello", "Hello"));
     assert_eq!(items.last(), Some(&Finished));
@@ -129,7 +129,11 @@ fn openai_responses_end_with_the_whole_response() {
     let done = json!({"type": "response.completed", "response": whole});
     let call = json!({"type": "response.function_call_arguments.delta", "delta": "{}"});
     let (reader, items) = openai(&[created.clone(), piece("a"), call, piece("b"), done]);
-    assert_eq!(items, Ok(vec![Nothing, text("a"), text(""), text("b"), Finished]));
+    let arguments = item(|delta| {
+        delta.tool_calls.push(ToolCallDelta::default());
+        delta.tool_calls[0].arguments = "{}".to_owned();
+    });
+    assert_eq!(items, Ok(vec![Nothing, text("a"), arguments, text("b"), Finished]));
     assert_eq!(reader.text(), "ab");
     assert_eq!(reader.usage().map(Usage::total), Some(7));
     assert_eq!(reader.finish(), Ok(whole));

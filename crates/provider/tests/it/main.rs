@@ -5,6 +5,7 @@ mod estimate;
 mod framing;
 mod fuzz;
 mod json;
+mod limits;
 mod never_panics;
 mod prompt;
 mod replies;

@@ -167,6 +167,8 @@ fn a_prompt_that_gemini_blocks_is_not_bought_again() {
     let both =
         r#"{"promptFeedback":{"blockReason":"OTHER"},"candidates":[{"content":{"parts":[{"text":"a"}]}}]}"#;
     assert!(read(Provider::gemini(), both).is_ok());
+    let stopped = r#"{"promptFeedback":{"blockReason":"OTHER"},"candidates":[{"finishReason":"SAFETY"}]}"#;
+    assert!(read(Provider::gemini(), stopped).is_ok());
 }
 
 /// Ollama streams where nobody says that it should not, and Gemini where the path asks for it.

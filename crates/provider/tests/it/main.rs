@@ -16,6 +16,7 @@ mod stream_items;
 mod stream_messages;
 mod stream_native;
 mod stream_oddities;
+mod stream_plain;
 mod stream_splits;
 mod success;
 mod waits;

@@ -70,6 +70,8 @@ fn chunk() -> impl Strategy<Value = String> {
                 ",\"choices\":[]",
                 ",\"error\":{}",
                 " ",
+                ",\"created\":1",
+                ",\"created\":2",
             ],
         ),
     )
@@ -146,6 +148,22 @@ fn what_means_something_anew_is_read_each_time() {
         vec![chunk("a", ",\"finish_reason\":\"stop\""), chunk("b", ",\"finish_reason\":\"stop\"")],
         vec![chunk("a", ""), chunk("b", ",\"finish_reason\":\"error\"")],
         vec![chunk("a", ",\"n\":12"), chunk("b", ",\"n1\":2")],
+        vec![chunk("a", ",\"n\":12"), chunk("b", ",\"n\":13")],
+        vec![chunk("a", ""), chunk("b", "").replace("\"id\":\"c\"", "\"id\":\"d\"")],
+        vec![chunk("a", ""), chunk("b\",\"refusal\":\"n", ""), chunk("c\",\"refusal\":\"n", "")],
+        // Several choices: in one chunk, and in turn, each with fields of its own.
+        vec![chunk("a", ""), chunk("b", "},{\"index\":0,\"delta\":{\"content\":\"c\"}")],
+        vec![
+            chunk("b", ",\"n\":1},{\"index\":1,\"delta\":{\"content\":\"c\"}"),
+            chunk("d", ",\"n\":1"),
+            chunk("e", ""),
+        ],
+        vec![
+            chunk("a", ""),
+            chunk("b", ",\"n\":1").replace("\"index\":0", "\"index\":1"),
+            chunk("c", ",\"n\":1"),
+            chunk("d", ",\"n\":1"),
+        ],
     ];
     for stream in streams {
         check(Provider::openai(), &stream).unwrap();

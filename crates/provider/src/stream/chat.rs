@@ -168,18 +168,19 @@ impl Choice {
             None => 0,
         });
         let known = self.calls.entry(index).or_default();
-        let function = call.get("function");
+        let function = tool_of(&call);
         // Some servers repeat id and name with every piece: they are told once.
         let once = |new: Option<&Value>, old: Option<&Value>| match new? {
             Value::String(new) if !new.is_empty() && old.is_none_or(|old| old != new) => Some(new.clone()),
             _ => None,
         };
-        let known_function = known.get("function");
+        let known_function = tool_of(known);
         let told = ToolCallDelta {
             index,
             id: once(call.get("id"), known.get("id")),
             name: once(function.and_then(|f| f.get("name")), known_function.and_then(|f| f.get("name"))),
-            arguments: match function.and_then(|function| function.get("arguments")) {
+            arguments: match function.and_then(|function| function.get("arguments").or(function.get("input")))
+            {
                 Some(Value::String(piece)) => piece.clone(),
                 None | Some(Value::Null) => String::new(),
                 Some(whole) => whole.to_string(),
@@ -208,6 +209,11 @@ impl Choice {
         choice.insert("message".into(), Value::Object(self.message));
         Value::Object(choice)
     }
+}
+
+/// What a call is of: a function, or one of OpenAI's tools whose input is free text.
+fn tool_of(call: &Map<String, Value>) -> Option<&Value> {
+    call.get("function").or(call.get("custom"))
 }
 
 /// Groq counts in a field of its own.

@@ -116,6 +116,35 @@ const GEMINI: &[(&str, Class)] = &[("quota_exceeded", QuotaSpent), ("model_capac
 const GROQ_WINDOWS: &[(Dimension, Duration)] = &[(Dimension::Requests, DAY), (Dimension::Tokens, MINUTE)];
 
 impl Provider {
+    /// All that are known here.
+    pub const ALL: &'static [Provider] = &[
+        Provider::openai(),
+        Provider::openai_responses(),
+        Provider::openai_embeddings(),
+        Provider::anthropic(),
+        Provider::gemini(),
+        Provider::azure_openai(),
+        Provider::mistral(),
+        Provider::groq(),
+        Provider::openrouter(),
+        Provider::deepseek(),
+        Provider::dashscope(),
+        Provider::moonshot(),
+        Provider::zhipu(),
+        Provider::siliconflow(),
+        Provider::ollama(),
+        Provider::vllm(),
+        Provider::sglang(),
+        Provider::litellm(),
+        Provider::openai_compatible(),
+        Provider::http(),
+    ];
+
+    /// The one of this [`name`](Provider::name), such as `openrouter`.
+    pub fn named(name: &str) -> Option<Provider> {
+        Provider::ALL.iter().find(|provider| provider.name == name).copied()
+    }
+
     /// OpenAI, with chats.
     pub const fn openai() -> Provider {
         Provider {

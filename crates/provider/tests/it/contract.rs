@@ -109,8 +109,12 @@ fn told() -> Vec<Told> {
 #[test]
 fn the_defaults_are_those_of_the_docs() {
     const _: Provider = Provider::openai();
+    let all: Vec<Provider> = told().iter().map(|told| told.0).collect();
+    assert_eq!(Provider::ALL, all);
+    assert_eq!(Provider::named("nobody"), None);
     for (provider, name, url, path, auth, key) in told() {
         assert_eq!((provider.name(), provider.base_url(), provider.chat_path()), (name, url, path));
+        assert_eq!(Provider::named(name), Some(provider));
         assert_eq!((provider.auth(), provider.key_env()), (auth, key), "{name}");
         let headers: &[_] = if name == "anthropic" { &[("anthropic-version", "2023-06-01")] } else { &[] };
         assert_eq!(provider.default_headers(), headers, "{name}");

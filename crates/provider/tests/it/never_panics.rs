@@ -27,18 +27,7 @@ const NAMES: [&str; 16] = [
 ];
 
 fn provider() -> impl Strategy<Value = Provider> {
-    prop_oneof![
-        Just(Provider::openai()),
-        Just(Provider::anthropic()),
-        Just(Provider::openai_compatible()),
-        Just(Provider::http()),
-        Just(Provider::gemini()),
-        Just(Provider::ollama()),
-        Just(Provider::openai_responses()),
-        Just(Provider::litellm()),
-        Just(Provider::zhipu()),
-        Just(Provider::openrouter()),
-    ]
+    proptest::sample::select(Provider::ALL)
 }
 
 fn header_value() -> impl Strategy<Value = Vec<u8>> {

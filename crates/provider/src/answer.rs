@@ -142,6 +142,11 @@ fn of_response(body: &Map<String, Value>) -> Answer {
                 let arguments = item["arguments"].as_str().unwrap_or_default();
                 answer.calls.push(function(&item["call_id"], &item["name"], arguments));
             }
+            "custom_tool_call" => {
+                let (id, name, input) = (&item["call_id"], &item["name"], &item["input"]);
+                let call = json!({"id": id, "type": "custom", "custom": {"name": name, "input": input}});
+                answer.calls.push(call);
+            }
             _ => {}
         }
     }

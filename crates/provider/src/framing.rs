@@ -1,3 +1,5 @@
+//! How a streamed body is cut into pieces.
+
 use http::{HeaderMap, header};
 
 use crate::{clock, json::without_mark};

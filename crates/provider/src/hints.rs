@@ -28,6 +28,10 @@ pub(crate) struct Hints {
     pub(crate) nothing_remains: bool,
 }
 
+/// What stands in for `Retry-After` where that is missing: `LiteLLM`'s own limit, and what it relays of the provider
+/// behind it ("Error Reference" in its documentation).
+const LIKE_RETRY_AFTER: &[&str] = &["reset_at", "llm_provider-retry-after", "x-retry-after"];
+
 impl Hints {
     /// What the headers tell.
     pub(crate) fn of_headers(headers: &HeaderMap, clock: SystemTime) -> Hints {
@@ -41,6 +45,12 @@ impl Hints {
         }
         for value in headers.get_all(header::RETRY_AFTER) {
             longer(&mut hints.header, retry_after(value, clock));
+        }
+        for name in LIKE_RETRY_AFTER {
+            if hints.header.is_none() {
+                hints.header = headers.get(*name).and_then(|value| retry_after(value, clock));
+                hints.header = hints.header.filter(|wait| !wait.time.is_zero());
+            }
         }
         let signals = Signals::read(headers, clock, &[]);
         hints.nothing_remains = signals.iter().any(|signal| signal.remaining == Some(0));

@@ -5,7 +5,9 @@ pub(crate) fn message(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{FEFF}').trim_start();
     let start = text.get(..4_096.min(text.len())).unwrap_or(text).to_ascii_lowercase();
     let page = ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| start.contains(tag));
-    if !page && !text.starts_with('<') {
+    // A sign of markup, and not Model Studio's `<400> InternalError`.
+    let is_tag = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || "!?/".contains(c));
+    if !page && !text.strip_prefix('<').is_some_and(is_tag) {
         return None;
     }
     if !page && let Some(message) = element(text, "message") {

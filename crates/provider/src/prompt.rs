@@ -1,3 +1,5 @@
+//! One line for a prompt: the path and the body of a request, in the format of the provider.
+
 use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value, json};

@@ -303,7 +303,10 @@ impl Provider {
         } else {
             of_body(status, body, hints, self.codes)
         };
-        Fault { should_retry: signals::should_retry(headers), ..fault }
+        // `LiteLLM` names the limit ("Error Reference" in its documentation).
+        let limit = clock::text(headers.get("rate_limit_type")).unwrap_or_default();
+        let parallel = fault.class == Class::RateLimited && rules::names_parallel(limit);
+        Fault { parallel: fault.parallel || parallel, should_retry: signals::should_retry(headers), ..fault }
     }
 }
 

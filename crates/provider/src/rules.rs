@@ -65,11 +65,17 @@ const WORDINGS: &[(u16, &str, Class)] = &[
     (400, "credit balance is too low", QuotaSpent),
     (400, "specified api usage limits", QuotaSpent),
     (403, "insufficient balance", QuotaSpent),
+    (403, "payment is past due", QuotaSpent),
     (400, "api key not valid", Class::Terminal(Terminal::Auth)),
     (400, "prompt is too long", Class::Terminal(Terminal::ContextLength)),
     (400, "maximum context length", Class::Terminal(Terminal::ContextLength)),
     (400, "context window", Class::Terminal(Terminal::ContextLength)),
     (400, "context length", Class::Terminal(Terminal::ContextLength)),
+    (400, "context limit", Class::Terminal(Terminal::ContextLength)),
+    // Moonshot, `DashScope`.
+    (400, "exceeded model token limit", Class::Terminal(Terminal::ContextLength)),
+    (400, "input token length too long", Class::Terminal(Terminal::ContextLength)),
+    (400, "range of input length", Class::Terminal(Terminal::ContextLength)),
     (400, "content management policy", Class::Terminal(Terminal::ContentFilter)),
     (403, "moderation", Class::Terminal(Terminal::ContentFilter)),
     (403, "flagged", Class::Terminal(Terminal::ContentFilter)),
@@ -113,6 +119,13 @@ const BUDGETS: &[&str] = &[
     "daily request",
     "daily token",
     "daily free",
+    "rpd limit",
+    "tpd limit",
+    // Ollama's cloud.
+    "hourly usage limit",
+    "session usage limit",
+    "weekly usage limit",
+    "weekly limit",
     "per month",
     "per-month",
     "monthly quota",
@@ -125,8 +138,13 @@ const USED_UP: &[&str] = &["exceed", "exhaust", "used up", "reached", "spent", "
 const ADVICE: &[&str] =
     &["upgrade", "subscribe", "switch to", "for more", "to get ", "to increase", "purchase"];
 /// Money, in sentences.
-const MONEY: &[&str] =
-    &["insufficient balance", "insufficient credit", "insufficient funds", "out of credits"];
+const MONEY: &[&str] = &[
+    "insufficient balance",
+    "insufficient credit",
+    "insufficient funds",
+    "out of credits",
+    "credits are depleted",
+];
 
 /// What a limit on requests at one time is called, in sentences and in codes.
 const PARALLEL: &[&str] = &[
@@ -294,8 +312,14 @@ pub(crate) fn is_of_account(class: Class, body: &ErrorBody) -> bool {
 
 /// Whether it is the number of requests at one time that was refused.
 pub(crate) fn is_parallel(class: Class, body: &ErrorBody) -> bool {
-    let told = |text: &str| has(text, PARALLEL) && !has(text, LOWER);
-    class == RateLimited && (body.words.iter().any(|word| told(word)) || sentences(&body.wording).any(told))
+    class == RateLimited
+        && (body.words.iter().any(|word| names_parallel(word))
+            || sentences(&body.wording).any(names_parallel))
+}
+
+/// Whether a word or a sentence names a limit on requests at one time.
+pub(crate) fn names_parallel(text: &str) -> bool {
+    has(text, PARALLEL) && !has(text, LOWER)
 }
 
 fn is_throttled(body: &ErrorBody) -> bool {
@@ -320,8 +344,9 @@ fn is_of_a_rate(word: &str) -> bool {
     has(word, &["ratelimit", "throttl", "toomanyrequest"])
 }
 
+/// The sentences, and what commas part in them: advice often follows one.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.split(['\n', ';', '!']).flat_map(|line| line.split(". "))
+    text.split(['\n', ';', '!']).flat_map(|line| line.split(". ")).flat_map(|sentence| sentence.split(", "))
 }
 
 fn has(text: &str, parts: &[&str]) -> bool {

@@ -25,7 +25,7 @@ const CAPACITY: usize = 8;
 /// | `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Azure, Groq), `x-rate-limit-*` as well | a minute or a day, where limit, remaining and reset give it away | full |
 /// | the same with a window in the name: `-requests-day`, `-tokens-minute`, `-second`, `-hour` (Cerebras, Mistral, Kong) | named | window |
 /// | the same without an ending (`GitHub`, OpenRouter, Discord) | `GitHub`'s hour; else the smallest of 1 s, 10 s, a minute, an hour and a day that holds the reset | window |
-/// | `x-ratelimit-api_key-remaining-requests` (`LiteLLM`) | a minute | window |
+/// | `x-ratelimit-api_key-remaining-requests`, `x-litellm-key-rpm-limit` (`LiteLLM`) | a minute | window |
 /// | `x-ratelimitbysize-*` (Mistral) | named | window |
 /// | `anthropic-ratelimit-*` | a minute | full |
 /// | `RateLimit-Limit: 5, 5;w=1` with `-Remaining`, `-Reset` (draft-ietf-httpapi-ratelimit-headers, 3 to 6), `RateLimit-Policy`, `RateLimit: limit=5, remaining=2, reset=1` (7), `RateLimit: "a";r=1;t=1` (8 to 10) | named by `w`; else as without an ending | window |

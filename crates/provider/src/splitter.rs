@@ -1,3 +1,5 @@
+//! Streams of JSON values that are not events, cut into the values.
+
 use std::{collections::VecDeque, error, fmt};
 
 /// The longest value, in bytes.

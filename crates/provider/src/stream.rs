@@ -16,6 +16,7 @@ mod gemini;
 mod merge;
 mod message;
 mod ollama;
+mod plain;
 mod responses;
 
 pub use delta::{Delta, ToolCallDelta};
@@ -267,6 +268,16 @@ impl StreamReader {
                 Err(broken("it holds no answer"))
             };
         }
+        // Most events bring a piece of text and nothing else.
+        let piece = match &mut self.fold {
+            _ if !self.begun || event == "error" => None,
+            Fold::Chat(chat) => chat.piece(data),
+            Fold::Message(message) => message.piece(data),
+            _ => None,
+        };
+        if let Some(delta) = piece {
+            return Ok(StreamItem::Delta(delta));
+        }
         // A strict parser is the faster one, and mostly enough.
         let value: Value =
             match serde_json::from_str(data).ok().or_else(|| json::lenient_json(data.as_bytes())) {
@@ -285,7 +296,7 @@ impl StreamReader {
             self.fold = Fold::of(shape, std::mem::replace(&mut self.fold, Fold::Plain(Vec::new())));
         }
         let read = match &mut self.fold {
-            Fold::Chat(chat) => chat.chunk(value),
+            Fold::Chat(chat) => chat.chunk(value).inspect(|_| chat.learn(data)),
             Fold::Responses(responses) => responses.event(value),
             Fold::Message(message) => message.event(event, value),
             Fold::Gemini(gemini) => gemini.chunk(value),

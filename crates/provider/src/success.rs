@@ -150,15 +150,13 @@ impl Glance {
         Ok(())
     }
 
-    /// Gemini's choice: its end may be all there is of it.
+    /// Gemini's choice.
     fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
         if scanner.peek() != b'{' {
             return scanner.skip();
         }
         scanner.object(|scanner, name| {
-            let peek = scanner.peek();
-            self.good_choice |=
-                (name == b"content" && peek == b'{') || (name == b"finishReason" && peek == b'"');
+            self.good_choice |= name == b"content" && scanner.peek() == b'{';
             scanner.skip()
         })
     }

@@ -1,6 +1,6 @@
 //! One attempt: a request out, a whole reply in.
 
-use std::future::Future;
+use std::{borrow::Cow, future::Future};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
@@ -37,7 +37,9 @@ pub(crate) trait Attempt: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub(super) method: Method,
-    pub(super) path: &'a str,
+    pub(super) path: Cow<'a, str>,
+    /// Whether a stream of it is one array of JSON.
+    pub(super) is_array: bool,
     /// Those of the endpoint and the request.
     pub(super) headers: HeaderMap,
     /// Beside `headers`, as what follows.
@@ -80,6 +82,7 @@ impl<'a> Prepared<'a> {
         request: &'a Request,
         account: &Account,
         settings: &Settings,
+        handed_on: bool,
         key: impl FnOnce() -> HeaderValue,
     ) -> Result<Self, Error> {
         let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
@@ -87,25 +90,58 @@ impl<'a> Prepared<'a> {
         if let Some(why) = &request.invalid {
             return Err(invalid(why.clone()));
         }
-        let (body, facts) = match &request.body {
+        let options = request.options();
+        let (body, mut facts) = match &request.body {
             Body::Empty => (Bytes::new(), RequestFacts::default()),
             Body::Other(bytes, _) => (bytes.clone(), RequestFacts::default()),
             Body::Json(json) => match provider.read_request(json) {
                 Ok(facts) => (json.clone(), facts),
                 Err(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
             },
+            Body::Prompt(prompt) => {
+                let body = Bytes::from(prompt.of(provider, handed_on).body());
+                if body.is_empty() {
+                    let to = "give the request a body of its own";
+                    return Err(invalid(format!(
+                        "the provider {} has no format for a prompt: {to}",
+                        provider.name()
+                    )));
+                }
+                let facts = provider.read_request(&body).unwrap_or_default();
+                (body, facts)
+            }
         };
-        let path = request.path.as_deref().unwrap_or(provider.chat_path());
+        let model = match &request.body {
+            Body::Prompt(prompt) => Some(&prompt.model),
+            _ => options.model.as_ref(),
+        };
+        if let Some(model) = model {
+            facts.model = Some(model.clone());
+        }
+        let path = match (&request.path, &request.body) {
+            (Some(path), _) => Cow::Borrowed(path.as_str()),
+            (None, Body::Prompt(prompt)) => prompt.of(provider, handed_on).path(),
+            (None, _) if !provider.names_model_in_path() => Cow::Borrowed(provider.chat_path()),
+            (None, _) => match &facts.model {
+                Some(model) => provider.path(model, facts.stream || handed_on),
+                None => {
+                    let name = provider.name();
+                    return Err(invalid(format!("{name} has the model in its path: say Request::model")));
+                }
+            },
+        };
+        // Gemini says so in the path.
+        facts.stream |= path.contains(":streamGenerateContent");
         if path.contains("://") && !path.starts_with(['/', '?']) {
             let to = "give a path, and name an endpoint that has this address";
-            return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(path))));
+            return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(&path))));
         }
         let mut headers = account.headers.clone();
         let mut content_type = None;
         match &request.body {
             // A body knows better what it is than the endpoint does.
             Body::Other(_, Some(own)) => _ = headers.insert(CONTENT_TYPE, own.clone()),
-            Body::Json(_)
+            Body::Json(_) | Body::Prompt(_)
                 if ![&headers, &request.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
             {
                 content_type = Some(HeaderValue::from_static("application/json"));
@@ -119,7 +155,7 @@ impl<'a> Prepared<'a> {
             headers.append(name, value.clone());
         }
         // The caller's own, however it was given, goes before one of the manager's making.
-        let mut idempotency_key = request.idempotency_key.clone();
+        let mut idempotency_key = options.idempotency_key.clone();
         let is_post = request.method == Method::POST;
         if is_post && idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
             idempotency_key = Some(key());
@@ -128,11 +164,12 @@ impl<'a> Prepared<'a> {
         if facts.stream {
             limits = limits.first_byte(settings.first_item_timeout);
         }
-        let cost = request.cost.unwrap_or_else(|| {
+        let cost = options.cost.unwrap_or_else(|| {
             Cost::request().input_tokens(facts.estimate.input).output_tokens(facts.estimate.output)
         });
         Ok(Self {
             method: request.method.clone(),
+            is_array: path.contains(":streamGenerateContent") && !path.contains("alt=sse"),
             path,
             headers,
             idempotency_key,

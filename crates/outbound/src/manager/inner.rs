@@ -145,7 +145,8 @@ impl Inner {
         seat: &mut Seat,
     ) -> Result<Reply, Error> {
         let request = job.request;
-        let routes = if request.fallbacks.is_empty() { &self.settings.fallbacks } else { &request.fallbacks };
+        let own = &request.options().fallbacks;
+        let routes = if own.is_empty() { &self.settings.fallbacks } else { own };
         let mut since = job.since;
         let way = Way { request, route: 0, rest: routes };
         let result = self.run_on(way, &job, &mut since, record, seat).await;
@@ -205,7 +206,7 @@ impl Inner {
         };
         let prepare = |account: &Arc<Account>| {
             let key = || idempotency_key(self.seed, request.id.as_deref(), number, route);
-            let prepared = Prepared::new(request, account, settings, key)?;
+            let prepared = Prepared::new(request, account, settings, job.items.is_some(), key)?;
             let scope = Scope::of(account, prepared.facts.model.as_deref());
             Ok::<_, Error>(Destination { scope, prepared })
         };
@@ -238,13 +239,13 @@ impl Inner {
                 standing: None,
                 lifecycle: &self.lifecycle,
                 seat,
-                limit: job.request.deadline.unwrap_or(settings.deadline),
+                limit: job.request.options().deadline.unwrap_or(settings.deadline),
                 since,
                 patience: rest.first().map(Route::patience),
                 observed,
             },
             rules: Rules {
-                max_attempts: request.max_attempts.unwrap_or(settings.max_attempts),
+                max_attempts: request.options().max_attempts.unwrap_or(settings.max_attempts),
                 retry_ambiguous: settings.retry_ambiguous,
             },
             number,

@@ -2,17 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use outbound_client::Event;
+use outbound_provider::{Delta, Usage};
 use tokio::sync::mpsc;
 
 /// One item of a stream.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Item {
-    /// What it adds to the visible text of the answer; often empty.
-    pub text: String,
-    /// The event as the server sent it. `None` where the answer came in one piece.
-    pub event: Option<Event>,
+    /// What it adds to the answer: text, reasoning, calls of tools, the reason of the end. Often nothing.
+    pub delta: Delta,
+    /// The tokens taken so far, where it says so.
+    pub usage: Option<Usage>,
+    /// The data of the event as the server sent it; the body, where the answer came in one piece.
+    pub data: String,
+}
+
+impl Item {
+    /// What it adds to the visible text of the answer; often nothing.
+    pub fn text(&self) -> &str {
+        &self.delta.text
+    }
 }
 
 /// Where the task of a request puts the items that it reads. It never waits: what was sent is read and settled, however

@@ -126,7 +126,7 @@ impl RequestManager {
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
         let inner = &*self.0;
-        let Some(room) = inner.room(request.tenant.as_deref()).await else {
+        let Some(room) = inner.room(request.options().tenant.as_deref()).await else {
             return Err(SubmitError(request));
         };
         let (sender, outcome) = oneshot::channel();

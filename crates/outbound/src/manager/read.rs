@@ -8,21 +8,18 @@ use http::{
     header::{CONTENT_ENCODING, LOCATION},
 };
 use outbound_client as client;
-use outbound_provider::{Fault, RequestFacts, StreamItem, StreamReader, Usage};
+use outbound_provider::{Delta, Framing, Provider, RequestFacts, Usage};
 use outbound_timeout::TimeoutExt;
 use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
     item::{Item, ItemSender},
-    observe::{Observed, Step},
+    observe::Observed,
     reply::Reply,
     scope::Scope,
     wall_clock::WallClock,
 };
-
-/// How long a body may take to end after the provider's own end marker.
-const LINGER: Duration = Duration::from_millis(100);
 
 /// The most that is read of the body of an error, and how long it may take.
 const ERROR_BODY: usize = 64 << 10;
@@ -40,6 +37,8 @@ pub(super) struct Reader<'a> {
     pub(super) clock: &'a WallClock,
     /// What the request asks for.
     pub(super) facts: &'a RequestFacts,
+    /// Whether a stream of it is one array of JSON.
+    pub(super) is_array: bool,
     pub(super) sent_at: Instant,
     /// The instant by which a stream has to bring its first item, and how long that is.
     pub(super) first_item: (Option<Instant>, Duration),
@@ -53,29 +52,37 @@ impl Reader<'_> {
     /// Reads a reply to its end.
     pub(super) async fn read(&self, mut reply: client::Reply) -> Result<Answer, Failure> {
         let status = reply.status();
-        let is_stream = self.facts.stream && is_event_stream(reply.headers());
+        let framing = self.framing(reply.headers()).filter(|_| status.is_success());
         // A copy is a good part of what a small reply costs. Events go by the content type.
         let mut headers =
-            if is_stream { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
+            if framing.is_some() { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
         // What is rare is boxed, so that the task of a request is small.
         let read = if !status.is_success() {
             Err(Box::pin(self.read_refusal(reply, &mut headers)).await)
-        } else if is_stream {
-            Box::pin(self.read_stream(reply)).await
+        } else if let Some(framing) = framing {
+            Box::pin(self.read_stream(reply, framing)).await
         } else {
             self.read_body(reply, &mut headers).await
         };
         match read {
             Ok((body, usage)) => {
-                let reply = Reply { status, headers, body };
-                if let Some(items) = self.items.filter(|_| !is_stream) {
-                    items.send(Item { text: reply.content().unwrap_or_default(), event: None });
+                if let Some(items) = self.items.filter(|_| framing.is_none()) {
+                    items.send(whole(provider, usage, &body));
                 }
-                Ok(Answer { reply, usage, signals })
+                Ok(Answer { reply: Reply { status, headers, body }, usage, signals })
             }
             Err(failure) => Err(Failure { signals, status: Some(status), ..failure }),
+        }
+    }
+
+    /// How the pieces of a streamed reply are told apart. `None`: it is read whole.
+    fn framing(&self, headers: &HeaderMap) -> Option<Framing> {
+        match Framing::of(headers, b"") {
+            Some(Framing::Events) => (self.facts.stream || self.items.is_some()).then_some(Framing::Events),
+            None if self.facts.stream && self.is_array => Some(Framing::Array),
+            framing => framing.filter(|_| self.facts.chat),
         }
     }
 
@@ -125,118 +132,6 @@ impl Reader<'_> {
             }
         }
     }
-
-    async fn read_stream(&self, reply: client::Reply) -> Result<(Bytes, Option<Usage>), Failure> {
-        let reader = self.scope.account.provider.stream().expect_choices(self.facts.choices);
-        // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
-        let marked = !reader.is_complete();
-        let events = reply.events().map_err(Failure::of_client)?;
-        let mut stream = Streamed {
-            scope: self.scope,
-            sent_at: self.sent_at,
-            events,
-            reader,
-            marked,
-            items: self.items,
-            before: Vec::new(),
-        };
-        // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
-        // has gone on since the request was sent.
-        let (first_item, limit) = self.first_item;
-        let read = match stream.read(true).deadline(first_item).await {
-            Ok(Ok(true)) => {
-                if let Some(observed) = &self.observed {
-                    observed.tell(Step::Item);
-                }
-                stream.read(false).await
-            }
-            Ok(read) => read,
-            Err(_) => {
-                let message = format!("no item of the stream within {limit:?} (first item limit)");
-                Err(Failure::stalled(message))
-            }
-        };
-        let usage = stream.reader.usage();
-        // What happens to the rest of a body whose answer is whole makes it no less so.
-        if let Err(failure) = read
-            && !(failure.source.is_some() && stream.is_whole())
-        {
-            return Err(Failure { partial: Some(stream.reader.text()), ..failure });
-        }
-        match stream.reader.finish() {
-            Ok(body) => {
-                // Its proper end makes the connection fit to be used again.
-                let _ = stream.events.next().timeout(LINGER).await;
-                Ok((body.to_string().into(), usage))
-            }
-            Err(truncated) => {
-                let fault = Fault::new(truncated.class());
-                Err(Failure { partial: Some(truncated.text), ..Failure::of_fault(fault) })
-            }
-        }
-    }
-}
-
-/// A reply that comes as events.
-struct Streamed<'a> {
-    scope: &'a Scope,
-    sent_at: Instant,
-    events: client::Events,
-    reader: StreamReader,
-    /// Whether this provider's streams end with a mark.
-    marked: bool,
-    items: Option<&'a ItemSender>,
-    /// Events before the first item: they go with it, or nowhere.
-    before: Vec<Item>,
-}
-
-impl Streamed<'_> {
-    /// Whether the mark of the end has come.
-    fn is_whole(&self) -> bool {
-        self.marked && self.reader.is_complete()
-    }
-
-    /// Reads to the end, or to the next item: says whether it stopped at one.
-    async fn read(&mut self, until_item: bool) -> Result<bool, Failure> {
-        // An answer that is whole may be followed by a count of tokens and an end marker, but need not be.
-        let mut linger = None;
-        loop {
-            let event = if self.is_whole() {
-                let until = *linger.get_or_insert_with(|| Instant::now() + self.linger());
-                self.events.next().deadline(until).await.unwrap_or_default()
-            } else {
-                self.events.next().await
-            };
-            let Some(event) = event else { return Ok(false) };
-            let event = event.map_err(Failure::of_client)?;
-            self.scope.heard(self.sent_at);
-            let item = self.reader.feed(&event.event, &event.data).map_err(Failure::of_fault)?;
-            let is_item = matches!(item, StreamItem::Delta(_));
-            match item {
-                StreamItem::Finished => return Ok(false),
-                StreamItem::Delta(text) => self.hand_on(text, event, true),
-                _ => self.hand_on(String::new(), event, false),
-            }
-            if is_item && until_item {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// What comes before the first item goes with it, or nowhere: until then another attempt may begin.
-    fn hand_on(&mut self, text: String, event: client::Event, is_item: bool) {
-        let Some(items) = self.items else { return };
-        let event = Some(event);
-        self.before.push(Item { text, event });
-        if is_item || items.has_begun() {
-            self.before.drain(..).for_each(|item| items.send(item));
-        }
-    }
-
-    /// How long the rest of a whole answer is waited for: longer where the count of tokens has not come.
-    fn linger(&self) -> Duration {
-        if self.reader.usage().is_some() { LINGER } else { LINGER * 10 }
-    }
 }
 
 /// Undoes a coding that was not asked for, where the feature for it is compiled in. Some bodies only say that they have one:
@@ -254,11 +149,14 @@ fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind =
-        headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.trim_start().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+/// An answer that came in one piece, as one item.
+fn whole(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
+    let mut delta = Delta::default();
+    delta.text = provider.text_of(body).unwrap_or_default();
+    Item { delta, usage, data: String::from_utf8_lossy(body).into_owned() }
 }
+
+mod stream;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use outbound_provider::lenient_json;
+use outbound_provider::{Provider, lenient_json};
 use serde_json::Value;
 
 /// A reply with its whole body.
@@ -30,15 +30,15 @@ impl Reply {
         serde_json::from_slice(&self.body).or_else(|error| lenient_json(&self.body).ok_or(error))
     }
 
-    /// The text that the model wrote, in the formats this crate knows: the first choice of a chat completion, or the
-    /// text blocks of an Anthropic message.
+    /// The text that the model wrote: the first answer, in the format of any provider that this crate knows.
     pub fn content(&self) -> Option<String> {
-        let body = self.json().ok()?;
-        if let Some(text) = body.pointer("/choices/0/message/content") {
-            return text.as_str().map(str::to_owned);
-        }
-        let blocks = body.get("content")?.as_array()?;
-        Some(blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect())
+        Provider::openai_compatible().text_of(&self.body)
+    }
+
+    /// The body in the shape of OpenAI's `chat.completion`, from whatever format it is in; see
+    /// [`Provider::as_openai`].
+    pub fn as_openai(&self) -> Option<Value> {
+        Provider::openai_compatible().as_openai(&self.body)
     }
 
     /// The id that the provider gave the request, for its support: `x-request-id` or `request-id`.

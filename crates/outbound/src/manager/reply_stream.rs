@@ -39,7 +39,7 @@ use super::{error::Error, item::Item, outcome::Outcome, task::Cut, ticket::Ticke
 ///     "messages": [{"role": "user", "content": "Tell me of three rivers."}],
 /// })));
 /// while let Some(item) = reply.next().await {
-///     print!("{}", item?.text);
+///     print!("{}", item?.text());
 /// }
 /// println!("{:?}", reply.outcome().await.usage);
 /// # Ok(())

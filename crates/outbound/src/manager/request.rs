@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use outbound_client::{Multipart, encode_form};
 use outbound_limiter::Cost;
+use outbound_provider::Provider;
 use serde::Serialize;
 
 use super::{route::Route, scope::Order};
@@ -54,6 +55,13 @@ pub struct Request {
     pub(crate) body: Body,
     /// Why it cannot be sent.
     pub(crate) invalid: Option<String>,
+    /// What most requests leave as it is. Apart, so that a request is small.
+    options: Option<Box<Options>>,
+}
+
+/// What most requests leave as it is.
+#[derive(Clone)]
+pub(crate) struct Options {
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) fallbacks: Vec<Route>,
@@ -61,6 +69,8 @@ pub struct Request {
     pub(crate) tenant: Option<String>,
     pub(crate) cost: Option<Cost>,
     pub(crate) idempotency_key: Option<HeaderValue>,
+    /// The model, where the body does not name it.
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Clone)]
@@ -69,6 +79,17 @@ pub(crate) enum Body {
     Json(Bytes),
     /// Anything else, and its content type, if it has one of its own.
     Other(Bytes, Option<HeaderValue>),
+    /// A prompt, to be written in the provider's own format.
+    Prompt(Box<Prompt>),
+}
+
+/// A prompt, whatever the provider's format.
+#[derive(Clone)]
+pub(crate) struct Prompt {
+    pub(crate) model: String,
+    pub(crate) text: String,
+    pub(crate) system: Option<String>,
+    pub(crate) max_tokens: Option<u64>,
 }
 
 impl Request {
@@ -76,6 +97,50 @@ impl Request {
     /// (`/chat/completions`, `/messages`).
     pub fn chat(body: &impl Serialize) -> Self {
         Self::to_path(Method::POST, None).json(body)
+    }
+
+    /// One prompt to one model, written in the provider's own format and sent to its own path.
+    ///
+    /// ```
+    /// # async fn example(manager: outbound::RequestManager) -> Result<(), outbound::Error> {
+    /// use outbound::Request;
+    ///
+    /// let outcome = manager.send(Request::prompt("gpt-4o-mini", "Name a river.").max_tokens(100)).await;
+    /// println!("{}", outcome.result?.content().unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Under [`stream`](super::RequestManager::stream) it asks for a stream. Servers of
+    /// [`Provider::http`](crate::Provider::http) have no format for it.
+    pub fn prompt(model: impl Into<String>, text: impl Into<String>) -> Self {
+        let prompt = Prompt { model: model.into(), text: text.into(), system: None, max_tokens: None };
+        Self { body: Body::Prompt(Box::new(prompt)), ..Self::to_path(Method::POST, None) }
+    }
+
+    /// What the model is told before a [`prompt`](Self::prompt). A body of one's own says so itself.
+    pub fn system(mut self, text: impl Into<String>) -> Self {
+        match &mut self.body {
+            Body::Prompt(prompt) => prompt.system = Some(text.into()),
+            _ => self.reject("system is for a prompt: a body of one's own says it itself".into()),
+        }
+        self
+    }
+
+    /// The most tokens that the answer to a [`prompt`](Self::prompt) may have. A body of one's own says so itself.
+    pub fn max_tokens(mut self, tokens: u64) -> Self {
+        match &mut self.body {
+            Body::Prompt(prompt) => prompt.max_tokens = Some(tokens),
+            _ => self.reject("max_tokens is for a prompt: a body of one's own says it itself".into()),
+        }
+        self
+    }
+
+    /// The model, where the body does not name it: for providers that have it in the path (Gemini, Azure), and for its
+    /// limits. Default: what the body names.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.set().model = Some(model.into());
+        self
     }
 
     /// Any method, without a body until it is given one, to a path below the endpoint's base URL.
@@ -107,14 +172,16 @@ impl Request {
             headers: HeaderMap::new(),
             body: Body::Empty,
             invalid: None,
-            deadline: None,
-            max_attempts: None,
-            fallbacks: Vec::new(),
-            priority: 0,
-            tenant: None,
-            cost: None,
-            idempotency_key: None,
+            options: None,
         }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        self.options.as_deref().unwrap_or(&DEFAULT)
+    }
+
+    fn set(&mut self) -> &mut Options {
+        self.options.get_or_insert_with(|| Box::new(Options::DEFAULT))
     }
 
     /// A name of the caller's own, given back in the [`Outcome`](crate::Outcome). Default: none.
@@ -185,50 +252,51 @@ impl Request {
 
     /// How long this request may take in all, waits and retries included. Default: the manager's.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.set().deadline = Some(deadline);
         self
     }
 
     /// How often it is sent at most, charged sends counted. Default: the manager's. Zero counts as 1.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = Some(attempts.max(1));
+        self.set().max_attempts = Some(attempts.max(1));
         self
     }
 
     /// How it goes before others that wait for the same limits: a higher one first. Who has waited for 30 seconds counts as one
     /// higher, and so on, so that none waits for ever. Default: 0.
     pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
+        self.set().priority = priority;
         self
     }
 
     /// On whose behalf it is sent. The tenants whose requests wait for the same limits share them evenly by tokens, however
     /// many requests each has. Default: none; such requests are one tenant's.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Some(tenant.into());
+        self.set().tenant = Some(tenant.into());
         self
     }
 
     pub(crate) fn order(&self) -> Order<'_> {
-        Order { priority: self.priority, tenant: self.tenant.as_deref() }
+        let Options { priority, tenant, .. } = self.options();
+        Order { priority: *priority, tenant: tenant.as_deref() }
     }
 
     /// Another way for it where its own has failed; each call adds one, and they are tried in this order. Default: those of
     /// the manager.
     pub fn fallback(mut self, route: Route) -> Self {
-        self.fallbacks.push(route);
+        self.set().fallbacks.push(route);
         self
     }
 
     /// What it will cost, where the caller knows better than the estimate from the body.
     pub fn cost(mut self, cost: Cost) -> Self {
-        self.cost = Some(cost);
+        self.set().cost = Some(cost);
         self
     }
 
     /// The idempotency key to send, kept over retries. Default: one of the manager's making for every `POST`.
     pub fn idempotency_key(mut self, key: HeaderValue) -> Self {
-        self.idempotency_key = Some(key);
+        self.set().idempotency_key = Some(key);
         self
     }
 
@@ -236,6 +304,35 @@ impl Request {
     pub fn get_id(&self) -> Option<&str> {
         self.id.as_deref()
     }
+}
+
+static DEFAULT: Options = Options::DEFAULT;
+
+impl Prompt {
+    /// As this provider has it.
+    pub(super) fn of(&self, provider: &Provider, stream: bool) -> outbound_provider::Prompt<'_> {
+        let mut prompt = provider.prompt(&self.model, &self.text).stream(stream);
+        if let Some(system) = &self.system {
+            prompt = prompt.system(system);
+        }
+        match self.max_tokens {
+            Some(tokens) => prompt.max_tokens(tokens),
+            None => prompt,
+        }
+    }
+}
+
+impl Options {
+    const DEFAULT: Self = Self {
+        deadline: None,
+        max_attempts: None,
+        fallbacks: Vec::new(),
+        priority: 0,
+        tenant: None,
+        cost: None,
+        idempotency_key: None,
+        model: None,
+    };
 }
 
 /// A path, or an address, without what may be secret in it: user, query, fragment.

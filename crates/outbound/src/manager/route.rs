@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     error::{Error, ErrorKind},
-    request::{Body, Request},
+    request::{Body, Prompt, Request},
 };
 
 /// The failures that another way may mend: those that are not the request's own.
@@ -148,8 +148,12 @@ impl Route {
 
 /// The body with another model.
 fn with_model(body: &Body, model: &str) -> Result<Body, String> {
-    let Body::Json(json) = body else {
-        return Err(String::from("a route names a model, and the request's body is no JSON"));
+    let json = match body {
+        Body::Json(json) => json,
+        Body::Prompt(prompt) => {
+            return Ok(Body::Prompt(Box::new(Prompt { model: model.to_owned(), ..(**prompt).clone() })));
+        }
+        _ => return Err(String::from("a route names a model, and the request's body is no JSON")),
     };
     match outbound_provider::lenient_json(json) {
         Some(Value::Object(mut fields)) => {

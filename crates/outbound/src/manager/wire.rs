@@ -35,7 +35,7 @@ impl Attempt for Wire<'_> {
             limits = limits.dns(PROBE).connect(PROBE).tls(PROBE);
         }
         let client = &scope.account.client;
-        let mut builder = client.request(prepared.method.clone(), prepared.path).limits(limits);
+        let mut builder = client.request(prepared.method.clone(), &prepared.path).limits(limits);
         if !prepared.headers.is_empty() {
             builder = builder.headers(&prepared.headers);
         }
@@ -54,6 +54,7 @@ impl Attempt for Wire<'_> {
             scope,
             clock: self.clock,
             facts: &prepared.facts,
+            is_array: prepared.is_array,
             sent_at,
             first_item: (sent_at.checked_add(limit), limit),
             observed: self.observed,

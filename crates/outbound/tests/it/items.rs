@@ -17,7 +17,7 @@ async fn read(mut reply: outbound::ReplyStream) -> (String, Option<ErrorKind>, o
     let (mut text, mut error) = (String::new(), None);
     while let Some(item) = reply.next().await {
         match item {
-            Ok(item) => text.push_str(&item.text),
+            Ok(item) => text.push_str(item.text()),
             Err(failed) => error = Some(failed.kind()),
         }
     }
@@ -33,8 +33,8 @@ async fn items_come_one_by_one_and_make_the_whole() {
     let (mut texts, mut times) = (Vec::new(), Vec::new());
     while let Some(item) = reply.next().await {
         let item = item.expect("an item");
-        assert!(item.event.is_some());
-        texts.push(item.text);
+        assert!(!item.data.is_empty());
+        texts.push(item.text().to_owned());
         times.push(Instant::now());
     }
     assert!(texts.iter().filter(|text| !text.is_empty()).count() > 2, "{texts:?}");
@@ -121,9 +121,9 @@ async fn an_answer_in_one_piece_is_one_item() {
     let manager = manager(&simulator).build().expect("a manager");
     let mut reply = manager.stream(chat(1));
     let item = reply.next().await.expect("an item").expect("no error");
-    assert!(item.event.is_none() && !item.text.is_empty());
+    assert!(item.data.starts_with('{') && !item.text().is_empty());
     assert!(reply.next().await.is_none());
-    assert_eq!(reply.outcome().await.result.expect("an answer").content(), Some(item.text));
+    assert_eq!(reply.outcome().await.result.expect("an answer").content(), Some(item.delta.text));
 }
 
 #[tokio::test(start_paused = true)]

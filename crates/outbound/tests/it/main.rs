@@ -3,6 +3,7 @@
 
 mod batches;
 mod defaults;
+mod dialects;
 mod driver;
 mod fallbacks;
 mod faults;

@@ -125,7 +125,7 @@ impl ErrorBody {
     /// Anthropic's `details.error_code`, Azure's `innererror.code`, Gemini's list of typed details,
     /// OpenRouter's copy of the upstream's headers.
     fn detail(&mut self, detail: &Map<String, Value>) {
-        for name in ["error_code", "code", "reason", "error_type", "errorcode"] {
+        for name in ["error_code", "code", "reason", "error_type", "errorcode", "limit_source"] {
             if let Some(word) = detail.get(name).and_then(Value::as_str) {
                 self.word(word);
             }
@@ -134,6 +134,12 @@ impl ErrorBody {
             self.set_message(text);
         }
         self.waits(detail);
+        for name in ["resets_at", "reset_at"] {
+            if let Some(at) = detail.get(name).and_then(Value::as_str) {
+                self.is_dated = true;
+                self.told(self.clock.and_then(|clock| clock::until(at, clock)));
+            }
+        }
         for violation in detail.get("violations").and_then(Value::as_array).into_iter().flatten() {
             if let Some(quota) = violation.get("quotaId").and_then(Value::as_str) {
                 self.word(quota);

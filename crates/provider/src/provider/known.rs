@@ -10,8 +10,8 @@ use crate::{Charging, Class, Dimension, Terminal};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What is no refusal for the money though OpenAI's word for that is said: "Error codes" in Model Studio's
-/// documentation has `insufficient_quota` for the tokens of a minute, which come back.
+/// "Error codes" and "Rate limits" in Model Studio's documentation. OpenAI's word for money, `insufficient_quota`, is
+/// said there of the tokens of a minute, which come back.
 const DASHSCOPE: &[(&str, Class)] = &[
     ("throttling_allocationquota", RateLimited),
     ("insufficient_quota", RateLimited),
@@ -26,7 +26,7 @@ const DASHSCOPE: &[(&str, Class)] = &[
     ("responsetimeout", Transient),
 ];
 
-/// "Error codes" in the documentation of Z.AI and `BigModel`.
+/// "Error codes" in the documentation of Z.AI and `BigModel`. The message of 1305 says that the service is overloaded.
 const ZHIPU: &[(&str, Class)] = &[
     ("1000", Class::Terminal(Terminal::Auth)),
     ("1001", Class::Terminal(Terminal::Auth)),
@@ -60,11 +60,15 @@ const ZHIPU: &[(&str, Class)] = &[
     ("1308", QuotaSpent),
     ("1309", QuotaSpent),
     ("1310", QuotaSpent),
+    ("1311", Class::Terminal(Terminal::Forbidden)),
     ("1312", Overloaded),
+    ("1313", RateLimited),
 ];
 
-/// "Error codes" in Moonshot's documentation.
+/// "Errors" in Moonshot's documentation.
 const MOONSHOT: &[(&str, Class)] = &[
+    ("incorrect_api_key_error", Class::Terminal(Terminal::Auth)),
+    ("access_terminated_error", Class::Terminal(Terminal::Auth)),
     ("exceeded_current_quota_error", QuotaSpent),
     ("rate_limit_reached_error", RateLimited),
     ("engine_overloaded_error", Overloaded),
@@ -80,6 +84,19 @@ const SILICONFLOW: &[(&str, Class)] = &[
     ("50603", Overloaded),
 ];
 
+/// Types of refusals of the gateway itself, "Error Reference" in `LiteLLM`'s documentation.
+const LITELLM: &[(&str, Class)] = &[
+    ("budget_exceeded", QuotaSpent),
+    ("auth_error", Class::Terminal(Terminal::Auth)),
+    ("token_not_found_in_db", Class::Terminal(Terminal::Auth)),
+    ("expired_key", Class::Terminal(Terminal::Auth)),
+    ("key_model_access_denied", Class::Terminal(Terminal::Forbidden)),
+    ("team_model_access_denied", Class::Terminal(Terminal::Forbidden)),
+    ("user_model_access_denied", Class::Terminal(Terminal::Forbidden)),
+    ("org_model_access_denied", Class::Terminal(Terminal::Forbidden)),
+    ("no_db_connection", Transient),
+];
+
 /// `error_type` and `metadata.limit_source` in "Errors and Debugging" and "Limits" of OpenRouter's documentation.
 const OPENROUTER: &[(&str, Class)] = &[
     // One request that costs more than may be in flight at all.
@@ -92,16 +109,42 @@ const OPENROUTER: &[(&str, Class)] = &[
     ("provider_overloaded", Overloaded),
 ];
 
-/// `Error.ErrorInfo` and `google.rpc.Code` in Google's API design guide, and the quotas of a day and of money in
-/// "Rate limits" of the Gemini API.
-const GEMINI: &[(&str, Class)] = &[("service_disabled", Class::Terminal(Terminal::Forbidden))];
+/// "API errors" in the documentation of the Gemini API, for its newer interactions: a daily quota has a code of its own.
+const GEMINI: &[(&str, Class)] = &[("quota_exceeded", QuotaSpent), ("model_capacity_exhausted", Overloaded)];
 
 /// "Rate limits" in Groq's documentation: requests are counted by the day, tokens by the minute.
 const GROQ_WINDOWS: &[(Dimension, Duration)] = &[(Dimension::Requests, DAY), (Dimension::Tokens, MINUTE)];
-/// Keys have limits per minute: "Budgets, Rate Limits" in `LiteLLM`'s documentation.
-const BY_MINUTE: &[(Dimension, Duration)] = &[(Dimension::Requests, MINUTE), (Dimension::Tokens, MINUTE)];
 
 impl Provider {
+    /// All that are known here.
+    pub const ALL: &'static [Provider] = &[
+        Provider::openai(),
+        Provider::openai_responses(),
+        Provider::openai_embeddings(),
+        Provider::anthropic(),
+        Provider::gemini(),
+        Provider::azure_openai(),
+        Provider::mistral(),
+        Provider::groq(),
+        Provider::openrouter(),
+        Provider::deepseek(),
+        Provider::dashscope(),
+        Provider::moonshot(),
+        Provider::zhipu(),
+        Provider::siliconflow(),
+        Provider::ollama(),
+        Provider::vllm(),
+        Provider::sglang(),
+        Provider::litellm(),
+        Provider::openai_compatible(),
+        Provider::http(),
+    ];
+
+    /// The one of this [`name`](Provider::name), such as `openrouter`.
+    pub fn named(name: &str) -> Option<Provider> {
+        Provider::ALL.iter().find(|provider| provider.name == name).copied()
+    }
+
     /// OpenAI, with chats.
     pub const fn openai() -> Provider {
         Provider {
@@ -316,15 +359,14 @@ impl Provider {
         }
     }
 
-    /// `LiteLLM`'s proxy, whose address is the caller's to give. The limits of keys, teams and users are counted by the
-    /// minute.
+    /// `LiteLLM`'s proxy, whose address is the caller's to give.
     pub const fn litellm() -> Provider {
         Provider {
             name: "litellm",
             key_env: Some("LITELLM_API_KEY"),
             charging: Some(Charging::Actual),
             has_stream_options: true,
-            windows: BY_MINUTE,
+            codes: LITELLM,
             ..Provider::openai_compatible()
         }
     }

@@ -49,6 +49,12 @@ pub(super) fn read(name: &str) -> Option<(Key<'_>, Field)> {
         let (key, field) = parts(name)?;
         return Some((Key { dimension: Dimension::Tokens, ..key }, field));
     }
+    if let Some(name) = name.strip_prefix("litellm-key-") {
+        // The same limit that `x-ratelimit-api_key-limit-requests` tells.
+        let (key, field) = parts(name)?;
+        return Some((Key { scope: b"api_key", fills_steadily: false, ..key }, field))
+            .filter(|_| key.scope.is_empty());
+    }
     let name = name.strip_prefix("ratelimit-").or_else(|| name.strip_prefix("rate-limit-"))?;
     let (key, field) = parts(name)?;
     // LiteLLM counts by the minute.
@@ -77,6 +83,8 @@ fn parts(name: &str) -> Option<(Key<'_>, Field)> {
             b"tokens" | b"token" => dimension = dimension.or(Some(Dimension::Tokens)),
             b"input" | b"prompt" => dimension = Some(Dimension::InputTokens),
             b"output" | b"generated" | b"completion" => dimension = Some(Dimension::OutputTokens),
+            b"rpm" => (dimension, window) = (Some(Dimension::Requests), Some(MINUTE)),
+            b"tpm" => (dimension, window) = (Some(Dimension::Tokens), Some(MINUTE)),
             b"second" | b"sec" | b"1s" => window = Some(SECOND),
             b"minute" | b"min" | b"1m" => window = Some(MINUTE),
             b"hour" | b"1h" => window = Some(HOUR),

@@ -7,6 +7,7 @@ use super::{
     delta::{Delta, ToolCallDelta, reason},
     item,
     merge::{is_something, merge, reasoning_of, text_of},
+    plain::{PADDING, Plain},
 };
 use crate::{Usage, error_body};
 
@@ -21,6 +22,7 @@ pub(super) struct Chat {
     /// What is not in a choice: id, model, usage. The last word of each counts.
     top: Map<String, Value>,
     choices: BTreeMap<u64, Choice>,
+    plain: Plain,
 }
 
 #[derive(Default)]
@@ -37,6 +39,7 @@ struct Choice {
 impl Chat {
     pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
         let choices = chunk.remove("choices");
+        chunk.remove(PADDING);
         let usage = usage_of(&chunk);
         replace(&mut self.top, chunk);
         let mut told = None;
@@ -53,6 +56,27 @@ impl Chat {
             }
         }
         Ok(item(told, usage))
+    }
+
+    /// Reads a chunk that brings a piece of text and nothing else that is new. `None` where it brings more, or cannot
+    /// be told so quickly: then it has to be read in full, and [`learnt`](Chat::learn) from.
+    pub(super) fn piece(&mut self, chunk: &str) -> Option<Delta> {
+        let piece = self.plain.read(chunk.as_bytes())?;
+        let Value::String(whole) = self.choices.get_mut(&piece.index)?.message.get_mut(piece.field)? else {
+            return None;
+        };
+        let text = piece.text.decode().into_owned();
+        whole.push_str(&text);
+        let delta = Delta { choice: piece.index, ..Delta::default() };
+        Some(match piece.field {
+            "content" => Delta { text, ..delta },
+            _ => Delta { reasoning: text, ..delta },
+        })
+    }
+
+    /// Keeps what later chunks are compared with.
+    pub(super) fn learn(&mut self, chunk: &str) {
+        self.plain.learn(chunk.as_bytes());
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -144,18 +168,19 @@ impl Choice {
             None => 0,
         });
         let known = self.calls.entry(index).or_default();
-        let function = call.get("function");
+        let function = tool_of(&call);
         // Some servers repeat id and name with every piece: they are told once.
         let once = |new: Option<&Value>, old: Option<&Value>| match new? {
             Value::String(new) if !new.is_empty() && old.is_none_or(|old| old != new) => Some(new.clone()),
             _ => None,
         };
-        let known_function = known.get("function");
+        let known_function = tool_of(known);
         let told = ToolCallDelta {
             index,
             id: once(call.get("id"), known.get("id")),
             name: once(function.and_then(|f| f.get("name")), known_function.and_then(|f| f.get("name"))),
-            arguments: match function.and_then(|function| function.get("arguments")) {
+            arguments: match function.and_then(|function| function.get("arguments").or(function.get("input")))
+            {
                 Some(Value::String(piece)) => piece.clone(),
                 None | Some(Value::Null) => String::new(),
                 Some(whole) => whole.to_string(),
@@ -184,6 +209,11 @@ impl Choice {
         choice.insert("message".into(), Value::Object(self.message));
         Value::Object(choice)
     }
+}
+
+/// What a call is of: a function, or one of OpenAI's tools whose input is free text.
+fn tool_of(call: &Map<String, Value>) -> Option<&Value> {
+    call.get("function").or(call.get("custom"))
 }
 
 /// Groq counts in a field of its own.

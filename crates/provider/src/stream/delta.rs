@@ -1,3 +1,5 @@
+//! What one event of a stream brought, and the words for the end of an answer.
+
 use crate::Usage;
 
 /// What one event brought of an answer, in one shape for all providers.

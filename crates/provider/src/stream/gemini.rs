@@ -1,3 +1,5 @@
+//! Streams of Gemini.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};

@@ -7,7 +7,10 @@ use super::{
     delta::{Delta, ToolCallDelta, reason},
     item,
 };
-use crate::{Fault, Usage};
+use crate::{
+    Fault, Usage,
+    json::{Bad as NoJson, Scanner},
+};
 
 /// Events of an Anthropic message ("Streaming messages" in its API reference), put together.
 #[derive(Default)]
@@ -27,6 +30,49 @@ struct Block {
 }
 
 impl Message {
+    /// Reads an event that brings a piece of a text or of a thought and nothing else, in place. `None` where it brings
+    /// more, or something else: then it has to be read in full.
+    pub(super) fn piece(&mut self, event: &str) -> Option<Delta> {
+        let mut scanner = Scanner::new(event.as_bytes());
+        let (mut index, mut piece) = (None, None);
+        scanner.peek();
+        let read = scanner.object(|scanner, name| match name {
+            b"type" => is_text(scanner, b"content_block_delta"),
+            b"index" => {
+                index = scanner.u64_or_skip()?;
+                Ok(())
+            }
+            b"delta" if piece.is_none() && scanner.peek() == b'{' => {
+                let mut field = None;
+                scanner.object(|scanner, name| match name {
+                    b"type" if scanner.peek() == b'"' => {
+                        field = match scanner.string()?.raw {
+                            b"text_delta" => Some("text"),
+                            b"thinking_delta" => Some("thinking"),
+                            _ => return Err(NoJson),
+                        };
+                        Ok(())
+                    }
+                    _ => {
+                        let field = field.filter(|field: &&str| field.as_bytes() == name && piece.is_none());
+                        piece = Some((field.ok_or(NoJson)?, scanner.string()?));
+                        Ok(())
+                    }
+                })
+            }
+            _ => Err(NoJson),
+        });
+        read.and_then(|()| scanner.end()).ok()?;
+        let (field, text) = piece?;
+        let Value::String(whole) = self.blocks.get_mut(&index?)?.fields.get_mut(field)? else { return None };
+        let text = text.decode().into_owned();
+        whole.push_str(&text);
+        Some(match field {
+            "text" => Delta { text, ..Delta::default() },
+            _ => Delta { reasoning: text, ..Delta::default() },
+        })
+    }
+
     pub(super) fn event(&mut self, name: &str, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
         let stated = event.get("type").and_then(Value::as_str).map(str::to_owned);
         let index = event.get("index").and_then(Value::as_u64);
@@ -180,4 +226,9 @@ impl Block {
 
 fn is_empty(input: &Value) -> bool {
     input.is_null() || input.as_object().is_some_and(Map::is_empty)
+}
+
+/// Reads a string, which has to be this one.
+fn is_text(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), NoJson> {
+    if scanner.string()?.raw == text { Ok(()) } else { Err(NoJson) }
 }

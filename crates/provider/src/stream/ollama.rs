@@ -1,3 +1,5 @@
+//! Streams of Ollama.
+
 use serde_json::{Map, Value};
 
 use super::{

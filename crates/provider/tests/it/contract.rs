@@ -28,26 +28,107 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     error::<Truncated>();
 }
 
+/// Name, address, path, key and its variable.
+type Told = (Provider, &'static str, Option<&'static str>, &'static str, Auth, Option<&'static str>);
+
+fn told() -> Vec<Told> {
+    const AZURE: &str = "/openai/deployments/{model}/chat/completions?api-version=2024-10-21";
+    let openai = Some("https://api.openai.com/v1");
+    let openai_key = Some("OPENAI_API_KEY");
+    let bearer = Auth::Bearer;
+    let chat = "/chat/completions";
+    let compatible =
+        |provider: Provider, name, url, key| (provider, name, Some(url), chat, bearer, Some(key));
+    vec![
+        (Provider::openai(), "openai", openai, chat, bearer, openai_key),
+        (Provider::openai_responses(), "openai_responses", openai, "/responses", bearer, openai_key),
+        (Provider::openai_embeddings(), "openai_embeddings", openai, "/embeddings", bearer, openai_key),
+        (
+            Provider::anthropic(),
+            "anthropic",
+            Some("https://api.anthropic.com/v1"),
+            "/messages",
+            Auth::Header("x-api-key"),
+            Some("ANTHROPIC_API_KEY"),
+        ),
+        (
+            Provider::gemini(),
+            "gemini",
+            Some("https://generativelanguage.googleapis.com/v1beta"),
+            "/models/{model}:generateContent",
+            Auth::Header("x-goog-api-key"),
+            Some("GEMINI_API_KEY"),
+        ),
+        (
+            Provider::azure_openai(),
+            "azure_openai",
+            None,
+            AZURE,
+            Auth::Header("api-key"),
+            Some("AZURE_OPENAI_API_KEY"),
+        ),
+        compatible(Provider::mistral(), "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+        compatible(Provider::groq(), "groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+        compatible(
+            Provider::openrouter(),
+            "openrouter",
+            "https://openrouter.ai/api/v1",
+            "OPENROUTER_API_KEY",
+        ),
+        compatible(Provider::deepseek(), "deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
+        compatible(
+            Provider::dashscope(),
+            "dashscope",
+            "https://dashscope.aliyuncs.com/compatible-mode/v1",
+            "DASHSCOPE_API_KEY",
+        ),
+        compatible(Provider::moonshot(), "moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
+        compatible(Provider::zhipu(), "zhipu", "https://open.bigmodel.cn/api/paas/v4", "ZHIPUAI_API_KEY"),
+        compatible(
+            Provider::siliconflow(),
+            "siliconflow",
+            "https://api.siliconflow.com/v1",
+            "SILICONFLOW_API_KEY",
+        ),
+        (
+            Provider::ollama(),
+            "ollama",
+            Some("http://127.0.0.1:11434"),
+            "/api/chat",
+            bearer,
+            Some("OLLAMA_API_KEY"),
+        ),
+        compatible(Provider::vllm(), "vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
+        (Provider::sglang(), "sglang", Some("http://127.0.0.1:30000/v1"), chat, bearer, None),
+        (Provider::litellm(), "litellm", None, chat, bearer, Some("LITELLM_API_KEY")),
+        (Provider::openai_compatible(), "openai_compatible", None, chat, bearer, openai_key),
+        (Provider::http(), "http", None, "", bearer, None),
+    ]
+}
+
 #[test]
 fn the_defaults_are_those_of_the_docs() {
-    const OPENAI: Provider = Provider::openai();
-    let all = [OPENAI, Provider::anthropic(), Provider::openai_compatible(), Provider::http()];
-    assert_eq!(all.map(|p| p.name()), ["openai", "anthropic", "openai_compatible", "http"]);
-    let urls = [Some("https://api.openai.com/v1"), Some("https://api.anthropic.com/v1"), None, None];
-    assert_eq!(all.map(|p| p.base_url()), urls);
-    assert_eq!(all.map(|p| p.chat_path()), ["/chat/completions", "/messages", "/chat/completions", ""]);
-    assert_eq!(all.map(|p| p.auth()), [Auth::Bearer, Auth::Header("x-api-key"), Auth::Bearer, Auth::Bearer]);
-    let keys = [Some("OPENAI_API_KEY"), Some("ANTHROPIC_API_KEY"), Some("OPENAI_API_KEY"), None];
-    assert_eq!(all.map(|p| p.key_env()), keys);
-    let none: &[(&str, &str)] = &[];
-    assert_eq!(all.map(|p| p.default_headers()), [none, &[("anthropic-version", "2023-06-01")], none, none]);
-    let charging = [Some(Charging::Estimate), Some(Charging::Settle), None, None];
-    assert_eq!(all.map(|p| p.charging()), charging);
-    assert_eq!(all.map(|p| p.cached_tokens_are_free()), [false, true, false, false]);
-    for provider in all {
-        assert!(!provider.documents_idempotency());
+    const _: Provider = Provider::openai();
+    let all: Vec<Provider> = told().iter().map(|told| told.0).collect();
+    assert_eq!(Provider::ALL, all);
+    assert_eq!(Provider::named("nobody"), None);
+    for (provider, name, url, path, auth, key) in told() {
+        assert_eq!((provider.name(), provider.base_url(), provider.chat_path()), (name, url, path));
+        assert_eq!(Provider::named(name), Some(provider));
+        assert_eq!((provider.auth(), provider.key_env()), (auth, key), "{name}");
+        let headers: &[_] = if name == "anthropic" { &[("anthropic-version", "2023-06-01")] } else { &[] };
+        assert_eq!(provider.default_headers(), headers, "{name}");
+        let charging = match name {
+            "openai" | "openai_responses" | "openai_embeddings" | "azure_openai" => Some(Charging::Estimate),
+            "anthropic" => Some(Charging::Settle),
+            "litellm" => Some(Charging::Actual),
+            _ => None,
+        };
+        assert_eq!(provider.charging(), charging, "{name}");
+        assert_eq!(provider.cached_tokens_are_free(), matches!(name, "anthropic" | "groq"), "{name}");
+        assert!(!provider.documents_idempotency(), "{name}");
         assert!(provider.with_documented_idempotency().documents_idempotency());
-        assert!(provider.default_headers().iter().all(|(name, _)| *name == name.to_ascii_lowercase()));
+        assert!(url.is_none_or(|url| !url.ends_with('/')) && (path.is_empty() || path.starts_with('/')));
     }
 }
 

@@ -150,3 +150,26 @@ fn escapes_count_as_what_they_stand_for() {
         assert_eq!(facts.estimate.input, tokens, "{raw}");
     }
 }
+
+#[test]
+fn native_requests_cost_the_same() {
+    let text = "twelve letters and more";
+    let openai =
+        json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]});
+    let gemini = json!({"systemInstruction": {"role": "system", "parts": [{"text": "Be brief."}]},
+        "contents": [{"role": "user", "parts": [{"text": text}]}]});
+    assert_eq!(input(&gemini), input(&openai));
+    let data = "A".repeat(100_000);
+    for part in [
+        json!({"inlineData": {"mimeType": "image/png", "data": data}}),
+        json!({"inline_data": {"mime_type": "image/png", "data": data}}),
+        json!({"fileData": {"mimeType": "video/mp4", "fileUri": data}}),
+    ] {
+        assert_eq!(input(&json!({"contents": [{"role": "user", "parts": [part]}]})), 1_004, "{part:.60}");
+    }
+    let ollama = json!({"messages": [{"role": "user", "content": "", "images": [data, data]}]});
+    assert_eq!(input(&ollama), 2_004);
+    // In a schema they are names like any other.
+    let schema = json!({"messages": [], "tools": [{"images": ["a"], "inlineData": "b"}]});
+    assert!((1..20).contains(&input(&schema)), "{}", input(&schema));
+}

@@ -1,10 +1,10 @@
-//! Dates and waits, put together of what a reader looks for and spoiled. A round follows from its number. Some hundred
+//! Dates, waits and streams, put together of what a reader looks for and spoiled. A round follows from its number. Some hundred
 //! run with the tests; the variable `OUTBOUND_FUZZ` says how many times as many else.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use outbound_provider::Provider;
+use outbound_provider::{Fault, JsonSplitter, Provider, StreamItem};
 
 const YEAR: u64 = 365 * 86_400;
 
@@ -116,7 +116,7 @@ const PIECES: &[&str] = &[
     "ü",
 ];
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 10] = [
     "date",
     "retry-after",
     "retry-after-ms",
@@ -124,6 +124,9 @@ const NAMES: [&str; 7] = [
     "anthropic-ratelimit-input-tokens-reset",
     "ratelimit",
     "ratelimit-policy",
+    "reset_at",
+    "llm_provider-retry-after",
+    "x-litellm-key-rpm-limit",
 ];
 
 fn value(draws: &mut Draws) -> Vec<u8> {
@@ -146,14 +149,13 @@ fn value(draws: &mut Draws) -> Vec<u8> {
 
 #[test]
 fn a_wait_is_none_or_one_that_can_be_waited_for() {
-    let providers =
-        [Provider::http(), Provider::openai(), Provider::anthropic(), Provider::openai_compatible()];
+    let providers = [Provider::http(), Provider::openai(), Provider::anthropic(), Provider::litellm()];
     rounds(500, |round, draws| {
         let provider = &providers[draws.below(4) as usize];
         let now = draws.below(1 << 40);
         let (mut headers, mut padded) = (HeaderMap::new(), HeaderMap::new());
         for _ in 0..=draws.below(4) {
-            let (name, value) = (NAMES[draws.below(7) as usize], value(draws));
+            let (name, value) = (NAMES[draws.below(10) as usize], value(draws));
             headers.append(name, HeaderValue::from_bytes(&value).unwrap());
             let spaces = [b" ".as_slice(), &value, b"\t"].concat();
             padded.append(name, HeaderValue::from_bytes(&spaces).unwrap());
@@ -165,4 +167,100 @@ fn a_wait_is_none_or_one_that_can_be_waited_for() {
         let time = UNIX_EPOCH + Duration::from_secs(now);
         assert_eq!(provider.signals(&headers, time), provider.signals(&padded, time), "round {round}");
     });
+}
+
+/// Events of each format, whole and ended.
+const STREAMS: &[&[&str]] = &[
+    &[
+        r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+    ],
+    &[
+        r#"{"type":"message_start","message":{"role":"assistant","usage":{"input_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":2}}"#,
+        r#"{"type":"message_stop"}"#,
+    ],
+    &[
+        r#"{"type":"response.created","response":{"status":"in_progress"}}"#,
+        r#"{"type":"response.output_text.delta","output_index":0,"delta":"Hello"}"#,
+        r#"{"type":"response.output_item.added","output_index":1,"item":{"type":"function_call","call_id":"t","name":"f"}}"#,
+        r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","content":[]}]}}"#,
+    ],
+    &[
+        r#"{"candidates":[{"content":{"parts":[{"text":"h","thought":true}],"role":"model"},"index":0}]}"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"Hello"},{"functionCall":{"name":"f","args":{}}}]},"index":0}]}"#,
+        r#"{"candidates":[{"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1}}"#,
+    ],
+    &[
+        r#"{"message":{"role":"assistant","content":"Hel","thinking":"h"},"done":false}"#,
+        r#"{"message":{"content":"lo","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":false}"#,
+        r#"{"message":{"content":""},"done":true,"done_reason":"stop","eval_count":2}"#,
+    ],
+];
+
+/// Cut at these places, split into values, and read.
+fn outcome(provider: Provider, body: &[u8], cuts: &[usize]) -> (Vec<Result<StreamItem, Fault>>, String) {
+    let mut reader = provider.stream();
+    let mut splitter = JsonSplitter::new();
+    let mut items = Vec::new();
+    let mut from = 0;
+    for &cut in cuts.iter().chain([&body.len()]) {
+        splitter.push(&body[from..cut]).unwrap();
+        from = cut;
+        while let Some(value) = splitter.next_value() {
+            items.push(reader.feed("", &value));
+        }
+    }
+    items.extend(splitter.finish().map(|value| reader.feed("", &value)));
+    let shown = format!("{:?} {:?} {}", reader.usage(), reader.finish_reason(), reader.is_complete());
+    let end = reader.finish_as_openai();
+    (items, format!("{shown} {end:?}"))
+}
+
+#[test]
+fn a_spoiled_stream_is_read_the_same_however_it_is_cut() {
+    let providers = [Provider::openai(), Provider::anthropic(), Provider::gemini(), Provider::ollama()];
+    let mut broken = 0;
+    rounds(400, |round, draws| {
+        let provider = providers[draws.below(4) as usize];
+        let events = STREAMS[draws.below(STREAMS.len() as u64) as usize];
+        let mut body = match draws.below(3) {
+            0 => format!("[{}]", events.join(",\r\n")),
+            1 => events.concat(),
+            _ => events.join("\n"),
+        }
+        .into_bytes();
+        for _ in 0..draws.below(4) {
+            let at = draws.below(body.len().max(1) as u64) as usize;
+            match draws.below(4) {
+                _ if body.is_empty() => {}
+                0 => body[at] = draws.below(256) as u8,
+                1 => drop(body.remove(at)),
+                2 => body.insert(at, b"{}[]\",:\\n0"[draws.below(10) as usize]),
+                _ => body.truncate(at.max(1)),
+            }
+        }
+        let mut cuts: Vec<usize> =
+            (0..draws.below(6)).map(|_| draws.below(body.len() as u64 + 1) as usize).collect();
+        cuts.sort_unstable();
+        let whole = outcome(provider, &body, &[]);
+        assert_eq!(
+            whole,
+            outcome(provider, &body, &cuts),
+            "round {round}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        broken += u32::from(whole.0.iter().any(Result::is_err));
+        // And nothing panics on it as a whole.
+        let _ = crate::read(provider, &body);
+        let _ = (provider.text_of(&body), provider.as_openai(&body));
+    });
+    assert!(broken > 50, "{broken}");
 }

@@ -27,12 +27,7 @@ const NAMES: [&str; 16] = [
 ];
 
 fn provider() -> impl Strategy<Value = Provider> {
-    prop_oneof![
-        Just(Provider::openai()),
-        Just(Provider::anthropic()),
-        Just(Provider::openai_compatible()),
-        Just(Provider::http()),
-    ]
+    proptest::sample::select(Provider::ALL)
 }
 
 fn header_value() -> impl Strategy<Value = Vec<u8>> {
@@ -103,6 +98,32 @@ fn json() -> impl Strategy<Value = Value> {
         "input",
         "logprobs",
         "citation",
+        "candidates",
+        "parts",
+        "functionCall",
+        "args",
+        "thought",
+        "thoughtSignature",
+        "finishReason",
+        "promptFeedback",
+        "blockReason",
+        "usageMetadata",
+        "promptTokenCount",
+        "done",
+        "eval_count",
+        "function",
+        "arguments",
+        "output",
+        "output_index",
+        "item",
+        "response.output_item.added",
+        "response.output_text.delta",
+        "reasoning_content",
+        "stop_reason",
+        "contents",
+        "generationConfig",
+        "inlineData",
+        "images",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -145,6 +166,13 @@ fn event() -> impl Strategy<Value = (String, String)> {
         Just(r#"{"type":"content_block_start","index":7,"content_block":{"citations":5}}"#.to_owned()),
         Just(r#"{"type":"content_block_delta","index":7,"delta":{"citation":1,"text":"t"}}"#.to_owned()),
         Just(r#"{"type":"message_delta","usage":{"output_tokens":1}}"#.to_owned()),
+        Just(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":null}"#.to_owned()),
+        Just(r#"{"candidates":[{"index":18446744073709551615,"content":{"parts":[{"text":"x","thought":1}]}}]}"#.to_owned()),
+        Just(r#"{"candidates":[{"content":{"parts":[{"functionCall":{"args":[]}},{}]},"finishReason":""}]}"#.to_owned()),
+        Just(r#"{"message":{"tool_calls":[{"function":{}},{}],"content":5},"done":true}"#.to_owned()),
+        Just(r#"{"response":"x","thinking":"y","done":false}"#.to_owned()),
+        Just(r#"{"type":"response.output_item.added","output_index":18446744073709551615,"item":{"type":"function_call"}}"#.to_owned()),
+        Just(r#"{"type":"response.completed","response":{"output":[{"type":"message"}]}}"#.to_owned()),
     ];
     (name.prop_map(str::to_owned), data)
 }
@@ -202,9 +230,32 @@ proptest! {
         let mut reader = provider.stream();
         for (name, data) in &events {
             let _ = reader.feed(name, data);
-            let _ = (reader.text(), reader.usage(), format!("{reader:?}"));
+            let _ = (reader.text(), reader.usage(), reader.finish_reason(), format!("{reader:?}"));
         }
         let complete = reader.is_complete();
-        prop_assert_eq!(reader.finish().is_ok(), complete);
+        prop_assert_eq!(reader.finish_as_openai().is_ok(), complete);
+    }
+
+    /// Whatever an answer is, its text and its OpenAI shape are there or not, and the shape is one that is read.
+    #[test]
+    fn any_answer_has_a_text_or_none(provider in provider(), body in body()) {
+        let shaped = provider.as_openai(&body);
+        if let Some(text) = provider.text_of(&body) {
+            let shaped = shaped.clone().expect("what has a text has a shape").to_string();
+            prop_assert_eq!(provider.text_of(shaped.as_bytes()), Some(text));
+        }
+        if let Some(shaped) = shaped {
+            prop_assert!(shaped["choices"].is_array());
+            prop_assert_eq!(provider.as_openai(shaped.to_string().as_bytes()), Some(shaped));
+        }
+    }
+
+    #[test]
+    fn any_model_has_a_path_of_its_own(provider in provider(), model in "\\PC{0,20}", stream in any::<bool>()) {
+        let path = provider.path(&model, stream);
+        prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "{}", path);
+        prop_assert_eq!(path.matches('/').count(), provider.path("m", stream).matches('/').count());
+        let prompt = provider.prompt(&model, &model).system(&model).stream(stream);
+        prop_assert!(provider.read_request(prompt.body().as_bytes()).is_ok());
     }
 }

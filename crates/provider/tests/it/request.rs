@@ -111,3 +111,31 @@ fn what_is_no_json_is_refused_with_its_place() {
     assert_eq!(refused("{\"a\":x}"), "it is wrong at byte 5");
     assert_eq!(refused("{\"a\":"), "it ends at byte 5, in the middle of a value");
 }
+
+/// Gemini's requests and Ollama's say the same in other words.
+#[test]
+fn native_requests_are_chats_too() {
+    let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "generationConfig": {"maxOutputTokens": 70, "candidateCount": 3, "stopSequences": ["n"]}});
+    let read = facts(&gemini);
+    assert_eq!((read.chat, read.model, read.choices, read.stream), (true, None, 3, false));
+    assert_eq!((read.estimate.output, read.estimate.output_stated), (210, true));
+    let other = json!({"contents": [], "generation_config": {"max_output_tokens": 5, "candidate_count": 2}});
+    assert_eq!((facts(&other).estimate.output, facts(&other).choices), (10, 2));
+    let ollama =
+        json!({"model": "gemma3", "messages": [], "options": {"num_predict": 42, "num_ctx": 9, "n": 5}});
+    let read = facts(&ollama);
+    assert_eq!(
+        (read.chat, read.model.as_deref(), read.choices, read.estimate.output),
+        (true, Some("gemma3"), 1, 42)
+    );
+    for odd in
+        [json!({"messages": [], "options": null}), json!({"messages": [], "options": {"num_predict": -1}})]
+    {
+        assert_eq!(
+            (facts(&odd).estimate.output, facts(&odd).estimate.output_stated),
+            (1_024, false),
+            "{odd}"
+        );
+    }
+}

@@ -257,6 +257,62 @@ fn refusals_and_ends_are_told() {
     assert_eq!(reader.finish_reason().as_deref(), Some("length"));
 }
 
+#[test]
+fn a_reason_is_told_once() {
+    let mut reader = Provider::anthropic().stream();
+    let events = [
+        ("", json!({"type": "message_start", "message": {}})),
+        ("", json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})),
+        ("", json!({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}})),
+    ];
+    let items = feed(&mut reader, &events).unwrap();
+    assert_eq!(items[2], StreamItem::Usage(reader.usage().unwrap()));
+    assert_eq!(reader.finish_reason().as_deref(), Some("stop"));
+}
+
+#[test]
+fn tools_with_free_input_and_inputs_that_are_no_text() {
+    let mut reader = Provider::openai().stream();
+    let events = [
+        (
+            "",
+            json!({"type": "response.output_item.added", "output_index": 4,
+            "item": {"type": "custom_tool_call", "call_id": "c", "name": "run", "input": ""}}),
+        ),
+        ("", json!({"type": "response.custom_tool_call_input.delta", "output_index": 4, "delta": "ls"})),
+    ];
+    let items = feed(&mut reader, &events).unwrap();
+    let (StreamItem::Delta(begun), StreamItem::Delta(piece)) = (&items[0], &items[1]) else {
+        panic!("{items:?}")
+    };
+    assert_eq!((begun.tool_calls[0].index, begun.tool_calls[0].name.as_deref()), (0, Some("run")));
+    assert_eq!((piece.tool_calls[0].index, piece.tool_calls[0].arguments.as_str()), (0, "ls"));
+    let chunk = |call: Value| ("", json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}));
+    let events = [
+        chunk(json!({"index": 0, "id": "c", "type": "custom", "custom": {"name": "run", "input": ""}})),
+        chunk(json!({"index": 0, "custom": {"input": "ls"}})),
+    ];
+    let mut reader = Provider::openai().stream();
+    let items = feed(&mut reader, &events).unwrap();
+    let (StreamItem::Delta(begun), StreamItem::Delta(piece)) = (&items[0], &items[1]) else {
+        panic!("{items:?}")
+    };
+    assert_eq!(begun.tool_calls[0].name.as_deref(), Some("run"));
+    assert_eq!((piece.tool_calls[0].name.as_deref(), piece.tool_calls[0].arguments.as_str()), (None, "ls"));
+    let custom = json!({"id": "c", "type": "custom", "custom": {"name": "run", "input": "ls"}});
+    let chat = reader.finish().unwrap_err().body;
+    assert_eq!(chat["choices"][0]["message"]["tool_calls"], json!([custom]));
+    let response = json!({"status": "completed", "output": [{"type": "custom_tool_call", "call_id": "c", "name": "run", "input": "ls"}]});
+    let chat = Provider::openai().as_openai(response.to_string().as_bytes()).unwrap();
+    assert_eq!(chat["choices"][0]["message"]["tool_calls"], json!([custom]));
+    // Some servers send the arguments as an object.
+    let call = json!({"id": "a", "function": {"name": "look", "arguments": {"x": 1}}});
+    let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
+    let items = feed(&mut Provider::openai().stream(), &[("", chunk)]).unwrap();
+    let StreamItem::Delta(delta) = &items[0] else { panic!("{items:?}") };
+    assert_eq!(delta.tool_calls[0].arguments, "{\"x\":1}");
+}
+
 /// vLLM sends the same text under its old name and its new one.
 #[test]
 fn reasoning_under_two_names_is_told_once() {

@@ -55,6 +55,8 @@ fn gemini_chunks_make_the_reply_without_a_stream() {
         })
         .collect();
     assert_eq!(texts, [("Let me", ""), (" see", ""), ("", "Hel"), ("", "lo"), ("", "")]);
+    let StreamItem::Delta(thought) = &items[1] else { panic!("a delta") };
+    assert_eq!(counts(thought.usage), Some((8, 9, 0)), "thoughts count before there is a text");
     let StreamItem::Delta(last) = items.last().unwrap() else { panic!("a delta") };
     assert_eq!(last.finish_reason.as_deref(), Some("stop"));
     // Thoughts are written, and what tools put into the prompt is read.
@@ -131,6 +133,16 @@ fn a_blocked_prompt_is_refused_for_its_content() {
     let fault = feed(&mut reader, &[("", blocked)]).unwrap_err();
     assert_eq!(fault.class, Class::Terminal(Terminal::ContentFilter));
     assert_eq!(fault.message.as_deref(), Some("the prompt was blocked (PROHIBITED_CONTENT)"));
+    // So it is where another format was expected.
+    let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"no"}}"#;
+    let fault = Provider::openai().stream().feed("", blocked).unwrap_err();
+    assert_eq!(fault.message.as_deref(), Some("the prompt was blocked (SAFETY): no"));
+    // With an answer, beside it or before it, the answer counts.
+    let mut reader = Provider::gemini().stream();
+    let both =
+        r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"promptFeedback":{"blockReason":"OTHER"}}"#;
+    assert_eq!(reader.feed("", both), Ok(text("a")));
+    assert_eq!(reader.feed("", blocked), Ok(Nothing));
     // Ratings alone are no refusal, and neither is a count.
     let (reader, items) = read(
         Provider::gemini(),
@@ -220,6 +232,11 @@ fn ollama_is_complete_when_it_is_done() {
     assert_eq!(items, [text("on"), last]);
     assert_eq!(reader.text(), "once");
     assert_eq!(reader.finish().unwrap()["response"], "once");
+    let thinking = json!({"response": "", "thinking": "hm", "done": false});
+    let (reader, items) = read(Provider::ollama(), &[thinking.clone(), thinking]);
+    let thought = item(|delta| delta.reasoning = "hm".into());
+    assert_eq!(items, [thought.clone(), thought]);
+    assert_eq!(reader.finish().unwrap_err().body["thinking"], "hmhm");
     let (reader, _) =
         read(Provider::ollama(), &[json!({"response": "x", "done": true, "done_reason": "length"})]);
     assert_eq!(reader.finish_reason().as_deref(), Some("length"));

@@ -167,6 +167,8 @@ fn a_prompt_that_gemini_blocks_is_not_bought_again() {
     let both =
         r#"{"promptFeedback":{"blockReason":"OTHER"},"candidates":[{"content":{"parts":[{"text":"a"}]}}]}"#;
     assert!(read(Provider::gemini(), both).is_ok());
+    let stopped = r#"{"promptFeedback":{"blockReason":"OTHER"},"candidates":[{"finishReason":"SAFETY"}]}"#;
+    assert!(read(Provider::gemini(), stopped).is_ok());
 }
 
 /// Ollama streams where nobody says that it should not, and Gemini where the path asks for it.
@@ -209,4 +211,19 @@ fn a_stream_of_json_where_a_whole_body_was_asked_for_is_put_together() {
     let pulled = b"{\"status\":\"pulling\",\"done\":false}\n{\"status\":\"success\"}\n";
     let read = Provider::ollama().read_success(&facts, StatusCode::OK, &HeaderMap::new(), pulled, now());
     assert_eq!(read, Ok(Success::default()));
+}
+
+/// "Streaming" in OpenRouter's documentation and "Rate Limit" in `DeepSeek`'s: comments and empty lines keep a connection
+/// alive, before a stream and before a whole body.
+#[test]
+fn comments_before_an_answer_are_passed_over() {
+    let events = ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n\
+        : keep-alive\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let body = read(Provider::openrouter(), events).unwrap().body.unwrap();
+    assert_eq!(Provider::openrouter().text_of(&body).as_deref(), Some("Hi"));
+    let waited = format!("\n\n\n\n{}", r#"{"choices":[{"message":{"content":"Hi"}}]}"#);
+    assert_eq!(read(Provider::deepseek(), &waited), Ok(Success::default()));
+    let failed = ": OPENROUTER PROCESSING\n\ndata: {\"id\":\"g\",\"error\":{\"code\":\"server_error\",\"message\":\"Provider disconnected\"},\
+        \"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n";
+    assert_eq!(read(Provider::openrouter(), failed).unwrap_err().class, Class::Transient);
 }

@@ -104,7 +104,7 @@ fn within<'a>(
 fn destination(scope: &Scope) -> Destination<'static> {
     let request = Box::leak(Box::new(Request::get("/").cost(Cost::request())));
     let key = || http::HeaderValue::from_static("key");
-    let prepared = Prepared::new(request, &scope.account, &Settings::default(), key).expect("valid");
+    let prepared = Prepared::new(request, &scope.account, &Settings::default(), false, key).expect("valid");
     Destination { scope: scope.clone(), prepared }
 }
 

@@ -31,18 +31,3 @@ fn what_can_be_undone_is_plain_and_says_so() {
         assert_eq!(headers.is_empty(), plain);
     }
 }
-
-#[test]
-fn events_are_known_by_their_content_type() {
-    for (kind, events) in [
-        ("text/event-stream", true),
-        (" Text/Event-Stream; charset=utf-8", true),
-        ("text/event", false),
-        ("application/json", false),
-    ] {
-        let value = HeaderValue::from_static(kind);
-        let headers = [(http::header::CONTENT_TYPE, value)].into_iter().collect();
-        assert_eq!(is_event_stream(&headers), events, "{kind}");
-    }
-    assert!(!is_event_stream(&HeaderMap::new()));
-}

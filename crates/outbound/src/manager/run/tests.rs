@@ -64,7 +64,7 @@ async fn run(
     let began = Instant::now();
     let (lifecycle, mut seat, request) = (Lifecycle::default(), Seat::ready(None), Request::get("/"));
     let key = || HeaderValue::from_static("key");
-    let prepared = Prepared::new(&request, &scope.account, &Settings::default(), key).expect("valid");
+    let prepared = Prepared::new(&request, &scope.account, &Settings::default(), false, key).expect("valid");
     let destinations = [Destination { scope: scope.clone(), prepared }];
     let admission = Admission {
         destinations: &destinations,

@@ -1,0 +1,163 @@
+//! Prompts in one line, and streams of providers that speak in formats of their own.
+
+use std::sync::{Arc, Mutex};
+
+use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager, RequestManagerBuilder, Route};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use crate::stack::KEY;
+
+/// What a server was sent, each request as text.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// A manager whose server gives one reply to everything, as this content type, piece by piece.
+fn manager(
+    provider: Provider,
+    content_type: &'static str,
+    pieces: &'static [&'static str],
+) -> (RequestManagerBuilder, Seen) {
+    let seen = Seen::default();
+    let notes = Arc::clone(&seen);
+    let client = Client::builder().connector(move |_: &Origin| {
+        let (near, far) = duplex(1 << 16);
+        tokio::spawn(answer(far, content_type, pieces, Arc::clone(&notes)));
+        async move { Ok(near) }
+    });
+    let manager =
+        RequestManager::builder().provider(provider).base_url("http://h.test/v1").key(KEY).client(client);
+    (manager.max_attempts(1), seen)
+}
+
+async fn answer(
+    mut pipe: DuplexStream,
+    content_type: &str,
+    pieces: &[&str],
+    seen: Seen,
+) -> std::io::Result<()> {
+    let mut request = vec![0; 1 << 16];
+    let read = pipe.read(&mut request).await?;
+    seen.lock().expect("no panic").push(String::from_utf8_lossy(&request[..read]).into_owned());
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\nconnection: close\r\n\r\n");
+    pipe.write_all(head.as_bytes()).await?;
+    for piece in pieces {
+        pipe.write_all(piece.as_bytes()).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+const GEMINI: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Rhine"}],"role":"model"}}]}"#;
+const GEMINI_END: &str = r#"{"candidates":[{"content":{"parts":[{"text":", Elbe"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":5,"totalTokenCount":9}}"#;
+
+/// The same two items in each framing; the last has lost its end.
+const ARRAY: &[&str] = &["[", GEMINI, "\n,\r\n", GEMINI_END, "]"];
+const EVENTS: &[&str] = &["data: ", GEMINI, "\n\n", "data: ", GEMINI_END, "\n\n"];
+const CUT: &[&str] = &["data: ", GEMINI, "\n\n"];
+const OLLAMA: &[&str] = &[
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Rhine\"},\"done\":false}\n{\"model\":\"m\",\"mess",
+    "age\":{\"role\":\"assistant\",\"content\":\", Elbe\"},\"done\":false}\n",
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":4,\"eval_count\":5}\n",
+];
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_every_framing_are_handed_on() {
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Two rivers?"}]}]});
+    let array = Request::post("/models/m:streamGenerateContent", &contents);
+    let prompt = || Request::prompt("m", "Two rivers?");
+    for (name, provider, content_type, pieces, request) in [
+        ("gemini, events", Provider::gemini(), "text/event-stream", EVENTS, prompt()),
+        ("gemini, an array", Provider::gemini(), "application/json; charset=UTF-8", ARRAY, array),
+        ("ollama", Provider::ollama(), "application/x-ndjson", OLLAMA, prompt()),
+    ] {
+        let (manager, _seen) = manager(provider, content_type, pieces);
+        let manager = manager.build().expect("a manager");
+        let mut reply = manager.stream(request.clone());
+        let mut texts = Vec::new();
+        while let Some(item) = reply.next().await {
+            texts.push(item.unwrap_or_else(|error| panic!("{name}: {error}")).text().to_owned());
+        }
+        texts.retain(|text| !text.is_empty());
+        assert_eq!(texts, ["Rhine", ", Elbe"], "{name}");
+        let outcome = reply.outcome().await;
+        assert_eq!(outcome.usage.map(|usage| (usage.input, usage.output)), Some((4, 5)), "{name}");
+        let reply = outcome.result.expect("an answer");
+        assert_eq!(reply.content().as_deref(), Some("Rhine, Elbe"), "{name}");
+        let openai = reply.as_openai().expect("an answer");
+        assert_eq!(openai["choices"][0]["message"]["content"], "Rhine, Elbe", "{name}");
+    }
+}
+
+/// Ends in success only with the provider's own mark.
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_gemini_without_its_end_is_broken() {
+    let (manager, _seen) = manager(Provider::gemini(), "text/event-stream", CUT);
+    let manager = manager.build().expect("a manager");
+    let outcome = manager.stream(Request::prompt("m", "Two rivers?")).outcome().await;
+    let error = outcome.result.expect_err("it was cut");
+    assert_eq!((error.kind(), error.partial()), (ErrorKind::StreamBroken, Some("Rhine")));
+}
+
+/// One line for a prompt, in the format of each provider; `stream` asks for a stream.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_is_written_as_the_provider_has_it() {
+    for (provider, plain, streamed, holds) in [
+        (
+            Provider::openai_compatible(),
+            "POST /v1/chat/completions ",
+            "POST /v1/chat/completions ",
+            "\"stream\":true",
+        ),
+        (Provider::anthropic(), "POST /v1/messages ", "POST /v1/messages ", "\"max_tokens\":77"),
+        (
+            Provider::gemini(),
+            "POST /v1/models/m:generateContent ",
+            "POST /v1/models/m:streamGenerateContent?alt=sse ",
+            "\"contents\":",
+        ),
+        (Provider::ollama(), "POST /v1/api/chat ", "POST /v1/api/chat ", "\"num_predict\":77"),
+    ] {
+        let name = provider.name();
+        let (manager, seen) = manager(provider, "application/json", &["{}"]);
+        let manager = manager.build().expect("a manager");
+        let request = || Request::prompt("m", "Two rivers?").system("Be short.").max_tokens(77);
+        let _ = manager.send(request()).await;
+        let _ = manager.stream(request()).outcome().await;
+        let seen = seen.lock().expect("no panic").clone();
+        assert!(seen[0].starts_with(plain) && seen[1].starts_with(streamed), "{name}: {seen:?}");
+        assert!(seen[1].contains(holds) && seen[0].contains("Be short."), "{name}: {seen:?}");
+        assert!(!seen[0].contains("\"stream\":true"), "{name}: {seen:?}");
+    }
+}
+
+/// A prompt that falls back to another provider is written anew.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_is_written_anew_on_another_route() {
+    let (first, _seen) = manager(Provider::anthropic(), "application/json", &["{}"]);
+    let second = outbound::Endpoint::new(Provider::gemini()).base_url("http://h.test/v1");
+    let manager = first.endpoint("google", second).fallback(Route::to("google").with_model("g")).build();
+    let outcome = manager.expect("a manager").send(Request::prompt("m", "Two rivers?")).await;
+    // Nobody is there, but it was tried.
+    assert_eq!(outcome.route, 1);
+}
+
+/// What does not go together is said in words, before anything is sent.
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_has_no_format_for_is_said() {
+    let body = json!({"contents": []});
+    for (provider, request, says) in [
+        (Provider::http(), Request::prompt("m", "x"), "no format for a prompt"),
+        (Provider::gemini(), Request::chat(&body), "Request::model"),
+        (Provider::openai_compatible(), Request::chat(&body).max_tokens(5), "max_tokens is for a prompt"),
+        (Provider::openai_compatible(), Request::get("/x").system("y"), "system is for a prompt"),
+    ] {
+        let (manager, seen) = manager(provider, "application/json", &["{}"]);
+        let outcome = manager.build().expect("a manager").send(request).await;
+        let error = outcome.result.expect_err("it is invalid");
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(says), "{error}");
+        assert!(seen.lock().expect("no panic").is_empty());
+    }
+    let (manager, seen) = manager(Provider::gemini(), "application/json", &["{}"]);
+    let _ = manager.build().expect("a manager").send(Request::chat(&body).model("models/m")).await;
+    assert!(seen.lock().expect("no panic")[0].starts_with("POST /v1/models/m:generateContent "));
+}

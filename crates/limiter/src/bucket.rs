@@ -80,8 +80,9 @@ impl Bucket {
         }
     }
 
+    /// [`refill`](Self::refill) for one that was refilled so many nanoseconds before `now`.
     #[inline]
-    fn fill(&mut self, elapsed: u64, now: Instant) {
+    pub(crate) fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());
         self.at = now;
@@ -91,6 +92,11 @@ impl Bucket {
         } else {
             self.pour(parts);
         }
+    }
+
+    /// Whether the last refill was at an instant: not if it was held, or if the clock has gone back.
+    pub(crate) fn is_as_of(&self, at: Instant) -> bool {
+        self.at == at
     }
 
     /// Adds whole units, and keeps the parts beyond them.

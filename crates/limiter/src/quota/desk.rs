@@ -106,7 +106,7 @@ impl QuotaDesk {
     }
 
     /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.settle(estimate, actual);
@@ -138,7 +138,7 @@ impl QuotaDesk {
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
-        self.gate.close(now, until, self.limits.meters.is_empty() && !self.has_served());
+        self.gate.close(now, until, self.limits.meters().is_empty() && !self.has_served());
         self.turns.gate_closed();
     }
 

@@ -167,12 +167,17 @@ impl Bucket {
     /// capacity after each, with the same result.
     #[inline]
     pub(crate) fn put(&mut self, units: u64) {
-        // While it holds anything there is no debt.
-        if self.units > 0 { self.add(units) } else { self.put_in_debt(units) }
+        let sum = self.units.checked_add(units);
+        match sum.filter(|&sum| sum < self.capacity) {
+            // While it holds anything there is no debt.
+            Some(sum) if self.units > 0 => self.units = sum,
+            _ => self.put_slowly(units),
+        }
     }
 
-    #[cold]
-    fn put_in_debt(&mut self, units: u64) {
+    /// [`put`](Self::put) into one that is in debt, empty, or full after it.
+    #[inline(never)]
+    fn put_slowly(&mut self, units: u64) {
         let left = u128::from(units).saturating_sub(self.debt);
         self.debt = self.debt.saturating_sub(u128::from(units));
         if self.debt == 0 {

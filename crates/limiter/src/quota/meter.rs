@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     charging::{Charging, Unused},
-    dimension::QuotaDimension,
+    dimension::{Place, QuotaDimension},
     level::Level,
     others::Others,
     sends::Sends,
@@ -29,7 +29,7 @@ const ESTIMATES: f64 = 1.03;
 pub(super) struct Meter {
     pub(super) dimension: QuotaDimension,
     /// Where in a cost it is.
-    pub(super) place: usize,
+    pub(super) place: Place,
     pub(super) window: Duration,
     /// The window by which the server's readings are known. Where it was guessed, `window` is what resets made of it.
     pub(super) named: Duration,

@@ -16,6 +16,9 @@ pub(crate) struct Bucket {
     amount: u64,
     /// In nanoseconds.
     period: NonZeroU64,
+    /// The nanoseconds in which a unit comes in, rounded up; and how many come in in less than a second at that pace.
+    per_unit: u64,
+    in_a_second: u64,
     capacity: u64,
     /// At most `capacity`.
     units: u64,
@@ -30,18 +33,35 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub(crate) fn full(amount: u64, period: Duration, capacity: u64, now: Instant) -> Self {
-        Self { amount, period: period_of(period), capacity, units: capacity, parts: 0, debt: 0, at: now }
+        let period = period_of(period);
+        let (per_unit, in_a_second) = pace(amount, period);
+        Self { amount, period, per_unit, in_a_second, capacity, units: capacity, parts: 0, debt: 0, at: now }
     }
 
     /// Brings it up to date.
     #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
-        // Asked first, which costs less than to subtract. Where the clock has gone back nothing comes in.
-        if now != self.at
-            && let Some(elapsed) = now.checked_duration_since(self.at)
-        {
-            self.fill(nanos(elapsed), now);
+        if now == self.at {
+            return;
         }
+        if self.fills_by(now) {
+            (self.units, self.parts, self.at) = (self.capacity, 0, now);
+        } else {
+            self.refill_alone(now);
+        }
+    }
+
+    /// Whether it is full by an instant, as is plain to see: so it is for most most of the time. Instants are added and
+    /// compared in line, and subtracted by a call, which costs more than all of this.
+    #[inline]
+    fn fills_by(&self, now: Instant) -> bool {
+        let missing = self.capacity - self.units;
+        // It is below the bound anyway, which spares what would have to be done if it were not.
+        let longest =
+            || Duration::new(0, ((missing * self.per_unit) as u32).min(NANOS_PER_SECOND as u32 - 1));
+        missing <= self.in_a_second
+            && self.debt == 0
+            && self.at.checked_add(longest()).is_some_and(|full_at| full_at <= now)
     }
 
     /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
@@ -51,14 +71,18 @@ impl Bucket {
         if self.at == since { self.fill(elapsed, now) } else { self.refill_alone(now) }
     }
 
-    /// [`refill`](Self::refill) for one that was held, or whose clock has gone back: rare, so out of line.
-    #[cold]
+    /// [`refill`](Self::refill) for one that is not full by then, that was held, or whose clock has gone back: then nothing
+    /// comes in.
+    #[inline(never)]
     pub(crate) fn refill_alone(&mut self, now: Instant) {
-        self.refill(now);
+        if let Some(elapsed) = now.checked_duration_since(self.at) {
+            self.fill(nanos(elapsed), now);
+        }
     }
 
+    /// [`refill`](Self::refill) for one that was refilled so many nanoseconds before `now`.
     #[inline]
-    fn fill(&mut self, elapsed: u64, now: Instant) {
+    pub(crate) fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());
         self.at = now;
@@ -68,6 +92,11 @@ impl Bucket {
         } else {
             self.pour(parts);
         }
+    }
+
+    /// Whether the last refill was at an instant: not if it was held, or if the clock has gone back.
+    pub(crate) fn is_as_of(&self, at: Instant) -> bool {
+        self.at == at
     }
 
     /// Adds whole units, and keeps the parts beyond them.
@@ -85,7 +114,9 @@ impl Bucket {
             }
         };
         let left = come_in.saturating_sub(self.debt);
-        self.debt = self.debt.saturating_sub(come_in);
+        if self.debt > 0 {
+            self.debt = self.debt.saturating_sub(come_in);
+        }
         if self.debt == 0 {
             self.add(u64::try_from(left).unwrap_or(u64::MAX));
         }
@@ -136,12 +167,17 @@ impl Bucket {
     /// capacity after each, with the same result.
     #[inline]
     pub(crate) fn put(&mut self, units: u64) {
-        // While it holds anything there is no debt.
-        if self.units > 0 { self.add(units) } else { self.put_in_debt(units) }
+        let sum = self.units.checked_add(units);
+        match sum.filter(|&sum| sum < self.capacity) {
+            // While it holds anything there is no debt.
+            Some(sum) if self.units > 0 => self.units = sum,
+            _ => self.put_slowly(units),
+        }
     }
 
-    #[cold]
-    fn put_in_debt(&mut self, units: u64) {
+    /// [`put`](Self::put) into one that is in debt, empty, or full after it.
+    #[inline(never)]
+    fn put_slowly(&mut self, units: u64) {
         let left = u128::from(units).saturating_sub(self.debt);
         self.debt = self.debt.saturating_sub(u128::from(units));
         if self.debt == 0 {
@@ -182,6 +218,7 @@ impl Bucket {
         // Rounded down: never faster.
         self.parts = (u128::from(self.parts) * u128::from(period.get()) / old) as u64;
         (self.amount, self.period, self.capacity) = (amount, period, capacity);
+        (self.per_unit, self.in_a_second) = pace(amount, period);
         self.cut_off();
     }
 
@@ -275,6 +312,12 @@ impl Bucket {
     fn needed(&self, cost: u64, ahead: u128) -> u128 {
         ahead.saturating_add(u128::from(cost.min(self.capacity)))
     }
+}
+
+/// [`Bucket::per_unit`] and [`Bucket::in_a_second`]. Without an amount nothing comes in.
+fn pace(amount: u64, period: NonZeroU64) -> (u64, u64) {
+    let per_unit = NonZeroU64::new(amount).map_or(u64::MAX, |amount| period.get().div_ceil(amount.get()));
+    (per_unit, (NANOS_PER_SECOND as u64 - 1) / per_unit)
 }
 
 fn period_of(time: Duration) -> NonZeroU64 {

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use outbound_waitlist::{Held, Left, Locked, Scan, WaitList, Waiter, Wakers};
+use outbound_waitlist::{Left, Locked, Scan, WaitList, Waiter, Wakers};
 use tokio::time::Instant;
 
 mod alarm;
@@ -88,30 +88,14 @@ impl<D: Desk> Line<D> {
     // Always: an answer is a large type, which would go through memory for the few instructions that all this is.
     #[inline(always)]
     pub(crate) fn try_at(self: &Arc<Self>, ask: &D::Ask, now: Instant) -> Answer<D> {
-        let Some(mut line) = self.list.try_hold() else { return self.try_later(ask, now) };
-        if !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now) {
-            return Ok(());
-        }
-        self.try_slowly(line, ask, now)
-    }
-
-    /// [`try_at`](Self::try_at), once others have let go of the lock.
-    #[cold]
-    #[inline(never)]
-    fn try_later(self: &Arc<Self>, ask: &D::Ask, now: Instant) -> Answer<D> {
-        self.try_slowly(self.list.hold(), ask, now)
+        if self.admits_at_once(ask, now) { Ok(()) } else { self.try_slowly(ask, now) }
     }
 
     /// Everything but the plain case of [`try_at`](Self::try_at).
     #[cold]
     #[inline(never)]
-    fn try_slowly(
-        self: &Arc<Self>,
-        line: Held<'_, State<D>, Entry<D>>,
-        ask: &D::Ask,
-        now: Instant,
-    ) -> Answer<D> {
-        let mut line = line.locked();
+    fn try_slowly(self: &Arc<Self>, ask: &D::Ask, now: Instant) -> Answer<D> {
+        let mut line = self.list.lock();
         refuse(&line, ask)?;
         if line.is_empty() {
             line.desk.begin(now);
@@ -127,9 +111,8 @@ impl<D: Desk> Line<D> {
     }
 
     /// Lets one through now if nobody waits and that is plain to see. `false`: somebody has to look closer.
-    #[inline]
-    pub(crate) fn admits_at_once(&self, ask: &D::Ask) -> bool {
-        let now = Instant::now();
+    #[inline(always)]
+    pub(crate) fn admits_at_once(&self, ask: &D::Ask, now: Instant) -> bool {
         let Some(mut line) = self.list.try_hold() else { return false };
         !line.closed && line.nobody_waits() && line.desk.admit_at_once(ask, now)
     }

@@ -17,27 +17,31 @@ pin_project! {
     pub(crate) struct Turn<D: Desk> {
         ask: D::Ask,
         deadline: Option<Instant>,
-        state: State,
-        // Made only when there is no way around waiting: the fast path neither writes nor drops it.
         #[pin]
-        place: Option<Place<D>>,
+        state: State<D>,
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Not polled yet, or only with an empty cooperative budget.
-    New,
-    /// In line, or let go and not polled since.
-    InLine,
-    /// Has its answer.
-    Done,
+pin_project! {
+    #[project = StateProjection]
+    #[derive(Debug)]
+    enum State<D: Desk> {
+        // Not polled yet, or only with an empty cooperative budget.
+        New,
+        // In line, or let go and not polled since.
+        InLine {
+            #[pin]
+            place: Place<D>,
+        },
+        // Has its answer. The way without waiting comes here at once, and neither writes nor drops a place.
+        Done,
+    }
 }
 
 impl<D: Desk> Turn<D> {
     #[inline]
     pub(crate) fn new(ask: D::Ask) -> Self {
-        Self { ask, deadline: None, state: State::New, place: None }
+        Self { ask, deadline: None, state: State::New }
     }
 
     pub(crate) fn ask(&self) -> &D::Ask {
@@ -50,20 +54,20 @@ impl<D: Desk> Turn<D> {
 
     #[inline]
     pub(crate) fn poll(self: Pin<&mut Self>, line: &Arc<Line<D>>, cx: &mut Context<'_>) -> Poll<Answer<D>> {
-        let this = self.project();
-        if *this.state == State::New && budget::is_free() && line.admits_at_once(this.ask) {
-            *this.state = State::Done;
+        let mut this = self.project();
+        if matches!(*this.state, State::New)
+            && budget::is_free()
+            && line.admits_at_once(this.ask, Instant::now())
+        {
+            this.state.set(State::Done);
             return Poll::Ready(Ok(()));
         }
-        poll_slow(*this.ask, *this.deadline, this.state, this.place, line, cx)
+        poll_slow(*this.ask, *this.deadline, this.state, line, cx)
     }
 
     #[inline]
     pub(crate) fn leave(self: Pin<&mut Self>, line: &Arc<Line<D>>) {
-        let this = self.project();
-        if *this.state == State::InLine
-            && let Some(place) = this.place.as_pin_mut()
-        {
+        if let StateProjection::InLine { place } = self.project().state.project() {
             line.leave(place);
         }
     }
@@ -74,30 +78,29 @@ impl<D: Desk> Turn<D> {
 fn poll_slow<D: Desk>(
     ask: D::Ask,
     deadline: Option<Instant>,
-    state: &mut State,
-    mut place: Pin<&mut Option<Place<D>>>,
+    mut state: Pin<&mut State<D>>,
     line: &Arc<Line<D>>,
     cx: &mut Context<'_>,
 ) -> Poll<Answer<D>> {
     let budget = ready!(coop::poll_proceed(cx));
-    let is_new = *state == State::New;
+    let is_new = matches!(*state, State::New);
     if is_new {
-        place.set(Some(Place::<D>::new()));
-        *state = State::InLine;
+        state.set(State::InLine { place: Place::<D>::new() });
     }
-    let Some(mut waiter) = place.as_mut().as_pin_mut() else { panic!("polled after it was ready") };
+    let StateProjection::InLine { mut place } = state.as_mut().project() else {
+        panic!("polled after it was ready")
+    };
     let mut answer = Poll::Pending;
     if is_new {
-        answer = line.poll_join(waiter.as_mut(), ask, deadline, cx);
+        answer = line.poll_join(place.as_mut(), ask, deadline, cx);
     }
     if answer.is_pending() {
         // One that has just joined, too, sees to the timer.
-        answer = line.poll_answer(waiter, cx);
+        answer = line.poll_answer(place, cx);
     }
     if answer.is_ready() {
-        *state = State::Done;
         // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
-        place.set(None);
+        state.set(State::Done);
         budget.made_progress();
     }
     answer

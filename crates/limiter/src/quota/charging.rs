@@ -37,7 +37,8 @@ impl Unused {
     /// A call has ended that used less than was estimated.
     #[inline]
     pub(super) fn ended(&mut self, unused: u64) {
-        self.unused = self.unused.saturating_add(unused);
+        // That it begins anew after 2^64 units does no harm.
+        self.unused = self.unused.wrapping_add(unused);
     }
 
     /// A reading has moved the level by so many units, up or down.

@@ -5,7 +5,12 @@ use std::{
     ops::{AddAssign, Sub, SubAssign},
 };
 
-use super::dimension::{FIRST_NAMED, INPUT_TOKENS, OUTPUT_TOKENS, PLACES, QuotaDimension, REQUESTS, TOKENS};
+use super::dimension::{FIRST_NAMED, PLACES, Place, QuotaDimension};
+
+const REQUESTS: usize = Place::Requests as usize;
+const TOKENS: usize = Place::Tokens as usize;
+const INPUT_TOKENS: usize = Place::InputTokens as usize;
+const OUTPUT_TOKENS: usize = Place::OutputTokens as usize;
 
 /// What a request costs: an estimate when it is reserved, the truth when it is settled.
 ///
@@ -65,7 +70,7 @@ impl Cost {
             QuotaDimension::InputTokens => self.input_tokens(units),
             QuotaDimension::OutputTokens => self.output_tokens(units),
             QuotaDimension::Requests | QuotaDimension::Named(_) => {
-                self.units[dimension.place()] = units;
+                self.units[dimension.place() as usize] = units;
                 self
             }
         }
@@ -73,13 +78,13 @@ impl Cost {
 
     /// How much of a dimension this is, at most `u64::MAX`.
     pub const fn units(&self, dimension: QuotaDimension) -> u64 {
-        self.units[dimension.place()]
+        self.units[dimension.place() as usize]
     }
 
     /// How much of the dimension at a place.
     #[inline]
-    pub(super) const fn at(&self, place: usize) -> u64 {
-        self.units[place % PLACES]
+    pub(super) const fn at(&self, place: Place) -> u64 {
+        self.units[place as usize]
     }
 
     /// Whether it is more than another, in some dimension.
@@ -124,7 +129,7 @@ pub(super) struct Count {
 
 impl Count {
     pub(super) fn units(&self, dimension: QuotaDimension) -> u64 {
-        self.units[dimension.place()]
+        self.units[dimension.place() as usize]
     }
 }
 
@@ -165,7 +170,7 @@ pub(super) struct Total {
 
 impl Total {
     pub(super) fn units(&self, dimension: QuotaDimension) -> u128 {
-        self.units[dimension.place()]
+        self.units[dimension.place() as usize]
     }
 }
 

@@ -106,7 +106,7 @@ impl QuotaDesk {
     }
 
     /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.settle(estimate, actual);
@@ -138,7 +138,7 @@ impl QuotaDesk {
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
-        self.gate.close(now, until, self.limits.meters.is_empty() && !self.has_served());
+        self.gate.close(now, until, self.limits.meters().is_empty() && !self.has_served());
         self.turns.gate_closed();
     }
 
@@ -195,8 +195,12 @@ impl QuotaDesk {
         // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
-        let lacks = self.free_slots() == 0 || short.is_some();
+        let lacks = !self.has_free_slot() || short.is_some();
         if own_is_later || (later(own.0) == later(above.0) && lacks) { own } else { above }
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.in_flight < self.max_concurrent && self.in_flight < self.parallel.get()
     }
 
     fn free_slots(&self) -> usize {
@@ -243,7 +247,7 @@ impl QuotaDesk {
         if let Some(next) = self.gate.blocks(now) {
             return Err(Held { at: Some(next), reason: Bottleneck::Gate });
         }
-        if self.free_slots() == 0 {
+        if !self.has_free_slot() {
             return Err(Held { at: None, reason: Bottleneck::Concurrency });
         }
         if self.limits.cover(cost) {
@@ -266,7 +270,7 @@ impl Desk for QuotaDesk {
 
     #[inline(always)]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || self.free_slots() == 0 || !self.turns.is_empty() {
+        if self.gate.is_opening() || !self.has_free_slot() || !self.turns.is_empty() {
             return false;
         }
         self.limits.refill(now);

@@ -47,14 +47,21 @@ pub struct Named {
     name: &'static str,
 }
 
-/// The places in a cost of those that are always there.
-pub(super) const REQUESTS: usize = 0;
-pub(super) const TOKENS: usize = 1;
-pub(super) const INPUT_TOKENS: usize = 2;
-pub(super) const OUTPUT_TOKENS: usize = 3;
-pub(super) const FIRST_NAMED: usize = 4;
+/// The place of a dimension in a [`Cost`](super::Cost). A type of its own, so that it is known to be one of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Place {
+    Requests,
+    Tokens,
+    InputTokens,
+    OutputTokens,
+    Named0,
+    Named1,
+    Named2,
+    Named3,
+}
 
-/// A power of two, so that a place can be cut to a valid one without a comparison.
+pub(super) const FIRST_NAMED: usize = Place::Named0 as usize;
 pub(super) const PLACES: usize = FIRST_NAMED + QuotaDimension::MAX_NAMED;
 
 impl QuotaDimension {
@@ -75,13 +82,18 @@ impl QuotaDimension {
     }
 
     /// Where in a cost it is counted.
-    pub(super) const fn place(self) -> usize {
+    pub(super) const fn place(self) -> Place {
         match self {
-            Self::Requests => REQUESTS,
-            Self::Tokens => TOKENS,
-            Self::InputTokens => INPUT_TOKENS,
-            Self::OutputTokens => OUTPUT_TOKENS,
-            Self::Named(named) => FIRST_NAMED + named.place,
+            Self::Requests => Place::Requests,
+            Self::Tokens => Place::Tokens,
+            Self::InputTokens => Place::InputTokens,
+            Self::OutputTokens => Place::OutputTokens,
+            Self::Named(named) => match named.place {
+                0 => Place::Named0,
+                1 => Place::Named1,
+                2 => Place::Named2,
+                _ => Place::Named3,
+            },
         }
     }
 
@@ -100,7 +112,7 @@ impl QuotaDimension {
             (Self::Named(one), Self::Named(other)) => {
                 one.place == other.place && are_same(one.name.as_bytes(), other.name.as_bytes())
             }
-            _ => self.place() == other.place(),
+            _ => self.place() as u8 == other.place() as u8,
         }
     }
 }

@@ -135,7 +135,7 @@ impl QuotaDesk {
             self.measure(&pending, now);
         }
         // The server had nothing left then, and gains since.
-        for meter in self.limits.meters.iter_mut().filter(|meter| meter.is_learned()) {
+        for meter in self.limits.meters_mut().iter_mut().filter(|meter| meter.is_learned()) {
             meter.level.bucket.empty_at(pending.refused_at);
             meter.level.bucket.refill(now);
         }
@@ -207,12 +207,12 @@ impl QuotaDesk {
 
     fn set_learned(&mut self, dimension: QuotaDimension, per_second: f64, is_cause: bool, now: Instant) {
         let limit = (per_second * WINDOW.as_secs_f64()).round().clamp(0.0, 1e15) as u64;
-        let known = self.limits.meters.iter().position(|meter| meter.dimension == dimension);
+        let known = self.limits.meters().iter().position(|meter| meter.dimension == dimension);
         let meter = match known {
-            Some(place) => &mut self.limits.meters[place],
+            Some(place) => &mut self.limits.meters_mut()[place],
             None if limit == 0 => return,
             None => {
-                self.limits.meters.push(Meter::learned(
+                self.limits.meters_mut().push(Meter::learned(
                     dimension,
                     WINDOW,
                     limit,
@@ -220,7 +220,7 @@ impl QuotaDesk {
                     self.charging,
                     now,
                 ));
-                self.limits.meters.last_mut().expect("it was pushed")
+                self.limits.meters_mut().last_mut().expect("it was pushed")
             }
         };
         if is_cause || limit > meter.limit() {
@@ -229,7 +229,7 @@ impl QuotaDesk {
     }
 
     fn learned(&self, dimension: QuotaDimension) -> Option<&Meter> {
-        self.limits.meters.iter().find(|meter| meter.dimension == dimension)
+        self.limits.meters().iter().find(|meter| meter.dimension == dimension)
     }
 
     /// The head of the line waits for a limit that was learned: more is tried.
@@ -249,7 +249,7 @@ impl QuotaDesk {
             GROWTH * quiet.as_secs_f64().clamp(1.0, MOST_GROWTH)
         };
         let factor = 1.0 + growth * elapsed.as_secs_f64().min(1.0);
-        let mut meters = self.limits.meters.iter_mut();
+        let mut meters = self.limits.meters_mut().iter_mut();
         if let Some(meter) = meters.find(|meter| meter.is_learned() && meter.dimension == dimension) {
             let limit = (meter.limit() as f64 * factor).ceil();
             meter.set_learned(limit as u64);
@@ -258,7 +258,7 @@ impl QuotaDesk {
 
     /// Whether all that is known of limits was learned from refusals.
     pub(super) fn knows_no_limit(&self) -> bool {
-        self.limits.meters.iter().all(Meter::is_learned)
+        self.limits.meters().iter().all(Meter::is_learned)
     }
 
     /// Whether a rate was learned, and the server has served something since the last refusal: then the rate is right or
@@ -266,7 +266,7 @@ impl QuotaDesk {
     pub(super) fn served_lately(&self) -> bool {
         let served = self.served() - self.learner.served;
         // The refused one is among them, and perhaps some that are on their way.
-        self.limits.meters.iter().any(Meter::is_learned)
+        self.limits.meters().iter().any(Meter::is_learned)
             && served.units(QuotaDimension::Requests).cast_signed() > 2
     }
 
@@ -278,8 +278,8 @@ impl QuotaDesk {
 
     /// The server tells its limits after all.
     pub(super) fn forget_learned(&mut self) {
-        if self.learner.refused_at.is_some() && self.limits.meters.iter().any(Meter::is_learned) {
-            self.limits.meters.retain(|meter| !meter.is_learned());
+        if self.learner.refused_at.is_some() && self.limits.meters().iter().any(Meter::is_learned) {
+            self.limits.meters_mut().retain(|meter| !meter.is_learned());
             self.learner = Learner::default();
         }
     }

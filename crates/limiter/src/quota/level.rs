@@ -63,7 +63,6 @@ impl Level {
     }
 
     /// Takes units if they are there, as of the last refill.
-    #[inline]
     pub(super) fn take_if_there(&mut self, units: u64) -> bool {
         match &mut self.log {
             None => self.bucket.take_if_there(units),
@@ -80,7 +79,6 @@ impl Level {
     }
 
     /// Puts units back.
-    #[inline]
     pub(super) fn put(&mut self, units: u64) {
         match &mut self.log {
             None => self.bucket.put(units),

@@ -18,16 +18,36 @@ use crate::bucket::nanos;
 /// their debt.
 #[derive(Debug)]
 pub(super) struct Limits {
-    pub(super) meters: Vec<Meter>,
+    meters: Vec<Meter>,
     /// Those that hold whatever the server says: of long windows that the user told, and of what is granted.
     strict: Vec<Strict>,
     /// As of when all were refilled last.
     filled_at: Instant,
+    /// Whether there are only [plain](Meter::is_plain) meters, as most have. It is `false`, too, where nobody has looked
+    /// since they may have changed.
+    are_plain: bool,
 }
 
 impl Limits {
     pub(super) fn new(meters: Vec<Meter>, strict: Vec<Strict>, now: Instant) -> Self {
-        Self { meters, strict, filled_at: now }
+        let mut limits = Self { meters, strict, filled_at: now, are_plain: false };
+        limits.look_if_plain();
+        limits
+    }
+
+    pub(super) fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    /// The meters, to change anything about them.
+    pub(super) fn meters_mut(&mut self) -> &mut Vec<Meter> {
+        self.are_plain = false;
+        &mut self.meters
+    }
+
+    fn look_if_plain(&mut self) {
+        self.are_plain =
+            self.strict.is_empty() && self.meters.iter().all(|meter| meter.is_plain(self.filled_at));
     }
 
     #[inline]
@@ -43,6 +63,14 @@ impl Limits {
         let since = mem::replace(&mut self.filled_at, now);
         // `None`: the clock has gone back.
         let elapsed = now.checked_duration_since(since).map(nanos);
+        match elapsed.filter(|_| self.are_plain) {
+            Some(elapsed) => self.meters.iter_mut().for_each(|meter| meter.level.bucket.fill(elapsed, now)),
+            None => self.pour_each(since, elapsed, now),
+        }
+    }
+
+    #[inline(never)]
+    fn pour_each(&mut self, since: Instant, elapsed: Option<u64>, now: Instant) {
         for meter in &mut self.meters {
             match elapsed {
                 Some(elapsed) => meter.level.bucket.refill_with_others(since, elapsed, now),
@@ -52,23 +80,37 @@ impl Limits {
             meter.level.refill_log(now);
         }
         self.strict.iter_mut().for_each(|strict| strict.refill(now));
+        self.look_if_plain();
     }
 
     /// Takes a cost from all if all hold as much, as of the last refill: what is left to do for most.
     #[inline]
     pub(super) fn take_if_there(&mut self, cost: &Cost) -> bool {
+        if !self.are_plain {
+            return self.take_if_each_has(cost);
+        }
         let mut meters = self.meters.iter_mut();
         // No cost that a bucket has is larger than the limit.
+        let short = meters.any(|meter| !meter.level.bucket.take_if_there(cost.at(meter.place)));
+        if short {
+            let untouched = meters.len() + 1;
+            self.put_back_first(self.meters.len() - untouched, cost);
+        }
+        !short
+    }
+
+    #[inline(never)]
+    fn take_if_each_has(&mut self, cost: &Cost) -> bool {
+        let mut meters = self.meters.iter_mut();
         let short = meters.any(|meter| !meter.level.take_if_there(cost.at(meter.place)));
         let untouched = meters.len() + usize::from(short);
-        let there = !short && (self.strict.is_empty() || self.take_from_strict(cost));
+        let there = !short && self.take_from_strict(cost);
         if !there {
             self.put_back_first(self.meters.len() - untouched, cost);
         }
         there
     }
 
-    #[inline(never)]
     fn take_from_strict(&mut self, cost: &Cost) -> bool {
         let there = self.strict.iter().all(|strict| strict.covers(cost));
         if there {
@@ -91,18 +133,27 @@ impl Limits {
     }
 
     /// Puts back what an estimate, taken before, was above what a call did cost: that is not more in any dimension.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
+        if !self.are_plain {
+            return self.settle_each(estimate, actual);
+        }
         for meter in &mut self.meters {
             let unused = estimate.at(meter.place) - actual.at(meter.place);
             // Of requests there is nothing to put back, as a rule.
-            if unused > 0 && !meter.learned_limit {
-                meter.give_back(unused);
+            if unused > 0 {
+                meter.unused.ended(unused);
+                meter.level.bucket.put(unused);
             }
         }
-        if !self.strict.is_empty() {
-            self.put_back_in_strict(estimate, actual);
+    }
+
+    #[inline(never)]
+    fn settle_each(&mut self, estimate: &Cost, actual: &Cost) {
+        for meter in self.meters.iter_mut().filter(|meter| !meter.learned_limit) {
+            meter.give_back(estimate.at(meter.place) - actual.at(meter.place));
         }
+        self.put_back_in_strict(estimate, actual);
     }
 
     /// Puts back what was taken for a request that was not counted.
@@ -111,13 +162,13 @@ impl Limits {
         for meter in &mut self.meters {
             meter.level.put(estimate.at(meter.place));
         }
-        if !self.strict.is_empty() {
-            self.put_back_in_strict(estimate, &Cost::default());
-        }
+        self.put_back_in_strict(estimate, &Cost::default());
     }
 
-    #[inline(never)]
     fn put_back_in_strict(&mut self, estimate: &Cost, actual: &Cost) {
+        if self.strict.is_empty() {
+            return;
+        }
         let now = Instant::now();
         self.strict.iter_mut().for_each(|strict| strict.put_back(estimate, actual, now));
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     charging::{Charging, Unused},
-    dimension::QuotaDimension,
+    dimension::{Place, QuotaDimension},
     level::Level,
     others::Others,
     sends::Sends,
@@ -29,7 +29,7 @@ const ESTIMATES: f64 = 1.03;
 pub(super) struct Meter {
     pub(super) dimension: QuotaDimension,
     /// Where in a cost it is.
-    pub(super) place: usize,
+    pub(super) place: Place,
     pub(super) window: Duration,
     /// The window by which the server's readings are known. Where it was guessed, `window` is what resets made of it.
     pub(super) named: Duration,
@@ -147,8 +147,14 @@ impl Meter {
         }
     }
 
-    /// A call has ended that used less than was estimated.
-    #[inline]
+    /// Whether it is a bucket and nothing else, which was brought up to date at an instant: whatever is put back comes back,
+    /// and nothing happens to it but that it fills.
+    pub(super) fn is_plain(&self, filled_at: Instant) -> bool {
+        let comes_back = self.unused.comes_back && !self.learned_limit;
+        comes_back && self.ends.is_none() && !self.level.has_log() && self.level.bucket.is_as_of(filled_at)
+    }
+
+    /// A call has ended that used so much less than was estimated.
     pub(super) fn give_back(&mut self, unused: u64) {
         self.unused.ended(unused);
         if self.unused.comes_back {
@@ -157,7 +163,6 @@ impl Meter {
     }
 
     /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
-    #[inline]
     pub(super) fn roll(&mut self, now: Instant) {
         if let Some(ends) = self.ends.filter(|&ends| ends <= now) {
             self.begin_window(ends, now);

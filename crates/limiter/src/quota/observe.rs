@@ -48,7 +48,7 @@ impl QuotaDesk {
         let sent = self.sends.total();
         observation.refusal.is_none()
             && observation.readings.iter().flatten().all(|(dimension, reading)| {
-                let meter = self.limits.meters.iter().find(|meter| meter.is_told_by(*dimension, reading));
+                let meter = self.limits.meters().iter().find(|meter| meter.is_told_by(*dimension, reading));
                 meter.is_some_and(|meter| meter.has_read(reading, sent, now))
             })
     }
@@ -58,7 +58,7 @@ impl QuotaDesk {
         let is_news = self.gate.is_news(observation.sent_at);
         let counted = Counted::of(&self.sends, &self.refunds, observation.sent_at, now);
         let reserved = self.reserved();
-        for meter in &mut self.limits.meters {
+        for meter in self.limits.meters_mut() {
             if let Some(reading) = meter.said_in(observation) {
                 meter.read(
                     reading,
@@ -70,7 +70,7 @@ impl QuotaDesk {
             }
         }
         if let Some(counted) = &counted {
-            self.sliding.weigh_readings(&self.limits.meters, observation, is_news, counted);
+            self.sliding.weigh_readings(self.limits.meters(), observation, is_news, counted);
         }
         self.follow_server(now);
     }
@@ -87,7 +87,7 @@ impl QuotaDesk {
     /// The limits that the readings told on their own are forgotten, and those that were told hold as they were told.
     pub(super) fn forget_readings(&mut self, now: Instant) {
         self.limits.refill(now);
-        self.limits.meters.retain_mut(Meter::forget_readings);
+        self.limits.meters_mut().retain_mut(Meter::forget_readings);
     }
 
     /// Limits that only the server has told.
@@ -95,10 +95,10 @@ impl QuotaDesk {
         for (dimension, reading) in observation.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             self.forget_learned();
-            let known = self.limits.meters.iter().any(|meter| meter.is_told_by(*dimension, reading));
+            let known = self.limits.meters().iter().any(|meter| meter.is_told_by(*dimension, reading));
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
-            if !known && !clashes && self.limits.meters.len() < MAX_METERS {
-                self.limits.meters.push(Meter::heard(
+            if !known && !clashes && self.limits.meters().len() < MAX_METERS {
+                self.limits.meters_mut().push(Meter::heard(
                     *dimension,
                     reading.window,
                     limit,
@@ -170,7 +170,7 @@ impl QuotaDesk {
         }
         let explained =
             observation.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
-        for meter in self.limits.meters.iter_mut().filter(|meter| !meter.is_learned()) {
+        for meter in self.limits.meters_mut().iter_mut().filter(|meter| !meter.is_learned()) {
             let remaining = meter.said_in(observation).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }

@@ -43,7 +43,7 @@ impl Reservation {
     pub fn sent_at(mut self, now: Instant) -> Charge {
         let line = self.line.take();
         if let Some(line) = &line {
-            levels(line).for_each(|line| line.look(|desk| desk.sent(&self.cost, now)));
+            sent(line, &self.cost, now);
         }
         let charge = Charge { line, estimate: self.cost };
         // It has nothing left to give back.
@@ -70,9 +70,7 @@ impl Charge {
             } else if actual.is_nothing() {
                 refund(&line, &self.estimate);
             } else {
-                for line in levels(&line) {
-                    line.give(|desk| desk.settle(&self.estimate, &actual));
-                }
+                settle(&line, &self.estimate, &actual);
             }
         }
         // It is settled.
@@ -87,6 +85,34 @@ impl Charge {
     pub fn refund(self) {
         self.settle(Cost::default());
     }
+}
+
+/// Tells the quota itself in line, and those above it, which most do not have, out of line.
+#[inline(always)]
+fn sent(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
+    line.look(|desk| desk.sent(cost, now));
+    if let Some(above) = line.parent() {
+        sent_above(above, cost, now);
+    }
+}
+
+#[inline(never)]
+fn sent_above(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
+    levels(line).for_each(|line| line.look(|desk| desk.sent(cost, now)));
+}
+
+/// As [`sent`].
+#[inline(always)]
+fn settle(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
+    line.give(|desk| desk.settle(estimate, actual));
+    if let Some(above) = line.parent() {
+        settle_above(above, estimate, actual);
+    }
+}
+
+#[inline(never)]
+fn settle_above(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
+    levels(line).for_each(|line| line.give(|desk| desk.settle(estimate, actual)));
 }
 
 #[cold]

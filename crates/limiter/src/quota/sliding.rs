@@ -147,7 +147,7 @@ impl QuotaDesk {
     /// Counts as the server seems to count.
     pub(super) fn follow_server(&mut self, now: Instant) {
         let is_log = self.sliding.is_log();
-        for meter in self.limits.meters.iter_mut().filter(|meter| meter.level.has_log() != is_log) {
+        for meter in self.limits.meters_mut().iter_mut().filter(|meter| meter.level.has_log() != is_log) {
             if is_log { meter.keep_log(&self.sends, now) } else { meter.level.drop_log() }
         }
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     charging::Charging,
     cost::Cost,
-    dimension::QuotaDimension,
+    dimension::{Place, QuotaDimension},
     snapshot::{DimensionSnapshot, GrantSnapshot},
 };
 use crate::log::Log;
@@ -15,7 +15,7 @@ use crate::log::Log;
 pub(super) struct Strict {
     pub(super) dimension: QuotaDimension,
     /// Where in a cost it is.
-    place: usize,
+    place: Place,
     store: Store,
     /// Whether what was not used comes back when a call ends.
     comes_back: bool,

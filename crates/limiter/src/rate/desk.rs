@@ -23,7 +23,8 @@ pub(super) struct RateDesk {
 #[derive(Debug)]
 enum Supply {
     Bucket(Bucket),
-    Log(Log),
+    /// Boxed, so that most are told from it by what they have anyway.
+    Log(Box<Log>),
 }
 
 impl RateDesk {
@@ -66,7 +67,7 @@ impl RateDesk {
 impl Supply {
     fn new(rate: Rate, now: Instant) -> Self {
         if rate.is_strict() {
-            Self::Log(Log::new(rate.amount(), rate.period(), now))
+            Self::Log(Box::new(Log::new(rate.amount(), rate.period(), now)))
         } else {
             Self::Bucket(Bucket::full(rate.amount(), rate.period(), rate.capacity(), now))
         }

@@ -71,7 +71,7 @@ impl RateLimiter {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), MustWait> {
         self.line.try_at(&units, now).map_err(MustWait::from_refusal)
     }

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, task::Poll};
 
-use outbound_limiter::{BuildError, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter};
+use outbound_limiter::{BuildError, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter, Reading};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{at, ms, poll_once, s};
@@ -50,6 +50,23 @@ async fn what_is_done_is_done_at_all_levels() {
     // One that was asked itself.
     drop(account.reserve(cost).await.unwrap().sent());
     assert_eq!(levels(), (vec![0; 3], [600, 600, 700]));
+}
+
+/// What was sent, the server has counted or not; what is only reserved, it has not.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_is_known_at_all_levels() {
+    let account = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
+    let model = under(&account);
+    let sent_at = Instant::now();
+    for _ in 0..4 {
+        drop(model.reserve(ONE).await.unwrap().sent());
+    }
+    tokio::time::advance(ms(300)).await;
+    // Had they not been sent, all 4 would be still to come off.
+    let reading = Reading::per_minute().limit(600).remaining(7);
+    let now = Instant::now();
+    account.observe(now, &Observation::new(now - ms(1)).reading(QuotaDimension::Requests, reading));
+    assert!(available(&account) >= 7, "{} at {:?}", available(&account), sent_at.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,6 +39,13 @@ fn a_cost_counts_each_by_itself() {
     assert!(text.contains("named: [3, 0, 0, 0]") && text.matches("named").count() == 1, "{text}");
 }
 
+#[test]
+fn each_has_a_place_of_its_own() {
+    let named = |place| QuotaDimension::named(place, "images");
+    let cost = (0..4).fold(ONE, |cost, place| cost.with(named(place), 10 + place as u64));
+    assert_eq!([0, 1, 2, 3].map(|place| cost.units(named(place))), [10, 11, 12, 13]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_windows_hold_together_with_all_other_dimensions_or_nothing_is_taken() {
     let quota = QuotaLimiter::builder()

@@ -256,7 +256,7 @@ impl Inner {
         let goes_on = |error: &Error| rest.iter().any(|route| route.takes(error));
         if let Some(observed) = observed.filter(|_| !result.as_ref().is_err_and(goes_on)) {
             let failure = result.as_ref().err().map(Error::kind);
-            observed.tell(Step::Ended { failure });
+            observed.tell(Step::Ended { failure, usage: record.usage, sends: record.sends() });
         }
         result
     }

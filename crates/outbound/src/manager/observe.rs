@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use outbound_provider::Usage;
+
 use super::error::ErrorKind;
 
 /// Hears what becomes of each request while it happens. Given to
@@ -109,6 +111,10 @@ pub enum Step<'a> {
     Ended {
         /// Why there is no reply; `None` if there is one.
         failure: Option<ErrorKind>,
+        /// Tokens, as far as the provider told.
+        usage: Option<Usage>,
+        /// How often it was sent, or may have been.
+        sends: u32,
     },
 }
 

@@ -78,7 +78,7 @@ impl Observer for Words {
             Step::Sent { attempt } => format!("sent {attempt}"),
             Step::Failed { kind, .. } => format!("failed: {kind}"),
             Step::Waiting { reason, .. } => format!("waits for {reason}"),
-            Step::Ended { failure } => format!("ended, {}", failure.is_none()),
+            Step::Ended { failure, .. } => format!("ended, {}", failure.is_none()),
             step => format!("{step:?}").to_lowercase(),
         };
         self.0.lock().expect("no panic").push(word);

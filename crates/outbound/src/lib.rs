@@ -113,6 +113,10 @@
 //! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
 //! holds in all four faces alike.
 //!
+//! **Money.** With [prices](RequestManagerBuilder::prices) each outcome says what its answer cost. With a
+//! [budget](RequestManagerBuilder::budget) a request goes only while it fits beside what was spent and the most that all under
+//! way may cost; when none fits any more, batches stop and give the rest back.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.
@@ -171,9 +175,9 @@ pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, Item, ModelLimits, Observer,
-    Outcome, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport,
-    Step, Stopped, SubmitError, Ticket, Waiting,
+    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, Item, ModelLimits, Money, Observer,
+    Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder,
+    Rest, Route, ShutdownReport, Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

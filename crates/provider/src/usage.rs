@@ -12,6 +12,10 @@ pub struct Usage {
     pub output: u64,
     /// How many of `input` came from the cache. Some limits do not count these.
     pub cached: u64,
+    /// How many of `input` were written to the cache. Anthropic has a price of its own for these.
+    pub cache_written: u64,
+    /// How many of `output` were reasoning that nobody sees.
+    pub reasoning: u64,
 }
 
 impl Usage {
@@ -39,7 +43,9 @@ impl Usage {
         for (name, value) in fields {
             match value {
                 Value::Object(details) if is_details(name.as_bytes()) => {
-                    counts.within = details.get("cached_tokens").and_then(Value::as_u64).or(counts.within);
+                    for (name, count) in details {
+                        counts.set_detail(name.as_bytes(), count.as_u64());
+                    }
                 }
                 value => counts.set(name.as_bytes(), value.as_u64()),
             }
@@ -66,6 +72,8 @@ pub(crate) struct Counts {
     /// Gemini's prompts of tools, beside the prompt, and thoughts, beside the output.
     of_tools: Option<u64>,
     thoughts: Option<u64>,
+    /// Reasoning that is a part of the output.
+    reasoning: Option<u64>,
 }
 
 impl Counts {
@@ -78,12 +86,10 @@ impl Counts {
         let mut counts = Counts::default();
         scanner.object(|scanner, name| {
             if is_details(name) && scanner.peek() == b'{' {
-                return scanner.object(|scanner, name| match name {
-                    b"cached_tokens" => {
-                        counts.within = scanner.u64_or_skip()?.or(counts.within);
-                        Ok(())
-                    }
-                    _ => scanner.skip(),
+                return scanner.object(|scanner, name| {
+                    let count = scanner.u64_or_skip()?;
+                    counts.set_detail(name, count);
+                    Ok(())
                 });
             }
             let count = scanner.u64_or_skip()?;
@@ -91,6 +97,14 @@ impl Counts {
             Ok(())
         })?;
         Ok(counts.usage())
+    }
+
+    fn set_detail(&mut self, name: &[u8], count: Option<u64>) {
+        match name {
+            b"cached_tokens" => self.within = count.or(self.within),
+            b"reasoning_tokens" => self.reasoning = count.or(self.reasoning),
+            _ => {}
+        }
     }
 
     pub(crate) fn set(&mut self, name: &[u8], count: Option<u64>) {
@@ -119,10 +133,19 @@ impl Counts {
         let input = outside.into_iter().flatten().fold(input.unwrap_or(0), u64::saturating_add);
         let output = output.map(|output| output.saturating_add(self.thoughts.unwrap_or(0)));
         let cached = self.within.or(self.hit).or(self.apart).unwrap_or(0).min(input);
-        Some(Usage { input, output: output.unwrap_or(0), cached })
+        let output = output.unwrap_or(0);
+        let reasoning = self.reasoning.or(self.thoughts).unwrap_or(0).min(output);
+        let cache_written = self.written.unwrap_or(0).min(input);
+        Some(Usage { input, output, cached, cache_written, reasoning })
     }
 }
 
 fn is_details(name: &[u8]) -> bool {
-    matches!(name, b"prompt_tokens_details" | b"input_tokens_details")
+    matches!(
+        name,
+        b"prompt_tokens_details"
+            | b"input_tokens_details"
+            | b"completion_tokens_details"
+            | b"output_tokens_details"
+    )
 }

@@ -10,6 +10,7 @@ use super::{
     destination::Destination,
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
+    money::{Budget, Expense},
     observe::{Observed, Step, Waiting},
     record::Record,
     scope::{Ask, Order, Pass, Scope, Standing, Stopped},
@@ -17,6 +18,7 @@ use super::{
 };
 
 mod balance;
+mod spending;
 mod turn;
 
 pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
@@ -40,6 +42,7 @@ pub(crate) struct Admission<'a> {
     /// Its order among those that wait for the limits, and its place there once it has one.
     pub(crate) order: Order<'a>,
     pub(crate) standing: Option<Standing>,
+    pub(crate) budget: &'a Budget,
     pub(crate) lifecycle: &'a Lifecycle,
     pub(crate) seat: &'a mut Seat,
     /// How long the request may take in all.
@@ -56,6 +59,8 @@ pub(crate) struct Admitted<'a> {
     pub(crate) destination: &'a Destination<'a>,
     pub(crate) pass: Pass<'a>,
     pub(crate) charge: Charge,
+    /// What it costs, where it has a price.
+    pub(crate) expense: Option<Expense<'a>>,
 }
 
 impl<'a> Admission<'a> {
@@ -99,6 +104,9 @@ impl<'a> Admission<'a> {
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
+            if destination.prepared.quote.is_some() && self.waits_for_money(destination, record).await? {
+                continue;
+            }
             match scope.ask(now) {
                 Ask::Go(pass) => {
                     let reserved = if pass.is_elected() {
@@ -108,7 +116,9 @@ impl<'a> Admission<'a> {
                         self.reserve(destination, changed, record).await?
                     };
                     let Some(charge) = reserved else { continue };
-                    return Ok(self.admitted(destination, pass, charge));
+                    if let Some(admitted) = self.admitted(destination, pass, charge) {
+                        return Ok(admitted);
+                    }
                 }
                 Ask::Wait(reason, until) => {
                     let until = until.min(self.deadline());
@@ -120,11 +130,26 @@ impl<'a> Admission<'a> {
         }
     }
 
-    fn admitted(&mut self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Admitted<'a> {
+    fn admitted(
+        &mut self,
+        destination: &'a Destination<'a>,
+        pass: Pass<'a>,
+        charge: Charge,
+    ) -> Option<Admitted<'a>> {
+        let expense = match destination.prepared.quote {
+            Some(quote) => match self.budget.take(quote) {
+                Some(expense) => Some(expense),
+                None => {
+                    charge.refund();
+                    return None;
+                }
+            },
+            None => None,
+        };
         self.since.get_or_insert_with(Instant::now);
         self.seat.move_to(Place::InFlight);
         self.tell(Step::Admitted);
-        Admitted { destination, pass, charge }
+        Some(Admitted { destination, pass, charge, expense })
     }
 
     /// Waits until then, or until something changes; not longer than it has patience, for what has lasted so long already.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     destination::Destination,
     error::{Error, ErrorKind},
+    money::Quote,
     reply::Reply,
     request::{Body, Request},
     scope::Account,
@@ -50,6 +51,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) first_item_timeout: std::time::Duration,
     pub(crate) facts: RequestFacts,
     pub(crate) cost: Cost,
+    /// What it may cost in money, where its model has a price.
+    pub(crate) quote: Option<Quote>,
     /// Sending it twice does nothing twice: its method says so (RFC 9110, section 9.2.2), or the provider promises to honour
     /// its key.
     pub(crate) repeatable: bool,
@@ -167,6 +170,9 @@ impl<'a> Prepared<'a> {
         let cost = options.cost.unwrap_or_else(|| {
             Cost::request().input_tokens(facts.estimate.input).output_tokens(facts.estimate.output)
         });
+        let prices = settings.prices.as_deref();
+        let quote =
+            prices.and_then(|prices| prices.quote(facts.model.as_deref(), body.len(), facts.estimate.output));
         Ok(Self {
             method: request.method.clone(),
             is_array: path.contains(":streamGenerateContent") && !path.contains("alt=sse"),
@@ -178,6 +184,7 @@ impl<'a> Prepared<'a> {
             limits,
             first_item_timeout: settings.first_item_timeout,
             cost,
+            quote,
             repeatable: request.method.is_idempotent() || (is_post && provider.documents_idempotency()),
             facts,
         })
@@ -253,6 +260,11 @@ impl Failure {
     pub(crate) fn is_past_deadline(&self) -> bool {
         let limit = self.source.as_ref().and_then(client::Error::limit);
         limit.is_some_and(|(limit, _)| limit == client::Limit::Total)
+    }
+
+    /// Whether it may be billed: it may have been processed, and no status says that it failed.
+    pub(crate) fn may_be_billed(&self) -> bool {
+        self.maybe_processed() && !self.is_refused_by_status()
     }
 
     /// Whether it is a reply with an error status.

@@ -15,6 +15,7 @@ use super::{
     admission::MOST_OF_A_NAME,
     error::BuildError,
     inner::{Accounts, Inner},
+    money::{Money, Prices},
     observe::{GuardedObserver, Observer},
     route::Route,
     scope::{Account, Endpoint, Reach},
@@ -38,6 +39,7 @@ use super::{
 /// | `retry_ambiguous` | yes |
 /// | `stop_after_equal_refusals` | 20 |
 /// | `fallback` | none |
+/// | `prices`, `budget` | none |
 /// | `observer` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
@@ -222,6 +224,25 @@ impl RequestManagerBuilder {
     /// A batch stops where its first so many outcomes are the same refusal, and none has succeeded: `None` never.
     pub fn stop_after_equal_refusals(mut self, refusals: impl Into<Option<NonZeroU32>>) -> Self {
         self.settings.stop_after_equal_refusals = refusals.into();
+        self
+    }
+
+    /// What models cost. Then each [outcome](super::Outcome::cost) says what its answer cost, and
+    /// [`RequestManager::spent`](super::RequestManager::spent) what all did.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.settings.prices = Some(Arc::new(prices));
+        self
+    }
+
+    /// The most that may be spent, by the [`prices`](Self::prices), which have to hold all models that requests name.
+    ///
+    /// A request goes only while it fits beside what was spent and the most that all under way may cost: each byte of a body a
+    /// token, and all the output that it allows. So it is never passed where requests say how much output they allow
+    /// (`max_tokens`), and else at most by what is in flight. A call that nobody knows the end of (cut off, timed out, a
+    /// broken stream) counts at its most; a refusal counts nothing. When the next request does not fit and nothing is under
+    /// way, nothing more is sent: batches stop, and give the rest back.
+    pub fn budget(mut self, most: Money) -> Self {
+        self.settings.budget = Some(most);
         self
     }
 

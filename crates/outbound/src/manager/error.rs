@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Unreadable,
     /// The quota or the credit is used up.
     QuotaSpent,
+    /// The [budget](super::RequestManagerBuilder::budget) is spent.
+    BudgetSpent,
     /// The key was not accepted.
     Auth,
     /// It was not sent because nothing more is sent to its endpoint or for its model; the request is in
@@ -73,6 +75,7 @@ impl ErrorKind {
             Self::StreamBroken => "stream_broken",
             Self::Unreadable => "unreadable",
             Self::QuotaSpent => "quota_spent",
+            Self::BudgetSpent => "budget_spent",
             Self::Stopped => "stopped",
             Self::Auth => "auth",
             Self::Rejected => "rejected",

@@ -27,6 +27,7 @@ use super::{
     judge::Rules,
     key::{idempotency_key, mix},
     lifecycle::Lifecycle,
+    money::Budget,
     observe::{Event, Observed, Step},
     record::Record,
     reply::Reply,
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     /// Requests so far: where the draws of each come from, with `seed`.
     begun: AtomicU64,
     clock: WallClock,
+    pub(super) budget: Budget,
     pub(crate) lifecycle: Arc<Lifecycle>,
     /// How many submitted requests of each tenant there may be that have no outcome.
     pub(super) rooms: Keyed<Option<String>, ConcurrencyLimiter>,
@@ -104,6 +106,7 @@ impl Inner {
         Self {
             accounts,
             others,
+            budget: Budget::new(settings.budget),
             settings,
             seed,
             begun: AtomicU64::new(0),
@@ -207,6 +210,9 @@ impl Inner {
         let prepare = |account: &Arc<Account>| {
             let key = || idempotency_key(self.seed, request.id.as_deref(), number, route);
             let prepared = Prepared::new(request, account, settings, job.items.is_some(), key)?;
+            if self.budget.limit().is_some() && prepared.quote.is_none() {
+                return Err(unpriced(prepared.facts.model.as_deref()));
+            }
             let scope = Scope::of(account, prepared.facts.model.as_deref());
             Ok::<_, Error>(Destination { scope, prepared })
         };
@@ -237,6 +243,7 @@ impl Inner {
                 choice: Choice::default(),
                 order: job.request.order(),
                 standing: None,
+                budget: &self.budget,
                 lifecycle: &self.lifecycle,
                 seat,
                 limit: job.request.options().deadline.unwrap_or(settings.deadline),
@@ -293,6 +300,15 @@ impl Inner {
     pub(super) fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.accounts.iter().chain(self.others.values().flatten())
     }
+}
+
+/// What has no price cannot be held within a budget.
+fn unpriced(model: Option<&str>) -> Error {
+    let what = match model {
+        Some(model) => format!("the model {model:?} has no price"),
+        None => String::from("the request names no model"),
+    };
+    Error::new(ErrorKind::Invalid, format!("there is a budget, and {what}: give the manager prices for all"))
 }
 
 impl Handle {

@@ -21,6 +21,7 @@ use super::{
     error::BuildError,
     inner::{AbortOnDrop, Handle, Inner},
     item::ItemSender,
+    money::Money,
     outcome::Outcome,
     reply_stream::ReplyStream,
     request::Request,
@@ -155,6 +156,18 @@ impl RequestManager {
         // Those cut off tell their outcomes as they are dropped; a runtime that stands still is not waited for.
         inner.lifecycle.drained(Duration::from_secs(1)).await;
         ShutdownReport { aborted, returned: std::mem::take(&mut inner.returned.lock()) }
+    }
+
+    /// What was spent so far, by the [prices](RequestManagerBuilder::prices): what answers cost, and the most that calls may have
+    /// cost of whose end nobody knows. Calls under way are not in it.
+    pub fn spent(&self) -> Money {
+        self.0.budget.spent()
+    }
+
+    /// Another [budget](RequestManagerBuilder::budget), from here on: what was spent counts. `None`: no limit. Requests need prices
+    /// from then on. A batch that has stopped stays so.
+    pub fn set_budget(&self, most: impl Into<Option<Money>>) {
+        self.0.budget.set_limit(most.into());
     }
 
     /// Lifts every stop: the keys, the money and the servers are tried again from here on.

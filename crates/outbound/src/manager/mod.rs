@@ -10,6 +10,7 @@
 //!   destination
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
+//!   money
 //!   judge · lifecycle · key · wall_clock · settings · observe
 //!   route
 //!   outcome · error · reply · request · item · task
@@ -29,6 +30,7 @@ mod key;
 mod lifecycle;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod manager;
+mod money;
 mod observe;
 mod outcome;
 mod read;
@@ -52,6 +54,7 @@ pub use self::{
     error::{BuildError, Error, ErrorKind},
     item::Item,
     manager::{RequestManager, ShutdownReport},
+    money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Step, Waiting},
     outcome::{AttemptRecord, Outcome},
     reply::Reply,

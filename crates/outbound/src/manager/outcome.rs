@@ -8,6 +8,7 @@ use outbound_provider::Usage;
 
 use super::{
     error::{Error, ErrorKind},
+    money::Money,
     reply::Reply,
     request::Request,
 };
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub route: usize,
     /// Tokens, as far as the provider told.
     pub usage: Option<Usage>,
+    /// What its answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
+    pub cost: Option<Money>,
     /// Time spent waiting for admission and between attempts.
     pub waited: Duration,
     /// Time from `send` or `submit` to the end.

@@ -34,17 +34,21 @@ impl<A: Attempt> Run<'_, A> {
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
-            let Admitted { destination, mut pass, charge } = admitted;
+            let Admitted { destination, mut pass, charge, mut expense } = admitted;
             let scope = &destination.scope;
             let deadline = self.admission.deadline();
             let now = Instant::now();
             let call = pass.sent(self.number, now, spread(self.draw));
             scope::watch(&scope.account);
+            if let Some(expense) = &mut expense {
+                expense.sent();
+            }
             self.admission.tell(Step::Sent { attempt: record.next_attempt() });
             record.begins(now, destination.prepared.repeatable);
             let failure = match self.attempt.send(destination, deadline, pass.probes_reach()).await {
                 Ok(Answer { reply, usage, signals }) => {
                     record.arrived(reply.status, usage);
+                    record.cost = expense.map(|expense| expense.answered(usage));
                     scope.succeeded(call, &signals, usage, charge);
                     return Ok(reply);
                 }
@@ -56,6 +60,9 @@ impl<A: Attempt> Run<'_, A> {
             self.admission.tell(Step::Failed { kind: failure.kind, message: &message });
             scope.failed(call, &told(&failure, verdict, &message, now), charge);
             record.failed(&failure, verdict, &message, now);
+            if let Some(expense) = expense {
+                expense.failed(failure.may_be_billed());
+            }
             drop(pass);
             let next = match self.admission.others_take_it(destination, failure.fault.of_account, now) {
                 true if self.may_go_on(&failure, record) => Next::Again(Duration::ZERO),

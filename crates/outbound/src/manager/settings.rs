@@ -4,7 +4,11 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use outbound_client::Limits;
 
-use super::{observe::GuardedObserver, route::Route};
+use super::{
+    money::{Money, Prices},
+    observe::GuardedObserver,
+    route::Route,
+};
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
 const LARGEST_EVENT: usize = 64 << 20;
@@ -26,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) observer: Option<Arc<GuardedObserver>>,
     /// For requests that name none of their own.
     pub(crate) fallbacks: Vec<Route>,
+    pub(crate) prices: Option<Arc<Prices>>,
+    pub(crate) budget: Option<Money>,
 }
 
 impl fmt::Debug for Settings {
@@ -43,6 +49,8 @@ impl fmt::Debug for Settings {
             .field("stop_after_equal_refusals", &self.stop_after_equal_refusals)
             .field("observer", &self.observer.is_some())
             .field("fallbacks", &self.fallbacks)
+            .field("prices", &self.prices.is_some())
+            .field("budget", &self.budget)
             .finish()
     }
 }
@@ -62,6 +70,8 @@ impl Default for Settings {
             stop_after_equal_refusals: NonZeroU32::new(20),
             observer: None,
             fallbacks: Vec::new(),
+            prices: None,
+            budget: None,
         }
     }
 }

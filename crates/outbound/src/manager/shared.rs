@@ -92,6 +92,13 @@ impl Seat {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
+    /// Nothing more of the batch is sent.
+    pub(crate) fn stop(&self, why: Stopped) {
+        if let Some(batch) = &self.batch {
+            batch.stop(why);
+        }
+    }
+
     /// Nothing more is sent for the request's whole account, or for its model alone.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
@@ -169,6 +176,13 @@ impl Shared {
         }
         state.wake();
         stops
+    }
+
+    /// Nothing more of it is sent.
+    pub(crate) fn stop(&self, why: Stopped) {
+        let mut state = self.state.lock();
+        state.stopped.get_or_insert(why);
+        state.wake();
     }
 
     /// Nothing more is sent for a request of this batch: for its whole account, or for its model alone.

@@ -11,6 +11,7 @@ mod hour;
 mod items;
 mod lifecycle;
 mod limits;
+mod money;
 mod observers;
 mod orders;
 mod outages;

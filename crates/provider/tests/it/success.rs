@@ -319,6 +319,27 @@ fn usage_in(body: &Value) -> Option<(u64, u64, u64)> {
     usage.map(|Usage { input, output, cached, .. }| (input, output, cached))
 }
 
+/// What has a price of its own is told apart, and is a part of the whole.
+#[test]
+fn what_was_cached_and_what_was_thought_is_told_apart() {
+    let cases = [
+        (
+            json!({"prompt_tokens": 9, "completion_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 7}}),
+            (9, 12, 0, 7),
+        ),
+        (
+            json!({"input_tokens": 9, "output_tokens": 12, "output_tokens_details": {"reasoning_tokens": 70}}),
+            (9, 12, 0, 12),
+        ),
+        (json!({"input_tokens": 9, "output_tokens": 12, "cache_creation_input_tokens": 5}), (14, 12, 5, 0)),
+    ];
+    for (usage, told) in cases {
+        let body = json!({"choices": [{"message": {"content": "x"}}], "usage": usage.clone()});
+        let usage = read_other(body.to_string()).unwrap().usage.unwrap();
+        assert_eq!((usage.input, usage.output, usage.cache_written, usage.reasoning), told, "{body}");
+    }
+}
+
 #[test]
 fn usage_in_every_dialect() {
     let cases = [

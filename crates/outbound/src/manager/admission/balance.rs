@@ -72,6 +72,11 @@ impl<'a> Admission<'a> {
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
+            if destinations[0].prepared.quote.is_some()
+                && self.waits_for_money(&destinations[0], record).await?
+            {
+                continue;
+            }
             // One line for all of them: that of the first.
             let (line, units) = (&destinations[0].scope.model.line, destinations[0].prepared.units());
             let standing = line.standing(self.order, units, &mut self.standing, now);
@@ -95,14 +100,18 @@ impl<'a> Admission<'a> {
                         // The others wait for this one.
                         let stopped = self.stopped_or_closed(scope);
                         match self.reserve(destination, stopped, record).await? {
-                            Some(charge) => return Ok(self.admitted(destination, pass, charge)),
+                            Some(charge) => match self.admitted(destination, pass, charge) {
+                                Some(admitted) => return Ok(admitted),
+                                None => break,
+                            },
                             None => break,
                         }
                     }
                     Ask::Go(pass) => match scope.model.quota.try_reserve_at(cost, now) {
-                        Ok(reservation) => {
-                            return Ok(self.admitted(destination, pass, reservation.sent()));
-                        }
+                        Ok(reservation) => match self.admitted(destination, pass, reservation.sent()) {
+                            Some(admitted) => return Ok(admitted),
+                            None => break,
+                        },
                         Err(QuotaError::MustWait { bottleneck: Bottleneck::Gate, wait, .. }) => {
                             let until = now + wait.unwrap_or(CENTURY).min(CENTURY);
                             held = sooner(held, Waiting::Refused, until);
@@ -147,8 +156,9 @@ impl<'a> Admission<'a> {
                 // What was asked before the wait may not hold any more.
                 if let Ask::Go(pass) = destination.scope.ask(Instant::now())
                     && Instant::now() < self.deadline()
+                    && let Some(admitted) = self.admitted(destination, pass, reservation.sent())
                 {
-                    return Ok(self.admitted(destination, pass, reservation.sent()));
+                    return Ok(admitted);
                 }
             }
         }

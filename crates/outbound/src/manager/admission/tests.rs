@@ -91,6 +91,7 @@ fn within<'a>(
         choice: Choice::default(),
         order: Order { priority: 0, tenant: None },
         standing: None,
+        budget: Box::leak(Box::default()),
         lifecycle,
         seat,
         limit,

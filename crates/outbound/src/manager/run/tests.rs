@@ -71,6 +71,7 @@ async fn run(
         choice: Choice::default(),
         order: Order { priority: 0, tenant: None },
         standing: None,
+        budget: Box::leak(Box::default()),
         lifecycle: &lifecycle,
         seat: &mut seat,
         limit: SECOND * 300,

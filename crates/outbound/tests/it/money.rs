@@ -1,0 +1,163 @@
+//! Prices and budgets.
+
+use outbound::{ErrorKind, Money, Price, Prices, RequestManagerBuilder};
+use outbound_simulator::{Fault, Latency, Refusal, Simulator};
+use tokio::time::Instant;
+
+use crate::stack::{chat, manager, ms, provider, s};
+
+/// A dollar for each token of input, and two for each of output: nobody has to count zeros.
+fn prices() -> Prices {
+    Prices::new().model("test", Price::per_million(1e6, 2e6))
+}
+
+fn priced(simulator: &Simulator) -> RequestManagerBuilder {
+    manager(simulator).prices(prices())
+}
+
+/// What a server has billed, by the same prices.
+fn billed(simulator: &Simulator) -> Money {
+    let (input, output) = simulator.ledger().tokens();
+    Money::dollars(input as f64 + 2.0 * output as f64)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_says_what_its_answer_cost() {
+    let simulator = provider().build();
+    let manager = priced(&simulator).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert!(outcome.cost.is_some_and(|cost| cost > Money::ZERO));
+    assert_eq!(outcome.cost, Some(billed(&simulator)));
+    assert_eq!(manager.spent(), billed(&simulator));
+    let plain = crate::stack::manager(&simulator).build().expect("a manager").send(chat(2)).await;
+    assert_eq!(plain.cost, None, "without prices nobody knows");
+}
+
+/// None over, and nearly all of it used, whatever the budget, the concurrency and the faults.
+#[tokio::test(start_paused = true)]
+async fn budgets_are_never_passed_and_nearly_used_up() {
+    // In full: OUTBOUND_HISTORIES=1000.
+    let budgets = std::env::var("OUTBOUND_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    for seed in 0..budgets {
+        let latency = Latency::log_normal(ms(200), s(2)).max(s(5));
+        let mut provider = provider().seed(seed).latency(latency).output_tokens(4..=32);
+        if seed % 4 == 1 {
+            provider = provider.fault(Fault::Refuse(Refusal::status(500)), 0.1);
+        }
+        if seed % 4 == 2 {
+            provider = provider.fault(Fault::Refuse(Refusal::rate_limited().retry_after(s(1))), 0.1);
+        }
+        let simulator = provider.build();
+        // The dearest request may cost 215: so 20 of these at least, or a twentieth would be too much to ask.
+        let budget = Money::dollars(5_000.0 + (seed % 97) as f64 * 31.0);
+        let concurrent = 1 + usize::try_from(seed % 23).expect("small");
+        let manager =
+            priced(&simulator).budget(budget).max_concurrent(concurrent).build().expect("a manager");
+        let mut batch = manager.batch((0..400).map(chat));
+        let mut costs = Money::ZERO;
+        while let Some(outcome) = batch.next().await {
+            costs += outcome.cost.unwrap_or_default();
+        }
+        let stopped = batch.stopped().expect("the budget ends first");
+        assert_eq!(stopped.kind, ErrorKind::BudgetSpent, "{seed}: {stopped:?}");
+        assert!(!batch.into_rest().requests.is_empty(), "{seed}");
+        let spent = manager.spent();
+        assert!(spent <= budget && billed(&simulator) <= budget, "{seed}: {spent} of {budget}");
+        assert_eq!(spent, costs, "{seed}: all that was spent is in an outcome");
+        let used = spent.as_dollars() / budget.as_dollars();
+        assert!(used >= 0.95, "{seed}: {used} of {budget}");
+    }
+}
+
+/// What nobody knows the end of counts at its most: cut off, timed out, broken.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_billed_is_counted() {
+    for fault in [Fault::Silence, Fault::ResetAfterHeaders { after: 2 }, Fault::BadJson] {
+        let simulator = provider().fault(fault.clone(), 1.0).build();
+        let manager = priced(&simulator).max_attempts(1).attempt_timeout(s(9)).build().expect("a manager");
+        assert!(manager.send(chat(1)).await.result.is_err());
+        assert!(manager.spent() >= billed(&simulator) && manager.spent() > Money::ZERO, "{fault:?}");
+    }
+    let simulator = provider().build();
+    let manager = priced(&simulator).build().expect("a manager");
+    assert!(tokio::time::timeout(ms(100), manager.send(chat(1))).await.is_err(), "it was cut off");
+    tokio::time::sleep(ms(1)).await;
+    assert!(manager.spent() > Money::ZERO);
+    for refusal in [Refusal::status(400), Refusal::status(503)] {
+        let simulator = provider().fault(Fault::Refuse(refusal), 1.0).build();
+        let manager = priced(&simulator).max_attempts(1).deadline(s(5)).build().expect("a manager");
+        assert!(manager.send(chat(1)).await.result.is_err());
+        assert_eq!(manager.spent(), Money::ZERO, "a refusal costs nothing");
+    }
+}
+
+/// A larger budget lets those go on that come after.
+#[tokio::test(start_paused = true)]
+async fn a_budget_can_be_changed_while_it_runs() {
+    let simulator = provider().build();
+    let manager = priced(&simulator).budget(Money::dollars(1.0)).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert_eq!(outcome.error_kind(), Some(ErrorKind::Stopped));
+    assert!(outcome.unsent.is_some(), "here it is back");
+    let message = outcome.result.expect_err("stopped").to_string();
+    assert!(message.contains("budget of $1.00") && message.contains("may cost"), "{message}");
+    manager.set_budget(Money::dollars(1_000.0));
+    assert!(manager.send(chat(1)).await.result.is_ok());
+    manager.set_budget(None);
+    let began = Instant::now();
+    assert!(manager.send(chat(2)).await.result.is_ok() && began.elapsed() < s(1));
+}
+
+/// What has no price is not sent under a budget.
+#[tokio::test(start_paused = true)]
+async fn a_budget_needs_prices() {
+    let simulator = provider().build();
+    let other = Prices::new().model("other", Price::per_million(1.0, 1.0));
+    for manager in [manager(&simulator), manager(&simulator).prices(other)] {
+        let manager = manager.budget(Money::dollars(9.0)).build().expect("a manager");
+        let error = manager.send(chat(1)).await.result.expect_err("no price");
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("\"test\""), "{error}");
+    }
+    assert_eq!(simulator.ledger().sends(), 0);
+}
+
+#[test]
+fn prices_are_found_by_name_and_read_from_data() {
+    let table = r#"{
+        "small": {"input": 0.15, "output": 0.6, "cached_input": 0.075},
+        "small-vision": {"input": 1, "output": 2, "reasoning": 4, "cache_write": 8, "request": 0.5}
+    }"#;
+    let prices = Prices::parse(table).expect("a table");
+    let small = Price::per_million(0.15, 0.60).cached_input(0.075);
+    let vision = Price::per_million(1.0, 2.0).reasoning(4.0).cache_write(8.0).request(0.5);
+    for (name, price) in [
+        ("small", Some(&small)),
+        ("small-2026-01-01", Some(&small)),
+        ("small-vision", Some(&vision)),
+        ("small-vision-2026", Some(&vision)),
+        ("small:free", Some(&small)),
+        ("smaller", None),
+        ("", None),
+    ] {
+        assert_eq!(prices.get(name), price, "{name}");
+    }
+    let mut usage = outbound::Usage::default();
+    (usage.input, usage.cached, usage.cache_written) = (1_000_000, 400_000, 100_000);
+    (usage.output, usage.reasoning) = (1_000_000, 250_000);
+    assert_eq!(vision.of(usage), Money::dollars(0.5 + 0.5 + 0.4 + 0.8 + 1.5 + 1.0));
+    assert_eq!(vision.at(0.5).of(usage), Money::dollars(2.35));
+    for (table, says) in [
+        ("[]", "object of models"),
+        (r#"{"m": 1}"#, "\"m\": it is no object"),
+        (r#"{"m": {"input": 1}}"#, "output is missing"),
+        (r#"{"m": {"input": -1, "output": 1}}"#, "input is no amount"),
+        (r#"{"m": {"input": 1, "output": 1, "x": 1}}"#, "no price called \"x\""),
+        ("{", "EOF"),
+    ] {
+        let error = Prices::parse(table).expect_err(table).to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    assert_eq!(Money::dollars(1.5).to_string(), "$1.50");
+    assert_eq!(Money::dollars(0.000_123).to_string(), "$0.000123");
+    assert_eq!((Money::dollars(-1.0), Money::dollars(f64::NAN)), (Money::ZERO, Money::ZERO));
+}

@@ -180,9 +180,9 @@ impl<T, K: Ord> State<T, K> {
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let taken = self.store.pop()?;
+        let item = if self.store.is_fresh() { self.store.pop_fresh()? } else { self.store.pop()?.item };
         self.unfinished -= 1;
-        Some(taken.item)
+        Some(item)
     }
 
     pub(crate) fn push_delayed(&mut self, due: Instant, place: Place<K>, item: T) {
@@ -200,7 +200,7 @@ impl<T, K: Ord> State<T, K> {
 
     /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
     pub(crate) fn pop_many(&mut self, items: &mut Vec<T>, limit: usize) -> usize {
-        let unclaimed = self.ready().saturating_sub(self.popping.woken as usize);
+        let unclaimed = self.ready().saturating_sub(self.popping.woken);
         let count = limit.min(unclaimed).max(1).min(self.ready());
         items.extend(std::iter::from_fn(|| self.pop()).take(count));
         count
@@ -220,7 +220,7 @@ impl<T, K: Ord> State<T, K> {
     /// Pushes from the front of `items` as many as there is room for beyond what others have been woken for, but at
     /// least one. There is room. The order of the queue is one that runs none of the user's code.
     pub(crate) fn push_many(&mut self, items: &mut VecDeque<T>, order: &Order<T, K>) {
-        let unclaimed = self.room().saturating_sub(self.pushing.woken as usize);
+        let unclaimed = self.room().saturating_sub(self.pushing.woken);
         for item in items.drain(..items.len().min(unclaimed.max(1))) {
             self.push(order.place_of(&item), item);
         }
@@ -259,18 +259,23 @@ impl<T, K: Ord> State<T, K> {
     /// See `ceiling` and `floor`. So many have been woken, and so many sleep, to push and to pop.
     #[inline]
     pub(crate) fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
-        // What newcomers leave to those that have been woken.
-        self.ceiling = self.places().saturating_sub(self.pushing.woken as usize);
         let out = self.leased + self.delayed();
-        self.floor = out + self.popping.woken as usize;
+        // What newcomers leave to those that have been woken.
+        self.ceiling = self.places().saturating_sub(self.pushing.woken);
+        self.floor = out + self.popping.woken;
+        if self.floor >= self.unfinished && self.unfinished >= self.ceiling {
+            // Now it concerns others whatever is done, and then this is worked out again.
+            (self.ceiling, self.floor) = (0, usize::MAX);
+            return;
+        }
         // From where on one more is woken.
         if poppers_asleep > 0 {
-            self.ceiling = self.ceiling.min(out + self.popping.next_wake() - 1);
+            self.ceiling = self.ceiling.min(out.saturating_add(self.popping.unnoticed));
         }
         if pushers_asleep > 0 {
             // More items may come, and with them places.
             let places = self.capacity.saturating_add(self.woken_pops);
-            self.floor = self.floor.max(places.saturating_sub(self.pushing.next_wake() - 1));
+            self.floor = self.floor.max(places.saturating_sub(self.pushing.unnoticed));
         }
         if joiners {
             self.floor = self.floor.max(1);

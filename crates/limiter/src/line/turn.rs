@@ -68,9 +68,16 @@ impl<D: Desk> Turn<D> {
     #[inline]
     pub(crate) fn leave(self: Pin<&mut Self>, line: &Arc<Line<D>>) {
         if let StateProjection::InLine { place } = self.project().state.project() {
-            line.leave(place);
+            leave(line, place);
         }
     }
+}
+
+/// Out of line, so that the drop of one that never waited is a comparison.
+#[cold]
+#[inline(never)]
+fn leave<D: Desk>(line: &Arc<Line<D>>, place: Pin<&mut Place<D>>) {
+    line.leave(place);
 }
 
 /// Everything but a first poll that is ready and free.

@@ -13,7 +13,10 @@ const MAX_PASSES: u32 = 32;
 #[derive(Default)]
 pub(super) struct Turns {
     /// Waiters that were woken and have not looked since. They stand in line while they are.
-    pub(super) woken: u32,
+    pub(super) woken: usize,
+    /// How many can take without one more being woken: 2^`woken` - 1. So each further one asks for twice as much: a burst
+    /// wakes a few, who wake the next, and one that does not come when woken never keeps more than its share.
+    pub(super) unnoticed: usize,
     /// Takings by others since one of them last took.
     passes: u32,
 }
@@ -50,13 +53,13 @@ pub(crate) fn may_pop<T, K: Ord>(list: &mut Guard<'_, T, K>, woken: bool) -> boo
 /// A waiter that was woken to push looks, or leaves.
 #[inline]
 pub(crate) fn pusher_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>) {
-    list.pushing.woken -= 1;
+    list.pushing.looks();
 }
 
 /// A waiter that was woken to take an item looks, or leaves.
 #[inline]
 pub(crate) fn popper_was_woken<T, K: Ord>(list: &mut Guard<'_, T, K>, taking: Taking) {
-    list.popping.woken -= 1;
+    list.popping.looks();
     list.woken_pops -= usize::from(taking == Taking::Pop);
 }
 
@@ -135,7 +138,7 @@ fn next_popper<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Waker> {
     let mut line = list.line(POPPERS);
     let (waker, place) = line.nudge_next()?;
     let pops = usize::from(Taking::of(place) == Taking::Pop);
-    list.popping.woken += 1;
+    list.popping.wakes();
     list.woken_pops += pops;
     Some(waker)
 }
@@ -147,7 +150,7 @@ fn next_pusher<T, K: Ord>(list: &mut Guard<'_, T, K>) -> Option<Waker> {
         return None;
     }
     let (waker, _) = list.line(PUSHERS).nudge_next()?;
-    list.pushing.woken += 1;
+    list.pushing.wakes();
     Some(waker)
 }
 
@@ -163,7 +166,7 @@ pub(crate) fn set_bounds<T, K: Ord>(list: &mut Guard<'_, T, K>) {
 #[inline]
 fn asleep<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize) -> usize {
     let woken = if line == PUSHERS { list.pushing.woken } else { list.popping.woken };
-    list.line(line).len() - woken as usize
+    list.line(line).len() - woken
 }
 
 fn release<T, K: Ord>(list: &mut Guard<'_, T, K>, line: usize, released: &mut Vec<Waker>) {
@@ -182,16 +185,24 @@ fn wake(waker: Option<Waker>) {
 }
 
 impl Turns {
-    /// How many could take for one more to be woken. Each further one asks for twice as much, so that a burst wakes a few,
-    /// who wake the next; and one that does not come when woken never keeps more than its share.
+    /// One more is woken.
     #[inline]
-    pub(super) fn next_wake(&self) -> usize {
-        1_usize.checked_shl(self.woken).unwrap_or(usize::MAX)
+    fn wakes(&mut self) {
+        self.woken += 1;
+        self.unnoticed = self.unnoticed << 1 | 1;
+    }
+
+    /// One that was woken looks, or leaves.
+    #[inline]
+    fn looks(&mut self) {
+        self.woken -= 1;
+        let next = u32::try_from(self.woken).ok().and_then(|woken| 1_usize.checked_shl(woken));
+        self.unnoticed = next.map_or(usize::MAX, |next| next - 1);
     }
 
     #[inline]
     fn should_wake(&self, available: usize) -> bool {
-        available >= self.next_wake()
+        available > self.unnoticed
     }
 
     #[inline]
@@ -201,7 +212,7 @@ impl Turns {
             return true;
         }
         // More than the woken can take: nobody is passed.
-        if available > self.woken as usize {
+        if available > self.woken {
             return true;
         }
         if patient || self.passes >= MAX_PASSES {

@@ -19,10 +19,11 @@ mod warm_up;
 
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
+use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
@@ -57,6 +58,8 @@ pub(crate) struct Pool {
     /// Whether they are for requests to switch to another protocol.
     pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
+    /// Of a request to it that has none of its own.
+    pub(crate) headers: OnceLock<HeaderMap>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -96,6 +99,7 @@ impl Pool {
             proxy,
             for_upgrade,
             address: Address { scheme, authority, host, forward },
+            headers: OnceLock::new(),
             rules,
             dialer,
             places,

@@ -33,12 +33,15 @@ pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> 
 /// It is an [`http_body::Body`] of [`Bytes`]. Layers see it in an `http::Request`; the
 /// [`RequestBuilder`](crate::RequestBuilder) has a method for each kind of body.
 #[derive(Default)]
-pub struct Body(Repr);
+pub struct Body(
+    // It is moved with the request a dozen times, so what there is of it is in a box. None where there is no body, or
+    // nothing left of it.
+    Option<Box<Content>>,
+);
 
-/// It is moved with the request a dozen times, so all but bytes is in a box.
-enum Repr {
-    /// One piece that is gone in a write or two; empty where there is no body, or nothing left of it.
-    Bytes(Bytes),
+enum Content {
+    /// One piece that is gone in a write or two. Not empty.
+    Short(Bytes),
     /// One that may take a while.
     Long(Box<Long>),
 }
@@ -75,12 +78,6 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.project().stream.poll_next(cx).map(|piece| piece.map(|piece| piece.map_err(Into::into)))
-    }
-}
-
-impl Default for Repr {
-    fn default() -> Self {
-        Self::Bytes(Bytes::new())
     }
 }
 
@@ -141,14 +138,17 @@ impl Body {
 
     /// No body.
     pub const fn empty() -> Self {
-        Self(Repr::Bytes(Bytes::new()))
+        Self(None)
     }
 
     /// A body of bytes.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Self::empty();
+        }
         if bytes.len() <= Self::PIECE {
-            return Self(Repr::Bytes(bytes));
+            return Self(Some(Box::new(Content::Short(bytes))));
         }
         let length = bytes.len() as u64;
         Self::segments(VecDeque::from([Segment::Bytes(bytes)]), Some(length))
@@ -186,7 +186,11 @@ impl Body {
             return Self::empty();
         }
         let (upload, report, expectation) = (Upload::new(), None, None);
-        Self(Repr::Long(Box::new(Long { segments, remaining: len, upload, report, expectation })))
+        Self::long(Box::new(Long { segments, remaining: len, upload, report, expectation }))
+    }
+
+    fn long(long: Box<Long>) -> Self {
+        Self(Some(Box::new(Content::Long(long))))
     }
 
     /// The content of a file, which is opened here and read while it is sent. It is announced with the length that it
@@ -225,22 +229,22 @@ impl Body {
                 Ok(Self::bytes(Encoder::new(coding).whole(bytes.clone())?))
             };
         }
-        let Repr::Long(mut long) = self.0 else { return Ok(self) };
+        let Some(Content::Long(mut long)) = self.0.map(|content| *content) else { return Ok(Self::empty()) };
         // What waits for the server, and who is told of progress, is of the bytes as they are sent.
         let plain = Self::segments(std::mem::take(&mut long.segments), long.remaining.take());
         long.segments = VecDeque::from([Segment::stream(Encoded::new(plain, coding))]);
         if let Some((_, progress)) = &mut long.report {
             progress.total = None;
         }
-        Ok(Self(Repr::Long(long)))
+        Ok(Self::long(long))
     }
 
     fn sent_once(mut self, change: impl FnOnce(&mut Long)) -> Self {
-        if let Repr::Bytes(bytes) = &mut self.0 {
+        if let Some(Content::Short(bytes)) = self.0.as_deref_mut() {
             let length = bytes.len() as u64;
             self = Self::segments(VecDeque::from([Segment::Bytes(std::mem::take(bytes))]), Some(length));
         }
-        if let Repr::Long(long) = &mut self.0 {
+        if let Some(Content::Long(long)) = self.0.as_deref_mut() {
             change(long);
         }
         self
@@ -252,17 +256,19 @@ impl Body {
     }
 
     pub(crate) fn upload(&self) -> Option<Arc<Upload>> {
-        match &self.0 {
-            Repr::Bytes(_) => None,
-            Repr::Long(long) => Some(long.upload.clone()),
+        match self.0.as_deref()? {
+            Content::Short(_) => None,
+            Content::Long(long) => Some(long.upload.clone()),
         }
     }
 
     pub(crate) fn as_shared(&self) -> Option<&Bytes> {
-        match &self.0 {
-            Repr::Bytes(bytes) => Some(bytes),
-            Repr::Long(long) if long.report.is_some() || long.expectation.is_some() => None,
-            Repr::Long(long) => match (long.segments.front(), long.segments.len()) {
+        static NOTHING: Bytes = Bytes::new();
+        match self.0.as_deref() {
+            None => Some(&NOTHING),
+            Some(Content::Short(bytes)) => Some(bytes),
+            Some(Content::Long(long)) if long.report.is_some() || long.expectation.is_some() => None,
+            Some(Content::Long(long)) => match (long.segments.front(), long.segments.len()) {
                 (Some(Segment::Bytes(bytes)), 1) => Some(bytes),
                 _ => None,
             },
@@ -278,24 +284,28 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.0 {
-            Repr::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Repr::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Repr::Long(long) => long.poll_frame(cx),
+        if let Some(Content::Long(long)) = self.0.as_deref_mut() {
+            return long.poll_frame(cx);
         }
+        Poll::Ready(match self.0.take().map(|content| *content) {
+            Some(Content::Short(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Content::Long(_)) | None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Repr::Bytes(bytes) => bytes.is_empty(),
-            Repr::Long(long) => long.segments.is_empty(),
+        match self.0.as_deref() {
+            None => true,
+            Some(Content::Short(_)) => false,
+            Some(Content::Long(long)) => long.segments.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Repr::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Repr::Long(long) => long.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
+        match self.0.as_deref() {
+            None => SizeHint::with_exact(0),
+            Some(Content::Short(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Some(Content::Long(long)) => long.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     request::RequestBuilder,
     secret::Secrets,
     send::ReplyFuture,
-    target,
+    target::{self, Target},
 };
 
 /// An HTTP client: a pool of connections, and what all its requests have in common.
@@ -89,11 +89,7 @@ impl Core {
     /// base URL's origin, none if it is another, or if the request has been to another.
     #[inline]
     pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
-        if headers.is_empty() {
-            headers.insert(header::USER_AGENT, self.user_agent.clone());
-        } else {
-            headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
-        }
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
         if !self.headers.is_empty() && !has_left && self.is_home(pool) {
             for (name, value) in &self.headers {
                 headers.entry(name).or_insert_with(|| value.clone());
@@ -104,6 +100,24 @@ impl Core {
         {
             headers.entry(header::ACCEPT_ENCODING).or_insert_with(|| codings.clone());
         }
+    }
+
+    /// The same for a request that has no headers of its own and was nowhere else, over HTTP/1.1: made once, for to copy
+    /// them costs less than half of putting them together.
+    #[inline]
+    pub(crate) fn all_headers(&self, pool: &Arc<Pool>) -> HeaderMap {
+        let make = || {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, pool.address.host.clone());
+            self.add_headers(pool, false, &mut headers);
+            headers
+        };
+        pool.headers.get_or_init(make).clone()
+    }
+
+    /// How many headers the client may add to a request beside those of every client.
+    pub(crate) fn own_headers(&self) -> usize {
+        self.headers.len()
     }
 
     fn is_home(&self, pool: &Arc<Pool>) -> bool {
@@ -128,16 +142,16 @@ impl Core {
         }
     }
 
-    fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+    fn target(&self, url: &str) -> Result<(Arc<Pool>, Target), Error> {
         if let Some((origin, target)) = target::absolute(url)? {
-            return Ok((self.pool(origin, None)?, target));
+            return Ok((self.pool(origin, None)?, Target::from(&*target)));
         }
         match &self.base {
             Some(base) => {
                 let mut target = target::join(&base.path, url)?;
                 if !base.query.is_empty() {
-                    target.push(if target.contains('?') { '&' } else { '?' });
-                    target.push_str(&base.query);
+                    target.push(if target.has_query() { "&" } else { "?" });
+                    target.push(&base.query);
                 }
                 Ok((base.pool.clone(), target))
             }
@@ -174,12 +188,7 @@ impl Client {
     /// are added when the request is sent, so no layer sees them. What may not stand in a URL is percent-encoded; what
     /// is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        let target = self.core.target(url);
-        // Room for the client's and what most requests have, so that adding them does not make it grow. One for more than
-        // six is beyond what an allocator keeps at hand, and costs several times as much.
-        let own = self.core.headers.len();
-        let headers = if own == 0 { HeaderMap::new() } else { HeaderMap::with_capacity(own + 5) };
-        RequestBuilder::new(method, target, headers, self)
+        RequestBuilder::new(method, self.core.target(url), self)
     }
 
     /// Sends a request that is a value, with an absolute URI: from [`RequestBuilder::build`], or one of your own.
@@ -224,7 +233,7 @@ impl Client {
         &self.core.origins
     }
 
-    pub(crate) fn target(&self, url: &str) -> Result<(Arc<Pool>, String), Error> {
+    pub(crate) fn target(&self, url: &str) -> Result<(Arc<Pool>, Target), Error> {
         self.core.target(url)
     }
 }

@@ -88,7 +88,7 @@ impl Clock {
     ///
     /// `look` wakes the task without any limit passing, for one whose start nobody tells it of. `now` has been read in
     /// this poll.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,

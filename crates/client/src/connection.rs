@@ -211,11 +211,7 @@ impl Connection {
             Version::Http1(sender) => {
                 let mut sender = sender.lock();
                 let Some(sender) = &mut *sender else { return };
-                let Some(mut request) = request.take() else { return };
-                if let Some(forward) = &address.forward {
-                    forward.apply(&mut request, address);
-                }
-                request.headers_mut().insert(header::HOST, address.host.clone());
+                let Some(request) = request.take() else { return };
                 sent.set(sender.try_send_request(request));
             }
             Version::Http2(sender, _) => {
@@ -249,9 +245,11 @@ impl Connection {
 }
 
 impl Forward {
+    /// Adds what a proxy goes by, in place of the `Host` too.
     #[cold]
-    fn apply(&self, request: &mut Request<Body>, address: &Address) {
+    pub(crate) fn apply(&self, request: &mut Request<Body>, address: &Address) {
         address.absolute_form(request);
+        request.headers_mut().insert(header::HOST, address.host.clone());
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }

@@ -137,6 +137,7 @@ impl Events {
             if self.parser.has_more() {
                 let max = self.body.limits().max_event;
                 match self.parser.next(max) {
+                    Ok(Some(event)) if self.is_last.is_none() => return Poll::Ready(Some(Ok(event))),
                     Ok(Some(event)) => {
                         if self.is_last.as_mut().is_some_and(|is_last| is_last(&event)) {
                             self.last = Some(event);

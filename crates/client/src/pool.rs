@@ -19,10 +19,11 @@ mod warm_up;
 
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
+use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
@@ -57,6 +58,8 @@ pub(crate) struct Pool {
     /// Whether they are for requests to switch to another protocol.
     pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
+    /// Of a request to it that has none of its own.
+    pub(crate) headers: OnceLock<HeaderMap>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
@@ -96,6 +99,7 @@ impl Pool {
             proxy,
             for_upgrade,
             address: Address { scheme, authority, host, forward },
+            headers: OnceLock::new(),
             rules,
             dialer,
             places,
@@ -172,12 +176,12 @@ impl Pool {
         self.change(Instant::now(), |state, later| {
             state.generation = state.generation.wrapping_add(1);
             state.old = state.open;
-            later.close.extend(state.idle.drain(..).map(|idle| idle.connection));
-            later.multiplexed.append(&mut state.multiplexed);
+            later.work().close.extend(state.idle.drain(..).map(|idle| idle.connection));
+            later.work().multiplexed.append(&mut state.multiplexed);
             if close {
                 state.closed = true;
                 while let Some(waiter) = state.next_waiter() {
-                    later.wake.extend(waiter.serve(Err(DialError::ClientClosed)));
+                    later.work().wake.extend(waiter.serve(Err(DialError::ClientClosed)));
                 }
             }
         });
@@ -205,7 +209,7 @@ impl Pool {
                     connection.generation = generation;
                     connection.ends = self.rules.ends(now);
                     match state.next_waiter() {
-                        Some(waiter) => later.wake.extend(waiter.serve(Ok(connection))),
+                        Some(waiter) => later.work().wake.extend(waiter.serve(Ok(connection))),
                         None => self.offer(state, connection, now, later),
                     }
                 }
@@ -257,6 +261,7 @@ impl Pool {
 
     /// Gives a connection to the one who waits longest of those whom it can serve, else puts it with the idle ones; or
     /// closes it, if it has served its time or others need the place more.
+    #[inline]
     fn offer(&self, state: &mut State, connection: Connection, now: Instant, later: &mut Later) {
         let spent = state.closed
             || connection.generation != state.generation
@@ -270,9 +275,9 @@ impl Pool {
             None => self.places.are_wanted() || (!state.waiters.is_empty() && self.is_full(state)),
         };
         if spent || yields {
-            later.close.push(connection);
+            later.work().close.push(connection);
         } else if let Some(waiter) = next.and_then(|next| state.remove(next)) {
-            later.wake.extend(waiter.serve(Ok(connection)));
+            later.work().wake.extend(waiter.serve(Ok(connection)));
         } else {
             state.add_idle(connection, now, &self.rules, later);
         }

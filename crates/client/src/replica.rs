@@ -1,19 +1,20 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
+use http_body::Body as _;
 
-use crate::{body::Body, fields::has_field};
+use crate::{body::Body, fields::has_field, target::finish};
 
 /// What is kept of a request that was sent: to send it once more, to follow a redirect, to say where it went.
 ///
-/// Of the head there are only the bytes, in a buffer that is used again: to clone a request's headers would allocate
-/// for most of them, and most copies are never looked at. So with a short body.
+/// Of the headers there are only the bytes, in a buffer that is used again: to clone them would allocate for most, and
+/// most copies are never looked at. So with a short body. The target is shared with the request.
 pub(crate) struct Replica {
     method: Method,
-    // The target, the headers, and a short body.
+    target: PathAndQuery,
+    // The headers, and a short body.
     buffer: Vec<u8>,
-    target: usize,
     head: usize,
     body: Saved,
     /// Whether the request asks for codings itself.
@@ -34,39 +35,50 @@ impl Replica {
 
     /// The URI is in origin form. Only its target is kept if the copy is not `whole`.
     pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
-        let target = request.uri().path_and_query().map_or("/", |path| path.as_str()).as_bytes();
-        let mut buffer = spare::take();
-        // A URI may have a query behind its authority. What is sent has the root's slash between them (RFC 9112, section
-        // 3.2.1).
-        if target.starts_with(b"?") {
-            buffer.push(b'/');
-        }
-        buffer.extend_from_slice(target);
-        let target = buffer.len();
-        let (mut asks_for_coding, mut body) = (false, Saved::Never);
+        let (method, target) = (request.method().clone(), target_of(request.uri()));
+        let mut replica = Self {
+            method,
+            target,
+            buffer: Vec::new(),
+            head: 0,
+            body: if whole { Saved::Short } else { Saved::Never },
+            asks_for_coding: false,
+        };
         let headers = request.headers();
         if !headers.is_empty() {
-            if whole {
-                for (name, value) in headers {
-                    asks_for_coding |= *name == header::ACCEPT_ENCODING;
-                    push(&mut buffer, name.as_str().as_bytes(), value);
-                }
-            } else {
-                asks_for_coding = has_field(headers, &header::ACCEPT_ENCODING);
-            }
+            replica.take_headers(headers, whole);
         }
-        let head = buffer.len();
-        if whole && let Some(bytes) = request.body().as_shared() {
-            if bytes.len() > Self::SHORT || !bytes.is_unique() {
-                body = Saved::Shared(bytes.clone());
-            } else {
-                if !bytes.is_empty() {
-                    buffer.extend_from_slice(bytes);
-                }
-                body = Saved::Short;
-            }
+        if whole && !request.body().is_end_stream() {
+            replica.take_body(request.body());
         }
-        Self { method: request.method().clone(), buffer, target, head, body, asks_for_coding }
+        replica
+    }
+
+    fn take_headers(&mut self, headers: &HeaderMap, whole: bool) {
+        if !whole {
+            self.asks_for_coding = has_field(headers, &header::ACCEPT_ENCODING);
+            return;
+        }
+        self.buffer = spare::take();
+        for (name, value) in headers {
+            self.asks_for_coding |= *name == header::ACCEPT_ENCODING;
+            push(&mut self.buffer, name.as_str().as_bytes(), value);
+        }
+        self.head = self.buffer.len();
+    }
+
+    fn take_body(&mut self, body: &Body) {
+        self.body = match body.as_shared() {
+            None => Saved::Never,
+            Some(bytes) if bytes.len() > Self::SHORT || !bytes.is_unique() => Saved::Shared(bytes.clone()),
+            Some(bytes) => {
+                if self.head == 0 {
+                    self.buffer = spare::take();
+                }
+                self.buffer.extend_from_slice(bytes);
+                Saved::Short
+            }
+        };
     }
 
     /// The request once more; none where its body cannot be read twice.
@@ -85,8 +97,8 @@ impl Replica {
     pub(crate) fn without_body(&self) -> Option<Request<Body>> {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::try_from(self.target()).ok()?;
-        let mut rest = self.buffer.get(self.target..self.head)?;
+        *request.uri_mut() = Uri::from(self.target.clone());
+        let mut rest = self.buffer.get(..self.head)?;
         while !rest.is_empty() {
             let (name, value) = (take(&mut rest)?, take(&mut rest)?);
             let mut value = HeaderValue::from_bytes(value).ok()?;
@@ -102,14 +114,28 @@ impl Replica {
 
     /// Path and query.
     pub(crate) fn target(&self) -> &str {
-        // It was a part of a URI.
-        str::from_utf8(&self.buffer[..self.target]).unwrap_or("/")
+        self.target.as_str()
     }
+}
+
+/// A URI may have a query behind its authority. What is sent has the root's slash between them (RFC 9112, section 3.2.1).
+fn target_of(uri: &Uri) -> PathAndQuery {
+    match uri.path_and_query() {
+        Some(target) if !target.as_str().starts_with('?') => target.clone(),
+        Some(target) => finish(format!("/{}", target.as_str())).unwrap_or_else(|_| root()),
+        None => root(),
+    }
+}
+
+fn root() -> PathAndQuery {
+    PathAndQuery::from_static("/")
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        spare::keep(std::mem::take(&mut self.buffer));
+        if self.buffer.capacity() > 0 {
+            spare::keep(std::mem::take(&mut self.buffer));
+        }
     }
 }
 
@@ -145,7 +171,7 @@ mod spare {
     }
 
     pub(super) fn keep(mut buffer: Vec<u8>) {
-        if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
+        if buffer.capacity() > LARGEST {
             return;
         }
         buffer.clear();

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, Response, StatusCode, Version, header, response::Parts};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -60,13 +60,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(response: Response<Incoming>, call: Box<Call>) -> Self {
-        let (head, incoming) = response.into_parts();
-        let is_coded = has_field(&head.headers, &header::CONTENT_ENCODING) && !call.takes_coding();
-        let body = ReplyBody::new(&head, incoming, call);
-        let Parts { status, version, headers, extensions, .. } = head;
-        let reply = Self { status, version, headers, extensions, body };
-        if is_coded { reply.undo_coding() } else { reply }
+    #[inline(always)]
+    pub(crate) fn new(response: Response<Incoming>, mut call: Box<Call>) -> Self {
+        let is_coded = has_field(response.headers(), &header::CONTENT_ENCODING) && !call.takes_coding();
+        // Only a body without a length can have a coding of its own way.
+        let has_length = response.body().size_hint().exact().is_some();
+        call.receive(&response);
+        let (Parts { status, version, headers, extensions, .. }, incoming) = response.into_parts();
+        let reply = Self { status, version, headers, extensions, body: ReplyBody::new(incoming, call) };
+        if is_coded || !has_length { reply.undo_codings(is_coded) } else { reply }
     }
 
     /// A reply as layers have it.
@@ -76,6 +78,13 @@ impl Reply {
         let Parts { status, version, headers, extensions, .. } = head;
         let reply = Self { status, version, headers, extensions, body };
         if is_coded { reply.undo_coding() } else { reply }
+    }
+
+    fn undo_codings(mut self, is_coded: bool) -> Self {
+        if let Some(error) = coding::unasked(&self.headers) {
+            self.body = self.body.refuse(self.version, error);
+        }
+        if is_coded { self.undo_coding() } else { self }
     }
 
     /// Undoes a coding of the body. One that cannot be undone makes a body that cannot be read: it is not what it seems.

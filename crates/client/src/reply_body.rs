@@ -10,19 +10,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Version, response};
+use http::{HeaderMap, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub(crate) use self::other::About;
+pub(crate) use self::{other::About, wire::Arrival};
 use self::{
     other::{Other, Refused},
     wire::Wire,
 };
 use crate::{
     clock::Clock,
-    coding,
     error::{BoxError, Error},
     limits::Limits,
     origin::Origin,
@@ -46,16 +45,10 @@ enum Source {
 }
 
 impl ReplyBody {
-    pub(crate) fn new(head: &response::Parts, incoming: Incoming, call: Box<Call>) -> Self {
-        let body = Self(Source::Wire(Wire::new(head, incoming, call)));
-        match body.length() {
-            // Only a body without a length can have a coding of its own way.
-            None => match coding::unasked(&head.headers) {
-                Some(error) => body.refuse(head.version, error),
-                None => body,
-            },
-            Some(_) => body,
-        }
+    /// The call has [received](Call::receive) the reply.
+    #[inline]
+    pub(crate) fn new(incoming: Incoming, call: Box<Call>) -> Self {
+        Self(Source::Wire(Wire::new(incoming, call)))
     }
 
     /// Any body. One of this type is taken as it is.

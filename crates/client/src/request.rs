@@ -26,7 +26,7 @@ use crate::{
     pool::Pool,
     redirect::Redirects,
     send::{Call, ReplyFuture},
-    target,
+    target::Target,
 };
 
 /// A request being put together, from [`Client::request`](crate::Client::request).
@@ -49,7 +49,6 @@ pub struct RequestBuilder<B = Buffered> {
     // Without a place to go it is a request alone, and there is an error.
     call: Result<Box<Call>, Box<Request<Body>>>,
     stack: Option<Arc<dyn Stack>>,
-    target: String,
     replayable: bool,
     timings: bool,
     // The first thing that was wrong.
@@ -66,21 +65,15 @@ pub enum Buffered {}
 pub enum Streamed {}
 
 impl RequestBuilder {
-    pub(crate) fn new(
-        method: Method,
-        target: Result<(Arc<Pool>, String), Error>,
-        headers: HeaderMap,
-        client: &Client,
-    ) -> Self {
+    pub(crate) fn new(method: Method, target: Result<(Arc<Pool>, Target), Error>, client: &Client) -> Self {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let (call, target, error) = match target {
-            Ok((pool, target)) => (Ok(Call::new(&client.core, pool, request)), target, None),
-            Err(error) => (Err(Box::new(request)), String::new(), Some(error)),
+        let (call, error) = match target {
+            Ok((pool, target)) => (Ok(Call::new(&client.core, pool, target, request)), None),
+            Err(error) => (Err(Box::new(request)), Some(error)),
         };
         let (stack, timings) = (client.stack.clone(), client.core.timings);
-        let mut this = Self { call, stack, target, replayable: false, timings, error, body: PhantomData };
+        let mut this = Self { call, stack, replayable: false, timings, error, body: PhantomData };
         if this.method() == Method::CONNECT {
             this.reject(NO_TUNNEL);
         }
@@ -123,7 +116,7 @@ impl<B> RequestBuilder<B> {
     {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(_)) if is_framing(&name) => self.reject(framing(&name)),
-            (Ok(name), Ok(value)) => drop(self.request_mut().headers_mut().insert(name, value)),
+            (Ok(name), Ok(value)) => drop(self.headers_mut().insert(name, value)),
             (Ok(name), Err(_)) => self.reject(bad_value(&name)),
             (Err(_), _) => self.reject("a header's name has characters that it cannot have"),
         }
@@ -138,7 +131,7 @@ impl<B> RequestBuilder<B> {
             self.reject(framing(name));
             return self;
         }
-        let own = self.request_mut().headers_mut();
+        let own = self.headers_mut();
         own.reserve(headers.len());
         for name in headers.keys() {
             let mut values = headers.get_all(name).iter();
@@ -155,11 +148,14 @@ impl<B> RequestBuilder<B> {
     /// Appends pairs to the query, encoded: a list of pairs, a map or a struct. A value is text, a number or a boolean,
     /// nothing (`None`: the pair is left out), or a list of these (its key is repeated).
     pub fn query<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
-        let separator = if self.target.contains('?') { '&' } else { '?' };
-        if let Err(error) = pairs::push(&mut self.target, pairs, "%20", Some(separator)) {
+        let Ok(call) = &mut self.call else { return self };
+        let separator = if call.target.has_query() { '&' } else { '?' };
+        let mut query = String::new();
+        if let Err(error) = pairs::push(&mut query, pairs, "%20", Some(separator)) {
             let why = Error::invalid(Kind::Request, "the query is not made of pairs");
             self.error.get_or_insert(why.source_from(error));
         }
+        call.target.push(&query);
         self
     }
 
@@ -226,7 +222,7 @@ impl<B> RequestBuilder<B> {
 
     /// Path and query as they will be sent. A query may carry what is not for a log.
     pub fn target(&self) -> &str {
-        &self.target
+        self.call.as_ref().map_or("", |call| call.target.as_str())
     }
 
     /// The headers so far. The client's own and those of the message's framing come when it is sent.
@@ -265,9 +261,9 @@ impl<B> RequestBuilder<B> {
     }
 
     fn finish(self) -> Result<Box<Call>, Error> {
-        let Self { call, target, error, .. } = self;
+        let Self { call, error, .. } = self;
         match (call, error) {
-            (Ok(mut call), None) => match target::finish(target) {
+            (Ok(mut call), None) => match std::mem::take(&mut call.target).finish() {
                 Ok(target) => {
                     if let Some(request) = &mut call.request {
                         *request.uri_mut() = Uri::from(target);
@@ -299,6 +295,18 @@ impl<B> RequestBuilder<B> {
         }
     }
 
+    /// Where the first header goes there is room for the client's too, and for what most requests have, so that adding
+    /// them does not make it grow. One for more than six is beyond what an allocator keeps at hand, and costs several
+    /// times as much.
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        let own = self.call.as_ref().map_or(0, |call| call.core.own_headers());
+        let headers = self.request_mut().headers_mut();
+        if own > 0 && headers.capacity() == 0 {
+            headers.reserve(own + 5);
+        }
+        headers
+    }
+
     fn reject(&mut self, why: impl Into<Box<str>>) {
         self.error.get_or_insert_with(|| Error::unusable(Kind::Request, why));
     }
@@ -310,7 +318,7 @@ impl<B> fmt::Debug for RequestBuilder<B> {
         f.debug_struct("RequestBuilder")
             .field("method", self.method())
             .field("origin", &self.origin())
-            .field("path", &self.target.split('?').next().unwrap_or_default())
+            .field("path", &self.target().split('?').next().unwrap_or_default())
             .field("headers", &self.headers_ref().keys().collect::<Vec<_>>())
             .field("body", self.request().body())
             .finish_non_exhaustive()

@@ -14,7 +14,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Request;
+use http::{Request, Response};
+use hyper::body::Incoming;
 
 pub(crate) use self::call::Call;
 use self::call::State;
@@ -84,6 +85,30 @@ impl ReplyFuture {
     }
 }
 
+/// Its end.
+impl ReplyFuture {
+    #[cold]
+    fn reply(&mut self, response: Response<Incoming>) -> Reply {
+        Reply::new(response, self.take_call())
+    }
+
+    #[cold]
+    fn error(&mut self, error: Error) -> Error {
+        self.take_call().describe(error)
+    }
+
+    #[inline]
+    fn take_call(&mut self) -> Box<Call> {
+        let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
+            unreachable!("only a call has an answer");
+        };
+        if let Call { timings: Some(timings), upload, .. } = &mut *call {
+            timings.finish(upload.as_deref());
+        }
+        call
+    }
+}
+
 impl Future for ReplyFuture {
     type Output = Result<Reply, Error>;
 
@@ -99,32 +124,17 @@ impl Future for ReplyFuture {
                 return Poll::Ready(Err(error.take().expect("polled after it was ready")));
             }
         };
-        let mut answer = ready!(call.poll(cx));
-        while let Ok(response) = &answer
-            && call.may_go_on(response)
-        {
-            match answer.and_then(|response| call.go_on(response)) {
-                Ok(None) => answer = ready!(call.poll(cx)),
-                Ok(Some(response)) => {
-                    answer = Ok(response);
-                    break;
-                }
-                Err(error) => {
-                    answer = Err(error);
-                    break;
-                }
+        loop {
+            match ready!(call.poll(cx)) {
+                Ok(response) if call.may_go_on(&response) => match call.go_on(response) {
+                    Ok(None) => {}
+                    Ok(Some(response)) => return Poll::Ready(Ok(self.reply(response))),
+                    Err(error) => return Poll::Ready(Err(self.error(error))),
+                },
+                Ok(response) => return Poll::Ready(Ok(Reply::new(response, self.take_call()))),
+                Err(error) => return Poll::Ready(Err(self.error(error))),
             }
         }
-        let Sending::Call(mut call) = std::mem::replace(&mut self.0, Sending::Invalid(None)) else {
-            unreachable!("only a call has an answer");
-        };
-        if let Call { timings: Some(timings), upload, .. } = &mut *call {
-            timings.finish(upload.as_deref());
-        }
-        Poll::Ready(match answer {
-            Ok(response) => Ok(Reply::new(response, call)),
-            Err(error) => Err(call.describe(error)),
-        })
     }
 }
 

@@ -87,7 +87,13 @@ impl Parser {
         if !self.has_more() {
             self.release();
         }
-        Some(Event { event: ByteString::from_static("message"), data, id: self.id.clone() })
+        Some(Event { event: ByteString::from_static("message"), data, id: self.id() })
+    }
+
+    /// Most servers give none, and to clone nothing costs as much as to clone something.
+    #[inline]
+    fn id(&self) -> ByteString {
+        if self.id.is_empty() { ByteString::new() } else { self.id.clone() }
     }
 
     #[inline(never)]
@@ -213,7 +219,7 @@ impl Parser {
             }
         };
         let event = if event.is_empty() { ByteString::from_static("message") } else { event };
-        Some(Event { event, data, id: self.id.clone() })
+        Some(Event { event, data, id: self.id() })
     }
 
     /// The bytes kept for the event that is coming, and for the line.

@@ -1,11 +1,14 @@
 //! From what a caller writes to an origin and a request target (RFC 9112, section 3.2), with nothing that could make
 //! the one pass for the other.
 
+mod shared;
 #[cfg(test)]
 mod tests;
 
+use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 
+pub(crate) use self::shared::Target;
 use crate::{
     error::{Error, Kind},
     origin::Origin,
@@ -125,7 +128,7 @@ pub(crate) fn without_query(url: &str) -> &str {
 }
 
 /// A path under a base path. What it cannot do is climb out of it.
-pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
+pub(crate) fn join(base: &str, path: &str) -> Result<Target, Error> {
     if path.starts_with("//") {
         return Err(invalid("a path that begins with two slashes would name another host"));
     }
@@ -137,16 +140,17 @@ pub(crate) fn join(base: &str, path: &str) -> Result<String, Error> {
         return Err(invalid("a path has no `.` and no `..` segments"));
     }
     let goes_on = path.starts_with('/') || (!base.is_empty() && (path.is_empty() || path.starts_with('?')));
-    // Just what is needed where nothing has to be encoded: it becomes a `Bytes` without another allocation.
-    let mut target = String::with_capacity(base.len() + usize::from(!goes_on) + path.len());
-    target.push_str(base);
+    let mut target = Target::with_capacity(base.len() + usize::from(!goes_on) + path.len());
+    target.push(base);
     if !goes_on {
-        target.push('/');
+        target.push("/");
     }
     if ordinary {
-        target.push_str(path);
+        target.push(path);
     } else {
-        push_encoded(&mut target, path)?;
+        let mut encoded = String::with_capacity(path.len());
+        push_encoded(&mut encoded, path)?;
+        target.push(&encoded);
     }
     Ok(target)
 }
@@ -172,8 +176,8 @@ pub(crate) fn base(target: &str) -> Result<(String, String), Error> {
     Ok((path.trim_end_matches('/').to_owned(), query.to_owned()))
 }
 
-pub(crate) fn finish(target: String) -> Result<PathAndQuery, Error> {
-    PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| invalid("the path is not valid"))
+pub(crate) fn finish(target: impl Into<Bytes>) -> Result<PathAndQuery, Error> {
+    PathAndQuery::from_maybe_shared(target.into()).map_err(|_| invalid("the path is not valid"))
 }
 
 /// Appends a key or a value of a query.

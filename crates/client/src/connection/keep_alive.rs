@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Version, header, response};
+use http::{HeaderMap, HeaderName, Version, header};
 
 use crate::fields::has_field;
 
@@ -15,12 +15,12 @@ pub(crate) struct KeepAlive {
 
 impl KeepAlive {
     /// Takes over what the head of a reply says.
-    pub(crate) fn update(&mut self, head: &response::Parts) {
-        if is_last(head.version, &head.headers) {
+    pub(crate) fn update(&mut self, version: Version, headers: &HeaderMap) {
+        if is_last(version, headers) {
             self.max = Some(0);
             return;
         }
-        self.update_parameters(&head.headers);
+        self.update_parameters(headers);
     }
 
     fn update_parameters(&mut self, headers: &HeaderMap) {
@@ -82,13 +82,12 @@ mod tests {
     #[test]
     fn a_reply_that_ends_its_connection_leaves_no_more_requests() {
         let max = |version: Version, connection: &[&'static str]| {
-            let (mut head, ()) = http::Response::new(()).into_parts();
-            head.version = version;
+            let mut headers = HeaderMap::new();
             for value in connection {
-                head.headers.append(header::CONNECTION, http::HeaderValue::from_static(value));
+                headers.append(header::CONNECTION, http::HeaderValue::from_static(value));
             }
             let mut keep_alive = KeepAlive::default();
-            keep_alive.update(&head);
+            keep_alive.update(version, &headers);
             keep_alive.max
         };
         assert_eq!(max(Version::HTTP_11, &[]), None);

@@ -125,7 +125,7 @@ impl Pool {
             // There is one, unless a server allows fewer streams than dials under way were counted on for.
             let first = state.without_dial(next).unwrap_or_default();
             let limits = state.waiters[first].limits;
-            later.dials.push(self.start_dial(state, limits, now));
+            later.work().dials.push(self.start_dial(state, limits, now));
             next = state.settle(next, now, later);
         }
 
@@ -133,7 +133,7 @@ impl Pool {
         let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
         let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
         if more {
-            later.make_room += missing - state.claims;
+            later.work().make_room += missing - state.claims;
         }
         state.claims = missing;
         granted

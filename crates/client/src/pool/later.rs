@@ -3,9 +3,12 @@ use std::task::Waker;
 use super::{dial::Dial, multiplexed::Multiplexed, places::Places};
 use crate::connection::Connection;
 
-/// What to do once the lock is released.
+/// What to do once the lock is released: mostly nothing, so there is no room for it before it is needed.
 #[derive(Default)]
-pub(super) struct Later {
+pub(super) struct Later(Option<Box<Work>>);
+
+#[derive(Default)]
+pub(super) struct Work {
     pub(super) wake: Vec<Waker>,
     pub(super) dials: Vec<Dial>,
     // Closing one wakes its driver.
@@ -16,28 +19,33 @@ pub(super) struct Later {
 }
 
 impl Later {
+    #[cold]
+    pub(super) fn work(&mut self) -> &mut Work {
+        self.0.get_or_insert_default()
+    }
+
     /// Closes connections once their last request is done.
     pub(super) fn close_multiplexed(
         &mut self,
         connections: &mut Vec<Multiplexed>,
         mut which: impl FnMut(&Multiplexed) -> bool,
     ) {
-        self.multiplexed.extend(connections.extract_if(.., |connection| which(connection)));
+        for connection in connections.extract_if(.., |connection| which(connection)) {
+            self.work().multiplexed.push(connection);
+        }
     }
 
     #[inline]
     pub(super) fn run(self, places: &Places) {
-        // Mostly there is nothing to do.
-        let lists = self.dials.len() + self.wake.len() + self.close.len() + self.multiplexed.len();
-        if lists + self.make_room > 0 {
-            self.run_all(places);
-        } else {
-            // A list that nothing was put on has nothing to free; to look at each would cost more than the rest of this.
-            std::mem::forget(self);
+        if let Some(work) = self.0 {
+            work.run(places);
         }
     }
+}
 
-    fn run_all(self, places: &Places) {
+impl Work {
+    #[cold]
+    fn run(self, places: &Places) {
         self.dials.into_iter().for_each(Dial::spawn);
         self.wake.into_iter().for_each(Waker::wake);
         drop((self.close, self.multiplexed));

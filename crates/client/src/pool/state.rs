@@ -129,9 +129,9 @@ impl State {
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
             if idle.connection.is_closed() {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.close.push(idle.connection);
+                later.work().close.push(idle.connection);
             } else if idle.is_expired(now) {
-                later.close.push(idle.connection);
+                later.work().close.push(idle.connection);
             } else if self.ages.limit(now).is_some_and(|limit| now.duration_since(idle.since) >= limit) {
                 // None of the others is younger. It stays, so that it is seen when the server closes it.
                 self.idle.push_back(idle);
@@ -178,7 +178,7 @@ impl State {
         while let Some(waiter) = self.waiters.front().cloned() {
             let Some(connection) = self.share(pool, now, rules, later) else { return };
             self.next_waiter();
-            later.wake.extend(waiter.serve(Ok(connection)));
+            later.work().wake.extend(waiter.serve(Ok(connection)));
         }
     }
 
@@ -205,7 +205,7 @@ impl State {
             || self.idle.get(1).is_some_and(|idle| limit.is_some_and(|limit| now - idle.since >= limit))
         {
             let second = usize::from(self.idle.len() <= rules.max_idle_per_origin);
-            later.close.extend(self.idle.remove(second).map(|idle| idle.connection));
+            later.work().close.extend(self.idle.remove(second).map(|idle| idle.connection));
         }
     }
 
@@ -217,7 +217,7 @@ impl State {
             self.idle = idle;
             for idle in VecDeque::into_iter(closed) {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.close.push(idle.connection);
+                later.work().close.push(idle.connection);
             }
         }
     }
@@ -251,7 +251,7 @@ impl State {
                 if let Some(age) = outlasted(idle.since) {
                     self.ages.outlasted(|| age, now);
                 }
-                later.close.push(idle.connection);
+                later.work().close.push(idle.connection);
             }
         }
         let ages = &mut self.ages;
@@ -279,12 +279,12 @@ impl State {
     pub(super) fn close_oldest(&mut self, later: &mut Later) {
         let Some(oldest) = self.idle_since() else { return };
         if self.idle.front().is_some_and(|idle| idle.since == oldest) {
-            later.close.extend(self.idle.pop_front().map(|idle| idle.connection));
+            later.work().close.extend(self.idle.pop_front().map(|idle| idle.connection));
             return;
         }
         let is_oldest = |connection: &Multiplexed| connection.streams == 0 && connection.idle_since == oldest;
         if let Some(position) = self.multiplexed.iter().position(is_oldest) {
-            later.multiplexed.push(self.multiplexed.remove(position));
+            later.work().multiplexed.push(self.multiplexed.remove(position));
         }
     }
 
@@ -361,7 +361,7 @@ impl State {
             }
             let Some(position) = self.without_dial(from) else { break };
             dial.add_follower();
-            later.wake.extend(self.waiters[position].follow(dial.clone(), now));
+            later.work().wake.extend(self.waiters[position].follow(dial.clone(), now));
             if position == self.told {
                 self.told += 1;
             } else {
@@ -381,7 +381,7 @@ impl State {
                     position += 1;
                     continue;
                 };
-                later.wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
+                later.work().wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
                 self.remove(position);
             }
             return;
@@ -391,7 +391,7 @@ impl State {
         let mut answered = 0;
         while self.waiters.len() > self.dials().saturating_mul(each) && answered < each {
             let Some(waiter) = self.next_waiter() else { return };
-            later.wake.extend(waiter.serve(Err(error.clone())));
+            later.work().wake.extend(waiter.serve(Err(error.clone())));
             answered += 1;
         }
     }

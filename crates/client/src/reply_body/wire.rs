@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version, header, response};
+use http::{HeaderMap, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
@@ -26,10 +26,13 @@ use crate::{
 };
 
 /// A body as it comes over a connection, which it holds.
-pub(crate) struct Wire {
+///
+/// Replies are moved often, so all of it is in the call's box. Its connection is taken when it goes back or is given up.
+pub(crate) struct Wire(Box<Call>);
+
+/// What is known of a body that comes over a connection.
+pub(crate) struct Arrival {
     incoming: Incoming,
-    // Its connection is taken when it goes back or is given up.
-    call: Box<Call>,
     ended: bool,
     // How much has come since a limit passed that spans phases.
     late: usize,
@@ -37,65 +40,62 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(head: &response::Parts, incoming: Incoming, mut call: Box<Call>) -> Self {
-        call.clock.stop_step();
-        call.last_look = None;
-        if let Some(connection) = &call.connection {
-            call.requests = connection.requests;
-            call.history = Some(connection.history.clone());
-        }
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection speaks something else from now on.
-            call.connection = None;
-        } else if let Some(connection) = &mut call.connection {
-            connection.keep_alive.update(head);
-            // A length that does not count: where this reply ends, somebody between may have another opinion (RFC 9112,
-            // section 6.3).
-            if incoming.size_hint().exact().is_none() && head.headers.contains_key(header::CONTENT_LENGTH) {
-                connection.keep_alive.max = Some(0);
-            }
-        }
-        let mut body = Self { incoming, call, ended: false, late: 0, trailers: None };
-        if body.incoming.is_end_stream() {
+    /// The call has [received](Call::receive) the reply.
+    #[inline]
+    pub(crate) fn new(incoming: Incoming, mut call: Box<Call>) -> Self {
+        let ended = incoming.is_end_stream();
+        call.arrival = Some(Arrival { incoming, ended, late: 0, trailers: None });
+        let mut body = Self(call);
+        if ended {
             body.finish(None);
         }
         body
     }
 
+    #[inline]
+    fn arrival(&self) -> &Arrival {
+        self.0.arrival.as_ref().expect(BEGUN)
+    }
+
+    #[inline]
+    fn arrival_mut(&mut self) -> &mut Arrival {
+        self.0.arrival.as_mut().expect(BEGUN)
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
-        &self.call.clock
+        &self.0.clock
     }
 
     pub(crate) fn clock_mut(&mut self) -> &mut Clock {
-        &mut self.call.clock
+        &mut self.0.clock
     }
 
     pub(crate) fn origin(&self) -> &Origin {
-        &self.call.pool.origin
+        &self.0.pool.origin
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}{}", self.origin(), self.call.target())
+        format!("{}{}", self.origin(), self.0.target())
     }
 
     pub(crate) fn redirects(&self) -> &[Redirect] {
-        self.call.followed()
+        self.0.followed()
     }
 
     /// Takes over what the request was given above the layers.
     pub(super) fn belong_to(&mut self, about: About) {
-        self.call.clock.share(&about.clock);
-        self.call.chain = Some(about.chain);
+        self.0.clock.share(&about.clock);
+        self.0.chain = Some(about.chain);
     }
 
     /// What another body in its place knows.
     pub(super) fn about(&mut self, version: Version) -> About {
-        let mut clock = Clock::new(self.call.clock.limits.clone());
-        clock.share(&self.call.clock);
+        let mut clock = Clock::new(self.0.clock.limits.clone());
+        clock.share(&self.0.clock);
         About {
             origin: self.origin().clone(),
-            target: self.call.target().to_owned(),
-            chain: self.call.chain.take().unwrap_or_default(),
+            target: self.0.target().to_owned(),
+            chain: self.0.chain.take().unwrap_or_default(),
             clock,
             connection: Some(self.connection_info(version)),
             timings: self.timings(),
@@ -103,7 +103,7 @@ impl Wire {
     }
 
     pub(crate) fn connection_info(&self, version: Version) -> ConnectionInfo {
-        let Call { history, requests, .. } = &*self.call;
+        let Call { history, requests, .. } = &*self.0;
         ConnectionInfo {
             reused: *requests > 1,
             requests: *requests,
@@ -115,24 +115,24 @@ impl Wire {
     }
 
     pub(crate) fn timings(&self) -> Option<Timings> {
-        self.call.timings.as_ref().map(|recorder| recorder.timings())
+        self.0.timings.as_ref().map(|recorder| recorder.timings())
     }
 
     /// The length, where the head told it or all has come.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        self.arrival().incoming.size_hint().exact()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.arrival().incoming.size_hint()
     }
 
     pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_deref()
+        self.arrival().trailers.as_deref()
     }
 
     pub(crate) fn is_end(&self) -> bool {
-        self.ended || self.incoming.is_end_stream()
+        self.arrival().ended || self.arrival().incoming.is_end_stream()
     }
 
     /// The next frame that `take` takes: pieces, of which none is empty but the last, and trailers.
@@ -144,7 +144,7 @@ impl Wire {
         cx: &mut Context<'_>,
         take: impl Fn(Frame<Bytes>) -> Option<T>,
     ) -> Poll<Option<Result<T, Error>>> {
-        if self.ended {
+        if self.arrival().ended {
             return Poll::Ready(None);
         }
         if !coop::has_budget_remaining() {
@@ -152,14 +152,14 @@ impl Wire {
             let _ = ready!(coop::poll_proceed(cx));
         }
         loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
+            match Pin::new(&mut self.arrival_mut().incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Poll::Ready(coop) = coop::poll_proceed(cx) {
                         coop.made_progress();
                     }
-                    self.call.clock.stop_step();
+                    self.0.clock.stop_step();
                     let mut now = None;
-                    if let Some((limit, duration)) = self.call.clock.passed(&mut now)
+                    if let Some((limit, duration)) = self.0.clock.passed(&mut now)
                         && self.is_too_late(&frame)
                     {
                         return Poll::Ready(Some(Err(self.fail(Error::timeout(
@@ -168,20 +168,20 @@ impl Wire {
                             Phase::Body,
                         )))));
                     }
-                    if self.incoming.is_end_stream() {
+                    if self.arrival().incoming.is_end_stream() {
                         self.finish(now);
                     }
-                    if !self.ended && frame.data_ref().is_some_and(Bytes::is_empty) {
+                    if !self.arrival().ended && frame.data_ref().is_some_and(Bytes::is_empty) {
                         continue;
                     }
                     if let Some(trailers) = frame.trailers_ref() {
-                        self.trailers = Some(Box::new(trailers.clone()));
+                        self.arrival_mut().trailers = Some(Box::new(trailers.clone()));
                     }
                     let Some(taken) = take(frame) else { continue };
                     return Poll::Ready(Some(Ok(taken)));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let upload = self.call.upload.as_ref().and_then(|upload| upload.take_error());
+                    let upload = self.0.upload.as_ref().and_then(|upload| upload.take_error());
                     let error = match upload {
                         Some(source) => Error::body(Kind::RequestBody).source_from(source),
                         None => failure(error, Phase::Body, Delivery::Replied),
@@ -197,11 +197,11 @@ impl Wire {
     /// Pending, unless a limit has passed.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let now = Instant::now();
-        if !self.call.clock.has_step() {
-            self.call.clock.start_step(Limit::Idle, now);
+        if !self.0.clock.has_step() {
+            self.0.clock.start_step(Limit::Idle, now);
         }
-        let (limit, duration) = ready!(self.call.poll_passed(cx, now, None));
-        if let Some(connection) = &self.call.connection {
+        let (limit, duration) = ready!(self.0.poll_passed(cx, now, None));
+        if let Some(connection) = &self.0.connection {
             connection.suspect();
         }
         Poll::Ready(self.fail(Error::timeout(limit, duration, Phase::Body)))
@@ -213,9 +213,9 @@ impl Wire {
         // As much as sockets and windows hold. A body that never stops coming has a limit too.
         const MOST: usize = 8 << 20;
         const EACH: usize = 64;
-        self.late += frame.data_ref().map_or(0, Bytes::len) + EACH;
-        self.call.last_look = None;
-        self.late > MOST
+        self.arrival_mut().late += frame.data_ref().map_or(0, Bytes::len) + EACH;
+        self.0.last_look = None;
+        self.arrival().late > MOST
     }
 
     /// Nothing more comes.
@@ -236,32 +236,32 @@ impl Wire {
         if !self.is_http2() {
             return misses;
         }
-        let is_sent = self.call.upload.as_ref().is_none_or(|upload| matches!(upload.stage(), Stage::Done(_)));
-        !self.incoming.is_end_stream() && (misses || is_sent)
+        let is_sent = self.0.upload.as_ref().is_none_or(|upload| matches!(upload.stage(), Stage::Done(_)));
+        !self.arrival().incoming.is_end_stream() && (misses || is_sent)
     }
 
     fn is_http2(&self) -> bool {
-        self.call.connection.as_ref().is_some_and(Connection::is_http2)
+        self.0.connection.as_ref().is_some_and(Connection::is_http2)
     }
 
     /// Gives the reply up with an error.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
-        self.ended = true;
-        self.call.connection = None;
+        self.arrival_mut().ended = true;
+        self.0.connection = None;
         let mut error = error.at(self.origin());
-        if let Some(proxy) = &self.call.pool.proxy {
+        if let Some(proxy) = &self.0.pool.proxy {
             error.set_proxy(proxy);
         }
-        error.set_url(self.origin(), self.call.target());
+        error.set_url(self.origin(), self.0.target());
         error
     }
 
     /// The whole reply has come: the connection may serve another. `now`, if that has been read.
     fn finish(&mut self, now: Option<Instant>) {
-        self.ended = true;
-        let Some(mut connection) = self.call.connection.take() else { return };
+        self.arrival_mut().ended = true;
+        let Some(mut connection) = self.0.connection.take() else { return };
         // An answer that came before the request was gone: what is left of it would go in front of the next request.
-        if let Some(upload) = &self.call.upload
+        if let Some(upload) = &self.0.upload
             && !matches!(upload.stage(), Stage::Done(_))
         {
             if !connection.is_http2() {
@@ -269,10 +269,12 @@ impl Wire {
             }
             return;
         }
-        connection.keep_timer(self.call.clock.take_timer());
-        self.call.pool.check_in(connection, now.unwrap_or_else(Instant::now));
+        connection.keep_timer(self.0.clock.take_timer());
+        self.0.pool.check_in(connection, now.unwrap_or_else(Instant::now));
     }
 }
+
+const BEGUN: &str = "a body over a connection has begun to come";
 
 impl Drop for Wire {
     fn drop(&mut self) {
@@ -280,11 +282,13 @@ impl Drop for Wire {
         // of a stream whose reader left at its last event.
         const FRAMES: usize = 4;
         for _ in 0..FRAMES {
-            if self.call.connection.is_none() {
+            if self.0.connection.is_none() {
                 return;
             }
-            match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.finish(None),
+            match Pin::new(&mut self.arrival_mut().incoming)
+                .poll_frame(&mut Context::from_waker(Waker::noop()))
+            {
+                Poll::Ready(Some(Ok(_))) if self.arrival().incoming.is_end_stream() => self.finish(None),
                 Poll::Ready(None) => self.finish(None),
                 Poll::Ready(Some(Ok(_))) => {}
                 _ => return,
@@ -297,7 +301,7 @@ impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire")
             .field("origin", self.origin())
-            .field("ended", &self.ended)
+            .field("ended", &self.arrival().ended)
             .finish_non_exhaustive()
     }
 }

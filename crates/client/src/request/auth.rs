@@ -43,7 +43,7 @@ impl<B> RequestBuilder<B> {
 
     fn authorize(mut self, value: Result<HeaderValue, Error>) -> Self {
         match value {
-            Ok(value) => drop(self.request_mut().headers_mut().insert(header::AUTHORIZATION, value)),
+            Ok(value) => drop(self.headers_mut().insert(header::AUTHORIZATION, value)),
             Err(error) => drop(self.error.get_or_insert_with(|| error.of_kind(Kind::Request))),
         }
         self

@@ -59,7 +59,7 @@ impl RequestBuilder {
     /// A body of several parts, each with its headers.
     pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
         let (content_type, body) = multipart.into_body();
-        self.request_mut().headers_mut().insert(header::CONTENT_TYPE, content_type);
+        self.headers_mut().insert(header::CONTENT_TYPE, content_type);
         self.streamed(body)
     }
 
@@ -83,8 +83,8 @@ impl RequestBuilder {
             self.reject(NOT_REPLAYABLE);
         }
         self.set_body(body);
-        let Self { call, stack, target, timings, error, .. } = self;
-        RequestBuilder { call, stack, target, replayable: false, timings, error, body: PhantomData }
+        let Self { call, stack, timings, error, .. } = self;
+        RequestBuilder { call, stack, replayable: false, timings, error, body: PhantomData }
     }
 
     fn set_body(&mut self, body: Body) {
@@ -93,7 +93,7 @@ impl RequestBuilder {
 
     fn typed(mut self, content_type: &'static str) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        self.request_mut().headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        self.headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
         self
     }
 }

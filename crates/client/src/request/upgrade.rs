@@ -29,8 +29,8 @@ impl<B> RequestBuilder<B> {
     /// The same request for another way to send it.
     #[cfg(feature = "websocket")]
     pub(crate) fn of_kind<K>(self) -> RequestBuilder<K> {
-        let Self { call, stack, target, replayable, timings, error, .. } = self;
-        RequestBuilder { call, stack, target, replayable, timings, error, body: std::marker::PhantomData }
+        let Self { call, stack, replayable, timings, error, .. } = self;
+        RequestBuilder { call, stack, replayable, timings, error, body: std::marker::PhantomData }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use super::tries::Tries;
@@ -24,7 +24,9 @@ use crate::{
     pool::{Checkout, Pool, Ticket},
     redirect::{Chain, Redirects},
     replica::Replica,
+    reply_body::Arrival,
     request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
+    target::Target,
     timings::Recorder,
 };
 
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
+    // Of the request, while that is put together.
+    pub(crate) target: Target,
     // With the connection while that has it.
     pub(crate) request: Option<Request<Body>>,
     pub(crate) connection: Option<Connection>,
@@ -42,6 +46,8 @@ pub(crate) struct Call {
     // Of the connection that the reply came over.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) requests: u64,
+    // Once there is a reply.
+    pub(crate) arrival: Option<Arrival>,
     pub(crate) timings: Option<Box<Recorder>>,
     // What is done before a limit that has passed ends it.
     pub(crate) last_look: Option<LastLook>,
@@ -84,34 +90,47 @@ pub(super) enum State {
 }
 
 impl Call {
-    pub(crate) fn new(core: &Arc<Core>, pool: Arc<Pool>, request: Request<Body>) -> Box<Self> {
-        Box::new(Self {
-            core: core.clone(),
-            pool,
-            clock: Clock::new(core.limits.clone()),
-            request: Some(request),
-            connection: None,
-            upload: None,
-            history: None,
-            requests: 0,
-            timings: None,
-            last_look: None,
-            state: State::Start,
-            replica: None,
-            replayable: false,
-            redirects: core.redirects,
-            proxies: None,
-            chain: None,
-            left: false,
-            #[cfg(feature = "cookies")]
-            crossed: false,
-            #[cfg(feature = "digest")]
-            credentials: core.credentials.clone(),
-            #[cfg(feature = "digest")]
-            is_answer: false,
-            is_exchange: false,
-            tries: Tries::default(),
-        })
+    #[inline]
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        pool: Arc<Pool>,
+        target: Target,
+        request: Request<Body>,
+    ) -> Box<Self> {
+        // Written where it stays: to make it here and move it would cost as much again.
+        let place = Box::new_uninit();
+        Box::write(
+            place,
+            Self {
+                core: core.clone(),
+                pool,
+                clock: Clock::new(core.limits.clone()),
+                target,
+                request: Some(request),
+                connection: None,
+                upload: None,
+                history: None,
+                requests: 0,
+                arrival: None,
+                timings: None,
+                last_look: None,
+                state: State::Start,
+                replica: None,
+                replayable: false,
+                redirects: core.redirects,
+                proxies: None,
+                chain: None,
+                left: false,
+                #[cfg(feature = "cookies")]
+                crossed: false,
+                #[cfg(feature = "digest")]
+                credentials: core.credentials.clone(),
+                #[cfg(feature = "digest")]
+                is_answer: false,
+                is_exchange: false,
+                tries: Tries::default(),
+            },
+        )
     }
 
     /// A request with an absolute URI.
@@ -135,7 +154,7 @@ impl Call {
             None => core.pool(origin, proxies)?,
         };
         origin_form(&mut request);
-        let mut call = Self::new(core, pool, request);
+        let mut call = Self::new(core, pool, Target::default(), request);
         call.clock.limits = options.limits;
         call.clock.end_at(options.ends);
         call.redirects = options.redirects;
@@ -256,21 +275,54 @@ impl Call {
         }
     }
 
+    /// Takes note of what a reply says of the connection, before its body is read.
+    pub(crate) fn receive(&mut self, response: &Response<Incoming>) {
+        self.clock.stop_step();
+        self.last_look = None;
+        let Some(connection) = &mut self.connection else { return };
+        self.requests = connection.requests;
+        self.history = Some(connection.history.clone());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // The connection speaks something else from now on.
+            self.connection = None;
+            return;
+        }
+        connection.keep_alive.update(response.version(), response.headers());
+        // A length that does not count: where this reply ends, somebody between may have another opinion (RFC 9112,
+        // section 6.3).
+        if response.body().size_hint().exact().is_none()
+            && response.headers().contains_key(header::CONTENT_LENGTH)
+        {
+            connection.keep_alive.max = Some(0);
+        }
+    }
+
     /// Keeps what another try or a redirect may need of the request, and adds what it goes over a connection with.
     fn complete(&mut self) {
         let has_left = self.has_left();
         let is_http2 = held(&mut self.connection).is_http2();
         let Some(request) = &mut self.request else { return };
+        let is_empty = request.body().is_end_stream();
         if self.replica.is_none() {
             let whole = self.redirects.are_followed() || self.replayable || is_http2;
             #[cfg(feature = "digest")]
             let whole = whole || self.credentials.is_some();
             self.replica = Some(Replica::of(request, whole));
         }
+        let headers = request.headers_mut();
         if is_http2 {
-            self.core.secrets.mark(request.headers_mut());
+            self.core.secrets.mark(headers);
+            self.core.add_headers(&self.pool, has_left, headers);
+        } else if headers.capacity() == 0 && !has_left && is_empty {
+            // It has nothing to free, which would be looked for.
+            std::mem::forget(std::mem::replace(headers, self.core.all_headers(&self.pool)));
+        } else {
+            self.core.add_headers(&self.pool, has_left, headers);
+            headers.insert(header::HOST, self.pool.address.host.clone());
         }
-        self.core.add_headers(&self.pool, has_left, request.headers_mut());
+        if !is_http2 && let Some(forward) = &self.pool.address.forward {
+            forward.apply(request, &self.pool.address);
+        }
         if let Some(upload) = &self.upload {
             expect(request, upload, is_http2);
         }

@@ -12,6 +12,7 @@ use crate::{
     pool::Pool,
     redirect::{Redirect, Step},
     reply_body::ReplyBody,
+    target::Target,
 };
 
 impl Call {
@@ -65,7 +66,7 @@ impl Call {
         request: Request<Body>,
         response: Response<Incoming>,
     ) {
-        let mut next = Self::new(&self.core, pool, request);
+        let mut next = Self::new(&self.core, pool, Target::default(), request);
         next.clock.share(&self.clock);
         next.chain = self.chain.take();
         next.redirects = self.redirects;
@@ -84,8 +85,8 @@ impl Call {
         next.start(self.replayable, false);
         next.timings = timings;
         // What has come of the reply's own body is read in passing, so that its connection can be used again.
-        let (head, incoming) = response.into_parts();
-        drop(ReplyBody::new(&head, incoming, std::mem::replace(self, next)));
+        self.receive(&response);
+        drop(ReplyBody::new(response.into_body(), std::mem::replace(self, next)));
     }
 
     pub(super) fn has_left(&self) -> bool {

@@ -117,6 +117,11 @@
 //! [budget](RequestManagerBuilder::budget) a request goes only while it fits beside what was spent and the most that all under
 //! way may cost; when none fits any more, batches stop and give the rest back.
 //!
+//! **Control.** While it runs a manager can be [paused](RequestManager::pause), its [limits](RequestManager::set_limits) and its
+//! [budget](RequestManager::set_budget) changed, requests [called off](RequestManager::cancel), and all brought to their end
+//! ([`drain`](RequestManager::drain)). A [`snapshot`](RequestManager::snapshot) says for each endpoint and model what it
+//! believes, what it waits for and why.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.
@@ -175,9 +180,10 @@ pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    AttemptRecord, Batch, BuildError, Endpoint, Error, ErrorKind, Event, Item, ModelLimits, Money, Observer,
-    Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder,
-    Rest, Route, ShutdownReport, Step, Stopped, SubmitError, Ticket, Waiting,
+    AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Item, ModelLimits,
+    ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request,
+    RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport, Snapshot, Step, Stopped, SubmitError,
+    Ticket, Waiting,
 };
 
 /// The README's example, compiled.

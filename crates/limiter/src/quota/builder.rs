@@ -15,7 +15,7 @@ use super::{
 };
 use crate::log::Log;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many limits one limiter can have.
 pub(super) const MAX_LIMITS: usize = 16;

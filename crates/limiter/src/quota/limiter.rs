@@ -156,6 +156,14 @@ impl QuotaLimiter {
         self.line.look(|desk| desk.closed_until(now))
     }
 
+    /// Changes the limit per minute of a dimension while it is at work, as if it had been
+    /// [told](super::QuotaBuilder::requests_per_minute) from the start; 0 counts as 1. `None`: only what the server says
+    /// holds. A limit that is new begins full. Who waits with more than it can ever grant waits until it is raised.
+    pub fn set_limit(&self, dimension: QuotaDimension, per_minute: Option<u64>) {
+        let now = Instant::now();
+        self.line.change(now, |desk| desk.set_limit(dimension, per_minute, now));
+    }
+
     /// Changes how many reservations and charges there may be at once; `None` for any number, 0 for a pause.
     pub fn set_max_concurrent(&self, max: Option<usize>) {
         self.line.change(Instant::now(), |desk| desk.set_max_concurrent(max));

@@ -182,6 +182,14 @@ impl Meter {
         }
     }
 
+    /// What the user tells from here on. Whether anything is left.
+    pub(super) fn tell(&mut self, told: Option<u64>) -> bool {
+        let Some(limit) = [told, self.heard].into_iter().flatten().min() else { return false };
+        (self.told, self.limit) = (told, limit);
+        self.reshape();
+        true
+    }
+
     /// Back to what the user told. Whether anything is left.
     pub(super) fn forget_readings(&mut self) -> bool {
         let Some(told) = self.told else { return false };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    builder::{MAX_LIMITS, WINDOWS},
+    builder::{MAX_LIMITS, MINUTE, WINDOWS},
     desk::QuotaDesk,
     dimension::QuotaDimension,
     gate::after,
@@ -88,6 +88,20 @@ impl QuotaDesk {
     pub(super) fn forget_readings(&mut self, now: Instant) {
         self.limits.refill(now);
         self.limits.meters_mut().retain_mut(Meter::forget_readings);
+    }
+
+    /// What the user tells from here on of the limit per minute of a dimension.
+    pub(super) fn set_limit(&mut self, dimension: QuotaDimension, limit: Option<u64>, now: Instant) {
+        self.limits.refill(now);
+        let limit = limit.map(|limit| limit.max(1));
+        let meters = self.limits.meters_mut();
+        let is_it =
+            |meter: &Meter| meter.dimension == dimension && meter.named == MINUTE && !meter.is_learned();
+        let known = meters.iter().any(is_it);
+        meters.retain_mut(|meter| !is_it(meter) || meter.tell(limit));
+        if let Some(limit) = limit.filter(|_| !known && meters.len() < MAX_METERS) {
+            meters.push(Meter::told(dimension, MINUTE, limit, self.burst, self.charging, now));
+        }
     }
 
     /// Limits that only the server has told.

@@ -12,6 +12,7 @@ mod quota_named;
 mod quota_order;
 mod quota_readings;
 mod quota_server;
+mod quota_set;
 mod quota_signals;
 mod quota_sliding;
 mod quota_windows;

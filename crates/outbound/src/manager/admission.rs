@@ -104,6 +104,11 @@ impl<'a> Admission<'a> {
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
+            if self.lifecycle.is_paused() {
+                let until = self.deadline();
+                self.hold(Waiting::Paused, until, Duration::ZERO, changed, record).await?;
+                continue;
+            }
             if destination.prepared.quote.is_some() && self.waits_for_money(destination, record).await? {
                 continue;
             }

@@ -151,6 +151,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut this = self.project();
         while let Some(requests) = this.requests.as_mut().as_pin_mut()
+            && !this.manager.lifecycle.is_full()
             && this.shared.takes(cx.waker())
         {
             match requests.poll_next(cx) {
@@ -159,7 +160,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                     let index = this.order.take();
                     let job = Job { request, index, since: None, items: None };
                     this.shared.taken();
-                    let guest = this.tasks.0.enter();
+                    let guest = this.tasks.0.enter(None);
                     let place = guest.as_ref().map(Guest::entry);
                     let to = To::Batch(Arc::clone(this.shared), guest);
                     let inner = &**this.manager;
@@ -173,7 +174,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
             }
         }
         let first = this.in_order.then(|| this.order.first(this.shared));
-        let ended = this.requests.is_none();
+        let ended = this.requests.is_none() || this.manager.lifecycle.is_full();
         match this.shared.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
                 this.order.give(outcome.index);

@@ -55,9 +55,9 @@ impl Teller {
         let (Some(record), Some(to)) = (self.record.take(), self.to.take()) else { return };
         let request = self.request.take();
         let id = request.as_ref().and_then(|request| request.id.clone());
-        let kept_back = result
-            .as_ref()
-            .is_err_and(|error| matches!(error.kind(), ErrorKind::Stopped | ErrorKind::ShutDown));
+        let kept_back = result.as_ref().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::Stopped | ErrorKind::ShutDown | ErrorKind::Cancelled)
+        });
         let unsent = request.filter(|_| kept_back && !record.was_tried());
         let mut outcome = record.into_outcome(result, id, self.index, unsent);
         match to {
@@ -81,10 +81,12 @@ impl Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        self.tell(Err(Error::new(
-            ErrorKind::ShutDown,
-            "cut off by a shutdown, or by the end of its runtime",
-        )));
+        let error = match &self.guest {
+            _ if self.record.is_none() => return,
+            Some(guest) if guest.is_cancelled() => Error::new(ErrorKind::Cancelled, "it was called off"),
+            _ => Error::new(ErrorKind::ShutDown, "cut off by a shutdown, or by the end of its runtime"),
+        };
+        self.tell(Err(error));
     }
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn task(
     job: Job,
     to: To,
 ) -> (Option<Entry>, impl Future<Output = ()> + Send + use<>) {
-    let guest = inner.lifecycle.enter();
+    let guest = inner.lifecycle.enter(job.request.id.as_deref());
     let entry = guest.as_ref().map(Guest::entry);
     let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
     let mut teller = Teller {

@@ -56,6 +56,8 @@ pub enum ErrorKind {
     Impossible,
     /// The request could not be built: no such endpoint, a bad path, a body that is no JSON.
     Invalid,
+    /// It was [called off](super::Ticket::cancel). It may have been sent.
+    Cancelled,
     /// The manager was shut down.
     ShutDown,
     /// The task of the request panicked: in code of the caller's that runs in it, such as a subscriber of logs, or by a fault
@@ -82,6 +84,7 @@ impl ErrorKind {
             Self::Deadline => "deadline",
             Self::Impossible => "impossible",
             Self::Invalid => "invalid",
+            Self::Cancelled => "cancelled",
             Self::ShutDown => "shut_down",
             Self::Panicked => "panicked",
         }

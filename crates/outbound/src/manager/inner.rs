@@ -102,7 +102,7 @@ impl Inner {
         wall_clock: SystemTime,
     ) -> Self {
         let all = accounts.iter().chain(others.values().flatten());
-        let width = all.map(|account| account.max_concurrent).fold(0, usize::saturating_add);
+        let width = all.map(|account| account.max_concurrent()).fold(0, usize::saturating_add);
         Self {
             accounts,
             others,
@@ -119,7 +119,7 @@ impl Inner {
 
     /// `max_concurrent`, of all endpoints together.
     pub(crate) fn width(&self) -> usize {
-        self.accounts().map(|account| account.max_concurrent).fold(0, usize::saturating_add)
+        self.accounts().map(|account| account.max_concurrent()).fold(0, usize::saturating_add)
     }
 
     pub(crate) fn has_one_endpoint(&self) -> bool {
@@ -273,21 +273,41 @@ impl Inner {
         self.accounts().for_each(|account| account.notify().notify_waiters());
     }
 
+    fn takes_in(&self) -> bool {
+        self.lifecycle.is_open() && !self.lifecycle.is_full()
+    }
+
     /// Waits until another submitted request of this tenant may come in. `None`: the doors are closed.
     pub(super) async fn room(&self, tenant: Option<&str>) -> Option<OwnedPermit> {
         let mut room = pin!(self.rooms.get(tenant.map(str::to_owned)).acquire_owned());
         loop {
             // Made before it is asked, so that no change is missed.
             let changed = pin!(self.accounts[0].changed());
-            if !self.lifecycle.is_open() {
+            if !self.takes_in() {
                 return None;
             }
             if let Either::Left((room, _)) = select(room.as_mut(), changed).await
-                && self.lifecycle.is_open()
+                && self.takes_in()
             {
                 return Some(room);
             }
         }
+    }
+
+    /// The accounts behind a name; `None` is the manager's own.
+    pub(super) fn accounts_of(&self, endpoint: Option<&str>) -> Option<&Accounts> {
+        endpoint.map_or(Some(&self.accounts), |name| self.others.get(name))
+    }
+
+    /// The names of all further endpoints, and the accounts behind all.
+    pub(super) fn named_accounts(&self) -> impl Iterator<Item = (Option<&str>, &Arc<Account>)> {
+        let own = self.accounts.iter().map(|account| (None, account));
+        let others = self.others.iter();
+        own.chain(
+            others.flat_map(|(name, accounts)| {
+                accounts.iter().map(move |account| (Some(name.as_str()), account))
+            }),
+        )
     }
 
     /// Lets nobody in and sends nothing more.

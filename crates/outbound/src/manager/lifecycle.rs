@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -15,6 +15,10 @@ use tokio::{sync::Notify, task::AbortHandle};
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
+    /// Nobody new comes in; those inside go on as before.
+    full: AtomicBool,
+    /// Nothing is sent until this ends.
+    paused: AtomicBool,
     inside: Mutex<Inside>,
     /// Told when the last one has left.
     empty: Notify,
@@ -38,10 +42,14 @@ struct Slot {
     /// Which of those that had this slot one after the other.
     turn: u64,
     task: Option<AbortHandle>,
+    /// The name of the request that has it; empty if it has none.
+    id: String,
+    /// Somebody has called it off.
+    cancelled: bool,
 }
 
 /// A slot and the turn at it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     slot: usize,
     turn: u64,
@@ -60,11 +68,49 @@ impl Lifecycle {
         self.phase.load(Ordering::SeqCst) == 0
     }
 
+    /// Whether nobody new comes in, while those inside go on.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
+    }
+
+    /// Lets nobody in any more; those inside go on.
+    pub(crate) fn take_in_nobody(&self) {
+        let _inside = self.inside.lock();
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// Calls requests off: those that `chosen` names by slot, turn and id. Says how many.
+    pub(crate) fn cancel(&self, chosen: impl Fn(Entry, &str) -> bool) -> usize {
+        let mut inside = self.inside.lock();
+        let mut tasks = Vec::new();
+        for (place, slot) in inside.slots.iter_mut().enumerate() {
+            if let Some(task) = &slot.task
+                && !slot.cancelled
+                && chosen(Entry { slot: place, turn: slot.turn }, &slot.id)
+            {
+                slot.cancelled = true;
+                tasks.push(task.clone());
+            }
+        }
+        // Dropped by `abort`, a task leaves, which takes the lock.
+        drop(inside);
+        tasks.iter().for_each(AbortHandle::abort);
+        tasks.len()
+    }
+
     /// Lets a request in, unless the doors are closed.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Guest> {
+    pub(crate) fn enter(self: &Arc<Self>, id: Option<&str>) -> Option<Guest> {
         let mut inside = self.inside.lock();
         // Asked under the lock, so that a shutdown that finds nobody inside lets nobody in.
-        if !self.is_open() {
+        if !self.is_open() || self.is_full() {
             return None;
         }
         let slot = inside.free.pop().unwrap_or(inside.slots.len());
@@ -72,6 +118,10 @@ impl Lifecycle {
             inside.slots.push(Slot::default());
         }
         inside.count += 1;
+        // Its memory is used again.
+        inside.slots[slot].id.clear();
+        inside.slots[slot].id.push_str(id.unwrap_or_default());
+        inside.slots[slot].cancelled = false;
         let turn = inside.slots[slot].turn;
         drop(inside);
         Some(Guest { lifecycle: Arc::clone(self), entry: Entry { slot, turn } })
@@ -129,6 +179,11 @@ impl Lifecycle {
 }
 
 impl Guest {
+    /// Whether it was called off.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.lifecycle.inside.lock().slots[self.entry.slot].cancelled
+    }
+
     /// What [`Lifecycle::runs_in`] knows it by.
     pub(crate) fn entry(&self) -> Entry {
         self.entry

@@ -25,6 +25,8 @@ use super::{
     outcome::Outcome,
     reply_stream::ReplyStream,
     request::Request,
+    scope::ModelLimits,
+    snapshot::Snapshot,
     task::Cut,
     ticket::{SubmitError, Ticket},
 };
@@ -74,7 +76,7 @@ impl RequestManager {
         let (entry, task) = driver::task(&self.0, job, To::One(sender));
         let task = Cut::spawn(task);
         self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        Ticket::new(outcome, id).await
+        Ticket::new(outcome, id, &self.0.lifecycle, entry).await
     }
 
     /// Sends one request and hands its reply on item by item, as it comes.
@@ -93,7 +95,7 @@ impl RequestManager {
         let (entry, task) = driver::task(&self.0, job, To::One(sender));
         let task = Cut::spawn(task);
         self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        ReplyStream::new(receiver, Ticket::new(outcome, id), task)
+        ReplyStream::new(receiver, Ticket::new(outcome, id, &self.0.lifecycle, entry), task)
     }
 
     /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One
@@ -139,7 +141,7 @@ impl RequestManager {
             task.await;
         });
         inner.lifecycle.runs_in(entry, &task.abort_handle());
-        Ok(Ticket::new(outcome, id))
+        Ok(Ticket::new(outcome, id, &self.0.lifecycle, entry))
     }
 
     /// Lets nobody in any more and sends nothing more: what waits for its admission, or between two attempts, ends at
@@ -170,10 +172,60 @@ impl RequestManager {
         self.0.budget.set_limit(most.into());
     }
 
-    /// Lifts every stop: the keys, the money and the servers are tried again from here on.
+    /// Sends nothing new until [`resume`](Self::resume). What is under way goes on; deadlines run.
+    pub fn pause(&self) {
+        self.0.lifecycle.set_paused(true);
+        self.0.notify();
+    }
+
+    /// Changes the limits that are named, of all keys of an endpoint; `None` is the manager's own. They hold from here on as
+    /// if they had been told from the start. Says whether there is such an endpoint.
+    ///
+    /// ```
+    /// # async fn example(manager: outbound::RequestManager) {
+    /// use outbound::ModelLimits;
+    ///
+    /// manager.set_limits(None, &ModelLimits::new().max_concurrent(4).requests_per_minute(100));
+    /// # }
+    /// ```
+    pub fn set_limits(&self, endpoint: Option<&str>, limits: &ModelLimits) -> bool {
+        let accounts = self.0.accounts_of(endpoint);
+        accounts.into_iter().flatten().for_each(|account| account.set_limits(limits));
+        accounts.is_some()
+    }
+
+    /// Calls off all requests of this [id](Request::id), and says how many: their outcomes are
+    /// [`ErrorKind::Cancelled`](super::ErrorKind::Cancelled). What was not sent costs nothing.
+    pub fn cancel(&self, id: &str) -> usize {
+        self.0.lifecycle.cancel(|_, of| of == id && !id.is_empty())
+    }
+
+    /// Calls off all requests, and says how many. Others may come in afterwards.
+    pub fn cancel_all(&self) -> usize {
+        self.0.lifecycle.cancel(|_, _| true)
+    }
+
+    /// Lets nobody in any more, and returns when all who are inside have their outcomes: also those that still wait. A batch
+    /// takes no further request from its source, and ends.
+    ///
+    /// Dropping the future leaves the doors closed.
+    pub async fn drain(&self) {
+        self.0.lifecycle.take_in_nobody();
+        self.0.notify();
+        self.0.lifecycle.drained(Duration::MAX).await;
+    }
+
+    /// Where it stands: for each endpoint and model what it believes, what it waits for and why.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.0, Instant::now())
+    }
+
+    /// Ends a [pause](Self::pause), and lifts every stop: the keys, the money and the servers are tried again from here on.
     pub fn resume(&self) {
+        self.0.lifecycle.set_paused(false);
         let now = Instant::now();
         self.0.accounts().for_each(|account| account.resume(now));
+        self.0.notify();
     }
 
     /// Builds a manager, lends it to a function, and shuts it down when the function returns, fails or panics;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                   manager
-//!  batch · ticket · reply_stream · builder
+//!  batch · ticket · reply_stream · builder · snapshot
 //!              driver
 //!              inner
 //!         run · wire
@@ -43,6 +43,7 @@ mod run;
 mod scope;
 mod settings;
 mod shared;
+mod snapshot;
 mod task;
 mod ticket;
 mod wall_clock;
@@ -62,5 +63,6 @@ pub use self::{
     request::Request,
     route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
+    snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},
 };

@@ -132,6 +132,8 @@ pub enum Waiting {
     Outage,
     /// The key or the money was refused: another request finds out whether that holds for all.
     Account,
+    /// The manager is [paused](super::RequestManager::pause).
+    Paused,
     /// The rest of the budget is for what is under way, which may cost less.
     Money,
     /// The budget for extra calls is spent: the next success pays for it.
@@ -146,6 +148,7 @@ impl fmt::Display for Waiting {
             Self::Refused => "the server, which refused requests for their rate",
             Self::Outage => "the server to be there again",
             Self::Account => "another request to show whether the key is refused",
+            Self::Paused => "the end of a pause",
             Self::Money => "what is under way to leave some of the budget",
             Self::Budget => "a success that pays for an extra call",
         })

@@ -4,6 +4,7 @@ use std::{
     error, fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +12,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     error::{Error, ErrorKind},
+    lifecycle::{Entry, Lifecycle},
     outcome::Outcome,
     record::Record,
     request::Request,
@@ -24,6 +26,8 @@ use super::{
 pub struct Ticket {
     outcome: oneshot::Receiver<Outcome>,
     id: Option<String>,
+    /// Where it is inside the manager.
+    entry: Option<(Arc<Lifecycle>, Entry)>,
 }
 
 /// The manager has been shut down; here is the request back.
@@ -31,8 +35,20 @@ pub struct Ticket {
 pub struct SubmitError(pub Request);
 
 impl Ticket {
-    pub(crate) fn new(outcome: oneshot::Receiver<Outcome>, id: Option<String>) -> Self {
-        Self { outcome, id }
+    pub(crate) fn new(
+        outcome: oneshot::Receiver<Outcome>,
+        id: Option<String>,
+        lifecycle: &Arc<Lifecycle>,
+        entry: Option<Entry>,
+    ) -> Self {
+        Self { outcome, id, entry: entry.map(|entry| (Arc::clone(lifecycle), entry)) }
+    }
+
+    /// Calls the request off; says whether that was in time. Its outcome is
+    /// [`ErrorKind::Cancelled`](ErrorKind::Cancelled): what was not sent costs nothing, and what was may be billed.
+    pub fn cancel(&self) -> bool {
+        let Some((lifecycle, entry)) = &self.entry else { return false };
+        lifecycle.cancel(|of, _| of == *entry) > 0
     }
 }
 

@@ -72,6 +72,11 @@ impl<'a> Admission<'a> {
             if now >= self.deadline() {
                 return Err(self.past_deadline(record));
             }
+            if self.lifecycle.is_paused() {
+                let until = self.deadline();
+                self.hold(Waiting::Paused, until, Duration::ZERO, &mut changed, record).await?;
+                continue;
+            }
             if destinations[0].prepared.quote.is_some()
                 && self.waits_for_money(&destinations[0], record).await?
             {

@@ -14,7 +14,7 @@ async fn is_cut_off(task: tokio::task::JoinHandle<()>) -> bool {
 async fn the_doors_close_once() {
     for abort in [false, true] {
         let lifecycle = Arc::new(Lifecycle::default());
-        let guest = lifecycle.enter().expect("open");
+        let guest = lifecycle.enter(None).expect("open");
         let task = forever();
         lifecycle.runs_in(Some(guest.entry()), &task.abort_handle());
         if abort {
@@ -24,7 +24,7 @@ async fn the_doors_close_once() {
         } else {
             lifecycle.drain();
         }
-        assert!(!lifecycle.is_open() && lifecycle.enter().is_none());
+        assert!(!lifecycle.is_open() && lifecycle.enter(None).is_none());
         assert_eq!(is_cut_off(task).await, abort, "a drain lets run on what is inside");
         // One whose task begins after the abort is cut off as well, and by an abort only.
         let late = forever();
@@ -37,14 +37,14 @@ async fn the_doors_close_once() {
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_used_again_by_one_at_a_time() {
     let lifecycle = Arc::new(Lifecycle::default());
-    let (first, other) = (lifecycle.enter().expect("open"), lifecycle.enter().expect("open"));
+    let (first, other) = (lifecycle.enter(None).expect("open"), lifecycle.enter(None).expect("open"));
     let left = first.entry();
     assert_ne!(left.slot, other.entry().slot);
     let gone = forever();
     lifecycle.runs_in(Some(left), &gone.abort_handle());
     drop(first);
     assert!(lifecycle.inside.lock().slots[left.slot].task.is_none(), "a task that has ended is not kept");
-    let next = lifecycle.enter().expect("open");
+    let next = lifecycle.enter(None).expect("open");
     assert_eq!((next.entry().slot, lifecycle.active()), (left.slot, 2));
     // Told late of the task of the one who has left: it is not taken for that of the next.
     let (late, own) = (forever(), forever());
@@ -59,7 +59,7 @@ async fn a_slot_is_used_again_by_one_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn drained_is_when_the_last_one_has_left() {
     let lifecycle = Arc::new(Lifecycle::default());
-    let guests = [lifecycle.enter(), lifecycle.enter()];
+    let guests = [lifecycle.enter(None), lifecycle.enter(None)];
     lifecycle.drain();
     let began = tokio::time::Instant::now();
     assert_eq!(lifecycle.drained(SECOND * 5).await, 2);

@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,14 +45,14 @@ pub(crate) struct Account {
     pub(crate) provider: Provider,
     pub(crate) client: Client,
     pub(crate) headers: HeaderMap,
-    pub(crate) max_concurrent: usize,
+    max_concurrent: AtomicUsize,
     weight: NonZeroU32,
     key: Option<Secret>,
     /// For messages: the address, without anything secret.
-    pub(super) address: String,
+    pub(crate) address: String,
     pub(super) max_pause: Duration,
-    pub(super) reach: Arc<Reach>,
-    pub(super) quota: QuotaLimiter,
+    pub(crate) reach: Arc<Reach>,
+    pub(crate) quota: QuotaLimiter,
     pub(super) sharing: Mutex<Sharing>,
     pub(super) standing: Mutex<Standing>,
     pub(super) budget: Budget,
@@ -58,7 +61,7 @@ pub(crate) struct Account {
     /// Whether somebody looks for a silence.
     pub(super) watched: AtomicBool,
     /// Most recently used first.
-    pub(super) models: Mutex<Vec<Arc<Model>>>,
+    pub(crate) models: Mutex<Vec<Arc<Model>>>,
 }
 
 /// Calls that hang since an outage began, as those on a connection that died without a word do until their own limits end
@@ -117,7 +120,7 @@ impl Account {
             provider,
             client,
             headers,
-            max_concurrent: endpoint.max_concurrent,
+            max_concurrent: AtomicUsize::new(endpoint.max_concurrent),
             weight: endpoint.weight,
             key: endpoint.key,
             reach: reach(&origin),
@@ -160,7 +163,7 @@ impl Account {
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // Checked when the account was built: nothing in it can be wrong now.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent);
+        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent());
         let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
         if is_told { model } else { model.starting_slowly() }
     }
@@ -216,6 +219,24 @@ impl Account {
     /// Whether a retry may be paid for now.
     pub(crate) fn pay_for_retry(&self) -> bool {
         self.budget.try_withdraw()
+    }
+
+    /// How many calls may be under way at once.
+    pub(crate) fn max_concurrent(&self) -> usize {
+        self.max_concurrent.load(Ordering::Relaxed)
+    }
+
+    /// Changes the limits that are named.
+    pub(crate) fn set_limits(&self, limits: &ModelLimits) {
+        if let Some(requests) = limits.max_concurrent {
+            self.max_concurrent.store(requests.min(Endpoint::MOST_CONCURRENT), Ordering::Relaxed);
+            let mut apart = self.apart.lock();
+            let calls = apart.calls;
+            self.set_apart(&mut apart, calls);
+        }
+        for (dimension, limit) in limits.per_minute() {
+            self.quota.set_limit(dimension, Some(limit));
+        }
     }
 
     /// How many calls are under way, for its weight.
@@ -280,9 +301,9 @@ impl Account {
     }
 
     fn set_apart(&self, apart: &mut Apart, calls: usize) {
-        apart.calls = calls.min(self.max_concurrent.saturating_add(PROBES_APART));
+        apart.calls = calls.min(self.max_concurrent().saturating_add(PROBES_APART));
         let calls = apart.calls;
-        self.quota.set_max_concurrent(Some(self.max_concurrent.saturating_add(calls)));
+        self.quota.set_max_concurrent(Some(self.max_concurrent().saturating_add(calls)));
     }
 
     pub(crate) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {

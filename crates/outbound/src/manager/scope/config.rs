@@ -1,10 +1,10 @@
 //! Where requests go, with which key, and within which limits.
 
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use http::HeaderMap;
 use outbound_client::{Client, ClientBuilder, Secret};
-use outbound_limiter::{QuotaBuilder, QuotaLimiter};
+use outbound_limiter::{QuotaBuilder, QuotaDimension, QuotaLimiter};
 use outbound_provider::{Charging, Provider};
 
 use super::quota;
@@ -41,7 +41,8 @@ pub struct Endpoint {
     pub(crate) models: Vec<(String, ModelLimits)>,
 }
 
-/// Limits that hold for one model. None by default: what the server tells holds.
+/// Limits, for one model or to be [changed](crate::RequestManager::set_limits). None by default: what the server tells
+/// holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ModelLimits {
@@ -88,6 +89,17 @@ impl ModelLimits {
         self
     }
 
+    /// Those of windows of a minute.
+    pub(super) fn per_minute(&self) -> impl Iterator<Item = (QuotaDimension, u64)> + use<> {
+        let limits = [
+            (QuotaDimension::Requests, self.requests_per_minute),
+            (QuotaDimension::Tokens, self.tokens_per_minute),
+            (QuotaDimension::InputTokens, self.input_tokens_per_minute),
+            (QuotaDimension::OutputTokens, self.output_tokens_per_minute),
+        ];
+        limits.into_iter().filter_map(|(dimension, limit)| Some((dimension, limit?)))
+    }
+
     /// A quota with these limits, and so many requests at once.
     pub(super) fn quota(&self, max_concurrent: Option<usize>, charging: Option<Charging>) -> QuotaBuilder {
         let mut quota = QuotaLimiter::builder();
@@ -97,19 +109,8 @@ impl ModelLimits {
         if let Some(requests) = max_concurrent {
             quota = quota.max_concurrent(requests);
         }
-        if let Some(requests) = self.requests_per_minute {
-            quota = quota.requests_per_minute(requests);
-        }
-        if let Some(tokens) = self.tokens_per_minute {
-            quota = quota.tokens_per_minute(tokens);
-        }
-        if let Some(tokens) = self.input_tokens_per_minute {
-            quota = quota.input_tokens_per_minute(tokens);
-        }
-        if let Some(tokens) = self.output_tokens_per_minute {
-            quota = quota.output_tokens_per_minute(tokens);
-        }
-        quota
+        const MINUTE: Duration = Duration::from_secs(60);
+        self.per_minute().fold(quota, |quota, (dimension, limit)| quota.limit(dimension, MINUTE, limit))
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) use self::{
     account::Account,
     call::{Ask, Failed, Pass, Scope},
     line::{Order, Standing},
+    model::Model,
     reach::Reach,
     silence::watch,
 };

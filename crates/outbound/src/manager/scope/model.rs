@@ -20,7 +20,7 @@ const IN_A_ROW: u32 = 4;
 /// A model as its account knows it; one without a name stands for the requests that name none.
 #[derive(Debug)]
 pub(crate) struct Model {
-    pub(super) name: Option<Box<str>>,
+    pub(crate) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
     /// The order in which its requests ask the quota.
     pub(crate) line: Line,
@@ -74,7 +74,7 @@ impl Model {
     }
 
     /// Why nothing is sent for this model now.
-    pub(super) fn stopped(&self, now: Instant) -> Option<Stopped> {
+    pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
         let mut state = self.state.lock();
         if state.stopped.as_ref().is_some_and(|why| why.until.is_some_and(|until| until <= now)) {
             state.stopped = None;
@@ -91,7 +91,7 @@ impl Model {
         self.state.lock().health.is_outage()
     }
 
-    pub(super) fn down_since(&self) -> Option<Instant> {
+    pub(crate) fn down_since(&self) -> Option<Instant> {
         self.state.lock().health.down_since()
     }
 

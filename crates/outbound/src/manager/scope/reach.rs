@@ -105,7 +105,7 @@ impl Reach {
     }
 
     /// Since when nothing has come back, though it was tried.
-    pub(super) fn out_since(&self) -> Option<Instant> {
+    pub(crate) fn out_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let never_reached = state.failing.map(|(since, _)| since);
         never_reached.or(state.health.down_since()).or(state.mute.as_ref().map(|mute| mute.silent_since))

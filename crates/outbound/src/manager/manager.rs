@@ -42,7 +42,7 @@ use super::{
 /// Dropping the future of [`send`](Self::send) or a [`Batch`] cuts off its requests: what they hold is given back as far
 /// as it was not sent. Dropping a [`Ticket`] does not. When the last handle is dropped, submitted requests are cut off,
 /// and their tickets say so; to bring everything to its end, [`shutdown`](Self::shutdown) first, or use a
-/// [`scope`](Self::scope). Batches are handles.
+/// [`scope`](Self::scope). Batches and streams are handles.
 #[derive(Clone)]
 pub struct RequestManager(Handle);
 
@@ -95,7 +95,7 @@ impl RequestManager {
         let (entry, task) = driver::task(&self.0, job, To::One(sender));
         let task = Cut::spawn(task);
         self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        ReplyStream::new(receiver, Ticket::new(outcome, id, &self.0.lifecycle, entry), task)
+        ReplyStream::new(receiver, Ticket::new(outcome, id, &self.0.lifecycle, entry), task, self.0.clone())
     }
 
     /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One

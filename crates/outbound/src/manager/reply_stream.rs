@@ -10,7 +10,7 @@ use std::{
 use futures::stream::Stream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{error::Error, item::Item, outcome::Outcome, task::Cut, ticket::Ticket};
+use super::{error::Error, inner::Handle, item::Item, outcome::Outcome, task::Cut, ticket::Ticket};
 
 /// A reply, item by item as it comes. Made by [`RequestManager::stream`](super::RequestManager::stream).
 ///
@@ -26,7 +26,8 @@ use super::{error::Error, item::Item, outcome::Outcome, task::Cut, ticket::Ticke
 ///
 /// # Dropping
 ///
-/// Dropping it cuts the request off: its connection is closed, its permits return.
+/// Dropping it cuts the request off: its connection is closed, its permits return. It is a handle to its manager, as a
+/// batch is.
 ///
 /// ```no_run
 /// # async fn example(manager: outbound::RequestManager) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,6 +52,8 @@ pub struct ReplyStream {
     end: End,
     /// Dropped, it cuts off the task.
     _task: Cut,
+    /// Keeps the manager from being dropped.
+    _manager: Handle,
 }
 
 enum End {
@@ -61,8 +64,8 @@ enum End {
 }
 
 impl ReplyStream {
-    pub(super) fn new(items: UnboundedReceiver<Item>, outcome: Ticket, task: Cut) -> Self {
-        Self { items, end: End::Ahead(outcome), _task: task }
+    pub(super) fn new(items: UnboundedReceiver<Item>, outcome: Ticket, task: Cut, manager: Handle) -> Self {
+        Self { items, end: End::Ahead(outcome), _task: task, _manager: manager }
     }
 
     /// The next item, or the error that ended the answer, or `None` at its end.

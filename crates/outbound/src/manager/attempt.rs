@@ -133,9 +133,14 @@ impl<'a> Prepared<'a> {
                 }
             },
         };
-        // Gemini says so in the path.
-        facts.stream |= path.contains(":streamGenerateContent");
-        if path.contains("://") && !path.starts_with(['/', '?']) {
+        // Gemini says so in the path. A colon is sooner found than a word.
+        let method = path
+            .find(':')
+            .map(|at| &path[at..])
+            .filter(|method| method.starts_with(":streamGenerateContent"));
+        facts.stream |= method.is_some();
+        let is_array = method.is_some_and(|method| !method.contains("alt=sse"));
+        if !path.starts_with(['/', '?']) && path.contains("://") {
             let to = "give a path, and name an endpoint that has this address";
             return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(&path))));
         }
@@ -175,7 +180,7 @@ impl<'a> Prepared<'a> {
             prices.and_then(|prices| prices.quote(facts.model.as_deref(), body.len(), facts.estimate.output));
         Ok(Self {
             method: request.method.clone(),
-            is_array: path.contains(":streamGenerateContent") && !path.contains("alt=sse"),
+            is_array,
             path,
             headers,
             idempotency_key,

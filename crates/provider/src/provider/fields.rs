@@ -60,7 +60,8 @@ impl Provider {
 
     /// Whether the path of a request names the model, so that the body need not.
     pub fn names_model_in_path(&self) -> bool {
-        self.chat_path.contains(MODEL)
+        // No other path has a brace, and a character is sooner found than a word.
+        self.chat_path.contains('{')
     }
 
     /// How the key is sent.

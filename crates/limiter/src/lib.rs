@@ -74,6 +74,7 @@
 //! | `governor::RateLimiter::keyed`, `check_key`, `retain_recent` | [`Keyed`], with quotas that differ by key |
 //! | several of these in a row | [`QuotaLimiter`]: all or nothing, and settled afterwards |
 //! | Netflix `AIMDLimit`, promptfoo's scheduler | [`Aimd`] |
+//! | `inspect_ai`'s adaptive connections, Netflix `Gradient2Limit`, `VegasLimit` | [`AutoConcurrency`], which looks at the work that gets done, not at latency |
 //!
 //! # Promises
 //!
@@ -130,6 +131,7 @@
 #![forbid(unsafe_code)]
 
 mod aimd;
+mod auto;
 mod bucket;
 mod budget;
 mod concurrency;
@@ -142,6 +144,7 @@ mod sync;
 
 pub use crate::{
     aimd::Aimd,
+    auto::{AutoConcurrency, End},
     concurrency::{Acquire, AcquireOwned, ConcurrencyLimiter, OwnedPermit, Permit, Run},
     keyed::{Key, Keyed, KeyedLimiter},
     quota::{

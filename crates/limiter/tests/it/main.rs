@@ -1,6 +1,7 @@
 //! The public behaviour, on the paused clock.
 
 mod aimd;
+mod auto;
 mod concurrency;
 mod keyed;
 mod nested;

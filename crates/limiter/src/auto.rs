@@ -1,0 +1,457 @@
+//! How much at once, learned from the work that gets done.
+
+use tokio::time::Instant;
+
+mod flight;
+mod window;
+
+use self::{
+    flight::{Flight, seconds},
+    window::{Point, Window},
+};
+
+/// One per cent more in flight has to bring so many per cent more work, or it buys nothing but latency.
+const GAIN: f64 = 0.05;
+/// So much more work is done than before: the limit doubles before all calls of the old limit have ended.
+const QUICK: f64 = 1.15;
+/// A share of overloads above this is a cut. One overload is 1/32 of the share, so three in a row are one.
+const OVERLOADS: f64 = 0.08;
+/// The limit is used if so much of it is in flight.
+const USED: f64 = 0.75;
+/// Rounds of calls between two trials, at the most.
+const PATIENCE: usize = 8;
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// It was answered. Work is in any unit that says how long a call takes: best the tokens of the answer; 1 for each
+    /// call if nothing is known, which takes more calls to tell one rate from another.
+    Done {
+        /// How much work it was. 0 counts as 1.
+        work: u64,
+    },
+    /// It was refused because the server has too much to do: 503, 529, a full queue.
+    Overloaded,
+    /// It took time and brought nothing: an error, a timeout.
+    Failed,
+    /// It was given up here, which says nothing of the server.
+    Abandoned,
+}
+
+/// A bound on concurrency that finds its place where a server tells no limit.
+///
+/// Made for servers that batch (`vLLM`, `SGLang`, TGI): there each call is slower with more in flight, and still more gets
+/// done, up to a knee. So it does not look at latency, which grows from the first call on, but at the rate of finished
+/// work. Pure: it is told what happened, and its [`limit`](Self::limit) goes to
+/// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize).
+///
+/// - **The rate** is the number in flight times the work per second of one call (Little's law), over the calls that ended
+///   since the limit was changed. Its standard error is computed, and says how many calls are enough.
+/// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. 1 is a server
+///   with room, 0 one that is full. Below 0.05 more in flight buys nothing.
+/// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1), for as long as the gain is high;
+///   then it grows by half or by a quarter, and goes back to the last good limit when the gain is gone.
+/// - **After that** it tries a limit above and one below in turn, as PCC does (Dong et al., NSDI 2015), after 2, 4 and then
+///   every 8 rounds of calls; at once where the rate has changed by itself.
+/// - **Overloads** count by their share of the last calls: above 8 % the limit goes to 0.85 of what was in flight, and
+///   stays below that for some rounds. Where overloads go on, or nothing at all succeeds, it halves, and doubles back later.
+/// - **A server that stalls** ends no calls, and without ends nothing grows. The calls that a stall has held up are not
+///   measured. Neither is time in which the limit was not used.
+///
+/// ```
+/// use std::time::Duration;
+/// use outbound_limiter::{AutoConcurrency, ConcurrencyLimiter, End};
+/// use tokio::time::Instant;
+///
+/// let mut auto = AutoConcurrency::new(1, 512);
+/// let limiter = ConcurrencyLimiter::new(auto.limit());
+/// let sent_at = Instant::now();
+/// auto.started(sent_at, limiter.in_use());
+/// // ... the reply comes, with 120 tokens:
+/// let now = sent_at + Duration::from_secs(3);
+/// if let Some(limit) = auto.ended(now, sent_at, End::Done { work: 120 }) {
+///     limiter.resize(limit);
+/// }
+/// assert_eq!(auto.limit(), 16);
+/// ```
+#[derive(Debug, Clone)]
+pub struct AutoConcurrency {
+    min: usize,
+    max: usize,
+    limit: usize,
+    flight: Flight,
+    stage: Stage,
+    phase: Phase,
+    /// Rounds to wait until the next trial.
+    patience: usize,
+    next_is_up: bool,
+    /// The share of overloads among the last calls.
+    overloads: f64,
+    cut_at: Option<Instant>,
+    /// Whether something was measured since the last cut.
+    is_clean: bool,
+    /// A limit that was overloaded, for so many more trials, and for how many the next one counts.
+    ceiling: Option<Ceiling>,
+    /// Calls that were sent before are not measured.
+    measured_since: Option<Instant>,
+    last_end: Option<Instant>,
+    /// Seconds that a call took in the last stage.
+    usual_time: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ceiling {
+    limit: usize,
+    trials: u32,
+    next: u32,
+}
+
+/// What is measured since the limit was changed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stage {
+    began: Option<Instant>,
+    /// So many calls have to end until only calls of this limit are left.
+    to_settle: usize,
+    all: Window,
+    settled: Window,
+    settled_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// The first limit, or that after everything failed.
+    Start,
+    /// At a limit that is good as far as is known, for so many rounds. The point is that of the rounds before.
+    Hold { rounds: usize, base: Option<Point> },
+    /// At a limit that may be better than `home`, which did as much as `from`, or a bit later, `near`.
+    Try { from: Point, near: Point, home: usize, is_up: bool },
+}
+
+impl AutoConcurrency {
+    /// Between `min`, at least 1, and `max`, both included. Starts at 16, or the nearest there is.
+    pub fn new(min: usize, max: usize) -> Self {
+        let min = min.max(1);
+        let max = max.max(min);
+        Self {
+            min,
+            max,
+            limit: 16.clamp(min, max),
+            flight: Flight::new(),
+            stage: Stage::default(),
+            phase: Phase::Start,
+            patience: 1,
+            next_is_up: true,
+            overloads: 0.0,
+            cut_at: None,
+            is_clean: true,
+            ceiling: None,
+            measured_since: None,
+            last_end: None,
+            usual_time: 0.0,
+        }
+    }
+
+    /// How many may be in flight.
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// One is sent, and with it so many are in flight. Each is followed by one [`ended`](Self::ended).
+    pub fn started(&mut self, now: Instant, in_flight: usize) {
+        self.flight.pass(now);
+        if self.flight.now == 0 {
+            let idle = self.last_end.take().map_or(0.0, |at| seconds(at, now));
+            if self.stage.began.is_none() || idle > self.usual_time {
+                self.begin(now, 0);
+            }
+        }
+        self.flight.now = in_flight;
+    }
+
+    /// One that was sent at `sent_at` has ended. Returns the limit if it has changed.
+    pub fn ended(&mut self, now: Instant, sent_at: Instant, end: End) -> Option<usize> {
+        let before = self.limit;
+        self.flight.pass(now);
+        match end {
+            End::Abandoned => {}
+            // It met the limit of before the cut.
+            End::Overloaded if self.cut_at.is_some_and(|cut_at| sent_at < cut_at) => {}
+            End::Overloaded => {
+                self.overloads += (1.0 - self.overloads) / 32.0;
+                if self.overloads > OVERLOADS {
+                    self.cut(now);
+                }
+            }
+            End::Failed => self.measure(now, sent_at, 0.0),
+            End::Done { work } => {
+                self.overloads -= self.overloads / 32.0;
+                self.measure(now, sent_at, work.max(1) as f64);
+            }
+        }
+        self.flight.now = self.flight.now.saturating_sub(1);
+        (self.limit != before).then_some(self.limit)
+    }
+
+    fn measure(&mut self, now: Instant, sent_at: Instant, work: f64) {
+        let time = seconds(sent_at, now).max(1e-6);
+        let silent = self.last_end.replace(now).map_or(0.0, |at| seconds(at, now));
+        if self.usual_time > 0.0 && silent > 3.0 * self.usual_time {
+            self.stalled(now, time);
+            return;
+        }
+        if self.measured_since.is_some_and(|since| sent_at < since) {
+            return;
+        }
+        let Some(in_flight) = self.flight.mean_since(sent_at) else { return };
+        self.stage.all.add(work, time, in_flight);
+        if self.stage.to_settle == 0 {
+            self.stage.settled.add(work, time, in_flight);
+        } else {
+            self.stage.to_settle -= 1;
+            if self.stage.to_settle == 0 {
+                self.stage.settled_at = Some(now);
+            }
+        }
+        self.decide(now);
+    }
+
+    /// The server was silent. What it held up says nothing of the limit.
+    fn stalled(&mut self, now: Instant, time: f64) {
+        self.usual_time = time;
+        self.measured_since = Some(now);
+        if let Phase::Try { home, .. } = self.phase {
+            self.limit = self.limit.min(home);
+            self.phase = Phase::Hold { rounds: 2, base: None };
+        }
+        self.begin(now, self.limit);
+    }
+
+    /// Gives way to overloads: a little at first; by half, and from the start again, if that did not help.
+    fn cut(&mut self, now: Instant) {
+        let served = self.limit.min(self.flight.now);
+        self.overloads = 0.0;
+        self.cut_at = Some(now);
+        if self.is_clean {
+            let trials = self.ceiling.map_or(2, |ceiling| ceiling.next);
+            self.ceiling = Some(Ceiling { limit: served, trials, next: (2 * trials).min(32) });
+            self.limit = self.bounded(served * 17 / 20);
+            self.phase = Phase::Hold { rounds: 2, base: None };
+        } else {
+            self.ceiling = None;
+            self.limit = self.bounded(served / 2);
+            self.phase = Phase::Start;
+        }
+        self.is_clean = false;
+        self.begin(now, self.limit);
+    }
+
+    fn decide(&mut self, now: Instant) {
+        let all = &self.stage.all;
+        if all.calls < 4 {
+            return;
+        }
+        if all.work == 0.0 {
+            if all.calls >= 8 {
+                self.limit = self.bounded(self.limit / 2);
+                self.phase = Phase::Start;
+                self.begin(now, self.limit);
+            }
+            return;
+        }
+        match self.phase {
+            Phase::Start => self.decide_start(now),
+            Phase::Hold { rounds, base } => self.decide_hold(now, rounds, base),
+            Phase::Try { from, near, home, is_up } => {
+                if is_up && self.decide_early(now, from, near, home) {
+                    return;
+                }
+                if let Phase::Try { near, .. } = self.phase {
+                    self.decide_late(now, near, home, is_up);
+                }
+            }
+        }
+    }
+
+    fn decide_start(&mut self, now: Instant) {
+        let all = self.stage.all;
+        let is_even = all.is_even();
+        if !(is_even && 4 * all.calls >= self.limit || all.calls >= self.limit) {
+            return;
+        }
+        match all.point() {
+            Some(point) if self.is_used() => {
+                let from = if is_even { point } else { Point { rate: self.counted(now), ..point } };
+                self.advance(now, from, 2.0, true);
+            }
+            _ => self.begin(now, 0),
+        }
+    }
+
+    fn decide_hold(&mut self, now: Instant, rounds: usize, base: Option<Point>) {
+        let calls = self.stage.settled.calls;
+        let Some(point) = self.stage.settled.point() else { return };
+        let change = base.filter(|base| calls >= 8 && base.contradicts(&point));
+        if let Some(base) = change {
+            // The server is another one now.
+            self.patience = 1;
+            self.next_is_up = point.rate > base.rate;
+            self.phase = Phase::Hold { rounds: 1, base: None };
+            self.begin(now, 0);
+            return;
+        }
+        if calls < self.limit.max(8) {
+            return;
+        }
+        if !self.is_used() {
+            self.begin(now, 0);
+            return;
+        }
+        let is_known = point.error < 0.02 || calls >= 4 * self.limit.max(4);
+        if rounds > 1 && is_known {
+            self.phase = Phase::Hold { rounds: rounds - 1, base: Some(point) };
+            self.keep(now);
+        } else if is_known {
+            self.try_another(now, point);
+        }
+    }
+
+    /// Goes a step up or down, further where one rate is hard to tell from another.
+    fn try_another(&mut self, now: Instant, point: Point) {
+        if let Some(ceiling) = &mut self.ceiling {
+            ceiling.trials = ceiling.trials.saturating_sub(1);
+        }
+        let factor = (5.0 * point.error).clamp(0.223, 0.69).exp();
+        let (up, down) = (self.step(factor), self.step(1.0 / factor));
+        let is_up = if self.next_is_up { up > self.limit } else { down == self.limit };
+        self.next_is_up = is_up;
+        self.advance(now, point, if is_up { factor } else { 1.0 / factor }, is_up);
+    }
+
+    /// What can be known before the calls of the old limit have ended. Whether it was enough for a decision.
+    fn decide_early(&mut self, now: Instant, from: Point, mut near: Point, home: usize) -> bool {
+        let all = self.stage.all;
+        let Some(point) = all.point() else { return false };
+        let is_even = all.is_even();
+        // What ends soon after the step tells more of the old limit.
+        if all.calls >= 8
+            && is_even
+            && point.in_flight > near.in_flight
+            && point.in_flight < 1.25 * home as f64
+        {
+            near = point;
+            self.phase = Phase::Try { from, near, home, is_up: true };
+        }
+        // The calls that the step has added are counted only once they end. So this rate is too low, if anything.
+        let counted = self.counted(now);
+        if counted * (1.0 - point.error) > QUICK * from.rate && 4 * all.calls >= self.limit && self.is_used()
+        {
+            let (gain, _) = from.gain_to(&point);
+            let reached = if is_even { point } else { Point { rate: counted, ..point } };
+            self.accept(now, reached, if gain > 0.7 || !is_even { 2.0 } else { 1.5 }, true);
+            return true;
+        }
+        // Those that ran before the step have not met the queue that it may have made. So this rate is too high, if anything.
+        let (gain, error) = near.gain_to(&point);
+        if point.in_flight > 1.2 * near.in_flight && gain + 1.5 * error < GAIN {
+            self.reject(now, home, true);
+            return true;
+        }
+        false
+    }
+
+    /// Compares the two limits, when only calls of the new one are left.
+    fn decide_late(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
+        let Some(point) = self.stage.settled.point() else { return };
+        let calls = self.stage.settled.calls;
+        let (gain, error) = from.gain_to(&point);
+        let is_clear = (gain - GAIN).abs() > 2.0 * error && calls >= 8 && 2 * calls >= self.limit;
+        if !(is_clear || calls >= 4 * self.limit.max(4)) {
+            return;
+        }
+        let ratio = point.in_flight / from.in_flight;
+        let is_better = self.is_used()
+            && if is_up { gain > GAIN + 0.5 * error && ratio > 1.05 } else { gain < GAIN && ratio < 0.95 };
+        if !is_better {
+            self.reject(now, home, is_up);
+            return;
+        }
+        let factor = match is_up {
+            true if gain > 0.5 => 2.0,
+            true if gain > 0.25 => 1.5,
+            true => 1.25,
+            false if gain < -0.1 => 0.7,
+            false => 0.8,
+        };
+        self.accept(now, point, factor, is_up);
+    }
+
+    fn accept(&mut self, now: Instant, point: Point, factor: f64, is_up: bool) {
+        self.patience = 1;
+        self.next_is_up = is_up;
+        self.advance(now, point, factor, is_up);
+    }
+
+    fn reject(&mut self, now: Instant, home: usize, is_up: bool) {
+        self.next_is_up = !is_up;
+        self.patience = (2 * self.patience).min(PATIENCE);
+        self.go(now, home, Phase::Hold { rounds: self.patience, base: None });
+    }
+
+    /// Tries a limit so many times this one; stays, if there is none.
+    fn advance(&mut self, now: Instant, from: Point, factor: f64, is_up: bool) {
+        let (home, limit) = (self.limit, self.step(factor));
+        let phase = if limit == home {
+            Phase::Hold { rounds: 1, base: None }
+        } else {
+            Phase::Try { from, near: from, home, is_up }
+        };
+        self.go(now, limit, phase);
+    }
+
+    /// Goes to a limit. Its calls are those that are sent after as many as are now in flight, or may be, have ended.
+    fn go(&mut self, now: Instant, limit: usize, phase: Phase) {
+        self.keep(now);
+        self.limit = limit;
+        self.phase = phase;
+        self.begin(now, limit.max(self.flight.now));
+    }
+
+    /// Begins to measure anew at the same limit, after something was learned.
+    fn keep(&mut self, now: Instant) {
+        self.usual_time = self.stage.all.mean_time();
+        self.is_clean = true;
+        self.begin(now, 0);
+    }
+
+    fn begin(&mut self, now: Instant, to_settle: usize) {
+        self.flight.mark(now);
+        let settled_at = (to_settle == 0).then_some(now);
+        self.stage = Stage { began: Some(now), to_settle, settled_at, ..Stage::default() };
+    }
+
+    /// Work per second since the stage began, by the calls that have ended.
+    fn counted(&self, now: Instant) -> f64 {
+        self.stage.began.map_or(0.0, |began| self.stage.all.work / seconds(began, now).max(1e-6))
+    }
+
+    fn is_used(&self) -> bool {
+        let since = self.stage.settled_at.or(self.stage.began);
+        let mean = since.and_then(|since| self.flight.mean_since(since)).unwrap_or(0.0);
+        mean >= USED * self.limit as f64
+    }
+
+    fn step(&self, factor: f64) -> usize {
+        let limit = self.limit as f64 * factor;
+        if factor < 1.0 {
+            return self.bounded(limit as usize);
+        }
+        let ceiling = self.ceiling.filter(|ceiling| ceiling.trials > 0);
+        let most = ceiling.map_or(usize::MAX, |ceiling| ceiling.limit * 19 / 20);
+        self.bounded((limit.ceil() as usize).min(most).max(self.limit))
+    }
+
+    fn bounded(&self, limit: usize) -> usize {
+        limit.clamp(self.min, self.max)
+    }
+}

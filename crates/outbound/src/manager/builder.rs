@@ -114,6 +114,12 @@ impl RequestManagerBuilder {
         self
     }
 
+    /// See [`Endpoint::auto_concurrency`].
+    pub fn auto_concurrency(mut self, most: usize) -> Self {
+        self.endpoint = self.endpoint.auto_concurrency(most);
+        self
+    }
+
     /// See [`Endpoint::requests_per_minute`].
     pub fn requests_per_minute(mut self, requests: u64) -> Self {
         self.endpoint = self.endpoint.requests_per_minute(requests);

@@ -102,7 +102,7 @@ impl Inner {
         wall_clock: SystemTime,
     ) -> Self {
         let all = accounts.iter().chain(others.values().flatten());
-        let width = all.map(|account| account.max_concurrent()).fold(0, usize::saturating_add);
+        let width = all.map(|account| account.most_concurrent()).fold(0, usize::saturating_add);
         Self {
             accounts,
             others,
@@ -119,7 +119,7 @@ impl Inner {
 
     /// `max_concurrent`, of all endpoints together.
     pub(crate) fn width(&self) -> usize {
-        self.accounts().map(|account| account.max_concurrent()).fold(0, usize::saturating_add)
+        self.accounts().map(|account| account.most_concurrent()).fold(0, usize::saturating_add)
     }
 
     pub(crate) fn has_one_endpoint(&self) -> bool {

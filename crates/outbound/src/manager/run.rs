@@ -45,7 +45,9 @@ impl<A: Attempt> Run<'_, A> {
             }
             self.admission.tell(Step::Sent { attempt: record.next_attempt() });
             record.begins(now, destination.prepared.repeatable);
-            let failure = match self.attempt.send(destination, deadline, pass.probes_reach()).await {
+            let sent = self.attempt.send(destination, deadline, pass.probes_reach()).await;
+            pass.ended();
+            let failure = match sent {
                 Ok(Answer { reply, usage, signals }) => {
                     record.arrived(reply.status, usage);
                     record.cost = expense.map(|expense| expense.answered(usage));

@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT_ENCODING};
 use outbound_client::{Client, Redirects, Secret};
-use outbound_limiter::QuotaLimiter;
+use outbound_limiter::{AutoConcurrency, End, QuotaLimiter};
 use outbound_provider::{Auth, Provider};
 use outbound_retry::Budget;
 use parking_lot::Mutex;
@@ -46,6 +46,8 @@ pub(crate) struct Account {
     pub(crate) client: Client,
     pub(crate) headers: HeaderMap,
     max_concurrent: AtomicUsize,
+    /// How many it may be is found out, and how many are tried at the most.
+    auto: Option<(Mutex<AutoConcurrency>, usize)>,
     weight: NonZeroU32,
     key: Option<Secret>,
     /// For messages: the address, without anything secret.
@@ -113,14 +115,18 @@ impl Account {
             headers.insert(*name, HeaderValue::from_static(value));
         }
         headers.extend(endpoint.headers);
-        let quota = endpoint.limits.quota(Some(endpoint.max_concurrent), provider.charging());
+        let most = endpoint.max_concurrent;
+        let auto = endpoint.auto_concurrency.then(|| AutoConcurrency::new(1, most));
+        let max_concurrent = auto.as_ref().map_or(most, AutoConcurrency::limit);
+        let quota = endpoint.limits.quota(Some(max_concurrent), provider.charging());
         let client = client.build().map_err(BuildError::of)?;
         let origin = client.get("").origin().map(ToString::to_string).unwrap_or_default();
         Ok(Self {
             provider,
             client,
             headers,
-            max_concurrent: AtomicUsize::new(endpoint.max_concurrent),
+            max_concurrent: AtomicUsize::new(max_concurrent),
+            auto: auto.map(|auto| (Mutex::new(auto), most)),
             weight: endpoint.weight,
             key: endpoint.key,
             reach: reach(&origin),
@@ -163,9 +169,9 @@ impl Account {
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // Checked when the account was built: nothing in it can be wrong now.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.max_concurrent());
+        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.most_concurrent());
         let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
-        if is_told { model } else { model.starting_slowly() }
+        if is_told || self.auto.is_some() { model } else { model.starting_slowly() }
     }
 
     /// Cut out of what is shown: the key in all its forms.
@@ -224,6 +230,32 @@ impl Account {
     /// How many calls may be under way at once.
     pub(crate) fn max_concurrent(&self) -> usize {
         self.max_concurrent.load(Ordering::Relaxed)
+    }
+
+    /// How many calls may ever be under way at once.
+    pub(crate) fn most_concurrent(&self) -> usize {
+        self.auto.as_ref().map_or_else(|| self.max_concurrent(), |(_, most)| *most)
+    }
+
+    /// Whether how many calls may be under way is found out by itself.
+    pub(super) fn finds_concurrency(&self) -> bool {
+        self.auto.is_some()
+    }
+
+    /// A call goes out.
+    pub(super) fn call_began(&self, now: Instant) {
+        if let Some((auto, _)) = &self.auto {
+            auto.lock().started(now, self.in_flight());
+        }
+    }
+
+    /// A call has ended: what that says of how many may be under way.
+    pub(super) fn call_told(&self, now: Instant, sent_at: Instant, end: End) {
+        let Some((auto, _)) = &self.auto else { return };
+        let limit = auto.lock().ended(now, sent_at, end);
+        if let Some(limit) = limit {
+            self.set_limits(&ModelLimits::new().max_concurrent(limit));
+        }
     }
 
     /// Changes the limits that are named.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use outbound_limiter::Charge;
+use outbound_limiter::{Charge, End};
 use outbound_provider::{Class, Fault, Signals, Usage};
 use tokio::time::Instant;
 
@@ -52,6 +52,8 @@ pub(crate) struct Pass<'a> {
     witness: bool,
     /// The number of its call, once it is sent, and when that was.
     call: Option<(u64, Instant)>,
+    /// Its call is under way.
+    under_way: bool,
 }
 
 /// A call under way, as its scope knows it.
@@ -88,8 +90,14 @@ impl Scope {
             Ok(_) => {}
             Err(why) => return Ask::Stopped(why),
         }
-        let mut pass =
-            Pass { scope: self, probes_reach: false, probes_model: false, witness: false, call: None };
+        let mut pass = Pass {
+            scope: self,
+            probes_reach: false,
+            probes_model: false,
+            witness: false,
+            call: None,
+            under_way: false,
+        };
         let mut standing = self.account.standing.lock();
         match standing.ask(now) {
             Leave::Go => pass.witness = standing.is_held(),
@@ -144,6 +152,8 @@ impl Scope {
             None => charge.keep_estimate(),
         }
         account.budget.deposit();
+        let work = usage.map_or(1, |usage| usage.output);
+        account.call_told(now, call.sent_at, End::Done { work });
         let reached = account.replied(call.sent_at, now, true);
         let ends = self.model.succeeded(call.sent_at);
         let lifts = account.standing.lock().succeeded(call.number);
@@ -210,6 +220,7 @@ impl Scope {
         let Call { request, sent_at, spread, .. } = call;
         let failed_call = FailedCall { request, sent_at, now, spread, hint: fault.wait };
         let mut changed = false;
+        account.call_told(now, sent_at, end_of(effect));
         match effect {
             Effect::None => {}
             Effect::Account => {
@@ -236,7 +247,10 @@ impl Scope {
             }
             Effect::Overloaded => {
                 changed |= self.model.failed(failed_call);
-                self.model.overloaded(call.sent_at, now);
+                // Where it is found out by itself how many may be under way, that is not done twice.
+                if !account.finds_concurrency() {
+                    self.model.overloaded(call.sent_at, now);
+                }
             }
             // What hangs with all others is no news of the model.
             Effect::Failed if hung && account.reach.is_mute() => {}
@@ -262,6 +276,15 @@ impl Scope {
             Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
             Settle::Keep => charge.keep_estimate(),
         }
+    }
+}
+
+/// What a failed call says of how many may be under way.
+fn end_of(effect: Effect) -> End {
+    match effect {
+        Effect::Overloaded => End::Overloaded,
+        Effect::Failed => End::Failed,
+        _ => End::Abandoned,
     }
 }
 
@@ -294,8 +317,17 @@ impl Pass<'_> {
     pub(crate) fn sent(&mut self, request: u64, sent_at: Instant, spread: f64) -> Call {
         self.witness = false;
         let number = self.scope.account.standing.lock().sent();
+        self.scope.account.call_began(sent_at);
         self.call = Some((number, sent_at));
+        self.under_way = true;
         Call { number, request, sent_at, spread }
+    }
+}
+
+impl Pass<'_> {
+    /// Its call has ended, and its scope is told how.
+    pub(crate) fn ended(&mut self) {
+        self.under_way = false;
     }
 }
 
@@ -316,6 +348,9 @@ impl Drop for Pass<'_> {
         drop(standing);
         if let Some((_, sent_at)) = self.call {
             account.call_ended(sent_at);
+            if self.under_way {
+                account.call_told(Instant::now(), sent_at, End::Abandoned);
+            }
         }
         if self.is_elected() || may_lift {
             account.notify().notify_waiters();

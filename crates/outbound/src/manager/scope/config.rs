@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) client: Option<ClientBuilder>,
     pub(crate) max_concurrent: usize,
+    /// `max_concurrent` is the most that is tried.
+    pub(crate) auto_concurrency: bool,
     pub(crate) weight: NonZeroU32,
     pub(crate) limits: ModelLimits,
     pub(crate) models: Vec<(String, ModelLimits)>,
@@ -129,6 +131,7 @@ impl Endpoint {
             headers: HeaderMap::new(),
             client: None,
             max_concurrent: Self::DEFAULT_MAX_CONCURRENT,
+            auto_concurrency: false,
             weight: NonZeroU32::MIN,
             limits: ModelLimits::new(),
             models: Vec::new(),
@@ -170,7 +173,14 @@ impl Endpoint {
     /// Requests in flight at once, at most: 1 to 100,000. What is set here is what is seen on the wire; only calls that hang in
     /// an outage are not counted (see Silence on the [crate's page](crate)).
     pub fn max_concurrent(mut self, requests: usize) -> Self {
-        self.max_concurrent = requests;
+        (self.max_concurrent, self.auto_concurrency) = (requests, false);
+        self
+    }
+
+    /// Finds by itself how many requests to have in flight, between 1 and this: for servers that tell no limit and work the
+    /// better the more they have, up to a point (`vLLM`, `SGLang`, TGI). See [`AutoConcurrency`](outbound_limiter::AutoConcurrency).
+    pub fn auto_concurrency(mut self, most: usize) -> Self {
+        (self.max_concurrent, self.auto_concurrency) = (most, true);
         self
     }
 
@@ -218,6 +228,7 @@ impl fmt::Debug for Endpoint {
             .field("provider", &self.provider)
             .field("key", &self.key)
             .field("max_concurrent", &self.max_concurrent)
+            .field("auto_concurrency", &self.auto_concurrency)
             .field("limits", &self.limits)
             .field("models", &self.models)
             .finish_non_exhaustive()

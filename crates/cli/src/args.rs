@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use outbound::Provider;
 
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
@@ -40,9 +41,10 @@ pub(crate) struct Run {
     #[arg(long, conflicts_with_all = ["base_url", "key_env", "provider"])]
     pub(crate) simulate: bool,
 
-    /// Whose formats, limits and errors to expect.
-    #[arg(long, value_enum, default_value_t = ProviderName::Openai)]
-    pub(crate) provider: ProviderName,
+    /// Whose formats, limits and errors to expect: openai, anthropic, gemini, groq, ollama, vllm and others; http for plain
+    /// HTTP. A wrong name lists them all.
+    #[arg(long, value_name = "NAME", default_value = "openai", value_parser = provider)]
+    pub(crate) provider: Provider,
 
     /// Address of the API, such as http://127.0.0.1:8000/v1. [default: the provider's own]
     #[arg(long, value_name = "URL")]
@@ -57,9 +59,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Requests in flight at once, at most. [default: 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) concurrency: Option<u32>,
+    /// Requests in flight at once, at most; `auto` finds how many serve best, for servers that tell no limit. [default: 64]
+    #[arg(long, value_name = "N|auto", value_parser = concurrency)]
+    pub(crate) concurrency: Option<Concurrency>,
 
     /// Requests per minute, at most. [default: what the provider's headers say]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -121,14 +123,34 @@ pub(crate) struct Sim {
     pub(crate) ledger: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProviderName {
-    /// OpenAI, and everything that speaks its chat format.
-    Openai,
-    /// Anthropic.
-    Anthropic,
-    /// Plain HTTP: statuses and Retry-After, no tokens.
-    Http,
+/// How many requests to have in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concurrency {
+    Fixed(usize),
+    /// As many as serve best.
+    Auto,
+}
+
+impl Concurrency {
+    /// So many are tried at the most.
+    pub(crate) const MOST: usize = 1_024;
+}
+
+/// Reads `auto`, or a number from 1 to 100,000.
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Concurrency::Auto),
+        Ok(requests @ 1..=100_000) => Ok(Concurrency::Fixed(requests)),
+        _ => Err(String::from("it is a number from 1 to 100000, or auto")),
+    }
+}
+
+/// Reads the name of a provider.
+fn provider(name: &str) -> Result<Provider, String> {
+    Provider::named(name).ok_or_else(|| {
+        let names: Vec<_> = Provider::ALL.iter().map(Provider::name).collect();
+        format!("there is none of that name; the names are {}", names.join(", "))
+    })
 }
 
 /// Reads `250ms`, `90s`, `10m`, `2h`; a bare number is seconds.
@@ -157,6 +179,22 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn concurrency_is_a_number_or_auto() {
+        assert_eq!(concurrency("auto"), Ok(Concurrency::Auto));
+        assert_eq!(concurrency("100000"), Ok(Concurrency::Fixed(100_000)));
+        for wrong in ["0", "100001", "-1", "", "AUTO"] {
+            assert!(concurrency(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_provider_lists_the_right_ones() {
+        assert_eq!(provider("gemini"), Ok(Provider::gemini()));
+        let error = provider("opneai").expect_err("a typing error");
+        assert!(error.contains("openai, ") && error.contains("ollama"), "{error}");
     }
 
     #[test]

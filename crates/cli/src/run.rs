@@ -8,7 +8,7 @@ use outbound_simulator::Simulator;
 use tokio::time::Instant;
 
 use crate::{
-    args::{ProviderName, Run},
+    args::{Concurrency, Run},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, SOME_FAILED, Stop},
     input::{self, Line},
     interrupt::Interrupt,
@@ -150,9 +150,11 @@ impl Target {
         let mut target =
             if arguments.simulate { Self::simulated(arguments, job).await? } else { Self::real(arguments)? };
         let mut builder = target.builder;
-        if let Some(requests) = arguments.concurrency {
-            builder = builder.max_concurrent(requests as usize);
-        }
+        builder = match arguments.concurrency {
+            Some(Concurrency::Fixed(requests)) => builder.max_concurrent(requests),
+            Some(Concurrency::Auto) => builder.auto_concurrency(Concurrency::MOST),
+            None => builder,
+        };
         if let Some(requests) = arguments.rpm {
             builder = builder.requests_per_minute(requests);
         }
@@ -173,7 +175,7 @@ impl Target {
     }
 
     fn real(arguments: &Run) -> Result<Self, Stop> {
-        let provider = provider(arguments);
+        let provider = arguments.provider;
         let base_url = arguments.base_url.as_deref().or(provider.base_url());
         let base_url =
             base_url.ok_or_else(|| Stop::Usage(String::from("--provider http needs a --base-url")))?;
@@ -240,14 +242,6 @@ fn is_hard_link(one: &Path, other: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_hard_link(_one: &Path, _other: &Path) -> bool {
     false
-}
-
-fn provider(arguments: &Run) -> Provider {
-    match arguments.provider {
-        ProviderName::Openai => Provider::openai(),
-        ProviderName::Anthropic => Provider::anthropic(),
-        ProviderName::Http => Provider::http(),
-    }
 }
 
 /// The key from the environment. The customary variable holds a key for the provider's own address: to any other it is

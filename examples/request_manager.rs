@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use outbound::{Outcome, Provider, Request, RequestManager};
+use outbound::{Outcome, Provider, Request, RequestManager, Usage};
 use outbound_examples::{Result, heading};
 use outbound_simulator::{Fault, Latency, Refusal, Simulator};
 use serde_json::Value;
@@ -114,7 +114,7 @@ struct Summary {
 impl Summary {
     fn note(&mut self, outcome: &Outcome) {
         self.sends += outcome.sends;
-        self.tokens += outcome.usage.map_or(0, |usage| usage.total());
+        self.tokens += outcome.usage.map_or(0, Usage::total);
         match &outcome.result {
             Ok(_) => self.answers += 1,
             Err(error) => self.failures.push(error.kind().to_string()),

@@ -10,6 +10,8 @@ fn pinned<T: Send + Sync + Debug>(_: &T) {}
 #[test]
 fn handles_and_data_are_send_sync_unpin() {
     all::<Aimd>();
+    all::<AutoConcurrency>();
+    all::<End>();
     all::<ConcurrencyLimiter>();
     all::<Keyed<String, QuotaLimiter>>();
     all::<OwnedPermit>();

@@ -111,7 +111,12 @@ impl Decoding {
         let mut piece = vec![0; Self::PIECE];
         let mut output = WriteBuffer::new_initialized(&mut piece);
         let mut input = PartialBuffer::new(&self.input[..]);
-        self.is_whole = decoder.decode(&mut input, &mut output)?;
+        let decoded = decoder.decode(&mut input, &mut output);
+        self.is_whole = match decoded {
+            // What was left of the input before is written, and that of zlib wants more: it calls that an error.
+            Err(_) if self.input.is_empty() => false,
+            decoded => decoded?,
+        };
         let (taken, written) = (input.written_len(), output.written_len());
         self.input.advance(taken);
         self.is_full = !self.is_whole && written == Self::PIECE;

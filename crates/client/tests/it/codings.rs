@@ -150,6 +150,21 @@ async fn a_body_that_is_cut_or_spoiled_is_never_a_whole_one() {
     }
 }
 
+/// A piece of what is decoded may be full just where what came of the coded body ends.
+#[tokio::test(start_paused = true)]
+async fn a_full_piece_at_the_end_of_what_came_is_no_error() {
+    let letters = vec![b'a'; 1 << 20];
+    for (coding, made_by) in CODINGS {
+        let coded = encode(made_by, &letters);
+        for chunk in [1, 2, 3, 7, 100] {
+            assert!(
+                read(&client(coding, &coded, chunk)).await.unwrap() == letters,
+                "{coding} {made_by}: {chunk}"
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bomb_stays_within_its_bounds() {
     let zeros = vec![0; 64 << 20];

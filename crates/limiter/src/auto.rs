@@ -3,23 +3,20 @@
 use tokio::time::Instant;
 
 mod flight;
+mod stage;
+mod trial;
 mod window;
 
 use self::{
     flight::{Flight, seconds},
-    window::{Point, Window},
+    stage::Stage,
+    window::Point,
 };
 
-/// One per cent more in flight has to bring so many per cent more work, or it buys nothing but latency.
-const GAIN: f64 = 0.05;
-/// So much more work is done than before: the limit doubles before all calls of the old limit have ended.
-const QUICK: f64 = 1.15;
 /// A share of overloads above this is a cut. One overload is 1/32 of the share, so three in a row are one.
 const OVERLOADS: f64 = 0.08;
 /// The limit is used if so much of it is in flight.
 const USED: f64 = 0.75;
-/// Rounds of calls between two trials, at the most.
-const PATIENCE: usize = 8;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,17 +102,6 @@ struct Ceiling {
     limit: usize,
     trials: u32,
     next: u32,
-}
-
-/// What is measured since the limit was changed.
-#[derive(Debug, Clone, Copy, Default)]
-struct Stage {
-    began: Option<Instant>,
-    /// So many calls have to end until only calls of this limit are left.
-    to_settle: usize,
-    all: Window,
-    settled: Window,
-    settled_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -204,15 +190,7 @@ impl AutoConcurrency {
             return;
         }
         let Some(in_flight) = self.flight.mean_since(sent_at) else { return };
-        self.stage.all.add(work, time, in_flight);
-        if self.stage.to_settle == 0 {
-            self.stage.settled.add(work, time, in_flight);
-        } else {
-            self.stage.to_settle -= 1;
-            if self.stage.to_settle == 0 {
-                self.stage.settled_at = Some(now);
-            }
-        }
+        self.stage.add(now, work, time, in_flight);
         self.decide(now);
     }
 
@@ -281,7 +259,7 @@ impl AutoConcurrency {
         }
         match all.point() {
             Some(point) if self.is_used() => {
-                let from = if is_even { point } else { Point { rate: self.counted(now), ..point } };
+                let from = if is_even { point } else { Point { rate: self.stage.counted(now), ..point } };
                 self.advance(now, from, 2.0, true);
             }
             _ => self.begin(now, 0),
@@ -316,99 +294,6 @@ impl AutoConcurrency {
         }
     }
 
-    /// Goes a step up or down, further where one rate is hard to tell from another.
-    fn try_another(&mut self, now: Instant, point: Point) {
-        if let Some(ceiling) = &mut self.ceiling {
-            ceiling.trials = ceiling.trials.saturating_sub(1);
-        }
-        let factor = (5.0 * point.error).clamp(0.223, 0.69).exp();
-        let (up, down) = (self.step(factor), self.step(1.0 / factor));
-        let is_up = if self.next_is_up { up > self.limit } else { down == self.limit };
-        self.next_is_up = is_up;
-        self.advance(now, point, if is_up { factor } else { 1.0 / factor }, is_up);
-    }
-
-    /// What can be known before the calls of the old limit have ended. Whether it was enough for a decision.
-    fn decide_early(&mut self, now: Instant, from: Point, mut near: Point, home: usize) -> bool {
-        let all = self.stage.all;
-        let Some(point) = all.point() else { return false };
-        let is_even = all.is_even();
-        // What ends soon after the step tells more of the old limit.
-        if all.calls >= 8
-            && is_even
-            && point.in_flight > near.in_flight
-            && point.in_flight < 1.25 * home as f64
-        {
-            near = point;
-            self.phase = Phase::Try { from, near, home, is_up: true };
-        }
-        // The calls that the step has added are counted only once they end. So this rate is too low, if anything.
-        let counted = self.counted(now);
-        if counted * (1.0 - point.error) > QUICK * from.rate && 4 * all.calls >= self.limit && self.is_used()
-        {
-            let (gain, _) = from.gain_to(&point);
-            let reached = if is_even { point } else { Point { rate: counted, ..point } };
-            self.accept(now, reached, if gain > 0.7 || !is_even { 2.0 } else { 1.5 }, true);
-            return true;
-        }
-        // Those that ran before the step have not met the queue that it may have made. So this rate is too high, if anything.
-        let (gain, error) = near.gain_to(&point);
-        if point.in_flight > 1.2 * near.in_flight && gain + 1.5 * error < GAIN {
-            self.reject(now, home, true);
-            return true;
-        }
-        false
-    }
-
-    /// Compares the two limits, when only calls of the new one are left.
-    fn decide_late(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
-        let Some(point) = self.stage.settled.point() else { return };
-        let calls = self.stage.settled.calls;
-        let (gain, error) = from.gain_to(&point);
-        let is_clear = (gain - GAIN).abs() > 2.0 * error && calls >= 8 && 2 * calls >= self.limit;
-        if !(is_clear || calls >= 4 * self.limit.max(4)) {
-            return;
-        }
-        let ratio = point.in_flight / from.in_flight;
-        let is_better = self.is_used()
-            && if is_up { gain > GAIN + 0.5 * error && ratio > 1.05 } else { gain < GAIN && ratio < 0.95 };
-        if !is_better {
-            self.reject(now, home, is_up);
-            return;
-        }
-        let factor = match is_up {
-            true if gain > 0.5 => 2.0,
-            true if gain > 0.25 => 1.5,
-            true => 1.25,
-            false if gain < -0.1 => 0.7,
-            false => 0.8,
-        };
-        self.accept(now, point, factor, is_up);
-    }
-
-    fn accept(&mut self, now: Instant, point: Point, factor: f64, is_up: bool) {
-        self.patience = 1;
-        self.next_is_up = is_up;
-        self.advance(now, point, factor, is_up);
-    }
-
-    fn reject(&mut self, now: Instant, home: usize, is_up: bool) {
-        self.next_is_up = !is_up;
-        self.patience = (2 * self.patience).min(PATIENCE);
-        self.go(now, home, Phase::Hold { rounds: self.patience, base: None });
-    }
-
-    /// Tries a limit so many times this one; stays, if there is none.
-    fn advance(&mut self, now: Instant, from: Point, factor: f64, is_up: bool) {
-        let (home, limit) = (self.limit, self.step(factor));
-        let phase = if limit == home {
-            Phase::Hold { rounds: 1, base: None }
-        } else {
-            Phase::Try { from, near: from, home, is_up }
-        };
-        self.go(now, limit, phase);
-    }
-
     /// Goes to a limit. Its calls are those that are sent after as many as are now in flight, or may be, have ended.
     fn go(&mut self, now: Instant, limit: usize, phase: Phase) {
         self.keep(now);
@@ -426,17 +311,11 @@ impl AutoConcurrency {
 
     fn begin(&mut self, now: Instant, to_settle: usize) {
         self.flight.mark(now);
-        let settled_at = (to_settle == 0).then_some(now);
-        self.stage = Stage { began: Some(now), to_settle, settled_at, ..Stage::default() };
-    }
-
-    /// Work per second since the stage began, by the calls that have ended.
-    fn counted(&self, now: Instant) -> f64 {
-        self.stage.began.map_or(0.0, |began| self.stage.all.work / seconds(began, now).max(1e-6))
+        self.stage = Stage::new(now, to_settle);
     }
 
     fn is_used(&self) -> bool {
-        let since = self.stage.settled_at.or(self.stage.began);
+        let since = self.stage.measures_since();
         let mean = since.and_then(|since| self.flight.mean_since(since)).unwrap_or(0.0);
         mean >= USED * self.limit as f64
     }

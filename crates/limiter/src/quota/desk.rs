@@ -146,6 +146,10 @@ impl QuotaDesk {
         self.gate.open();
     }
 
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
         self.limits.refill(now);
         Snapshot {

@@ -179,6 +179,11 @@ impl QuotaLimiter {
         self.line.is_closed()
     }
 
+    /// How many reservations and charges there are.
+    pub fn in_flight(&self) -> usize {
+        self.line.look(|desk| desk.in_flight())
+    }
+
     /// Where the quotas stand.
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();

@@ -117,6 +117,7 @@ async fn dropping_a_reservation_gives_everything_back() {
     let before = quota.snapshot();
     let reservation = quota.reserve(cost(60, 30)).await.unwrap();
     assert_eq!(reservation.cost(), cost(60, 30));
+    assert_eq!((quota.in_flight(), quota.snapshot().in_flight), (1, 1));
     assert_eq!((quota.snapshot().in_flight, available(&quota, QuotaDimension::Tokens)), (1, 10));
     drop(reservation);
     assert_eq!(quota.snapshot(), before);

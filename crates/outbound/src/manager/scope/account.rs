@@ -278,7 +278,7 @@ impl Account {
 
     /// How many calls are under way.
     pub(super) fn in_flight(&self) -> usize {
-        self.quota.snapshot().in_flight
+        self.quota.in_flight()
     }
 
     pub(super) fn reach(&self) -> &Reach {

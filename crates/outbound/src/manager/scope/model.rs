@@ -122,7 +122,7 @@ impl Model {
         // An outage is probed by one call at a time; the bound is for a server that bears some.
         if !state.health.is_down() {
             let before = state.pressure.bound();
-            let in_flight = self.quota.snapshot().in_flight;
+            let in_flight = self.quota.in_flight();
             state.pressure.overloaded(sent_at, now, in_flight);
             self.tell(&state, before);
         }

@@ -18,7 +18,7 @@ use super::{
 };
 
 mod balance;
-mod spending;
+mod leave;
 mod turn;
 
 pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
@@ -100,16 +100,8 @@ impl<'a> Admission<'a> {
             // Made before anything is asked, so that no change is missed.
             let changed = scope.account.changed();
             let now = Instant::now();
-            self.check_open(record)?;
-            if now >= self.deadline() {
-                return Err(self.past_deadline(record));
-            }
-            if self.lifecycle.is_paused() {
-                let until = self.deadline();
-                self.hold(Waiting::Paused, until, Duration::ZERO, changed, record).await?;
-                continue;
-            }
-            if destination.prepared.quote.is_some() && self.waits_for_money(destination, record).await? {
+            self.check(now, record)?;
+            if self.needs_leave() && self.waits_for_leave(record).await? {
                 continue;
             }
             match scope.ask(now) {
@@ -127,8 +119,7 @@ impl<'a> Admission<'a> {
                 }
                 Ask::Wait(reason, until) => {
                     let until = until.min(self.deadline());
-                    let known = scope.down_for(now);
-                    self.hold(reason, until, known, changed, record).await?;
+                    self.hold(reason, until, scope.down_for(now), changed, record).await?;
                 }
                 Ask::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
             }
@@ -157,7 +148,8 @@ impl<'a> Admission<'a> {
         Some(Admitted { destination, pass, charge, expense })
     }
 
-    /// Waits until then, or until something changes; not longer than it has patience, for what has lasted so long already.
+    /// Waits until then, or until something changes. `lasted` is how long it has been so. If that or the wait is longer than it
+    /// has patience, it does not wait.
     async fn hold(
         &mut self,
         reason: Waiting,
@@ -171,11 +163,16 @@ impl<'a> Admission<'a> {
         if !self.has_patience_for(wait.max(lasted)) {
             return Err(impatient(reason, record));
         }
-        self.seat.move_to(Place::Held);
         self.tell(Step::Waiting { reason, at_least: Some(wait) });
-        select(pin!(sleep_until(until)), pin!(changed)).await;
+        self.wait_aside(until, changed).await;
         self.held(began.elapsed(), record);
         Ok(())
+    }
+
+    /// Waits until then, or until something changes, and holds up no other of its batch.
+    async fn wait_aside(&mut self, until: Instant, changed: impl Future<Output = ()>) {
+        self.seat.move_to(Place::Held);
+        select(pin!(sleep_until(until)), pin!(changed)).await;
     }
 
     /// Whether it may wait so long for what refuses or fails.
@@ -188,6 +185,12 @@ impl<'a> Admission<'a> {
         if let Some(patience) = &mut self.patience {
             *patience = patience.saturating_sub(waited);
         }
+    }
+
+    /// An error if nothing more is sent at all, or for this batch, or if its time is over.
+    fn check(&self, now: Instant, record: &Record) -> Result<(), Error> {
+        self.check_open(record)?;
+        if now < self.deadline() { Ok(()) } else { Err(self.past_deadline(record)) }
     }
 
     /// An error if nothing more is sent at all, or for this batch.

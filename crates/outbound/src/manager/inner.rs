@@ -84,6 +84,14 @@ pub(crate) struct Started<'a> {
     pub(crate) items: Option<&'a ItemSender>,
 }
 
+impl Started<'_> {
+    /// Which of the routes that are left is taken after this error. None is once a part of the reply was handed on.
+    fn next_route(&self, rest: &[Route], error: &Error) -> Option<usize> {
+        let begun = self.items.is_some_and(ItemSender::has_begun);
+        rest.iter().position(|route| !begun && route.takes(error))
+    }
+}
+
 /// One route of a request.
 struct Way<'a> {
     request: &'a Request,
@@ -101,8 +109,7 @@ impl Inner {
         seed: u64,
         wall_clock: SystemTime,
     ) -> Self {
-        let all = accounts.iter().chain(others.values().flatten());
-        let width = all.map(|account| account.most_concurrent()).fold(0, usize::saturating_add);
+        let width = width(accounts.iter().chain(others.values().flatten()));
         Self {
             accounts,
             others,
@@ -119,7 +126,7 @@ impl Inner {
 
     /// `max_concurrent`, of all endpoints together.
     pub(crate) fn width(&self) -> usize {
-        self.accounts().map(|account| account.most_concurrent()).fold(0, usize::saturating_add)
+        width(self.accounts())
     }
 
     pub(crate) fn has_one_endpoint(&self) -> bool {
@@ -171,16 +178,12 @@ impl Inner {
         record: &mut Record,
         seat: &mut Seat,
     ) -> Result<Reply, Error> {
-        for (place, route) in routes.iter().enumerate() {
-            if !route.takes(&error) || job.items.is_some_and(ItemSender::has_begun) {
-                continue;
-            }
-            let request = match route.apply(job.request) {
-                Ok(request) => request,
-                Err(why) => return Err(Error::new(ErrorKind::Invalid, why)),
-            };
-            record.takes_another_route(place + 1);
-            let way = Way { request: &request, route: place + 1, rest: &routes[place + 1..] };
+        let mut route = 0;
+        while let Some(skipped) = job.next_route(&routes[route..], &error) {
+            let request = routes[route + skipped].apply(job.request);
+            route += skipped + 1;
+            record.takes_another_route(route);
+            let way = Way { request: &request, route, rest: &routes[route..] };
             match self.run_on(way, job, since, record, seat).await {
                 Ok(reply) => return Ok(reply),
                 Err(next) => error = next,
@@ -260,7 +263,7 @@ impl Inner {
             items: job.items,
         };
         let result = run.run(record).await;
-        let goes_on = |error: &Error| rest.iter().any(|route| route.takes(error));
+        let goes_on = |error: &Error| job.next_route(rest, error).is_some();
         if let Some(observed) = observed.filter(|_| !result.as_ref().is_err_and(goes_on)) {
             let failure = result.as_ref().err().map(Error::kind);
             observed.tell(Step::Ended { failure, usage: record.usage, sends: record.sends() });
@@ -318,8 +321,12 @@ impl Inner {
     }
 
     pub(super) fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        self.accounts.iter().chain(self.others.values().flatten())
+        self.named_accounts().map(|(_, account)| account)
     }
+}
+
+fn width<'a>(accounts: impl Iterator<Item = &'a Arc<Account>>) -> usize {
+    accounts.map(|account| account.most_concurrent()).fold(0, usize::saturating_add)
 }
 
 /// What has no price cannot be held within a budget.

@@ -70,13 +70,8 @@ impl RequestManager {
     ///
     /// Outside a tokio runtime.
     pub async fn send(&self, request: Request) -> Outcome {
-        let (sender, outcome) = oneshot::channel();
-        let id = request.id.clone();
-        let job = Job { request, index: 0, since: Some(Instant::now()), items: None };
-        let (entry, task) = driver::task(&self.0, job, To::One(sender));
-        let task = Cut::spawn(task);
-        self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        Ticket::new(outcome, id, &self.0.lifecycle, entry).await
+        let (_task, outcome) = self.begin(request, None);
+        outcome.await
     }
 
     /// Sends one request and hands its reply on item by item, as it comes.
@@ -88,14 +83,20 @@ impl RequestManager {
     ///
     /// Outside a tokio runtime.
     pub fn stream(&self, request: Request) -> ReplyStream {
-        let (sender, outcome) = oneshot::channel();
         let (items, receiver) = ItemSender::new();
+        let (task, outcome) = self.begin(request, Some(items));
+        ReplyStream::new(receiver, outcome, task, self.0.clone())
+    }
+
+    /// Begins with a request, in a task that is cut off when it is dropped.
+    fn begin(&self, request: Request, items: Option<ItemSender>) -> (Cut, Ticket) {
+        let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
-        let job = Job { request, index: 0, since: Some(Instant::now()), items: Some(items) };
+        let job = Job { request, index: 0, since: Some(Instant::now()), items };
         let (entry, task) = driver::task(&self.0, job, To::One(sender));
         let task = Cut::spawn(task);
         self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        ReplyStream::new(receiver, Ticket::new(outcome, id, &self.0.lifecycle, entry), task, self.0.clone())
+        (task, Ticket::new(outcome, id, &self.0.lifecycle, entry))
     }
 
     /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One

@@ -246,7 +246,7 @@ impl Request {
         self
     }
 
-    fn reject(&mut self, why: String) {
+    pub(super) fn reject(&mut self, why: String) {
         self.invalid.get_or_insert(why);
     }
 

@@ -125,8 +125,8 @@ impl Route {
         self.on.as_deref().unwrap_or(MENDED).contains(&error.kind())
     }
 
-    /// The request as it is on this route.
-    pub(super) fn apply(&self, request: &Request) -> Result<Request, String> {
+    /// The request as it is on this route. What is wrong with it is said when it is sent, as of any request.
+    pub(super) fn apply(&self, request: &Request) -> Request {
         let mut request = request.clone();
         if let Some(endpoint) = &self.endpoint {
             request.endpoint = Some(endpoint.clone());
@@ -136,13 +136,16 @@ impl Route {
         }
         match &self.body {
             Some(Ok(body)) => request.body = Body::Json(body.clone()),
-            Some(Err(why)) => return Err(format!("the body of a route is no JSON: {why}")),
+            Some(Err(why)) => request.reject(format!("the body of a route is no JSON: {why}")),
             None => {}
         }
         if let Some(model) = &self.model {
-            request.body = with_model(&request.body, model)?;
+            match with_model(&request.body, model) {
+                Ok(body) => request.body = body,
+                Err(why) => request.reject(why),
+            }
         }
-        Ok(request)
+        request
     }
 }
 

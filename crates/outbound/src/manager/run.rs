@@ -66,12 +66,11 @@ impl<A: Attempt> Run<'_, A> {
                 expense.failed(failure.may_be_billed());
             }
             drop(pass);
-            let next = match self.admission.others_take_it(destination, failure.fault.of_account, now) {
-                true if self.may_go_on(&failure, record) => Next::Again(Duration::ZERO),
-                _ => verdict.next,
-            };
-            let wait = match next {
+            let elsewhere = self.admission.others_take_it(destination, failure.fault.of_account, now)
+                && self.may_go_on(&failure, record);
+            let wait = match verdict.next {
                 _ if failure.is_past_deadline() => return Err(self.admission.past_deadline(record)),
+                _ if elsewhere => Duration::ZERO,
                 Next::Again(wait) if !self.admission.has_patience_for(wait.max(scope.down_for(now))) => {
                     return Err(failed(failure, record, message));
                 }
@@ -89,10 +88,9 @@ impl<A: Attempt> Run<'_, A> {
     /// attempts left.
     fn may_go_on(&self, failure: &Failure, record: &Record) -> bool {
         let begun = self.items.is_some_and(ItemSender::has_begun);
-        let ambiguous = failure.maybe_processed() && !failure.is_refused_by_status();
         let attempts_left = record.counts.charged < self.rules.max_attempts;
         let own = matches!(failure.kind, ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::Unreadable);
-        !begun && !own && attempts_left && (!ambiguous || self.rules.retry_ambiguous)
+        !begun && !own && attempts_left && (self.rules.retry_ambiguous || !failure.may_be_billed())
     }
 
     fn judge(

@@ -203,3 +203,36 @@ async fn weights_share_the_load() {
     assert!((2.0..=4.0).contains(&share), "{share}");
     assert!(first.elapsed() > ms(1));
 }
+
+/// One of two keys is down for long, which is no reason to leave the other for another route.
+#[tokio::test(start_paused = true)]
+async fn another_endpoint_goes_before_another_route() {
+    let down = provider().trouble(Trouble::Refused, s(0)..s(100_000)).build();
+    let (well, backup) = (provider().build(), provider().build());
+    let manager = manager(&down)
+        .another_endpoint(endpoint(&well))
+        .endpoint("backup", endpoint(&backup))
+        .fallback(Route::to("backup").after(s(2)));
+    let manager = manager.build().expect("a manager");
+    for id in 0..40 {
+        assert!(manager.send(chat(id)).await.result.is_ok());
+        tokio::time::sleep(s(1)).await;
+    }
+    assert_eq!((sends(&well), sends(&backup)), (40, 0));
+}
+
+/// A pause is waited for on the route that it met: the other one is paused as well.
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_no_reason_for_another_route() {
+    let (first, second) = (provider().build(), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+    manager.pause();
+    let resumed = async {
+        tokio::time::sleep(s(60)).await;
+        manager.resume();
+    };
+    let sent = manager.send(chat(1).fallback(Route::to("backup")));
+    let (outcome, ()) = futures::join!(sent, resumed);
+    assert!(outcome.result.is_ok() && outcome.route == 0, "{outcome:?}");
+    assert_eq!(sends(&second), 0);
+}

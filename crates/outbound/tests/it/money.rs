@@ -1,6 +1,8 @@
 //! Prices and budgets.
 
-use outbound::{ErrorKind, Money, Price, Prices, RequestManagerBuilder};
+use outbound::{
+    Endpoint, ErrorKind, Money, Price, Prices, Provider, Request, RequestManager, RequestManagerBuilder,
+};
 use outbound_simulator::{Fault, Latency, Refusal, Simulator};
 use tokio::time::Instant;
 
@@ -160,4 +162,37 @@ fn prices_are_found_by_name_and_read_from_data() {
     assert_eq!(Money::dollars(1.5).to_string(), "$1.50");
     assert_eq!(Money::dollars(0.000_123).to_string(), "$0.000123");
     assert_eq!((Money::dollars(-1.0), Money::dollars(f64::NAN)), (Money::ZERO, Money::ZERO));
+}
+
+/// Endpoints of one name may write a prompt at different lengths: there has to be money for the longest.
+#[tokio::test(start_paused = true)]
+async fn a_budget_holds_over_endpoints_of_different_formats() {
+    let simulator = provider().build();
+    let endpoint = |provider: Provider| {
+        let client = crate::stack::client(&simulator);
+        Endpoint::new(provider).base_url("http://other.test/v1").key(crate::stack::KEY).client(client)
+    };
+    let (mut sent, mut stopped) = (0, 0);
+    for dollars in 80..240 {
+        for [one, other] in [
+            [Provider::openai_compatible(), Provider::anthropic()],
+            [Provider::anthropic(), Provider::openai_compatible()],
+        ] {
+            let manager = RequestManager::builder()
+                .default_endpoint(endpoint(one))
+                .another_endpoint(endpoint(other))
+                .prices(prices())
+                .budget(Money::dollars(f64::from(dollars)));
+            let manager = manager.build().expect("a manager");
+            let outcome = manager.send(Request::prompt("test", "What is 1 and 1?").max_tokens(32)).await;
+            match outcome.error_kind() {
+                Some(kind) => {
+                    assert_eq!(kind, ErrorKind::Stopped);
+                    stopped += 1;
+                }
+                None => sent += 1,
+            }
+        }
+    }
+    assert!(sent > 20 && stopped > 20, "{sent} {stopped}");
 }

@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use outbound::{ErrorKind, Event, Observer, Step};
-use outbound_simulator::Refusal;
+use outbound::{ErrorKind, Event, Observer, Route, Step};
+use outbound_simulator::{Fault, Refusal};
 use tracing::{
     Metadata,
     span::{Attributes, Id, Record},
@@ -137,4 +137,19 @@ async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
     manager.resume();
     let outcome = tokio::time::timeout(s(1), manager.send(chat(2))).await.expect("there is room");
     assert!(outcome.result.is_ok(), "{outcome:?}");
+}
+
+/// A stream that breaks after its first item takes no other route, so that is its end.
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_once_whatever_the_routes() {
+    for (after, words) in [(3, "sent 1 item failed: stream_broken ended, false"), (0, "rerouted")] {
+        let simulator = provider().fault_on_attempt(Fault::Truncate { after }, 1).build();
+        let told = Words::default();
+        let manager = manager(&simulator).max_attempts(1).observer(told.clone()).build().expect("a manager");
+        let request = stream(1).fallback(Route::model("other"));
+        let _ = manager.stream(request).outcome().await;
+        let told = told.0.lock().expect("no panic").join(" ");
+        assert!(told.contains(words), "{told}");
+        assert_eq!((told.matches("queued").count(), told.matches("ended").count()), (1, 1), "{told}");
+    }
 }

@@ -38,25 +38,24 @@ impl<'a> Admission<'a> {
         if of_account && let Some(here) = here {
             self.choice.refused_by |= 1 << here;
         }
-        (0..self.destinations.len())
-            .any(|index| Some(index) != here && self.may_ask(index) && self.destinations[index].is_open(now))
+        let others = self.destinations.iter().enumerate().filter(|(index, _)| Some(*index) != here);
+        others.filter(|(index, _)| self.may_ask(*index)).any(|(_, other)| other.scope.is_open(now))
     }
 
     fn may_ask(&self, index: usize) -> bool {
         self.choice.refused_by & (1 << index) == 0
     }
 
-    /// Those it may go to: the least loaded first, and where it failed last of all.
-    fn by_load(&self) -> Vec<usize> {
-        let may_ask = |index: &usize| self.may_ask(*index);
-        let mut order: Vec<_> = (0..self.destinations.len()).filter(may_ask).collect();
-        if order.is_empty() {
-            order.extend(0..self.destinations.len());
-        }
-        let key = |index: &usize| (self.choice.failed_at == Some(*index), self.destinations[*index].load());
-        let keys: Vec<_> = (0..self.destinations.len()).map(|index| key(&index)).collect();
-        order.sort_by(|a, b| keys[*a].0.cmp(&keys[*b].0).then(keys[*a].1.total_cmp(&keys[*b].1)));
-        order
+    /// Those it may go to: the least loaded first, and where it failed last of all. All, if all refuse its key.
+    fn by_load(&self) -> impl Iterator<Item = usize> + use<> {
+        let all_refuse = (0..self.destinations.len()).all(|index| !self.may_ask(index));
+        let of = |(index, destination): (usize, &Destination<'_>)| {
+            (self.choice.failed_at == Some(index), destination.scope.account.load(), index)
+        };
+        let mut order: Vec<_> = self.destinations.iter().enumerate().map(of).collect();
+        order.retain(|(.., index)| all_refuse || self.may_ask(*index));
+        order.sort_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
+        order.into_iter().map(|(.., index)| index)
     }
 
     /// Waits until one of several destinations takes the request: the first that has room.
@@ -68,18 +67,8 @@ impl<'a> Admission<'a> {
                 destinations.iter().map(|destination| Box::pin(destination.scope.account.changed()));
             let mut changed = pin!(select_all(changes.collect::<Vec<_>>()).map(|_| ()));
             let now = Instant::now();
-            self.check_open(record)?;
-            if now >= self.deadline() {
-                return Err(self.past_deadline(record));
-            }
-            if self.lifecycle.is_paused() {
-                let until = self.deadline();
-                self.hold(Waiting::Paused, until, Duration::ZERO, &mut changed, record).await?;
-                continue;
-            }
-            if destinations[0].prepared.quote.is_some()
-                && self.waits_for_money(&destinations[0], record).await?
-            {
+            self.check(now, record)?;
+            if self.needs_leave() && self.waits_for_leave(record).await? {
                 continue;
             }
             // One line for all of them: that of the first.
@@ -135,7 +124,9 @@ impl<'a> Admission<'a> {
             if turns.is_empty() {
                 match (held, stopped, error) {
                     (Some((reason, _)), ..) => {
-                        self.hold(reason, until, Duration::ZERO, changed, record).await?;
+                        let lasted = destinations.iter().map(|destination| destination.scope.down_for(now));
+                        let lasted = lasted.min().unwrap_or_default();
+                        self.hold(reason, until, lasted, changed, record).await?;
                     }
                     (None, Some((scope, why)), _) => return Err(self.scope_stopped(scope, &why, record)),
                     (None, None, Some(error)) => return Err(error),

@@ -177,7 +177,7 @@ impl<'a> Admission<'a> {
 
     /// Whether it may wait so long for what refuses or fails.
     pub(crate) fn has_patience_for(&self, wait: Duration) -> bool {
-        self.patience.is_none_or(|patience| wait <= patience && !patience.is_zero())
+        self.patience.is_none_or(|patience| wait <= patience)
     }
 
     fn held(&mut self, waited: Duration, record: &mut Record) {

@@ -101,6 +101,12 @@ async fn what_is_called_off_ends_as_called_off() {
     assert_eq!((second.error_kind(), second.sends), (Some(ErrorKind::Cancelled), 0));
     assert!(second.unsent.is_some(), "it was never sent");
     assert!(third.await.result.is_ok(), "the permit came back");
+    for _ in 0..2 {
+        // It has the place of one that was called off before.
+        let again = manager.submit(chat(4)).await.expect("open");
+        assert!(again.cancel());
+        assert_eq!(again.await.error_kind(), Some(ErrorKind::Cancelled));
+    }
     let fourth = manager.submit(chat(4)).await.expect("open");
     assert_eq!(manager.cancel_all(), 1);
     assert_eq!(fourth.await.error_kind(), Some(ErrorKind::Cancelled));

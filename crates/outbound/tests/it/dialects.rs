@@ -1,6 +1,9 @@
 //! Prompts in one line, and streams of providers that speak in formats of their own.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager, RequestManagerBuilder, Route};
 use serde_json::json;
@@ -17,10 +20,21 @@ fn manager(
     content_type: &'static str,
     pieces: &'static [&'static str],
 ) -> (RequestManagerBuilder, Seen) {
+    manager_of(provider, content_type, vec![pieces])
+}
+
+/// As [`manager`], with a reply for each connection; the last one is for all that follow.
+fn manager_of(
+    provider: Provider,
+    content_type: &'static str,
+    replies: Vec<&'static [&'static str]>,
+) -> (RequestManagerBuilder, Seen) {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
+    let dials = AtomicUsize::new(0);
     let client = Client::builder().connector(move |_: &Origin| {
         let (near, far) = duplex(1 << 16);
+        let pieces = replies[dials.fetch_add(1, Ordering::Relaxed).min(replies.len() - 1)];
         tokio::spawn(answer(far, content_type, pieces, Arc::clone(&notes)));
         async move { Ok(near) }
     });
@@ -160,4 +174,22 @@ async fn what_a_provider_has_no_format_for_is_said() {
     let (manager, seen) = manager(Provider::gemini(), "application/json", &["{}"]);
     let _ = manager.build().expect("a manager").send(Request::chat(&body).model("models/m")).await;
     assert!(seen.lock().expect("no panic")[0].starts_with("POST /v1/models/m:generateContent "));
+}
+
+/// What comes before the first item is no beginning: it goes with the item, and nothing of a failed attempt is handed on.
+#[tokio::test(start_paused = true)]
+async fn a_role_is_no_first_item() {
+    const ROLE: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    const TEXT: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Rhine\"}}]}\n\ndata: [DONE]\n\n";
+    let replies: Vec<&[&str]> = vec![&[ROLE], &[ROLE, TEXT]];
+    let (manager, _seen) = manager_of(Provider::openai_compatible(), "text/event-stream", replies);
+    let mut reply = manager.max_attempts(2).build().expect("a manager").stream(Request::prompt("m", "x"));
+    let mut data = Vec::new();
+    while let Some(item) = reply.next().await {
+        data.push(item.expect("the second attempt").data);
+    }
+    assert!(data.len() == 2 && data[0].contains("assistant") && data[1].contains("Rhine"), "{data:?}");
+    assert_eq!(reply.outcome().await.sends, 2);
 }

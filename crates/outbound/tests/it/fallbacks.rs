@@ -236,3 +236,60 @@ async fn a_pause_is_no_reason_for_another_route() {
     assert!(outcome.result.is_ok() && outcome.route == 0, "{outcome:?}");
     assert_eq!(sends(&second), 0);
 }
+
+/// Each short wait is waited for, but not one after the other without end.
+#[tokio::test(start_paused = true)]
+async fn short_waits_add_up() {
+    let (first, second) = (failing(Refusal::rate_limited().retry_after(s(4))), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+    let outcome = manager.send(chat(1).fallback(Route::to("backup"))).await;
+    assert!(outcome.result.is_ok() && outcome.route == 1, "{outcome:?}");
+    assert!((2..=4).contains(&sends(&first)) && outcome.elapsed < s(14), "{outcome:?}");
+}
+
+/// On another route it is another request, and has another key.
+#[tokio::test(start_paused = true)]
+async fn each_route_has_an_idempotency_key_of_its_own() {
+    let (first, second) = (failing(Refusal::status(500)), provider().build());
+    let manager = manager(&first).endpoint("backup", endpoint(&second)).build().expect("a manager");
+    assert!(manager.send(chat(1).fallback(Route::to("backup"))).await.result.is_ok());
+    let (first, second) = (first.ledger(), second.ledger());
+    let keys =
+        [&first, &second].map(|ledger| ledger.sends_by_idempotency_key().into_keys().collect::<Vec<_>>());
+    assert!(keys[0].len() == 1 && keys[1].len() == 1 && keys[0] != keys[1], "{keys:?}");
+}
+
+/// Where one has failed, the others go before it, though it is the least loaded.
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_to_another_endpoint_first() {
+    let (first, second) = (failing(Refusal::status(500)), provider().build());
+    let manager = manager(&first).another_endpoint(endpoint(&second)).max_attempts(2).build();
+    let manager = manager.expect("a manager");
+    for id in 0..3 {
+        assert!(manager.send(chat(id)).await.result.is_ok(), "the second of two attempts");
+    }
+}
+
+/// What is refused for what it is would be refused everywhere, and attempts are counted over all endpoints.
+#[tokio::test(start_paused = true)]
+async fn other_endpoints_are_no_further_attempts() {
+    for (status, total) in [(400, 1), (500, 3)] {
+        let (first, second) = (failing(Refusal::status(status)), failing(Refusal::status(status)));
+        let manager = manager(&first).another_endpoint(endpoint(&second)).max_attempts(3).build();
+        assert!(manager.expect("a manager").send(chat(1)).await.result.is_err());
+        assert_eq!(sends(&first) + sends(&second), total, "{status}");
+    }
+}
+
+/// A key that was refused is not tried again by the same request, however long the others are busy.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_refused_a_request_does_not_get_it_again() {
+    let (first, second) = (failing(Refusal::status(401)), provider().build());
+    let manager = manager(&first).another_endpoint(endpoint(&second).max_concurrent(1)).build();
+    let manager = manager.expect("a manager");
+    let sent = (0..8).map(|id| manager.send(chat(id)));
+    let outcomes = futures::future::join_all(sent).await;
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+    let most = outcomes.iter().map(|outcome| outcome.sends).max();
+    assert_eq!(most, Some(2), "once to each key");
+}

@@ -147,6 +147,7 @@ fn prices_are_found_by_name_and_read_from_data() {
     (usage.input, usage.cached, usage.cache_written) = (1_000_000, 400_000, 100_000);
     (usage.output, usage.reasoning) = (1_000_000, 250_000);
     assert_eq!(vision.of(usage), Money::dollars(0.5 + 0.5 + 0.4 + 0.8 + 1.5 + 1.0));
+    assert_eq!(small.of(usage), Money::dollars(0.6 * 0.15 + 0.4 * 0.075 + 0.6));
     assert_eq!(vision.at(0.5).of(usage), Money::dollars(2.35));
     for (table, says) in [
         ("[]", "object of models"),
@@ -173,7 +174,7 @@ async fn a_budget_holds_over_endpoints_of_different_formats() {
         Endpoint::new(provider).base_url("http://other.test/v1").key(crate::stack::KEY).client(client)
     };
     let (mut sent, mut stopped) = (0, 0);
-    for dollars in 80..240 {
+    for dollars in 120..280 {
         for [one, other] in [
             [Provider::openai_compatible(), Provider::anthropic()],
             [Provider::anthropic(), Provider::openai_compatible()],
@@ -184,7 +185,9 @@ async fn a_budget_holds_over_endpoints_of_different_formats() {
                 .prices(prices())
                 .budget(Money::dollars(f64::from(dollars)));
             let manager = manager.build().expect("a manager");
-            let outcome = manager.send(Request::prompt("test", "What is 1 and 1?").max_tokens(32)).await;
+            let outcome = manager
+                .send(Request::prompt("test", "What is 1 and 1?").system("Be short.").max_tokens(32))
+                .await;
             match outcome.error_kind() {
                 Some(kind) => {
                     assert_eq!(kind, ErrorKind::Stopped);

@@ -158,3 +158,29 @@ async fn random_lines_are_fair() {
         assert!(most - least <= 150, "{seed}: {served:?}");
     }
 }
+
+/// One that has waited long is an equal of the highest, and no more: then the tenant that had less goes first.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_ever_so_long_is_no_more_than_an_equal() {
+    let line = Line::default();
+    let holder = join(&line, order(9, Some("holder")), 1);
+    let had_much = join(&line, order(0, Some("much")), 1_000);
+    let old = join(&line, order(0, Some("much")), 1);
+    tokio::time::advance(SECOND * 3_000).await;
+    let new = join(&line, order(2, Some("new")), 1);
+    drop(holder);
+    assert_eq!(served(&line, vec![("old", old), ("had much", had_much), ("new", new)])[2], "old");
+}
+
+/// A tenant that was quiet has saved nothing up.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_tenant_saves_nothing_up() {
+    let line = Line::default();
+    let mut busy: Vec<_> = (0..200).map(|_| ("busy", join(&line, order(0, Some("busy")), 1))).collect();
+    drop(join(&line, order(0, Some("quiet")), 1));
+    busy.drain(..100);
+    busy.extend((0..50).map(|_| ("quiet", join(&line, order(0, Some("quiet")), 1))));
+    let first: Vec<_> = served(&line, busy).into_iter().take(40).collect();
+    let quiet = first.iter().filter(|name| **name == "quiet").count();
+    assert!((15..=25).contains(&quiet), "{quiet} of 40");
+}

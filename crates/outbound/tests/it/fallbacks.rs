@@ -293,3 +293,44 @@ async fn a_key_that_refused_a_request_does_not_get_it_again() {
     let most = outcomes.iter().map(|outcome| outcome.sends).max();
     assert_eq!(most, Some(2), "once to each key");
 }
+
+/// It is not sent to that key again either where another endpoint has failed after it.
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_is_not_gone_back_to() {
+    let refused = Fault::Refuse(Refusal::status(401));
+    let first = provider().fault_when(move |seen| (seen.sequence == 0).then(|| refused.clone())).build();
+    let second = provider().fault_on_attempt(Fault::Refuse(Refusal::status(500)), 1).build();
+    let manager = manager(&first).another_endpoint(endpoint(&second)).build().expect("a manager");
+    assert!(manager.send(chat(1)).await.result.is_ok());
+    assert_eq!((sends(&first), sends(&second)), (1, 2));
+}
+
+/// Where no other endpoint takes it, a failed one is left alone for as long as if it were the only one.
+#[tokio::test(start_paused = true)]
+async fn without_another_that_takes_it_a_request_backs_off() {
+    let first = failing(Refusal::status(500));
+    let second = failing(Refusal::rate_limited().retry_after(s(600)));
+    let manager = manager(&first).another_endpoint(endpoint(&second)).max_attempts(4).build();
+    let outcome = manager.expect("a manager").send(chat(1)).await;
+    assert_eq!((sends(&first), sends(&second)), (4, 1));
+    assert!(outcome.elapsed > ms(5 * 200 + 100), "{:?}", outcome.elapsed);
+}
+
+/// One of two is down for long; the other refuses for a moment. That is waited for.
+#[tokio::test(start_paused = true)]
+async fn the_endpoint_that_is_there_soonest_is_waited_for() {
+    let down = provider().trouble(Trouble::Refused, s(0)..s(100_000)).build();
+    let refused = Fault::Refuse(Refusal::rate_limited().retry_after(s(3)));
+    let well = provider().fault_when(move |seen| (seen.sequence == 30).then(|| refused.clone())).build();
+    let backup = provider().build();
+    let manager = manager(&down)
+        .another_endpoint(endpoint(&well))
+        .endpoint("backup", endpoint(&backup))
+        .fallback(Route::to("backup").after(s(5)));
+    let manager = manager.build().expect("a manager");
+    for id in 0..40 {
+        assert!(manager.send(chat(id)).await.result.is_ok());
+        tokio::time::sleep(s(1)).await;
+    }
+    assert_eq!((sends(&well), sends(&backup)), (41, 0));
+}

@@ -113,7 +113,7 @@ impl Decoding {
         let mut input = PartialBuffer::new(&self.input[..]);
         let decoded = decoder.decode(&mut input, &mut output);
         self.is_whole = match decoded {
-            // What was left of the input before is written, and that of zlib wants more: it calls that an error.
+            // Asked for what is left of earlier input, zlib's decoder writes it, and then reports the missing input as an error.
             Err(_) if self.input.is_empty() => false,
             decoded => decoded?,
         };

@@ -158,7 +158,7 @@ impl QuotaLimiter {
 
     /// Changes the limit per minute of a dimension while it is at work, as if it had been
     /// [told](super::QuotaBuilder::requests_per_minute) from the start; 0 counts as 1. `None`: only what the server says
-    /// holds. A limit that is new begins full. Who waits with more than it can ever grant waits until it is raised.
+    /// holds. A limit that is new begins full. Who waits with more than the limit goes when so much has come in.
     pub fn set_limit(&self, dimension: QuotaDimension, per_minute: Option<u64>) {
         let now = Instant::now();
         self.line.change(now, |desk| desk.set_limit(dimension, per_minute, now));

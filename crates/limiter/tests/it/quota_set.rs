@@ -31,6 +31,24 @@ async fn a_limit_may_be_lowered_raised_and_lifted() {
     assert!((59.0..=61.0).contains(&time(&quota, 1).await), "0 counts as 1");
 }
 
+/// Who waits with more than a lowered limit grants in its window goes when so much has come in.
+#[tokio::test(start_paused = true)]
+async fn who_waits_with_too_much_goes_when_so_much_has_come_in() {
+    let quota = QuotaLimiter::builder().tokens_per_minute(60).build().expect("a quota");
+    drop(quota.reserve(Cost::request().input_tokens(60)).await.expect("all").sent());
+    let began = Instant::now();
+    let waiting = tokio::spawn({
+        let quota = quota.clone();
+        async move { quota.reserve(Cost::request().input_tokens(50)).await.map(drop) }
+    });
+    tokio::task::yield_now().await;
+    quota.set_limit(QuotaDimension::Tokens, Some(10));
+    assert!(waiting.await.expect("no panic").is_ok());
+    let waited = began.elapsed().as_secs_f64();
+    // And a part of what was owed before.
+    assert!((300.0..=370.0).contains(&waited), "50 at 10 a minute: {waited}");
+}
+
 /// Who waits goes as soon as the new limit allows it.
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_of_the_change() {

@@ -113,6 +113,11 @@
 //! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
 //! holds in all four faces alike.
 //!
+//! **Answers that are shared.** Where [`coalesce`](RequestManagerBuilder::coalesce) is on, equal requests in flight are one
+//! call. A [`cache`](RequestManagerBuilder::cache), in memory or in a folder, keeps answers for the next equal request. Both
+//! are off by default, since a model that is asked twice may answer twice; a [`fresh`](Request::fresh) request has a call of
+//! its own. [`Outcome::reused`] says so.
+//!
 //! **Money.** With [prices](RequestManagerBuilder::prices) each outcome says what its answer cost. With a
 //! [budget](RequestManagerBuilder::budget) a request goes only while it fits beside what was spent and the most that all under
 //! way may cost; when none fits any more, batches stop and give the rest back.
@@ -182,8 +187,8 @@ pub use crate::verdict::verdict;
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Item, ModelLimits,
     ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request,
-    RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport, Snapshot, Step, Stopped, SubmitError,
-    Ticket, Waiting,
+    RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route, ShutdownReport, Snapshot,
+    Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

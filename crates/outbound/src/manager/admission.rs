@@ -18,6 +18,7 @@ use super::{
 };
 
 mod balance;
+mod equal;
 mod leave;
 mod turn;
 

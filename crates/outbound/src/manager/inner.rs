@@ -32,6 +32,7 @@ use super::{
     record::Record,
     reply::Reply,
     request::Request,
+    reuse::Reuse,
     route::Route,
     run::Run,
     scope::{Account, Scope},
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     accounts: Accounts,
     others: BTreeMap<String, Accounts>,
     settings: Settings,
+    /// How calls are saved, if they are.
+    reuse: Option<Reuse>,
     seed: u64,
     /// Requests so far: where the draws of each come from, with `seed`.
     begun: AtomicU64,
@@ -114,6 +117,7 @@ impl Inner {
             accounts,
             others,
             budget: Budget::new(settings.budget),
+            reuse: Reuse::new(settings.coalesces, settings.cache.clone()),
             settings,
             seed,
             begun: AtomicU64::new(0),
@@ -262,7 +266,10 @@ impl Inner {
             draw: mix(self.seed, number),
             items: job.items,
         };
-        let result = run.run(record).await;
+        let result = match self.reuse.as_ref().filter(|_| request.may_share_an_answer()) {
+            None => run.run(record).await,
+            Some(reuse) => Box::pin(reuse.answer(request, run, &self.clock, record)).await,
+        };
         let goes_on = |error: &Error| job.next_route(rest, error).is_some();
         if let Some(observed) = observed.filter(|_| !result.as_ref().is_err_and(goes_on)) {
             let failure = result.as_ref().err().map(Error::kind);

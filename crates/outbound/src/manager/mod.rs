@@ -5,6 +5,7 @@
 //!  batch · ticket · reply_stream · builder · snapshot
 //!              driver
 //!              inner
+//!              reuse
 //!         run · wire
 //!   admission · read
 //!   destination
@@ -38,6 +39,7 @@ mod record;
 mod reply;
 mod reply_stream;
 mod request;
+mod reuse;
 mod route;
 mod run;
 mod scope;
@@ -57,10 +59,11 @@ pub use self::{
     manager::{RequestManager, ShutdownReport},
     money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Step, Waiting},
-    outcome::{AttemptRecord, Outcome},
+    outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     reply_stream::ReplyStream,
     request::Request,
+    reuse::ResponseCache,
     route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},

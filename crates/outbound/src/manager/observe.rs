@@ -138,6 +138,8 @@ pub enum Waiting {
     Money,
     /// The budget for extra calls is spent: the next success pays for it.
     Budget,
+    /// The answer to an equal request in flight, which is its own too.
+    EqualRequest,
 }
 
 impl fmt::Display for Waiting {
@@ -151,6 +153,7 @@ impl fmt::Display for Waiting {
             Self::Paused => "the end of a pause",
             Self::Money => "what is under way to leave some of the budget",
             Self::Budget => "a success that pays for an extra call",
+            Self::EqualRequest => "the answer to an equal request",
         })
     }
 }

@@ -12,7 +12,7 @@ use super::{
     error::{Error, ErrorKind},
     judge::{Counts, Effect, Verdict},
     money::Money,
-    outcome::{AttemptRecord, Outcome},
+    outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     request::Request,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Record {
     last_failure: Option<String>,
     /// Which route it is on.
     route: usize,
+    /// Whose answer it has.
+    reused: Option<Reused>,
 }
 
 /// How an attempt ended.
@@ -71,6 +73,7 @@ impl Record {
             repeatable: false,
             last_failure: None,
             route: 0,
+            reused: None,
         }
     }
 
@@ -94,6 +97,12 @@ impl Record {
         self.before.charged += counts.charged;
         self.before.refused += counts.refused;
         self.route = route;
+        self.reused = None;
+    }
+
+    /// The answer, or the refusal, comes from elsewhere.
+    pub(crate) fn reuses(&mut self, reused: Reused) {
+        self.reused = Some(reused);
     }
 
     /// What went wrong last, behind a few words; nothing if nothing did.
@@ -182,6 +191,7 @@ impl Record {
             route: self.route,
             usage: self.usage,
             cost: self.cost,
+            reused: self.reused,
             waited: self.waited,
             elapsed: now.saturating_duration_since(self.started),
             possible_duplicate: self.possible_duplicate,

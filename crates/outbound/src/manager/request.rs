@@ -71,6 +71,8 @@ pub(crate) struct Options {
     pub(crate) idempotency_key: Option<HeaderValue>,
     /// The model, where the body does not name it.
     pub(crate) model: Option<String>,
+    /// It is answered by a call of its own.
+    fresh: bool,
 }
 
 #[derive(Clone)]
@@ -300,6 +302,23 @@ impl Request {
         self
     }
 
+    /// It is answered by a call of its own, under a manager that [keeps](super::RequestManagerBuilder::cache) answers or
+    /// [shares](super::RequestManagerBuilder::coalesce) them too: for several answers to one prompt. Default: no.
+    pub fn fresh(mut self) -> Self {
+        self.set().fresh = true;
+        self
+    }
+
+    /// Whether the answer to an equal request is as good as its own: it changes nothing at the server.
+    pub(crate) fn may_share_an_answer(&self) -> bool {
+        let asks = match self.body {
+            Body::Empty => self.method == Method::GET,
+            Body::Json(_) | Body::Prompt(_) => self.method == Method::POST,
+            Body::Other(..) => false,
+        };
+        asks && !self.options().fresh
+    }
+
     /// The name given with [`id`](Self::id).
     pub fn get_id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -332,6 +351,7 @@ impl Options {
         cost: None,
         idempotency_key: None,
         model: None,
+        fresh: false,
     };
 }
 

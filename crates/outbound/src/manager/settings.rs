@@ -7,6 +7,7 @@ use outbound_client::Limits;
 use super::{
     money::{Money, Prices},
     observe::GuardedObserver,
+    reuse::ResponseCache,
     route::Route,
 };
 
@@ -32,6 +33,9 @@ pub(crate) struct Settings {
     pub(crate) fallbacks: Vec<Route>,
     pub(crate) prices: Option<Arc<Prices>>,
     pub(crate) budget: Option<Money>,
+    /// Whether equal requests in flight share one call.
+    pub(crate) coalesces: bool,
+    pub(crate) cache: Option<ResponseCache>,
 }
 
 impl fmt::Debug for Settings {
@@ -51,6 +55,8 @@ impl fmt::Debug for Settings {
             .field("fallbacks", &self.fallbacks)
             .field("prices", &self.prices.is_some())
             .field("budget", &self.budget)
+            .field("coalesces", &self.coalesces)
+            .field("cache", &self.cache)
             .finish()
     }
 }
@@ -72,6 +78,8 @@ impl Default for Settings {
             fallbacks: Vec::new(),
             prices: None,
             budget: None,
+            coalesces: false,
+            cache: None,
         }
     }
 }

@@ -22,6 +22,8 @@ fn the_tables_of_defaults_tell_the_truth() {
         "max_attempts: 5",
         "retry_ambiguous: true",
         "stop_after_equal_refusals: Some(20)",
+        "coalesces: false",
+        "cache: None",
         "observer: false",
         "seed: None",
         "requests_per_minute: None",

@@ -21,6 +21,7 @@ mod records;
 mod refusals;
 mod replies;
 mod requests;
+mod reuse;
 mod secrets;
 mod sockets;
 mod stack;

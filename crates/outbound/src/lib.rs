@@ -113,6 +113,10 @@
 //! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
 //! holds in all four faces alike.
 //!
+//! **Slow calls.** With [`hedge`](RequestManagerBuilder::hedge) a call that runs longer than most did lately is made a second time
+//! beside itself: the first answer counts. It is off by default, and even then only for what may be sent twice without being
+//! paid for twice, unless that is allowed.
+//!
 //! **Answers that are shared.** Where [`coalesce`](RequestManagerBuilder::coalesce) is on, equal requests in flight are one
 //! call. A [`cache`](RequestManagerBuilder::cache), in memory or in a folder, keeps answers for the next equal request. Both
 //! are off by default, since a model that is asked twice may answer twice; a [`fresh`](Request::fresh) request has a call of
@@ -138,7 +142,7 @@
 //!
 //! # Not offered yet
 //!
-//! Journals that survive a crash, hedging in the manager (`retry::Hedge` is for calls of one's own).
+//! Journals that survive a crash.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
@@ -185,10 +189,10 @@ pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Item, ModelLimits,
-    ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request,
-    RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route, ShutdownReport, Snapshot,
-    Step, Stopped, SubmitError, Ticket, Waiting,
+    AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
+    ModelLimits, ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream,
+    Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route, ShutdownReport,
+    Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

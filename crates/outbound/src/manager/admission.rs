@@ -20,6 +20,7 @@ use super::{
 mod balance;
 mod equal;
 mod leave;
+mod second;
 mod turn;
 
 pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
@@ -133,6 +134,15 @@ impl<'a> Admission<'a> {
         pass: Pass<'a>,
         charge: Charge,
     ) -> Option<Admitted<'a>> {
+        let admitted = self.paid(destination, pass, charge)?;
+        self.since.get_or_insert_with(Instant::now);
+        self.seat.move_to(Place::InFlight);
+        self.tell(Step::Admitted);
+        Some(admitted)
+    }
+
+    /// With the money for it, where it has a price; `None` if there is not enough.
+    fn paid(&self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Option<Admitted<'a>> {
         let expense = match destination.prepared.quote {
             Some(quote) => match self.budget.take(quote) {
                 Some(expense) => Some(expense),
@@ -143,9 +153,6 @@ impl<'a> Admission<'a> {
             },
             None => None,
         };
-        self.since.get_or_insert_with(Instant::now);
-        self.seat.move_to(Place::InFlight);
-        self.tell(Step::Admitted);
         Some(Admitted { destination, pass, charge, expense })
     }
 

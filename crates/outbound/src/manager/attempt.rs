@@ -272,6 +272,11 @@ impl Failure {
         self.maybe_processed() && !self.is_refused_by_status()
     }
 
+    /// Whether the same request would fail in the same way again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.fault.class, Class::Terminal(_)) || self.fault.of_account
+    }
+
     /// Whether it is a reply with an error status.
     pub(crate) fn is_refused_by_status(&self) -> bool {
         self.status.is_some_and(|status| !status.is_success())
@@ -287,7 +292,7 @@ impl Failure {
     }
 
     pub(crate) fn into_error(self, kind: ErrorKind, message: String) -> Error {
-        let terminal = matches!(self.fault.class, Class::Terminal(_)) || self.fault.of_account;
+        let terminal = self.is_final();
         let error = Error::new(kind, message)
             .with_code(self.fault.code, terminal)
             .with_reply(self.reply)

@@ -19,6 +19,7 @@ use super::{
     observe::{GuardedObserver, Observer},
     reuse::ResponseCache,
     route::Route,
+    run::Hedging,
     scope::{Account, Endpoint, Reach},
     settings::Settings,
 };
@@ -43,6 +44,7 @@ use super::{
 /// | `prices`, `budget` | none |
 /// | `coalesce` | no |
 /// | `cache` | none |
+/// | `hedge` | never |
 /// | `observer` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
@@ -267,6 +269,12 @@ impl RequestManagerBuilder {
     /// Answers that are kept, for the next equal request.
     pub fn cache(mut self, cache: ResponseCache) -> Self {
         self.settings.cache = Some(cache);
+        self
+    }
+
+    /// Makes calls that are slow a second time while they run.
+    pub fn hedge(mut self, when: Hedging) -> Self {
+        self.settings.hedging = Some(when);
         self
     }
 

@@ -34,7 +34,7 @@ use super::{
     request::Request,
     reuse::Reuse,
     route::Route,
-    run::Run,
+    run::{Hedges, Run},
     scope::{Account, Scope},
     settings::Settings,
     shared::Seat,
@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     settings: Settings,
     /// How calls are saved, if they are.
     reuse: Option<Reuse>,
+    hedges: Option<Hedges>,
     seed: u64,
     /// Requests so far: where the draws of each come from, with `seed`.
     begun: AtomicU64,
@@ -118,6 +119,7 @@ impl Inner {
             others,
             budget: Budget::new(settings.budget),
             reuse: Reuse::new(settings.coalesces, settings.cache.clone()),
+            hedges: settings.hedging.map(Hedges::new),
             settings,
             seed,
             begun: AtomicU64::new(0),
@@ -262,6 +264,7 @@ impl Inner {
                 max_attempts: request.options().max_attempts.unwrap_or(settings.max_attempts),
                 retry_ambiguous: settings.retry_ambiguous,
             },
+            hedges: self.hedges.as_ref(),
             number,
             draw: mix(self.seed, number),
             items: job.items,

@@ -65,6 +65,7 @@ pub use self::{
     request::Request,
     reuse::ResponseCache,
     route::Route,
+    run::Hedging,
     scope::{Endpoint, ModelLimits, Stopped},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},

@@ -9,6 +9,7 @@ use super::{
     observe::GuardedObserver,
     reuse::ResponseCache,
     route::Route,
+    run::Hedging,
 };
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
@@ -36,6 +37,7 @@ pub(crate) struct Settings {
     /// Whether equal requests in flight share one call.
     pub(crate) coalesces: bool,
     pub(crate) cache: Option<ResponseCache>,
+    pub(crate) hedging: Option<Hedging>,
 }
 
 impl fmt::Debug for Settings {
@@ -57,6 +59,7 @@ impl fmt::Debug for Settings {
             .field("budget", &self.budget)
             .field("coalesces", &self.coalesces)
             .field("cache", &self.cache)
+            .field("hedging", &self.hedging)
             .finish()
     }
 }
@@ -80,6 +83,7 @@ impl Default for Settings {
             budget: None,
             coalesces: false,
             cache: None,
+            hedging: None,
         }
     }
 }

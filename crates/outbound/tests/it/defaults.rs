@@ -24,6 +24,7 @@ fn the_tables_of_defaults_tell_the_truth() {
         "stop_after_equal_refusals: Some(20)",
         "coalesces: false",
         "cache: None",
+        "hedging: None",
         "observer: false",
         "seed: None",
         "requests_per_minute: None",

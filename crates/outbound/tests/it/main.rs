@@ -9,6 +9,7 @@ mod dialects;
 mod driver;
 mod fallbacks;
 mod faults;
+mod hedges;
 mod hour;
 mod items;
 mod lifecycle;

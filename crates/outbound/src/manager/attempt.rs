@@ -90,7 +90,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, Error> {
         let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
         let provider = &account.provider;
-        if let Some(why) = &request.invalid {
+        if let Some(why) = &request.options().invalid {
             return Err(invalid(why.clone()));
         }
         let options = request.options();
@@ -150,16 +150,16 @@ impl<'a> Prepared<'a> {
             // A body knows better what it is than the endpoint does.
             Body::Other(_, Some(own)) => _ = headers.insert(CONTENT_TYPE, own.clone()),
             Body::Json(_) | Body::Prompt(_)
-                if ![&headers, &request.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
+                if ![&headers, &options.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
             {
                 content_type = Some(HeaderValue::from_static("application/json"));
             }
             _ => {}
         }
-        for name in request.headers.keys() {
+        for name in options.headers.keys() {
             headers.remove(name);
         }
-        for (name, value) in &request.headers {
+        for (name, value) in &options.headers {
             headers.append(name, value.clone());
         }
         // The caller's own, however it was given, goes before one of the manager's making.

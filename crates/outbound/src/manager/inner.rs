@@ -210,7 +210,7 @@ impl Inner {
         let Way { request, route, rest } = way;
         let number = job.number;
         let settings = &self.settings;
-        let accounts = match &request.endpoint {
+        let accounts = match &request.options().endpoint {
             None => &self.accounts,
             Some(name) => self.others.get(name).ok_or_else(|| {
                 Error::new(ErrorKind::Invalid, format!("there is no endpoint of the name {name:?}"))
@@ -238,7 +238,7 @@ impl Inner {
         };
         let observed = settings.observer.as_deref().map(|observer| {
             let (id, model) = (request.id.as_deref(), destinations[0].prepared.facts.model.as_deref());
-            let endpoint = request.endpoint.as_deref();
+            let endpoint = request.options().endpoint.as_deref();
             let event = Event { id, index: job.index, endpoint, model, step: Step::Queued };
             Observed { observer, event }
         });

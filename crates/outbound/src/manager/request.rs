@@ -166,13 +166,7 @@ impl Request {
     }
 
     fn to_path(method: Method, path: Option<String>) -> Self {
-        Self {
-            id: None,
-            method,
-            path,
-            body: Body::Empty,
-            options: None,
-        }
+        Self { id: None, method, path, body: Body::Empty, options: None }
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -181,9 +181,9 @@ pub use crate::verdict::verdict;
 #[cfg(feature = "manager")]
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Item, ModelLimits,
-    ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream, Request,
-    RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport, Snapshot, Step, Stopped, SubmitError,
-    Ticket, Waiting,
+    ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError, Reply, ReplyStream,
+    Request, RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport, Snapshot, Step, Stopped,
+    SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

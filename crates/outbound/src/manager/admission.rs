@@ -11,10 +11,11 @@ use super::{
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
     money::{Budget, Expense},
-    observe::{Observed, Step, Waiting},
+    observe::{Step, Waiting},
     record::Record,
     scope::{Ask, Order, Pass, Scope, Standing, Stopped},
     shared::{Place, Seat},
+    telling::Telling,
 };
 
 mod balance;
@@ -51,7 +52,7 @@ pub(crate) struct Admission<'a> {
     pub(crate) since: &'a mut Option<Instant>,
     /// How long it still waits for what refuses or fails, where there is another way for it. `None`: to its deadline.
     pub(crate) patience: Option<Duration>,
-    pub(crate) observed: Option<Observed<'a>>,
+    pub(crate) observed: Option<&'a Telling>,
 }
 
 /// A request that may be sent now.

@@ -15,6 +15,7 @@ use super::{
     reply::Reply,
     request::Request,
     shared::{Seat, Shared},
+    telling::Telling,
 };
 
 /// A request to be run.
@@ -46,6 +47,8 @@ struct Teller {
     index: usize,
     to: Option<To>,
     seat: Seat,
+    /// Where somebody looks on, from its beginning to its end.
+    telling: Option<Box<Telling>>,
     /// The last to go: a shutdown that finds nobody inside finds every outcome told.
     guest: Option<Guest>,
 }
@@ -53,6 +56,9 @@ struct Teller {
 impl Teller {
     fn tell(&mut self, result: Result<Reply, Error>) {
         let (Some(record), Some(to)) = (self.record.take(), self.to.take()) else { return };
+        if let Some(telling) = self.telling.take() {
+            telling.ended(&record, result.as_ref().err().map(Error::kind));
+        }
         let request = self.request.take();
         let id = request.as_ref().and_then(|request| request.id.clone());
         let kept_back = result.as_ref().is_err_and(|error| {
@@ -112,12 +118,14 @@ pub(crate) fn task(
         index: job.index,
         to: Some(to),
         seat: Seat::ready(batch),
+        telling: None,
         guest,
     };
     let (since, items) = (job.since, job.items);
     let task = async move {
-        let Teller { inner, record: Some(record), request: Some(request), index, seat, guest, .. } =
-            &mut teller
+        let Teller {
+            inner, record: Some(record), request: Some(request), index, seat, telling, guest, ..
+        } = &mut teller
         else {
             return;
         };
@@ -125,7 +133,7 @@ pub(crate) fn task(
             Some(_) => {
                 let number = inner.next_number();
                 let started = Started { request, number, index: *index, since, items: items.as_ref() };
-                let run = inner.run(started, record, seat);
+                let run = inner.run(started, record, seat, telling);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
             }
             None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),

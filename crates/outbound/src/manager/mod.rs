@@ -7,6 +7,7 @@
 //!              inner
 //!         run · wire
 //!   admission · read
+//!   telling
 //!   destination
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
@@ -45,6 +46,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod task;
+mod telling;
 mod ticket;
 mod wall_clock;
 mod wire;
@@ -56,7 +58,7 @@ pub use self::{
     item::Item,
     manager::{RequestManager, ShutdownReport},
     money::{Money, Price, Prices, PricesError},
-    observe::{Event, Observer, Step, Waiting},
+    observe::{Event, Observer, Operation, Step, Waiting},
     outcome::{AttemptRecord, Outcome},
     reply::Reply,
     reply_stream::ReplyStream,

@@ -101,6 +101,11 @@ impl Record {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
+    /// When the attempt under way began, if one is.
+    pub(crate) fn under_way(&self) -> Option<Instant> {
+        self.under_way
+    }
+
     pub(crate) fn begins(&mut self, now: Instant, repeatable: bool) {
         self.under_way = Some(now);
         self.repeatable = repeatable;

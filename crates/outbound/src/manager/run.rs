@@ -37,18 +37,31 @@ impl<A: Attempt> Run<'_, A> {
             let Admitted { destination, mut pass, charge, mut expense } = admitted;
             let scope = &destination.scope;
             let deadline = self.admission.deadline();
-            let now = Instant::now();
-            let call = pass.sent(self.number, now, spread(self.draw));
+            let began = Instant::now();
+            let call = pass.sent(self.number, began, spread(self.draw));
             scope::watch(&scope.account);
             if let Some(expense) = &mut expense {
                 expense.sent();
             }
-            self.admission.tell(Step::Sent { attempt: record.next_attempt() });
-            record.begins(now, destination.prepared.repeatable);
+            let observed = self.admission.observed;
+            if let Some(observed) = observed {
+                observed.sent(&scope.account, record.next_attempt());
+            }
+            record.begins(began, destination.prepared.repeatable);
             let sent = self.attempt.send(destination, deadline, pass.probes_reach()).await;
             pass.ended();
             let failure = match sent {
                 Ok(Answer { reply, usage, signals }) => {
+                    if let Some(observed) = observed {
+                        observed.tell(Step::AttemptEnded {
+                            attempt: record.next_attempt(),
+                            took: began.elapsed(),
+                            status: Some(reply.status),
+                            failure: None,
+                            message: "",
+                            usage,
+                        });
+                    }
                     record.arrived(reply.status, usage);
                     record.cost = expense.map(|expense| expense.answered(usage));
                     scope.succeeded(call, &signals, usage, charge);
@@ -59,7 +72,16 @@ impl<A: Attempt> Run<'_, A> {
             let now = Instant::now();
             let message = scope.account.redact(failure.message());
             let verdict = self.judge(destination, &failure, record, deadline, now);
-            self.admission.tell(Step::Failed { kind: failure.kind, message: &message });
+            if let Some(observed) = observed {
+                observed.tell(Step::AttemptEnded {
+                    attempt: record.next_attempt(),
+                    took: now.saturating_duration_since(began),
+                    status: failure.status,
+                    failure: Some(failure.kind),
+                    message: &message,
+                    usage: None,
+                });
+            }
             scope.failed(call, &told(&failure, verdict, &message, now), charge);
             record.failed(&failure, verdict, &message, now);
             if let Some(expense) = expense {

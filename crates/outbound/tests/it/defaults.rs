@@ -22,7 +22,7 @@ fn the_tables_of_defaults_tell_the_truth() {
         "max_attempts: 5",
         "retry_ambiguous: true",
         "stop_after_equal_refusals: Some(20)",
-        "observer: false",
+        "observers: 0",
         "seed: None",
         "requests_per_minute: None",
         "tokens_per_minute: None",

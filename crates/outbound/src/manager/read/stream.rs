@@ -45,7 +45,7 @@ impl Reader<'_> {
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
                 if let Some(observed) = &self.observed {
-                    observed.tell(Step::Item);
+                    observed.tell(Step::Item { after: self.sent_at.elapsed() });
                 }
                 stream.read(false).await
             }

@@ -47,7 +47,7 @@ struct Teller {
     index: usize,
     to: Option<To>,
     seat: Seat,
-    /// Where somebody looks on, from its beginning to its end.
+    /// Where somebody looks on.
     telling: Option<Box<Telling>>,
     /// The last to go: a shutdown that finds nobody inside finds every outcome told.
     guest: Option<Guest>,
@@ -111,6 +111,7 @@ pub(crate) fn task(
     let guest = inner.lifecycle.enter(job.request.id.as_deref());
     let entry = guest.as_ref().map(Guest::entry);
     let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
+    let telling = inner.telling(job.index, &job.request);
     let mut teller = Teller {
         inner: Arc::clone(inner),
         record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
@@ -118,21 +119,20 @@ pub(crate) fn task(
         index: job.index,
         to: Some(to),
         seat: Seat::ready(batch),
-        telling: None,
+        telling,
         guest,
     };
     let (since, items) = (job.since, job.items);
     let task = async move {
-        let Teller {
-            inner, record: Some(record), request: Some(request), index, seat, telling, guest, ..
-        } = &mut teller
+        let Teller { inner, record: Some(record), request: Some(request), seat, telling, guest, .. } =
+            &mut teller
         else {
             return;
         };
         let result = match guest {
             Some(_) => {
                 let number = inner.next_number();
-                let started = Started { request, number, index: *index, since, items: items.as_ref() };
+                let started = Started { request, number, since, items: items.as_ref() };
                 let run = inner.run(started, record, seat, telling);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
             }

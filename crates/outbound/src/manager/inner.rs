@@ -77,7 +77,6 @@ pub(crate) struct Started<'a> {
     pub(crate) request: &'a Request,
     /// Which request of the manager it is.
     pub(crate) number: u64,
-    pub(crate) index: usize,
     /// When its deadline begins to run. `None`: with its first admission.
     pub(crate) since: Option<Instant>,
     /// Where the items of a stream go that is handed on as it comes.
@@ -146,6 +145,11 @@ impl Inner {
         self.settings.stop_after_equal_refusals
     }
 
+    /// A request as those will know it who look on, if somebody does.
+    pub(crate) fn telling(&self, index: usize, request: &Request) -> Option<Box<Telling>> {
+        Telling::of(&self.settings.observers, index, request)
+    }
+
     /// A submitted request that was not sent: a shutdown gives it back.
     pub(crate) fn give_back(&self, request: Request) {
         self.returned.lock().push(request);
@@ -165,9 +169,8 @@ impl Inner {
         telling: &mut Option<Box<Telling>>,
     ) -> Result<Reply, Error> {
         let request = job.request;
-        let observers = &self.settings.observers;
-        if !observers.is_empty() {
-            *telling = Some(Box::new(Telling::new(observers, job.number, job.index, request)));
+        if let Some(telling) = telling {
+            telling.begins(job.number);
         }
         let own = &request.options().fallbacks;
         let routes = if own.is_empty() { &self.settings.fallbacks } else { own };

@@ -189,6 +189,22 @@ pub enum Waiting {
     Budget,
 }
 
+impl Waiting {
+    /// A stable name: `limits`, `backoff`, `refused`, `outage`, `account`, `paused`, `money`, `budget`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limits => "limits",
+            Self::Backoff => "backoff",
+            Self::Refused => "refused",
+            Self::Outage => "outage",
+            Self::Account => "account",
+            Self::Paused => "paused",
+            Self::Money => "money",
+            Self::Budget => "budget",
+        }
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

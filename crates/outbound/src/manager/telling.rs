@@ -11,6 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::trace::Trace;
 use super::{
     destination::Destination,
     error::ErrorKind,
@@ -19,6 +20,8 @@ use super::{
     request::Request,
     scope::Account,
 };
+
+mod trace;
 
 /// An observer at work, until it panics.
 pub(crate) struct GuardedObserver {
@@ -42,10 +45,11 @@ impl GuardedObserver {
     }
 }
 
-/// A request as its observers know it. There is none where nobody looks on.
+/// A request as those know it who look on: the observers, and `tracing`. There is none where nobody does.
 pub(crate) struct Telling {
     observers: Arc<[GuardedObserver]>,
-    number: u64,
+    /// `None` while it has not begun.
+    number: Option<u64>,
     id: Option<String>,
     index: usize,
     /// What follows is as the route has it that the request is on.
@@ -59,25 +63,28 @@ pub(crate) struct Telling {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// What it waits for, and since when.
     waiting: Option<(Waiting, Instant)>,
     /// Where it was sent last on its route.
     sent_to: Option<Arc<Account>>,
+    trace: Option<Trace>,
 }
 
 impl Telling {
-    /// Of a request that is yet to be made ready.
-    pub(crate) fn new(
+    /// Of a request that is yet to begin. Called where the request comes from.
+    pub(crate) fn of(
         observers: &Arc<[GuardedObserver]>,
-        number: u64,
         index: usize,
         request: &Request,
-    ) -> Self {
-        Self {
+    ) -> Option<Box<Self>> {
+        let trace = Trace::new();
+        if observers.is_empty() && trace.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
             observers: Arc::clone(observers),
-            number,
+            number: None,
             id: request.id.clone(),
             index,
             endpoint: request.endpoint.clone(),
@@ -86,8 +93,13 @@ impl Telling {
             model: request.options().model.clone(),
             streams: false,
             queued: false,
-            state: Mutex::default(),
-        }
+            state: Mutex::new(State { waiting: None, sent_to: None, trace }),
+        }))
+    }
+
+    /// It begins. What never does is not told.
+    pub(crate) fn begins(&mut self, number: u64) {
+        self.number = Some(number);
     }
 
     /// The request was made ready for a route, of which this is the first destination.
@@ -114,12 +126,13 @@ impl Telling {
 
     /// Tells its first step, unless that was told.
     fn queue(&mut self) {
-        if !std::mem::replace(&mut self.queued, true) {
+        if self.number.is_some() && !std::mem::replace(&mut self.queued, true) {
             self.tell(Step::Queued);
         }
     }
 
     pub(crate) fn tell(&self, step: Step<'_>) {
+        let Some(number) = self.number else { return };
         let mut state = self.state.lock();
         let waited = state.waiting.take();
         if let Step::Waiting { reason, .. } = step {
@@ -129,7 +142,7 @@ impl Telling {
         drop(state);
         let sent_to = sent_to.as_deref();
         let event = Event {
-            number: self.number,
+            number,
             id: self.id.as_deref(),
             index: self.index,
             endpoint: self.endpoint.as_deref(),
@@ -147,6 +160,14 @@ impl Telling {
     }
 
     fn pass_on(&self, event: &Event<'_>) {
+        let mut state = self.state.lock();
+        if let Some(trace) = &mut state.trace
+            && catch_unwind(AssertUnwindSafe(|| trace.tell(event))).is_err()
+        {
+            // No log: it is who hears the logs that has panicked.
+            state.trace = None;
+        }
+        drop(state);
         self.observers.iter().for_each(|observer| observer.tell(event));
     }
 

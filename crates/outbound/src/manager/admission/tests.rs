@@ -68,7 +68,10 @@ impl crate::Observer for Waits {
 }
 
 fn telling(waits: &Waits) -> Telling {
-    Telling::new(&Arc::from([GuardedObserver::new(waits.clone())]), 0, 0, &Request::get("/"))
+    let observers = Arc::from([GuardedObserver::new(waits.clone())]);
+    let mut telling = *Telling::of(&observers, 0, &Request::get("/")).expect("somebody looks on");
+    telling.begins(0);
+    telling
 }
 
 /// A request that asks to be admitted, and has much time.

@@ -131,6 +131,27 @@
 //! ([`drain`](RequestManager::drain)). A [`snapshot`](RequestManager::snapshot) says for each endpoint and model what it
 //! believes, what it waits for and why.
 //!
+//! **Looking on.** An [`Observer`] is told each step of each request. The same steps are told to `tracing`, with the target
+//! `outbound::request` and the names of this table. Where nobody listens to it on the level of INFO, a request costs
+//! one load of an atomic for it.
+//!
+//! | name | level | fields |
+//! |---|---|---|
+//! | `outbound.request`, a span in that of the caller | INFO | `number`, `id`, `index`, `endpoint`, `provider`, `operation`, `model`, `stream`; at its end `outcome`, `sends`, `input_tokens`, `output_tokens` |
+//! | `outbound.attempt`, a span in that of its request | DEBUG | `attempt`, `provider`, `server`; at its end `status`, `outcome` |
+//! | `outbound.rerouted` | INFO | `route`, `endpoint`, `provider`, `model` |
+//! | `outbound.attempt_failed` | INFO | `attempt`, `status`, `kind`, `took_s`, `error` |
+//! | `outbound.failed` | INFO | `kind`, `sends`, `elapsed_s` |
+//! | `outbound.answered` | DEBUG | `sends`, `elapsed_s` |
+//! | `outbound.waiting` | DEBUG | `reason`, `at_least_s` |
+//! | `outbound.waited` | DEBUG | `reason`, `took_s` |
+//! | `outbound.admitted` | DEBUG | |
+//! | `outbound.first_item` | DEBUG | `after_s` |
+//!
+//! An `outcome` is `answered`, or the [name of the failure](ErrorKind::as_str), as `kind` is; a `reason` is
+//! [that of a wait](Waiting::as_str). What concerns an endpoint and no single request is a WARN: a stop, a silence, an
+//! account that is unreachable.
+//!
 //! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
 //! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
 //! been processed.
@@ -190,9 +211,9 @@ pub use crate::verdict::verdict;
 #[cfg(feature = "manager")]
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
-    ModelLimits, ModelSnapshot, Money, Observer, Outcome, Price, Prices, PricesError, Reply, ReplyStream,
-    Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route, ShutdownReport,
-    Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
+    ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError, Reply,
+    ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
+    ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

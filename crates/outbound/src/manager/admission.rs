@@ -3,7 +3,9 @@
 use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
+use http::StatusCode;
 use outbound_limiter::{Bottleneck, Charge, QuotaError};
+use outbound_provider::Usage;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -11,10 +13,11 @@ use super::{
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
     money::{Budget, Expense},
-    observe::{Observed, Step, Waiting},
+    observe::{Step, Waiting},
     record::Record,
     scope::{Ask, Order, Pass, Scope, Standing, Stopped},
     shared::{Place, Seat},
+    telling::Telling,
 };
 
 mod balance;
@@ -53,7 +56,7 @@ pub(crate) struct Admission<'a> {
     pub(crate) since: &'a mut Option<Instant>,
     /// How long it still waits for what refuses or fails, where there is another way for it. `None`: to its deadline.
     pub(crate) patience: Option<Duration>,
-    pub(crate) observed: Option<Observed<'a>>,
+    pub(crate) observed: Option<&'a Telling>,
 }
 
 /// A request that may be sent now.
@@ -76,6 +79,22 @@ impl<'a> Admission<'a> {
     pub(crate) fn tell(&self, step: Step<'_>) {
         if let Some(observed) = &self.observed {
             observed.tell(step);
+        }
+    }
+
+    /// An attempt has ended, if anybody wants to know.
+    pub(crate) fn attempt_ended(
+        &self,
+        attempt: u32,
+        sent_at: Instant,
+        status: Option<StatusCode>,
+        failure: Option<ErrorKind>,
+        message: &str,
+        usage: Option<Usage>,
+    ) {
+        if let Some(observed) = &self.observed {
+            let took = sent_at.elapsed();
+            observed.tell(Step::AttemptEnded { attempt, took, status, failure, message, usage });
         }
     }
 

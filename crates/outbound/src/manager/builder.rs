@@ -16,12 +16,13 @@ use super::{
     error::BuildError,
     inner::{Accounts, Inner},
     money::{Money, Prices},
-    observe::{GuardedObserver, Observer},
+    observe::Observer,
     reuse::ResponseCache,
     route::Route,
     run::Hedging,
     scope::{Account, Endpoint, Reach},
     settings::Settings,
+    telling::GuardedObserver,
 };
 
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
@@ -55,6 +56,7 @@ pub struct RequestManagerBuilder {
     more: Vec<Endpoint>,
     others: BTreeMap<String, Vec<Endpoint>>,
     settings: Settings,
+    observers: Vec<GuardedObserver>,
     seed: Option<u64>,
     wall_clock: Option<SystemTime>,
 }
@@ -66,6 +68,7 @@ impl RequestManagerBuilder {
             more: Vec::new(),
             others: BTreeMap::new(),
             settings: Settings::default(),
+            observers: Vec::new(),
             seed: None,
             wall_clock: None,
         }
@@ -278,9 +281,9 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// Who is told what becomes of each request while it happens.
+    /// Who is told what becomes of each request while it happens. Each call adds one, and they are told in this order.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.settings.observer = Some(Arc::new(GuardedObserver::new(observer)));
+        self.observers.push(GuardedObserver::new(observer));
         self
     }
 
@@ -306,7 +309,8 @@ impl RequestManagerBuilder {
 
     /// Checks the options, and makes what all handles of the manager share.
     pub(super) fn into_inner(self) -> Result<Inner, BuildError> {
-        let settings = self.settings;
+        let mut settings = self.settings;
+        settings.observers = self.observers.into();
         let times = [
             ("deadline", settings.deadline),
             ("attempt_timeout", settings.attempt_timeout),
@@ -369,6 +373,7 @@ impl fmt::Debug for RequestManagerBuilder {
             .field("more", &self.more)
             .field("others", &self.others)
             .field("settings", &self.settings)
+            .field("observers", &self.observers.len())
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ use super::{
     reply::Reply,
     request::Request,
     shared::{Seat, Shared},
+    telling::Telling,
 };
 
 /// A request to be run.
@@ -46,6 +47,8 @@ struct Teller {
     index: usize,
     to: Option<To>,
     seat: Seat,
+    /// Where somebody looks on.
+    telling: Option<Box<Telling>>,
     /// The last to go: a shutdown that finds nobody inside finds every outcome told.
     guest: Option<Guest>,
 }
@@ -53,6 +56,9 @@ struct Teller {
 impl Teller {
     fn tell(&mut self, result: Result<Reply, Error>) {
         let (Some(record), Some(to)) = (self.record.take(), self.to.take()) else { return };
+        if let Some(telling) = self.telling.take() {
+            telling.ended(&record, result.as_ref().err().map(Error::kind));
+        }
         let request = self.request.take();
         let id = request.as_ref().and_then(|request| request.id.clone());
         let kept_back = result.as_ref().is_err_and(|error| {
@@ -105,6 +111,7 @@ pub(crate) fn task(
     let guest = inner.lifecycle.enter(job.request.id.as_deref());
     let entry = guest.as_ref().map(Guest::entry);
     let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
+    let telling = inner.telling(job.index, &job.request);
     let mut teller = Teller {
         inner: Arc::clone(inner),
         record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
@@ -112,11 +119,12 @@ pub(crate) fn task(
         index: job.index,
         to: Some(to),
         seat: Seat::ready(batch),
+        telling,
         guest,
     };
     let (since, items) = (job.since, job.items);
     let task = async move {
-        let Teller { inner, record: Some(record), request: Some(request), index, seat, guest, .. } =
+        let Teller { inner, record: Some(record), request: Some(request), seat, telling, guest, .. } =
             &mut teller
         else {
             return;
@@ -124,8 +132,8 @@ pub(crate) fn task(
         let result = match guest {
             Some(_) => {
                 let number = inner.next_number();
-                let started = Started { request, number, index: *index, since, items: items.as_ref() };
-                let run = inner.run(started, record, seat);
+                let started = Started { request, number, since, items: items.as_ref() };
+                let run = inner.run(started, record, seat, telling);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
             }
             None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),

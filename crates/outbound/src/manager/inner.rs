@@ -28,7 +28,6 @@ use super::{
     key::{idempotency_key, mix},
     lifecycle::Lifecycle,
     money::Budget,
-    observe::{Event, Observed, Step},
     record::Record,
     reply::Reply,
     request::Request,
@@ -38,6 +37,7 @@ use super::{
     scope::{Account, Scope},
     settings::Settings,
     shared::Seat,
+    telling::Telling,
     wall_clock::WallClock,
     wire::Wire,
 };
@@ -81,7 +81,6 @@ pub(crate) struct Started<'a> {
     pub(crate) request: &'a Request,
     /// Which request of the manager it is.
     pub(crate) number: u64,
-    pub(crate) index: usize,
     /// When its deadline begins to run. `None`: with its first admission.
     pub(crate) since: Option<Instant>,
     /// Where the items of a stream go that is handed on as it comes.
@@ -103,6 +102,15 @@ struct Way<'a> {
     route: usize,
     /// Those after it.
     rest: &'a [Route],
+}
+
+/// What a request has on all its routes.
+struct Kept<'a> {
+    /// Since when its deadline runs. `None`: not yet.
+    since: Option<Instant>,
+    record: &'a mut Record,
+    seat: &'a mut Seat,
+    telling: &'a mut Option<Box<Telling>>,
 }
 
 impl Inner {
@@ -143,6 +151,11 @@ impl Inner {
         self.settings.stop_after_equal_refusals
     }
 
+    /// A request as those will know it who look on, if somebody does.
+    pub(crate) fn telling(&self, index: usize, request: &Request) -> Option<Box<Telling>> {
+        Telling::of(&self.settings.observers, index, request)
+    }
+
     /// A submitted request that was not sent: a shutdown gives it back.
     pub(crate) fn give_back(&self, request: Request) {
         self.returned.lock().push(request);
@@ -159,16 +172,20 @@ impl Inner {
         job: Started<'_>,
         record: &mut Record,
         seat: &mut Seat,
+        telling: &mut Option<Box<Telling>>,
     ) -> Result<Reply, Error> {
         let request = job.request;
+        if let Some(telling) = telling {
+            telling.begins(job.number);
+        }
         let own = &request.options().fallbacks;
         let routes = if own.is_empty() { &self.settings.fallbacks } else { own };
-        let mut since = job.since;
+        let mut kept = Kept { since: job.since, record, seat, telling };
         let way = Way { request, route: 0, rest: routes };
-        let result = self.run_on(way, &job, &mut since, record, seat).await;
+        let result = self.run_on(way, &job, &mut kept).await;
         match result {
             Err(error) if !routes.is_empty() => {
-                Box::pin(self.fall_back(error, routes, &job, &mut since, record, seat)).await
+                Box::pin(self.fall_back(error, routes, &job, &mut kept)).await
             }
             result => result,
         }
@@ -180,17 +197,15 @@ impl Inner {
         mut error: Error,
         routes: &[Route],
         job: &Started<'_>,
-        since: &mut Option<Instant>,
-        record: &mut Record,
-        seat: &mut Seat,
+        kept: &mut Kept<'_>,
     ) -> Result<Reply, Error> {
         let mut route = 0;
         while let Some(skipped) = job.next_route(&routes[route..], &error) {
             let request = routes[route + skipped].apply(job.request);
             route += skipped + 1;
-            record.takes_another_route(route);
+            kept.record.takes_another_route(route);
             let way = Way { request: &request, route, rest: &routes[route..] };
-            match self.run_on(way, job, since, record, seat).await {
+            match self.run_on(way, job, kept).await {
                 Ok(reply) => return Ok(reply),
                 Err(next) => error = next,
             }
@@ -199,14 +214,8 @@ impl Inner {
     }
 
     /// A request on one of its routes.
-    async fn run_on(
-        &self,
-        way: Way<'_>,
-        job: &Started<'_>,
-        since: &mut Option<Instant>,
-        record: &mut Record,
-        seat: &mut Seat,
-    ) -> Result<Reply, Error> {
+    async fn run_on(&self, way: Way<'_>, job: &Started<'_>, kept: &mut Kept<'_>) -> Result<Reply, Error> {
+        let Kept { since, record, seat, telling } = kept;
         let Way { request, route, rest } = way;
         let number = job.number;
         let settings = &self.settings;
@@ -236,15 +245,10 @@ impl Inner {
                 &several[..]
             }
         };
-        let observed = settings.observer.as_deref().map(|observer| {
-            let (id, model) = (request.id.as_deref(), destinations[0].prepared.facts.model.as_deref());
-            let endpoint = request.options().endpoint.as_deref();
-            let event = Event { id, index: job.index, endpoint, model, step: Step::Queued };
-            Observed { observer, event }
-        });
-        if let Some(observed) = &observed {
-            observed.tell(if route == 0 { Step::Queued } else { Step::Rerouted { route } });
+        if let Some(telling) = telling {
+            telling.takes_route(route, request, &destinations[0], job.items.is_some());
         }
+        let observed = telling.as_deref();
         let run = Run {
             attempt: Wire { clock: &self.clock, observed, items: job.items },
             admission: Admission {
@@ -269,16 +273,10 @@ impl Inner {
             draw: mix(self.seed, number),
             items: job.items,
         };
-        let result = match self.reuse.as_ref().filter(|_| request.may_share_an_answer()) {
+        match self.reuse.as_ref().filter(|_| request.may_share_an_answer()) {
             None => run.run(record).await,
             Some(reuse) => Box::pin(reuse.answer(request, run, &self.clock, record)).await,
-        };
-        let goes_on = |error: &Error| job.next_route(rest, error).is_some();
-        if let Some(observed) = observed.filter(|_| !result.as_ref().is_err_and(goes_on)) {
-            let failure = result.as_ref().err().map(Error::kind);
-            observed.tell(Step::Ended { failure, usage: record.usage, sends: record.sends() });
         }
-        result
     }
 
     /// Wakes all who wait, so that they ask again whether they may go.

@@ -8,6 +8,7 @@
 //!              reuse
 //!         run · wire
 //!   admission · read
+//!   telling
 //!   destination
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
@@ -47,6 +48,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod task;
+mod telling;
 mod ticket;
 mod wall_clock;
 mod wire;
@@ -58,7 +60,7 @@ pub use self::{
     item::Item,
     manager::{RequestManager, ShutdownReport},
     money::{Money, Price, Prices, PricesError},
-    observe::{Event, Observer, Step, Waiting},
+    observe::{Event, Observer, Operation, Step, Waiting},
     outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     reply_stream::ReplyStream,

@@ -1,15 +1,12 @@
 //! What a manager tells while it works.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
+use http::StatusCode;
+use outbound_client::Origin;
 use outbound_provider::Usage;
 
-use super::error::ErrorKind;
+use super::{error::ErrorKind, money::Money};
 
 /// Hears what becomes of each request while it happens. Given to
 /// [`RequestManagerBuilder::observer`](super::RequestManagerBuilder::observer).
@@ -17,7 +14,19 @@ use super::error::ErrorKind;
 /// It is called in the task of the request, so it has to be quick and must not block. Without one nothing is made up to
 /// be told.
 ///
-/// One that panics costs no answer: the panic is caught, an error is logged, and it is not called again.
+/// # What may be relied on
+///
+/// - Each [`Step::Queued`] is followed by one [`Step::Ended`], whatever ends the request: also where it is called off, its
+///   future is dropped, or the manager is.
+/// - Each [`Step::Sent`] is followed by one [`Step::AttemptEnded`], and each [`Step::Waiting`] by one [`Step::Waited`], both
+///   before the end of the request.
+/// - The steps of one request come in their order. [`Event::number`] tells requests apart.
+/// - A request that never begins is not told: one whose source a stopped batch does not read, or that comes after a shutdown.
+///
+/// # Panics in an observer
+///
+/// One that panics costs no answer and silences no other observer: the panic is caught, an error is logged, and it is not
+/// called again.
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened to a request.
     fn event(&self, event: &Event<'_>);
@@ -27,48 +36,66 @@ pub trait Observer: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Event<'a> {
+    /// Which request of the manager it is, from 0. It is the same from [`Step::Queued`] to [`Step::Ended`], and no other
+    /// request of the manager has it.
+    pub number: u64,
     /// The name that the caller gave the request.
     pub id: Option<&'a str>,
     /// Its place in its batch, from 0; 0 outside a batch.
     pub index: usize,
     /// The name of its endpoint; `None` for the manager's own.
     pub endpoint: Option<&'a str>,
-    /// The model that its body names.
+    /// The name of the provider. Where several endpoints share a name: that of the one it was sent to last.
+    pub provider: &'a str,
+    /// The server that it was sent to last on this route; `None` before [`Step::Sent`].
+    pub server: Option<&'a Origin>,
+    /// What is asked for.
+    pub operation: Operation,
+    /// The model that its body or its caller names.
     pub model: Option<&'a str>,
+    /// Whether it asks for its answer as a stream.
+    pub streams: bool,
     /// What has happened.
     pub step: Step<'a>,
 }
 
-/// An observer at work, until it panics.
-pub(crate) struct GuardedObserver {
-    observer: Box<dyn Observer>,
-    panicked: AtomicBool,
+/// What a request asks for, as far as its path and its body tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A generated answer: chats, messages, responses.
+    Chat,
+    /// The continuation of a text (`/completions`).
+    TextCompletion,
+    /// Embeddings.
+    Embeddings,
+    /// Anything else: files, audio, images, and all that a plain HTTP server is asked.
+    Other,
 }
 
-/// A request as its observer knows it.
-#[derive(Clone, Copy)]
-pub(crate) struct Observed<'a> {
-    pub(crate) observer: &'a GuardedObserver,
-    /// The event of it that was told first; the others differ in their step.
-    pub(crate) event: Event<'a>,
-}
-
-impl GuardedObserver {
-    pub(crate) fn new(observer: impl Observer) -> Self {
-        Self { observer: Box::new(observer), panicked: AtomicBool::new(false) }
-    }
-}
-
-impl Observed<'_> {
-    pub(crate) fn tell(&self, step: Step<'_>) {
-        let GuardedObserver { observer, panicked } = self.observer;
-        if panicked.load(Ordering::Relaxed) {
-            return;
+impl Operation {
+    /// A stable name: `chat`, `text_completion`, `embeddings`, `other`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Other => "other",
         }
-        let told = catch_unwind(AssertUnwindSafe(|| observer.event(&Event { step, ..self.event })));
-        if told.is_err() {
-            panicked.store(true, Ordering::Relaxed);
-            tracing::error!("the observer has panicked, and is not called again");
+    }
+
+    /// `generates`: only a generated text can answer its body.
+    pub(super) fn of(path: &str, generates: bool) -> Self {
+        let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let ends_with = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+        if ends_with(&["/embeddings", "/api/embed", ":embedContent", ":batchEmbedContents"]) {
+            Self::Embeddings
+        } else if !generates {
+            Self::Other
+        } else if ends_with(&["/completions", "/api/generate"]) && !path.ends_with("/chat/completions") {
+            Self::TextCompletion
+        } else {
+            Self::Chat
         }
     }
 }
@@ -84,6 +111,20 @@ pub enum Step<'a> {
         /// Which of its [fallbacks](super::Request::fallback), from 1.
         route: usize,
     },
+    /// It waits, holding nothing.
+    Waiting {
+        /// What for.
+        reason: Waiting,
+        /// How long at the least, where that is known.
+        at_least: Option<Duration>,
+    },
+    /// That wait is over. Another may follow at once, also for the same reason.
+    Waited {
+        /// What it waited for.
+        reason: Waiting,
+        /// How long.
+        took: Duration,
+    },
     /// All limits have let it through.
     Admitted,
     /// An attempt begins: the first is 1.
@@ -92,29 +133,37 @@ pub enum Step<'a> {
         attempt: u32,
     },
     /// A stream has brought its first item.
-    Item,
-    /// An attempt has failed.
-    Failed {
-        /// How.
-        kind: ErrorKind,
-        /// What happened, in one line, without secrets.
-        message: &'a str,
+    Item {
+        /// How long after the attempt began.
+        after: Duration,
     },
-    /// It waits, holding nothing.
-    Waiting {
-        /// What for.
-        reason: Waiting,
-        /// How long at the least, where that is known.
-        at_least: Option<Duration>,
+    /// An attempt has ended: with the answer, with a failure, or cut off with its request.
+    AttemptEnded {
+        /// Which attempt.
+        attempt: u32,
+        /// How long it took, connecting included.
+        took: Duration,
+        /// The status of the reply, if there was one.
+        status: Option<StatusCode>,
+        /// How it failed; `None` if it brought the answer.
+        failure: Option<ErrorKind>,
+        /// What went wrong, in one line, without secrets; empty if nothing did or if it was cut off.
+        message: &'a str,
+        /// Tokens, as far as the provider told.
+        usage: Option<Usage>,
     },
     /// It has its outcome.
     Ended {
         /// Why there is no reply; `None` if there is one.
         failure: Option<ErrorKind>,
-        /// Tokens, as far as the provider told.
+        /// Tokens of the answer, as far as the provider told.
         usage: Option<Usage>,
+        /// What the answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
+        cost: Option<Money>,
         /// How often it was sent, or may have been.
         sends: u32,
+        /// Time from `send` or `submit` to the end, or in a batch from when it was taken from the source.
+        elapsed: Duration,
     },
 }
 
@@ -142,6 +191,24 @@ pub enum Waiting {
     EqualRequest,
 }
 
+impl Waiting {
+    /// A stable name: `limits`, `backoff`, `refused`, `outage`, `account`, `paused`, `money`, `budget`,
+    /// `equal_request`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limits => "limits",
+            Self::Backoff => "backoff",
+            Self::Refused => "refused",
+            Self::Outage => "outage",
+            Self::Account => "account",
+            Self::Paused => "paused",
+            Self::Money => "money",
+            Self::Budget => "budget",
+            Self::EqualRequest => "equal_request",
+        }
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -157,3 +224,6 @@ impl fmt::Display for Waiting {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

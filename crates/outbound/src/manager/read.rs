@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::{
     attempt::{Answer, Failure},
     item::{Item, ItemSender},
-    observe::Observed,
     reply::Reply,
     scope::Scope,
+    telling::Telling,
     wall_clock::WallClock,
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Reader<'a> {
     /// The instant by which a stream has to bring its first item, and how long that is.
     pub(super) first_item: (Option<Instant>, Duration),
     /// Told of the first item of a stream.
-    pub(super) observed: Option<Observed<'a>>,
+    pub(super) observed: Option<&'a Telling>,
     /// Where the items of a stream go that is handed on as it comes.
     pub(super) items: Option<&'a ItemSender>,
 }

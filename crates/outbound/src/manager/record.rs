@@ -36,8 +36,8 @@ pub(crate) struct Record {
     possible_duplicate: bool,
     /// A send may have been processed, for all that is known.
     maybe_processed: bool,
-    /// When the attempts under way began. Dropped now, they may have been sent.
-    under_way: [Option<Instant>; 2],
+    /// When the attempts under way began, and which they are. Dropped now, they may have been sent.
+    under_way: [Option<(Instant, u32)>; 2],
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
@@ -118,8 +118,13 @@ impl Record {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
+    /// The attempts under way: when each began, and which it is.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Instant, u32)> {
+        self.under_way.into_iter().flatten()
+    }
+
     pub(crate) fn begins(&mut self, attempt: UnderWay, now: Instant, repeatable: bool) {
-        self.under_way[attempt as usize] = Some(now);
+        self.under_way[attempt as usize] = Some((now, self.next_attempt()));
         self.repeatable = repeatable;
     }
 
@@ -173,7 +178,7 @@ impl Record {
     }
 
     fn ended(&mut self, attempt: UnderWay, now: Instant, how: Ended) {
-        let began = self.under_way[attempt as usize].take().unwrap_or(now);
+        let began = self.under_way[attempt as usize].take().map_or(now, |(began, _)| began);
         if how.delivery != Delivery::NotSent {
             self.sends += 1;
             self.possible_duplicate |= self.maybe_processed;

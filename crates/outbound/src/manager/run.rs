@@ -11,7 +11,6 @@ use super::{
     error::{Error, ErrorKind},
     item::ItemSender,
     judge::{Case, Next, Rules, Verdict, judge},
-    observe::Step,
     record::{Record, UnderWay},
     reply::Reply,
     scope::{self, Call},
@@ -37,6 +36,8 @@ struct Sent<'a> {
     call: Call,
     sent_at: Instant,
     attempt: UnderWay,
+    /// Which one it is, from 1.
+    number: u32,
 }
 
 /// A call that has failed, and what follows.
@@ -96,9 +97,12 @@ impl<'a, A: Attempt> Run<'a, A> {
         if let Some(expense) = &mut admitted.expense {
             expense.sent();
         }
-        self.admission.tell(Step::Sent { attempt: record.next_attempt() });
+        let number = record.next_attempt();
+        if let Some(observed) = self.admission.observed {
+            observed.sent(&scope.account, number);
+        }
         record.begins(attempt, sent_at, prepared.repeatable);
-        Sent { admitted, call, sent_at, attempt }
+        Sent { admitted, call, sent_at, attempt, number }
     }
 
     /// What came of a call is noted, and its scope is told.
@@ -109,11 +113,14 @@ impl<'a, A: Attempt> Run<'a, A> {
         deadline: Instant,
         record: &mut Record,
     ) -> Result<Reply, Box<Failed>> {
-        let Sent { admitted: Admitted { destination, mut pass, charge, expense }, call, attempt, .. } = sent;
+        let Sent { admitted, call, sent_at, attempt, number } = sent;
+        let Admitted { destination, mut pass, charge, expense } = admitted;
         let scope = &destination.scope;
         pass.ended();
         let failure = match result {
             Ok(Answer { reply, usage, signals }) => {
+                let status = Some(reply.status);
+                self.admission.attempt_ended(number, sent_at, status, None, "", usage);
                 record.arrived(attempt, reply.status, usage);
                 record.cost = expense.map(|expense| expense.answered(usage));
                 scope.succeeded(call, &signals, usage, charge);
@@ -124,7 +131,7 @@ impl<'a, A: Attempt> Run<'a, A> {
         let at = Instant::now();
         let message = scope.account.redact(failure.message());
         let verdict = self.judge(destination, &failure, record, deadline, at);
-        self.admission.tell(Step::Failed { kind: failure.kind, message: &message });
+        self.admission.attempt_ended(number, sent_at, failure.status, Some(failure.kind), &message, None);
         scope.failed(call, &told(&failure, verdict, &message, at), charge);
         record.failed(attempt, &failure, verdict, &message, at);
         if let Some(expense) = expense {

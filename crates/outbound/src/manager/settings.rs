@@ -6,10 +6,10 @@ use outbound_client::Limits;
 
 use super::{
     money::{Money, Prices},
-    observe::GuardedObserver,
     reuse::ResponseCache,
     route::Route,
     run::Hedging,
+    telling::GuardedObserver,
 };
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
@@ -17,7 +17,6 @@ const LARGEST_EVENT: usize = 64 << 20;
 
 /// The options of a manager that are the same for all its endpoints. Their defaults are listed at
 /// [`RequestManagerBuilder`](super::RequestManagerBuilder).
-#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
@@ -29,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: u32,
     pub(crate) retry_ambiguous: bool,
     pub(crate) stop_after_equal_refusals: Option<NonZeroU32>,
-    pub(crate) observer: Option<Arc<GuardedObserver>>,
+    pub(crate) observers: Arc<[GuardedObserver]>,
     /// For requests that name none of their own.
     pub(crate) fallbacks: Vec<Route>,
     pub(crate) prices: Option<Arc<Prices>>,
@@ -53,7 +52,6 @@ impl fmt::Debug for Settings {
             .field("max_attempts", &self.max_attempts)
             .field("retry_ambiguous", &self.retry_ambiguous)
             .field("stop_after_equal_refusals", &self.stop_after_equal_refusals)
-            .field("observer", &self.observer.is_some())
             .field("fallbacks", &self.fallbacks)
             .field("prices", &self.prices.is_some())
             .field("budget", &self.budget)
@@ -77,7 +75,7 @@ impl Default for Settings {
             max_attempts: 5,
             retry_ambiguous: true,
             stop_after_equal_refusals: NonZeroU32::new(20),
-            observer: None,
+            observers: Arc::default(),
             fallbacks: Vec::new(),
             prices: None,
             budget: None,

@@ -9,8 +9,8 @@ use super::{
     attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY},
     destination::Destination,
     item::ItemSender,
-    observe::Observed,
     read::Reader,
+    telling::Telling,
     wall_clock::WallClock,
 };
 
@@ -21,7 +21,7 @@ const PROBE: Duration = Duration::from_secs(3);
 pub(crate) struct Wire<'a> {
     pub(crate) clock: &'a WallClock,
     /// Told of the first item of a stream.
-    pub(crate) observed: Option<Observed<'a>>,
+    pub(crate) observed: Option<&'a Telling>,
     /// Where the items of a stream go that is handed on as it comes.
     pub(crate) items: Option<&'a ItemSender>,
 }

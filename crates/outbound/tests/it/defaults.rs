@@ -25,7 +25,7 @@ fn the_tables_of_defaults_tell_the_truth() {
         "coalesces: false",
         "cache: None",
         "hedging: None",
-        "observer: false",
+        "observers: 0",
         "seed: None",
         "requests_per_minute: None",
         "tokens_per_minute: None",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use outbound::{
-    Endpoint, ErrorKind, Hedging, Money, Outcome, Price, Prices, Provider, RequestManager,
-    RequestManagerBuilder, client::Delivery,
+    Endpoint, ErrorKind, Event, Hedging, Money, Observer, Outcome, Price, Prices, Provider, RequestManager,
+    RequestManagerBuilder, Step, client::Delivery,
 };
 use outbound_simulator::{Builder, Fault, Latency, Refusal, Seen, Simulator};
 use tokio::time::Instant;
@@ -206,6 +206,32 @@ async fn what_is_cut_off_was_sent_twice() {
     assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Cancelled), 2));
     assert!(manager.spent() > Money::dollars(before.as_dollars() + 1.9 * both), "{}", manager.spent());
     assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0);
+}
+
+/// Who looks on hears of both, each by its number, whichever ends first.
+#[tokio::test(start_paused = true)]
+async fn both_calls_are_told() {
+    type Heard = std::sync::Arc<std::sync::Mutex<Vec<(u32, Option<Option<ErrorKind>>)>>>;
+    struct Hears(Heard);
+    impl Observer for Hears {
+        fn event(&self, event: &Event<'_>) {
+            let mut heard = self.0.lock().expect("a lock");
+            match event.step {
+                Step::Sent { attempt } if event.id == Some("r1") => heard.push((attempt, None)),
+                Step::AttemptEnded { attempt, failure, .. } if event.id == Some("r1") => {
+                    heard.push((attempt, Some(failure)));
+                }
+                _ => {}
+            }
+        }
+    }
+    let heard = Heard::default();
+    let simulator = slow(never).build();
+    let builder = manager(&simulator).hedge(HEDGING).observer(Hears(heard.clone()));
+    let manager = warm(&simulator, builder).await;
+    assert!(timed(&manager, 1).await.0.result.is_ok());
+    let given_up = Some(Some(ErrorKind::Cancelled));
+    assert_eq!(*heard.lock().expect("a lock"), [(1, None), (2, None), (1, given_up), (2, Some(None))]);
 }
 
 /// The tail of the tests of `retry`, through the whole stack.

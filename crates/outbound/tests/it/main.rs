@@ -27,6 +27,7 @@ mod secrets;
 mod sockets;
 mod stack;
 mod streams;
+mod traces;
 mod transport;
 mod verdict;
 mod waits;

@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use outbound::{ErrorKind, Event, Observer, Route, Step};
+use outbound::{Endpoint, ErrorKind, Event, Observer, Provider, Request, Route, Step};
 use outbound_simulator::{Fault, Refusal};
 use tracing::{
     Metadata,
     span::{Attributes, Id, Record},
 };
 
-use crate::stack::{all_succeeded, chat, manager, provider, run, s, stream};
+use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, run, s, stream};
 
 /// Panics at the nth event, and counts them.
 struct Panics {
@@ -32,8 +32,8 @@ impl Observer for Panics {
 
 #[tokio::test(start_paused = true)]
 async fn an_observer_that_panics_costs_no_answer_and_is_not_called_again() {
-    // Queued, admitted, sent, item, ended.
-    for at in 1..=5 {
+    // Queued, admitted, sent, item, the attempt ended, ended.
+    for at in 1..=6 {
         let simulator = provider().build();
         let events = Arc::new(AtomicUsize::new(0));
         let observer = Panics { at, events: Arc::clone(&events) };
@@ -76,12 +76,25 @@ impl Observer for Words {
     fn event(&self, event: &Event<'_>) {
         let word = match event.step {
             Step::Sent { attempt } => format!("sent {attempt}"),
-            Step::Failed { kind, .. } => format!("failed: {kind}"),
+            Step::AttemptEnded { attempt, took, status, failure: Some(kind), .. } => {
+                let status = status.map_or(0, |status| status.as_u16());
+                format!("failed {attempt} after {took:?} with {status}: {kind}")
+            }
+            Step::AttemptEnded { attempt, took, .. } => format!("answered {attempt} after {took:?}"),
+            Step::Item { after } => format!("item after {after:?}"),
             Step::Waiting { reason, .. } => format!("waits for {reason}"),
-            Step::Ended { failure, .. } => format!("ended, {}", failure.is_none()),
+            Step::Waited { reason, .. } => format!("waited for {reason}"),
+            Step::Ended { failure: None, .. } => String::from("ended well"),
+            Step::Ended { failure: Some(kind), .. } => format!("ended: {kind}"),
             step => format!("{step:?}").to_lowercase(),
         };
         self.0.lock().expect("no panic").push(word);
+    }
+}
+
+impl Words {
+    fn told(&self) -> String {
+        self.0.lock().expect("no panic").join("; ")
     }
 }
 
@@ -91,10 +104,10 @@ async fn each_step_is_told_once_and_in_its_order() {
     let words = Words::default();
     let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
     assert!(manager.send(stream(1)).await.result.is_ok());
-    let words = words.0.lock().expect("no panic").join("; ");
-    let expected = "queued; admitted; sent 1; failed: server_error; waits for the time between two attempts; \
-                    admitted; sent 2; item; ended, true";
-    assert_eq!(words, expected);
+    let expected = "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; \
+                    waits for the time between two attempts; waited for the time between two attempts; \
+                    admitted; sent 2; item after 200ms; answered 2 after 200ms; ended well";
+    assert_eq!(words.told(), expected);
 }
 
 /// A subscriber of logs that panics.
@@ -142,14 +155,163 @@ async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
 /// A stream that breaks after its first item takes no other route, so that is its end.
 #[tokio::test(start_paused = true)]
 async fn the_end_is_told_once_whatever_the_routes() {
-    for (after, words) in [(3, "sent 1 item failed: stream_broken ended, false"), (0, "rerouted")] {
+    for (after, end) in [(3, "stream_broken; ended: stream_broken"), (0, "rerouted")] {
         let simulator = provider().fault_on_attempt(Fault::Truncate { after }, 1).build();
         let told = Words::default();
         let manager = manager(&simulator).max_attempts(1).observer(told.clone()).build().expect("a manager");
         let request = stream(1).fallback(Route::model("other"));
         let _ = manager.stream(request).outcome().await;
-        let told = told.0.lock().expect("no panic").join(" ");
-        assert!(told.contains(words), "{told}");
+        let told = told.told();
+        assert!(told.contains(end), "{told}");
         assert_eq!((told.matches("queued").count(), told.matches("ended").count()), (1, 1), "{told}");
     }
+}
+
+/// Nothing was sent, so no attempt is told.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_end() {
+    let simulator = provider().build();
+    for (request, expected) in [
+        (Request::post_raw("/chat/completions", "{"), "queued; ended: invalid"),
+        (chat(1).to("nowhere"), "queued; ended: invalid"),
+        (
+            stream(1).fallback(Route::model("other").with_path("http://elsewhere.test/")),
+            "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; ended: invalid",
+        ),
+    ] {
+        let simulator = if expected.contains("500") {
+            provider().fault_on_attempt(Refusal::status(500), 1).build()
+        } else {
+            simulator.clone()
+        };
+        let words = Words::default();
+        let manager = manager(&simulator).max_attempts(1).observer(words.clone()).build().expect("a manager");
+        assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
+        assert_eq!(words.told(), expected);
+    }
+}
+
+/// Whatever ends a request: it is called off, its future is dropped, its manager is, it is shut down.
+#[tokio::test(start_paused = true)]
+async fn what_is_cut_off_is_told_to_its_end() {
+    let cut = "queued; admitted; sent 1; failed 1 after 100ms with 0: ";
+    for (how, end) in
+        [("cancel", "cancelled"), ("drop", "shut_down"), ("manager", "shut_down"), ("shutdown", "shut_down")]
+    {
+        let simulator = provider().build();
+        let words = Words::default();
+        let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
+        match how {
+            "cancel" => {
+                let ticket = manager.submit(chat(1)).await.expect("it is taken in");
+                tokio::time::sleep(ms(100)).await;
+                assert!(ticket.cancel());
+                let outcome = ticket.await;
+                assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Cancelled), 1));
+            }
+            "drop" => assert!(tokio::time::timeout(ms(100), manager.send(chat(1))).await.is_err()),
+            "manager" => {
+                let ticket = manager.submit(chat(1)).await.expect("it is taken in");
+                tokio::time::sleep(ms(100)).await;
+                drop(manager);
+                assert_eq!(ticket.await.error_kind(), Some(ErrorKind::ShutDown));
+            }
+            _ => {
+                let ticket = manager.submit(chat(1)).await.expect("it is taken in");
+                tokio::time::sleep(ms(50)).await;
+                manager.shutdown(ms(50)).await;
+                assert_eq!(ticket.await.error_kind(), Some(ErrorKind::ShutDown));
+            }
+        }
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(words.told(), format!("{cut}{end}; ended: {end}"), "{how}");
+    }
+}
+
+/// A wait that is cut off is told to its end as well.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_cut_off_is_told_to_its_end() {
+    let simulator = provider().build();
+    let words = Words::default();
+    let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
+    manager.pause();
+    assert!(tokio::time::timeout(ms(100), manager.send(chat(1))).await.is_err());
+    tokio::task::yield_now().await;
+    let expected = "queued; waits for the end of a pause; waited for the end of a pause; ended: shut_down";
+    assert_eq!(words.told(), expected);
+}
+
+/// The panic of one is no other's trouble.
+#[tokio::test(start_paused = true)]
+async fn several_observers_hear_the_same() {
+    let simulator = provider().build();
+    let (before, after) = (Words::default(), Words::default());
+    let events = Arc::new(AtomicUsize::new(0));
+    let manager = manager(&simulator)
+        .observer(before.clone())
+        .observer(Panics { at: 2, events: Arc::clone(&events) })
+        .observer(after.clone())
+        .build()
+        .expect("a manager");
+    assert!(manager.send(chat(1)).await.result.is_ok());
+    let expected = "queued; admitted; sent 1; answered 1 after 200ms; ended well";
+    assert_eq!((before.told(), after.told()), (expected.to_owned(), expected.to_owned()));
+    assert_eq!(events.load(Ordering::Relaxed), 2);
+}
+
+/// Keeps what each event says of its request.
+#[derive(Clone, Default)]
+struct Facts(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Facts {
+    fn event(&self, event: &Event<'_>) {
+        let Event { number, provider, operation, model, streams, endpoint, .. } = *event;
+        let server = event
+            .server
+            .map_or_else(|| "-".to_owned(), |server| format!("{}:{}", server.host(), server.port()));
+        let operation = operation.as_str();
+        let (model, endpoint) = (model.unwrap_or("-"), endpoint.unwrap_or("-"));
+        let fact = format!("{number} {endpoint} {provider} {server} {operation} {model} {streams}");
+        let mut facts = self.0.lock().expect("no panic");
+        if facts.last() != Some(&fact) {
+            facts.push(fact);
+        }
+    }
+}
+
+/// Where it was sent is known from the first attempt on, and forgotten with its route.
+#[tokio::test(start_paused = true)]
+async fn an_event_says_what_is_asked_of_whom() {
+    let simulator =
+        provider().fault_when(|seen| (seen.sequence == 0).then(|| Refusal::status(500).into())).build();
+    let facts = Facts::default();
+    let other = Endpoint::new(Provider::groq())
+        .base_url("http://other.test:81/v1")
+        .key(KEY)
+        .client(client(&simulator));
+    let manager = manager(&simulator)
+        .endpoint("other", other)
+        .max_attempts(1)
+        .observer(facts.clone())
+        .build()
+        .expect("a manager");
+    let request = stream(1).fallback(Route::to("other").with_model("m2"));
+    let outcome = manager.send(request).await;
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    let embed = Request::post("/embeddings", &serde_json::json!({"model": "e", "input": "a river"}));
+    assert_eq!(
+        manager.send(embed.to("other")).await.error_kind(),
+        Some(ErrorKind::Rejected),
+        "no such path there"
+    );
+    let facts = facts.0.lock().expect("no panic").join("; ");
+    let expected = "0 - openai_compatible - chat test true; \
+                    0 - openai_compatible provider.test:80 chat test true; \
+                    0 other groq - chat m2 true; \
+                    0 other groq other.test:81 chat m2 true; \
+                    1 other groq - embeddings e false; \
+                    1 other groq other.test:81 embeddings e false";
+    assert_eq!(facts, expected);
 }

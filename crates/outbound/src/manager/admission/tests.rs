@@ -16,13 +16,14 @@ use super::*;
 use crate::manager::{
     attempt::Prepared,
     judge::{Effect, Settle},
-    observe::{Event, GuardedObserver},
+    observe::Event,
     outcome::Outcome,
     reply::Reply,
     request::Request,
     scope::{Account, Endpoint, Failed, Reach},
     settings::Settings,
     shared::Shared,
+    telling::GuardedObserver,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,16 +67,21 @@ impl crate::Observer for Waits {
     }
 }
 
+fn telling(waits: &Waits) -> Telling {
+    let observers = Arc::from([GuardedObserver::new(waits.clone())]);
+    let mut telling = *Telling::of(&observers, 0, &Request::get("/")).expect("somebody looks on");
+    telling.begins(0);
+    telling
+}
+
 /// A request that asks to be admitted, and has much time.
 fn asking<'a>(
     scope: &'a Scope,
     lifecycle: &'a Lifecycle,
     seat: &'a mut Seat,
-    observer: &'a GuardedObserver,
+    telling: &'a Telling,
 ) -> Admission<'a> {
-    let event = Event { id: None, index: 0, endpoint: None, model: None, step: Step::Queued };
-    let observed = Some(Observed { observer, event });
-    Admission { observed, ..within(scope, lifecycle, seat, SECOND * 100, None) }
+    Admission { observed: Some(telling), ..within(scope, lifecycle, seat, SECOND * 100, None) }
 }
 
 /// A request that asks to be admitted, and has so much time since then.
@@ -134,9 +140,9 @@ async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
     let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
     refused(&scope, Effect::Account, SECOND);
     let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
-    let observer = GuardedObserver::new(waits.clone());
+    let telling = telling(&waits);
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &telling);
     let mut admitted = Box::pin(admission.admit(&mut record));
     for _ in 0..3 {
         assert!(admitted.as_mut().now_or_never().is_none());
@@ -154,10 +160,10 @@ async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
 async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
     let scope = scope();
     let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
-    let observer = GuardedObserver::new(waits.clone());
+    let telling = telling(&waits);
     let taken = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room");
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &telling);
     let mut admitted = Box::pin(admission.admit(&mut record));
     for told in 1..4 {
         assert!(admitted.as_mut().now_or_never().is_none());
@@ -203,10 +209,10 @@ async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
     let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
     refused(&scope, Effect::Account, SECOND);
     let Ask::Go(_witness) = scope.ask(Instant::now()) else { panic!("it may go") };
-    let observer = GuardedObserver::new(waits.clone());
+    let telling = telling(&waits);
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
     let mut admission =
-        Admission { limit: Duration::from_millis(1), ..asking(&scope, &lifecycle, &mut seat, &observer) };
+        Admission { limit: Duration::from_millis(1), ..asking(&scope, &lifecycle, &mut seat, &telling) };
     assert!(tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await.is_err());
     assert_eq!(waits.0.load(Ordering::Relaxed), 1);
     assert_eq!(seat.place(), Place::Held);
@@ -257,9 +263,9 @@ async fn a_wait_between_two_attempts_is_told_once_and_counted() {
         [(0, false, 0, 0), (3, false, 1, 3), (0, true, 1, 10), (3, true, 2, 13), (0, true, 1, 10)]
     {
         let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
-        let observer = GuardedObserver::new(waits.clone());
+        let telling = telling(&waits);
         let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-        let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+        let mut admission = asking(&scope, &lifecycle, &mut seat, &telling);
         assert!(admission.back_off(&destination(&scope), SECOND * wait, extra, &mut record).await.is_ok());
         assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (told, SECOND * waited));
         assert_eq!(seat.place(), Place::Held);
@@ -315,14 +321,14 @@ async fn a_batch_is_told_how_far_a_stop_goes() {
         let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
         let batch = Arc::new(Shared::new(4, None, true));
         batch.taken();
-        let observer = GuardedObserver::new(Waits::default());
+        let telling = telling(&Waits::default());
         let (mut seat, mut record) = (Seat::ready(Some(Arc::clone(&batch))), Record::new(now));
         if whole_account {
             scope.account.stop(ErrorKind::Auth, String::from("no"), None);
         } else {
             scope.model.stop(why());
         }
-        let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+        let mut admission = asking(&scope, &lifecycle, &mut seat, &telling);
         let failed = admission.admit(&mut record).await.err().map(|error| error.kind());
         assert_eq!((failed, batch.takes(std::task::Waker::noop())), (Some(ErrorKind::Stopped), takes));
         assert_eq!(batch.stopped().map(|why| why.message), Some(String::from("no")));
@@ -358,9 +364,9 @@ async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn what_can_be_paid_for_does_not_wait() {
     let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
-    let observer = GuardedObserver::new(waits.clone());
+    let telling = telling(&waits);
     let (mut seat, mut record) = (Seat::ready(None), Record::new(Instant::now()));
-    let mut admission = asking(&scope, &lifecycle, &mut seat, &observer);
+    let mut admission = asking(&scope, &lifecycle, &mut seat, &telling);
     assert!(admission.back_off(&destination(&scope), Duration::ZERO, true, &mut record).await.is_ok());
     assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (0, Duration::ZERO));
 }

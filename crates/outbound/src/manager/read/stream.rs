@@ -45,7 +45,7 @@ impl Reader<'_> {
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
                 if let Some(observed) = &self.observed {
-                    observed.tell(Step::Item);
+                    observed.tell(Step::Item { after: self.sent_at.elapsed() });
                 }
                 if self.items.is_some() {
                     // Whoever waits for the first item has it before the others are read, which may all be here.

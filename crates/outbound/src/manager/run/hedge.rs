@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     super::{
         attempt::{Attempt, Failure},
+        error::ErrorKind,
         record::Record,
         reply::Reply,
     },
@@ -149,6 +150,8 @@ impl<'a, A: Attempt> Run<'a, A> {
         note(latencies, began, was_first && result.is_ok());
         // What the server refuses for what it is, it refuses twice.
         if result.as_ref().err().is_none_or(Failure::is_final) {
+            let failure = Some(ErrorKind::Cancelled);
+            self.admission.attempt_ended(other.number, other.sent_at, None, failure, "", None);
             record.given_up(other.attempt);
             drop(other);
             return self.ended(ended, result, deadline, record);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT_ENCODING};
-use outbound_client::{Client, Redirects, Secret};
+use outbound_client::{Client, Origin, Redirects, Secret};
 use outbound_limiter::{AutoConcurrency, End, QuotaLimiter};
 use outbound_provider::{Auth, Provider};
 use outbound_retry::Budget;
@@ -50,6 +50,7 @@ pub(crate) struct Account {
     auto: Option<(Mutex<AutoConcurrency>, usize)>,
     weight: NonZeroU32,
     key: Option<Secret>,
+    pub(crate) origin: Option<Origin>,
     /// For messages: the address, without anything secret.
     pub(crate) address: String,
     /// What paths are relative to.
@@ -123,7 +124,8 @@ impl Account {
         let max_concurrent = auto.as_ref().map_or(most, AutoConcurrency::limit);
         let quota = endpoint.limits.quota(Some(max_concurrent), provider.charging());
         let client = client.build().map_err(BuildError::of)?;
-        let origin = client.get("").origin().map(ToString::to_string).unwrap_or_default();
+        let origin = client.get("").origin().cloned();
+        let address = origin.as_ref().map(ToString::to_string).unwrap_or_default();
         Ok(Self {
             provider,
             client,
@@ -132,8 +134,9 @@ impl Account {
             auto: auto.map(|auto| (Mutex::new(auto), most)),
             weight: endpoint.weight,
             key: endpoint.key,
-            reach: reach(&origin),
-            address: origin,
+            reach: reach(&address),
+            origin,
+            address,
             base_url,
             max_pause: settings.max_pause,
             quota: quota.build().map_err(BuildError::of)?,

@@ -1,0 +1,222 @@
+//! What the manager tells `tracing`: names, levels and fields are stable.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use outbound::{ErrorKind, Request, Route};
+use outbound_simulator::Refusal;
+use serde_json::json;
+use tracing::{
+    Event, Instrument, Metadata, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+    subscriber,
+};
+use tracing_core::span::Current;
+
+use crate::stack::{body, chat, manager, ms, provider};
+
+/// Writes down spans and events, each with the number of the span it is in.
+#[derive(Clone)]
+struct Recorder {
+    heard: Arc<Mutex<Heard>>,
+    most: LevelFilter,
+}
+
+#[derive(Default)]
+struct Heard {
+    spans: Vec<Span>,
+    entered: Vec<u64>,
+    events: Vec<String>,
+}
+
+struct Span {
+    metadata: &'static Metadata<'static>,
+    parent: Option<u64>,
+    fields: Fields,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}
+
+impl fmt::Display for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        f.write_str(&fields.join(" "))
+    }
+}
+
+impl Recorder {
+    fn up_to(most: LevelFilter) -> Self {
+        Self { heard: Arc::default(), most }
+    }
+
+    /// One line for each span, in the order of their beginnings.
+    fn spans(&self) -> Vec<String> {
+        let heard = self.heard.lock().expect("no panic");
+        let line = |span: &Span| {
+            let parent = span.parent.map_or("-".to_owned(), |parent| parent.to_string());
+            let end = if span.closed { "closed" } else { "open" };
+            format!("{} {} in {parent}, {end}: {}", span.metadata.level(), span.metadata.name(), span.fields)
+        };
+        heard.spans.iter().map(line).collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        self.heard.lock().expect("no panic").events.clone()
+    }
+}
+
+impl Subscriber for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let known = metadata.target() == "outbound::request" || metadata.target().starts_with("it::");
+        known && *metadata.level() <= self.most
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most)
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut heard = self.heard.lock().expect("no panic");
+        let mut fields = Fields::default();
+        span.record(&mut fields);
+        let metadata = span.metadata();
+        let current = if span.is_contextual() { heard.entered.last().copied() } else { None };
+        let parent = span.parent().map(Id::into_u64).or(current);
+        heard.spans.push(Span { metadata, parent, fields, closed: false });
+        Id::from_u64(heard.spans.len() as u64)
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        let mut heard = self.heard.lock().expect("no panic");
+        values.record(&mut heard.spans[id.into_u64() as usize - 1].fields);
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let parent = event.parent().map_or("-".to_owned(), |id| id.into_u64().to_string());
+        let (name, level) = (event.metadata().name(), event.metadata().level());
+        self.heard.lock().expect("no panic").events.push(format!("{level} {name} in {parent}: {fields}"));
+    }
+
+    fn enter(&self, id: &Id) {
+        self.heard.lock().expect("no panic").entered.push(id.into_u64());
+    }
+
+    fn exit(&self, _: &Id) {
+        self.heard.lock().expect("no panic").entered.pop();
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        self.heard.lock().expect("no panic").spans[id.into_u64() as usize - 1].closed = true;
+        true
+    }
+
+    fn current_span(&self) -> tracing_core::span::Current {
+        let heard = self.heard.lock().expect("no panic");
+        heard.entered.last().map_or_else(Current::none, |id| {
+            let metadata = heard.spans[*id as usize - 1].metadata;
+            Current::new(Id::from_u64(*id), metadata)
+        })
+    }
+}
+
+/// The span of the caller, the request in it, and two attempts in that.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() {
+    let recorder = Recorder::up_to(LevelFilter::TRACE);
+    let _subscribed = subscriber::set_default(recorder.clone());
+    let simulator = provider().fault_on_attempt(Refusal::status(500), 1).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let mut body = body(1);
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({"include_usage": true});
+    let outcome = manager.send(Request::chat(&body).id("r1")).instrument(tracing::info_span!("caller")).await;
+    let usage = outcome.usage.expect("tokens are told");
+    let request = format!(
+        "INFO outbound.request in 1, closed: id=r1 index=0 input_tokens={} model=test number=0 operation=chat \
+         outcome=answered output_tokens={} provider=openai_compatible sends=2 stream=true",
+        usage.input, usage.output
+    );
+    let attempt = "DEBUG outbound.attempt in 2, closed: attempt=";
+    let (server, failed) = ("server=provider.test", "outcome=server_error provider=openai_compatible");
+    let spans = recorder.spans();
+    assert_eq!(
+        spans[1..],
+        [
+            request,
+            format!("{attempt}1 {failed} {server} status=500"),
+            format!("{attempt}2 outcome=answered provider=openai_compatible {server} status=200"),
+        ]
+    );
+    let names: Vec<_> = recorder.events().iter().map(|event| first_words(event, 4)).collect();
+    assert_eq!(
+        names,
+        [
+            "DEBUG outbound.admitted in 2:",
+            "INFO outbound.attempt_failed in 2:",
+            "DEBUG outbound.waiting in 2:",
+            "DEBUG outbound.waited in 2:",
+            "DEBUG outbound.admitted in 2:",
+            "DEBUG outbound.first_item in 4:",
+            "DEBUG outbound.answered in 2:",
+        ]
+    );
+    let failed = &recorder.events()[1];
+    assert!(failed.contains("attempt=1") && failed.contains("kind=server_error"), "{failed}");
+    assert!(failed.contains("status=500") && failed.contains("took_s=0.2"), "{failed}");
+    assert!(recorder.events()[2].contains("reason=backoff"), "{:?}", recorder.events());
+}
+
+/// What follows from a failure is the caller's to judge, so it is no warning.
+#[tokio::test(start_paused = true)]
+async fn at_the_level_of_info_there_is_what_fails() {
+    let recorder = Recorder::up_to(LevelFilter::INFO);
+    let _subscribed = subscriber::set_default(recorder.clone());
+    let simulator =
+        provider().fault_when(|seen| (seen.sequence == 0).then(|| Refusal::status(500).into())).build();
+    let manager =
+        manager(&simulator).max_attempts(1).fallback(Route::model("other")).build().expect("a manager");
+    assert!(manager.send(chat(1)).await.result.is_ok());
+    assert!(tokio::time::timeout(ms(100), manager.send(chat(2))).await.is_err());
+    tokio::task::yield_now().await;
+    assert_eq!(recorder.spans().len(), 2);
+    let names: Vec<_> = recorder.events().iter().map(|event| first_words(event, 4)).collect();
+    let first = ["INFO outbound.attempt_failed in 1:", "INFO outbound.rerouted in 1:"];
+    let second = ["INFO outbound.attempt_failed in 2:", "INFO outbound.failed in 2:"];
+    assert_eq!(names, [first, second].concat());
+    assert!(recorder.events()[3].contains("kind=shut_down"), "{:?}", recorder.events());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_warnings_are_asked_for_nothing_is_told() {
+    let recorder = Recorder::up_to(LevelFilter::WARN);
+    let _subscribed = subscriber::set_default(recorder.clone());
+    let simulator = provider().fault_on_attempt(Refusal::status(400), 1).build();
+    let manager = manager(&simulator).build().expect("a manager");
+    assert_eq!(manager.send(chat(1)).await.error_kind(), Some(ErrorKind::Rejected));
+    assert_eq!((recorder.spans().len(), recorder.events().len()), (0, 0));
+}
+
+fn first_words(text: &str, words: usize) -> String {
+    text.split(' ').take(words).collect::<Vec<_>>().join(" ")
+}

@@ -77,7 +77,7 @@ impl Trace {
                     "outbound.attempt",
                     attempt,
                     provider = event.provider,
-                    server = event.server.map(|server| server.host()),
+                    server = event.server.map(outbound_client::Origin::host),
                     status = Empty,
                     outcome = Empty,
                 );

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use outbound::{
-    Endpoint, ErrorKind, Event, Hedging, Money, Observer, Outcome, Price, Prices, Provider, RequestManager,
-    RequestManagerBuilder, Step, client::Delivery,
+    Endpoint, ErrorKind, Event, Hedging, Money, Observer, Outcome, Price, Prices, Provider, Request,
+    RequestManager, RequestManagerBuilder, Step, client::Delivery,
 };
 use outbound_simulator::{Builder, Fault, Latency, Refusal, Seen, Simulator};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, s};
@@ -54,11 +55,11 @@ async fn a_slow_call_is_made_a_second_time() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_may_still_be_the_faster_one() {
-    let late = |seen: &Seen| match seen.attempt {
+    let soon = |seen: &Seen| match seen.attempt {
         1 => Some(Fault::KeepAlive { every: ms(100), count: Some(1) }),
         _ => Some(Fault::Silence),
     };
-    let simulator = slow(late).build();
+    let simulator = slow(soon).build();
     let manager = warm(&simulator, manager(&simulator).hedge(HEDGING)).await;
     let (outcome, took) = timed(&manager, 1).await;
     assert!(outcome.result.is_ok() && took < ms(310), "{outcome:?} {took:?}");
@@ -102,7 +103,6 @@ async fn what_may_be_billed_twice_is_not_sent_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn it_takes_no_attempt_that_is_not_there_and_no_stream() {
-    let late = |seen: &Seen| (seen.attempt == 1).then_some(Fault::KeepAlive { every: s(1), count: Some(2) });
     let simulator = slow(late).build();
     let manager = warm(&simulator, manager(&simulator).hedge(HEDGING)).await;
     let outcome = manager.send(chat(1).max_attempts(1)).await;
@@ -116,7 +116,6 @@ async fn it_takes_no_attempt_that_is_not_there_and_no_stream() {
 /// A hedge never waits in a line, and takes no place that others wait for.
 #[tokio::test(start_paused = true)]
 async fn there_has_to_be_room_at_once() {
-    let late = |seen: &Seen| (seen.attempt == 1).then_some(Fault::KeepAlive { every: s(1), count: Some(2) });
     for (most, sends) in [(1, 1), (2, 2)] {
         let simulator = slow(late).build();
         let manager = warm(&simulator, manager(&simulator).hedge(HEDGING).max_concurrent(most)).await;
@@ -206,6 +205,74 @@ async fn what_is_cut_off_was_sent_twice() {
     assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Cancelled), 2));
     assert!(manager.spent() > Money::dollars(before.as_dollars() + 1.9 * both), "{}", manager.spent());
     assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0);
+}
+
+/// The first attempt takes two seconds.
+fn late(seen: &Seen) -> Option<Fault> {
+    (seen.attempt == 1).then_some(Fault::KeepAlive { every: s(1), count: Some(2) })
+}
+
+/// One call at a time looks whether an outage is over: that one is not doubled.
+#[tokio::test(start_paused = true)]
+async fn no_probe_is_hedged() {
+    let probe = |seen: &Seen| match seen.attempt {
+        1..=4 => Some(Fault::Refuse(Refusal::status(500))),
+        5 => Some(Fault::KeepAlive { every: s(1), count: Some(2) }),
+        _ => None,
+    };
+    let simulator = slow(probe).build();
+    let manager = warm(&simulator, manager(&simulator).hedge(HEDGING).max_attempts(20)).await;
+    let (outcome, _) = timed(&manager, 1).await;
+    assert_eq!((outcome.result.is_ok(), outcome.sends), (true, 5), "{outcome:?}");
+}
+
+/// How long answers take is known from answers: refusals come at once, and say nothing of that.
+#[tokio::test(start_paused = true)]
+async fn quick_refusals_make_no_call_slow() {
+    let simulator = provider().build();
+    let manager = warm(&simulator, manager(&simulator).hedge(HEDGING)).await;
+    for id in 0..300 {
+        let began = Instant::now();
+        let bad = Request::chat(&json!({"model": "test", "messages": [], "n": id}));
+        assert!(manager.send(bad).await.result.is_err() && began.elapsed() < ms(10));
+    }
+    assert_eq!(timed(&manager, 1).await.0.sends, 1);
+}
+
+/// What the budget does not pay for takes nothing from the limits.
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_is_not_made_costs_nothing() {
+    let simulator = slow(late).build();
+    // One every 1.5 s, and each call takes two.
+    let builder = manager(&simulator).hedge(HEDGING.budget(0).min_delay(ms(1_800))).requests_per_minute(40);
+    let manager = warm(&simulator, builder).await;
+    tokio::time::sleep(s(2)).await;
+    for id in 0..9 {
+        let (outcome, _) = timed(&manager, id).await;
+        assert_eq!((outcome.sends, outcome.waited), (1, Duration::ZERO));
+    }
+}
+
+/// While nothing new is to be sent, no second call is.
+#[tokio::test(start_paused = true)]
+async fn no_second_call_goes_out_in_a_pause_or_after_a_stop() {
+    let simulator = slow(late).build();
+    let manager = warm(&simulator, manager(&simulator).hedge(HEDGING)).await;
+    let ticket = manager.submit(chat(1)).await.expect("in");
+    tokio::time::sleep(ms(100)).await;
+    manager.pause();
+    tokio::time::sleep(s(1)).await;
+    manager.resume();
+    assert_eq!(ticket.await.sends, 1);
+
+    let bad = |id: usize| Request::chat(&json!({"model": "test", "messages": [], "n": id}));
+    let mut batch = manager.batch([chat(2)].into_iter().chain((0..20).map(bad)));
+    let mut sends = None;
+    while let Some(outcome) = batch.next().await {
+        sends = outcome.id.is_some().then_some(outcome.sends).or(sends);
+    }
+    assert!(batch.stopped().is_some());
+    assert_eq!(sends, Some(1));
 }
 
 /// Who looks on hears of both, each by its number, whichever ends first.

@@ -59,6 +59,7 @@ async fn what_differs_makes_its_own_call() {
         chat(2),
         chat(1).header("x-user", "a"),
         chat(1).header("x-user", "b"),
+        chat(1).header("x-userb", ""),
         chat(1).idempotency_key("a".parse().expect("a value")),
         chat(1).fresh(),
         chat(1).fresh(),
@@ -240,6 +241,51 @@ async fn answers_are_kept_and_errors_are_not() {
     assert_eq!(names, 1, "one answer was kept");
 }
 
+/// Whose route has failed by the refusal of another, and who then makes a call of its own, has its own answer.
+#[tokio::test(start_paused = true)]
+async fn another_route_is_another_answer() {
+    let gone = |seen: &outbound_simulator::Seen| {
+        (seen.model.as_deref() == Some("test")).then(|| Refusal::status(400).into())
+    };
+    let simulator = provider().fault_when(gone).build();
+    let manager = coalescing(&simulator);
+    let with = |model: &str| chat(1).fallback(outbound::Route::model(model).on([ErrorKind::Rejected]));
+    let outcomes = join_all(["one", "other"].map(|model| manager.send(with(model)))).await;
+    assert_eq!(calls(&simulator), 3, "one refusal for both, and a call for each");
+    for outcome in &outcomes {
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        assert_eq!((outcome.route, outcome.reused), (1, None));
+    }
+}
+
+/// The items of a stream are not handed to two.
+#[tokio::test(start_paused = true)]
+async fn equal_streams_make_their_own_calls() {
+    let simulator = provider().build();
+    let manager = coalescing(&simulator);
+    let read = |mut items: outbound::ReplyStream| async move {
+        let mut count = 0;
+        while items.next().await.is_some() {
+            count += 1;
+        }
+        (count, items.outcome().await.reused)
+    };
+    let [one, other, whole] = [manager.stream(stream(1)), manager.stream(stream(1)), manager.stream(chat(1))];
+    let (one, other, _) = futures::join!(read(one), read(other), read(whole));
+    assert!(one.0 > 3 && one == other && one.1.is_none(), "{one:?} {other:?}");
+    assert_eq!(calls(&simulator), 3);
+}
+
+/// A refused key is no refusal of the request: whether it holds for all is found out by another call.
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_has_its_witness() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).key("wrong").coalesce(true).build().expect("a manager");
+    let outcomes = join_all((0..5).map(|_| manager.send(chat(1)))).await;
+    assert_eq!(calls(&simulator), 2, "one is refused, and its witness");
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_err() && outcome.reused.is_none()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_address_has_answers_of_its_own() {
     let simulator = provider().build();
@@ -294,8 +340,8 @@ async fn an_old_answer_is_asked_for_again() {
 /// Twenty equal refusals stop a batch; one refusal that twenty share does not.
 #[tokio::test(start_paused = true)]
 async fn a_shared_refusal_counts_once() {
-    let simulator = provider().build();
-    let manager = coalescing(&simulator);
+    let simulator = provider().way_in(outbound_simulator::Latency::fixed(ms(200))).build();
+    let manager = manager(&simulator).coalesce(true).max_concurrent(2).build().expect("a manager");
     let bad = || Request::chat(&json!({"model": "test", "messages": []})).header("x-canary", KEY);
     let outcomes: Vec<_> = manager.batch((0..40).map(|_| bad()).chain((0..5).map(chat))).collect().await;
     let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();

@@ -28,7 +28,6 @@ impl Admission<'_> {
             }
         };
         record.waited += began.elapsed();
-        self.seat.move_to(Place::Ready);
         Ok(answered)
     }
 }

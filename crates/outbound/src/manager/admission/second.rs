@@ -17,7 +17,7 @@ impl<'a> Admission<'a> {
 
     fn admit_now(&self, destination: &'a Destination<'a>, now: Instant) -> Option<Admitted<'a>> {
         let Scope { model, .. } = &destination.scope;
-        if !model.line.is_empty() || !destination.scope.is_open(now) {
+        if !destination.scope.is_open(now) {
             return None;
         }
         let Ask::Go(pass) = destination.scope.ask(now) else { return None };

@@ -99,3 +99,28 @@ impl fmt::Debug for ResponseCache {
         f.debug_struct("ResponseCache").field("store", &store).field("max_age", &self.max_age).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_good_to_the_end_of_its_age_and_has_no_cookies() {
+        let (key, now) = (Key([7; 32]), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let dir = tempfile::tempdir().expect("a folder");
+        for cache in [ResponseCache::memory(1 << 20), ResponseCache::folder(dir.path())] {
+            let cache = cache.max_age(Duration::from_secs(60));
+            let mut headers = HeaderMap::new();
+            headers.insert(SET_COOKIE, HeaderValue::from_static("session=canary"));
+            headers.insert("x-other", HeaderValue::from_static("kept"));
+            let reply = Reply { status: StatusCode::OK, headers, body: "{}".into() };
+            cache.keep(key, &reply, now).await;
+            let found = cache.find(key, now + Duration::from_secs(60)).await.expect("still good");
+            assert!(!found.headers.contains_key(SET_COOKIE) && found.headers.contains_key("x-other"));
+            assert!(cache.find(key, now + Duration::from_secs(61)).await.is_none());
+            assert!(cache.find(key, now - Duration::from_secs(99)).await.is_some(), "a clock set back");
+        }
+    }
+}

@@ -107,7 +107,7 @@ impl<'a, A: Attempt> Run<'a, A> {
     pub(super) fn may_hedge(&self, hedges: &Hedges, sent: &Sent<'_>, record: &Record) -> bool {
         let attempt_left = record.counts.charged + 1 < self.rules.max_attempts;
         let harmless = sent.admitted.destination.prepared.repeatable || hedges.when.duplicates;
-        self.items.is_none() && harmless && attempt_left && !sent.admitted.pass.is_elected()
+        self.items.is_none() && harmless && attempt_left
     }
 
     /// A call, and a second one if it is slow.
@@ -122,7 +122,8 @@ impl<'a, A: Attempt> Run<'a, A> {
         let latencies = destination.scope.model.latencies();
         let began = first.sent_at;
         hedges.budget.deposit();
-        let mut one = pin!(self.attempt.send(destination, deadline, false));
+        let probes = first.admitted.pass.probes_reach();
+        let mut one = pin!(self.attempt.send(destination, deadline, probes));
         let slow = async {
             match hedges.delay(latencies) {
                 Some(delay) => sleep(delay).await,

@@ -112,6 +112,7 @@ impl Telling {
     ) {
         if route > 0 {
             self.queue();
+            self.end_wait();
         }
         let Destination { scope, prepared } = to;
         let facts = &prepared.facts;
@@ -133,8 +134,8 @@ impl Telling {
 
     pub(crate) fn tell(&self, step: Step<'_>) {
         let Some(number) = self.number else { return };
+        self.end_wait();
         let mut state = self.state.lock();
-        let waited = state.waiting.take();
         if let Step::Waiting { reason, .. } = step {
             state.waiting = Some((reason, Instant::now()));
         }
@@ -153,22 +154,23 @@ impl Telling {
             streams: self.streams,
             step,
         };
-        if let Some((reason, began)) = waited {
-            self.pass_on(&Event { step: Step::Waited { reason, took: began.elapsed() }, ..event });
-        }
-        self.pass_on(&event);
-    }
-
-    fn pass_on(&self, event: &Event<'_>) {
         let mut state = self.state.lock();
         if let Some(trace) = &mut state.trace
-            && catch_unwind(AssertUnwindSafe(|| trace.tell(event))).is_err()
+            && catch_unwind(AssertUnwindSafe(|| trace.tell(&event))).is_err()
         {
             // No log: it is who hears the logs that has panicked.
             state.trace = None;
         }
         drop(state);
-        self.observers.iter().for_each(|observer| observer.tell(event));
+        self.observers.iter().for_each(|observer| observer.tell(&event));
+    }
+
+    /// Tells how long it has waited, if it has.
+    fn end_wait(&self) {
+        let waited = self.state.lock().waiting.take();
+        if let Some((reason, began)) = waited {
+            self.tell(Step::Waited { reason, took: began.elapsed() });
+        }
     }
 
     /// An attempt begins.

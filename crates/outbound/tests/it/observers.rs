@@ -315,3 +315,46 @@ async fn an_event_says_what_is_asked_of_whom() {
                     1 other groq other.test:81 embeddings e false";
     assert_eq!(facts, expected);
 }
+
+tokio::task_local! {
+    static CALLER: &'static str;
+}
+
+/// Keeps who called, by the number of the request.
+#[derive(Clone, Default)]
+struct Callers(Arc<Mutex<BTreeMap<u64, (&'static str, usize)>>>);
+
+impl Observer for Callers {
+    fn taken_in(&self, number: u64) {
+        let caller = CALLER.try_with(|caller| *caller).unwrap_or("nobody");
+        let before = self.0.lock().expect("no panic").insert(number, (caller, 0));
+        assert_eq!(before, None);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        assert!(CALLER.try_with(|_| ()).is_err(), "it has a task of its own");
+        if let Step::Ended { .. } = event.step {
+            self.0.lock().expect("no panic").get_mut(&event.number).expect("it was taken in").1 += 1;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_is_known_where_a_request_is_taken_in() {
+    let simulator = provider().build();
+    let callers = Callers::default();
+    let manager = manager(&simulator).observer(callers.clone()).build().expect("a manager");
+    let one = CALLER.scope("one", manager.send(chat(1))).await;
+    let two =
+        CALLER.scope("two", async { manager.submit(chat(2)).await.expect("it is taken in").await }).await;
+    assert!(one.result.is_ok() && two.result.is_ok());
+    // Dropped before its task has run.
+    let mut never = Box::pin(CALLER.scope("three", manager.send(chat(3))));
+    assert!(futures::poll!(&mut never).is_pending());
+    drop(never);
+    tokio::task::yield_now().await;
+    manager.shutdown(s(1)).await;
+    assert_eq!(manager.send(chat(4)).await.error_kind(), Some(ErrorKind::ShutDown));
+    let callers = callers.0.lock().expect("no panic").clone();
+    assert_eq!(callers, BTreeMap::from([(0, ("one", 1)), (1, ("two", 1)), (2, ("three", 1))]));
+}

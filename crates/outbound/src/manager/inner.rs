@@ -147,7 +147,11 @@ impl Inner {
 
     /// A request as those will know it who look on, if somebody does.
     pub(crate) fn telling(&self, number: u64, index: usize, request: &Request) -> Option<Box<Telling>> {
-        Telling::of(&self.settings.observers, number, index, request)
+        let provider = || {
+            let accounts = self.accounts_of(request.endpoint.as_deref());
+            accounts.map_or("", |accounts| accounts[0].provider.name())
+        };
+        Telling::of(&self.settings.observers, number, index, request, provider)
     }
 
     /// A submitted request that was not sent: a shutdown gives it back.

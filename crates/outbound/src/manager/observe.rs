@@ -53,7 +53,8 @@ pub struct Event<'a> {
     pub index: usize,
     /// The name of its endpoint; `None` for the manager's own.
     pub endpoint: Option<&'a str>,
-    /// The name of the provider. Where several endpoints share a name: that of the one it was sent to last.
+    /// The name of the provider; empty where there is no such endpoint. Where several endpoints share a name: that of the one
+    /// it was sent to last.
     pub provider: &'a str,
     /// The server that it was sent to last on this route; `None` before [`Step::Sent`].
     pub server: Option<&'a Origin>,

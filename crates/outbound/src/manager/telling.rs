@@ -77,6 +77,7 @@ impl Telling {
         number: u64,
         index: usize,
         request: &Request,
+        provider: impl FnOnce() -> &'static str,
     ) -> Option<Box<Self>> {
         let trace = Trace::new();
         if observers.is_empty() && trace.is_none() {
@@ -89,7 +90,7 @@ impl Telling {
             id: request.id.clone(),
             index,
             endpoint: request.endpoint.clone(),
-            provider: "",
+            provider: provider(),
             operation: Operation::Other,
             model: request.options().model.clone(),
             streams: false,

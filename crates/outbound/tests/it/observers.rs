@@ -306,13 +306,19 @@ async fn an_event_says_what_is_asked_of_whom() {
         Some(ErrorKind::Rejected),
         "no such path there"
     );
+    // What cannot be made ready.
+    for request in [Request::post_raw("/chat", "{").to("other"), chat(3).to("nowhere").model("m3")] {
+        assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
+    }
     let facts = facts.0.lock().expect("no panic").join("; ");
     let expected = "0 - openai_compatible - chat test true; \
                     0 - openai_compatible provider.test:80 chat test true; \
                     0 other groq - chat m2 true; \
                     0 other groq other.test:81 chat m2 true; \
                     1 other groq - embeddings e false; \
-                    1 other groq other.test:81 embeddings e false";
+                    1 other groq other.test:81 embeddings e false; \
+                    2 other groq - other - false; \
+                    3 nowhere  - other m3 false";
     assert_eq!(facts, expected);
 }
 

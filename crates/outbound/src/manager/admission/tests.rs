@@ -69,7 +69,7 @@ impl crate::Observer for Waits {
 
 fn telling(waits: &Waits) -> Telling {
     let observers = Arc::from([GuardedObserver::new(waits.clone())]);
-    *Telling::of(&observers, 0, 0, &Request::get("/")).expect("somebody looks on")
+    *Telling::of(&observers, 0, 0, &Request::get("/"), || "p").expect("somebody looks on")
 }
 
 /// A request that asks to be admitted, and has much time.

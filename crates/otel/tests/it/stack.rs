@@ -9,7 +9,7 @@ use opentelemetry::{KeyValue, metrics::MeterProvider as _, trace::TracerProvider
 use opentelemetry_sdk::{
     metrics::{
         InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData},
+        data::{AggregatedMetrics, MetricData, ScopeMetrics},
     },
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
 };
@@ -93,7 +93,7 @@ impl Sdk {
         self.meters.force_flush().expect("it is flushed");
         let finished = self.metrics.get_finished_metrics().expect("metrics");
         let last = finished.last().expect("one at least");
-        let metrics = last.scope_metrics().flat_map(|scope| scope.metrics());
+        let metrics = last.scope_metrics().flat_map(ScopeMetrics::metrics);
         let named = metrics.map(|metric| {
             let points = match metric.data() {
                 AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
@@ -123,7 +123,7 @@ impl Sdk {
     pub(crate) fn bounds(&self, name: &str) -> Vec<f64> {
         let finished = self.metrics.get_finished_metrics().expect("metrics");
         let last = finished.last().expect("one at least");
-        let mut metrics = last.scope_metrics().flat_map(|scope| scope.metrics());
+        let mut metrics = last.scope_metrics().flat_map(ScopeMetrics::metrics);
         let metric = metrics.find(|metric| metric.name() == name).expect("the metric");
         match metric.data() {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),
     ("outbound-simulator", &[]),
+    ("outbound-otel", &["outbound"]),
     ("outbound-cli", &["outbound", "outbound-simulator"]),
 ];
 

@@ -131,7 +131,8 @@
 //! ([`drain`](RequestManager::drain)). A [`snapshot`](RequestManager::snapshot) says for each endpoint and model what it
 //! believes, what it waits for and why.
 //!
-//! **Looking on.** An [`Observer`] is told each step of each request. The same steps are told to `tracing`, with the target
+//! **Looking on.** An [`Observer`] is told each step of each request. [`Metrics`] is one that counts them, and writes the
+//! page that Prometheus reads; `outbound-otel` has one for OpenTelemetry. The same steps are told to `tracing`, with the target
 //! `outbound::request` and the names of this table. Where nobody listens to it on the level of INFO, a request costs
 //! one load of an atomic for it.
 //!
@@ -211,8 +212,8 @@ pub use crate::verdict::verdict;
 #[cfg(feature = "manager")]
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
-    ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError, Reply,
-    ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
+    Metrics, ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError,
+    Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
     ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
 };
 

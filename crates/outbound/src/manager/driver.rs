@@ -111,7 +111,8 @@ pub(crate) fn task(
     let guest = inner.lifecycle.enter(job.request.id.as_deref());
     let entry = guest.as_ref().map(Guest::entry);
     let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
-    let telling = inner.telling(job.index, &job.request);
+    let number = guest.as_ref().map(|_| inner.next_number());
+    let telling = number.and_then(|number| inner.telling(number, job.index, &job.request));
     let mut teller = Teller {
         inner: Arc::clone(inner),
         record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
@@ -124,14 +125,12 @@ pub(crate) fn task(
     };
     let (since, items) = (job.since, job.items);
     let task = async move {
-        let Teller { inner, record: Some(record), request: Some(request), seat, telling, guest, .. } =
-            &mut teller
+        let Teller { inner, record: Some(record), request: Some(request), seat, telling, .. } = &mut teller
         else {
             return;
         };
-        let result = match guest {
-            Some(_) => {
-                let number = inner.next_number();
+        let result = match number {
+            Some(number) => {
                 let started = Started { request, number, since, items: items.as_ref() };
                 let run = inner.run(started, record, seat, telling);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))

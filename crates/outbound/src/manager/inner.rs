@@ -152,8 +152,12 @@ impl Inner {
     }
 
     /// A request as those will know it who look on, if somebody does.
-    pub(crate) fn telling(&self, index: usize, request: &Request) -> Option<Box<Telling>> {
-        Telling::of(&self.settings.observers, index, request)
+    pub(crate) fn telling(&self, number: u64, index: usize, request: &Request) -> Option<Box<Telling>> {
+        let provider = || {
+            let accounts = self.accounts_of(request.options().endpoint.as_deref());
+            accounts.map_or("", |accounts| accounts[0].provider.name())
+        };
+        Telling::of(&self.settings.observers, number, index, request, provider)
     }
 
     /// A submitted request that was not sent: a shutdown gives it back.
@@ -175,9 +179,6 @@ impl Inner {
         telling: &mut Option<Box<Telling>>,
     ) -> Result<Reply, Error> {
         let request = job.request;
-        if let Some(telling) = telling {
-            telling.begins(job.number);
-        }
         let own = &request.options().fallbacks;
         let routes = if own.is_empty() { &self.settings.fallbacks } else { own };
         let mut kept = Kept { since: job.since, record, seat, telling };

@@ -13,7 +13,7 @@
 //!   record · attempt · shared
 //!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
 //!   money
-//!   judge · lifecycle · key · wall_clock · settings · observe
+//!   judge · lifecycle · key · wall_clock · settings · observe; metrics above it
 //!   route
 //!   outcome · error · reply · request · item · task
 //! ```
@@ -32,6 +32,7 @@ mod key;
 mod lifecycle;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod manager;
+mod metrics;
 mod money;
 mod observe;
 mod outcome;
@@ -59,6 +60,7 @@ pub use self::{
     error::{BuildError, Error, ErrorKind},
     item::Item,
     manager::{RequestManager, ShutdownReport},
+    metrics::Metrics,
     money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Operation, Step, Waiting},
     outcome::{AttemptRecord, Outcome, Reused},

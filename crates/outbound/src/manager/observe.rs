@@ -21,7 +21,8 @@ use super::{error::ErrorKind, money::Money};
 /// - Each [`Step::Sent`] is followed by one [`Step::AttemptEnded`], and each [`Step::Waiting`] by one [`Step::Waited`], both
 ///   before the end of the request.
 /// - The steps of one request come in their order. [`Event::number`] tells requests apart.
-/// - A request that never begins is not told: one whose source a stopped batch does not read, or that comes after a shutdown.
+/// - A request that is not taken in is not told: one that a stopped batch does not read from its source, or that comes after
+///   a shutdown.
 ///
 /// # Panics in an observer
 ///
@@ -30,6 +31,13 @@ use super::{error::ErrorKind, money::Money};
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened to a request.
     fn event(&self, event: &Event<'_>);
+
+    /// A request was taken in, and gets this [number](Event::number). Unlike an event this is called where the request comes
+    /// from, before it runs in a task of its own: what is known of the caller there, such as a trace that it belongs to, can
+    /// be noted. Each is followed by a [`Step::Ended`]. Default: nothing is done.
+    fn taken_in(&self, number: u64) {
+        let _ = number;
+    }
 }
 
 /// One thing that has happened to one request.
@@ -45,7 +53,8 @@ pub struct Event<'a> {
     pub index: usize,
     /// The name of its endpoint; `None` for the manager's own.
     pub endpoint: Option<&'a str>,
-    /// The name of the provider. Where several endpoints share a name: that of the one it was sent to last.
+    /// The name of the provider; empty where there is no such endpoint. Where several endpoints share a name: that of the one
+    /// it was sent to last.
     pub provider: &'a str,
     /// The server that it was sent to last on this route; `None` before [`Step::Sent`].
     pub server: Option<&'a Origin>,

@@ -34,11 +34,11 @@ impl GuardedObserver {
         Self { observer: Box::new(observer), panicked: AtomicBool::new(false) }
     }
 
-    fn tell(&self, event: &Event<'_>) {
+    fn guarded(&self, tell: impl FnOnce(&dyn Observer)) {
         if self.panicked.load(Ordering::Relaxed) {
             return;
         }
-        if catch_unwind(AssertUnwindSafe(|| self.observer.event(event))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| tell(&*self.observer))).is_err() {
             self.panicked.store(true, Ordering::Relaxed);
             tracing::error!("the observer has panicked, and is not called again");
         }
@@ -48,8 +48,7 @@ impl GuardedObserver {
 /// A request as those know it who look on: the observers, and `tracing`. There is none where nobody does.
 pub(crate) struct Telling {
     observers: Arc<[GuardedObserver]>,
-    /// `None` while it has not begun.
-    number: Option<u64>,
+    number: u64,
     id: Option<String>,
     index: usize,
     /// What follows is as the route has it that the request is on.
@@ -72,34 +71,32 @@ struct State {
 }
 
 impl Telling {
-    /// Of a request that is yet to begin. Called where the request comes from.
+    /// Of a request that is taken in. Called where the request comes from.
     pub(crate) fn of(
         observers: &Arc<[GuardedObserver]>,
+        number: u64,
         index: usize,
         request: &Request,
+        provider: impl FnOnce() -> &'static str,
     ) -> Option<Box<Self>> {
         let trace = Trace::new();
         if observers.is_empty() && trace.is_none() {
             return None;
         }
+        observers.iter().for_each(|observer| observer.guarded(|observer| observer.taken_in(number)));
         Some(Box::new(Self {
             observers: Arc::clone(observers),
-            number: None,
+            number,
             id: request.id.clone(),
             index,
             endpoint: request.options().endpoint.clone(),
-            provider: "",
+            provider: provider(),
             operation: Operation::Other,
             model: request.options().model.clone(),
             streams: false,
             queued: false,
             state: Mutex::new(State { waiting: None, sent_to: None, trace }),
         }))
-    }
-
-    /// It begins. What never does is not told.
-    pub(crate) fn begins(&mut self, number: u64) {
-        self.number = Some(number);
     }
 
     /// The request was made ready for a route, of which this is the first destination.
@@ -112,6 +109,7 @@ impl Telling {
     ) {
         if route > 0 {
             self.queue();
+            self.end_wait();
         }
         let Destination { scope, prepared } = to;
         let facts = &prepared.facts;
@@ -126,15 +124,14 @@ impl Telling {
 
     /// Tells its first step, unless that was told.
     fn queue(&mut self) {
-        if self.number.is_some() && !std::mem::replace(&mut self.queued, true) {
+        if !std::mem::replace(&mut self.queued, true) {
             self.tell(Step::Queued);
         }
     }
 
     pub(crate) fn tell(&self, step: Step<'_>) {
-        let Some(number) = self.number else { return };
+        self.end_wait();
         let mut state = self.state.lock();
-        let waited = state.waiting.take();
         if let Step::Waiting { reason, .. } = step {
             state.waiting = Some((reason, Instant::now()));
         }
@@ -142,7 +139,7 @@ impl Telling {
         drop(state);
         let sent_to = sent_to.as_deref();
         let event = Event {
-            number,
+            number: self.number,
             id: self.id.as_deref(),
             index: self.index,
             endpoint: self.endpoint.as_deref(),
@@ -153,22 +150,23 @@ impl Telling {
             streams: self.streams,
             step,
         };
-        if let Some((reason, began)) = waited {
-            self.pass_on(&Event { step: Step::Waited { reason, took: began.elapsed() }, ..event });
-        }
-        self.pass_on(&event);
-    }
-
-    fn pass_on(&self, event: &Event<'_>) {
         let mut state = self.state.lock();
         if let Some(trace) = &mut state.trace
-            && catch_unwind(AssertUnwindSafe(|| trace.tell(event))).is_err()
+            && catch_unwind(AssertUnwindSafe(|| trace.tell(&event))).is_err()
         {
             // No log: it is who hears the logs that has panicked.
             state.trace = None;
         }
         drop(state);
-        self.observers.iter().for_each(|observer| observer.tell(event));
+        self.observers.iter().for_each(|observer| observer.guarded(|observer| observer.event(&event)));
+    }
+
+    /// Tells how long it has waited, if it has.
+    fn end_wait(&self) {
+        let waited = self.state.lock().waiting.take();
+        if let Some((reason, began)) = waited {
+            self.tell(Step::Waited { reason, took: began.elapsed() });
+        }
     }
 
     /// An attempt begins.

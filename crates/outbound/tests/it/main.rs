@@ -14,6 +14,7 @@ mod hour;
 mod items;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod money;
 mod observers;
 mod orders;

@@ -306,12 +306,61 @@ async fn an_event_says_what_is_asked_of_whom() {
         Some(ErrorKind::Rejected),
         "no such path there"
     );
+    // What cannot be made ready.
+    for request in [Request::post_raw("/chat", "{").to("other"), chat(3).to("nowhere").model("m3")] {
+        assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
+    }
     let facts = facts.0.lock().expect("no panic").join("; ");
     let expected = "0 - openai_compatible - chat test true; \
                     0 - openai_compatible provider.test:80 chat test true; \
                     0 other groq - chat m2 true; \
                     0 other groq other.test:81 chat m2 true; \
                     1 other groq - embeddings e false; \
-                    1 other groq other.test:81 embeddings e false";
+                    1 other groq other.test:81 embeddings e false; \
+                    2 other groq - other - false; \
+                    3 nowhere  - other m3 false";
     assert_eq!(facts, expected);
+}
+
+tokio::task_local! {
+    static CALLER: &'static str;
+}
+
+/// Keeps who called, by the number of the request.
+#[derive(Clone, Default)]
+struct Callers(Arc<Mutex<BTreeMap<u64, (&'static str, usize)>>>);
+
+impl Observer for Callers {
+    fn taken_in(&self, number: u64) {
+        let caller = CALLER.try_with(|caller| *caller).unwrap_or("nobody");
+        let before = self.0.lock().expect("no panic").insert(number, (caller, 0));
+        assert_eq!(before, None);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        assert!(CALLER.try_with(|_| ()).is_err(), "it has a task of its own");
+        if let Step::Ended { .. } = event.step {
+            self.0.lock().expect("no panic").get_mut(&event.number).expect("it was taken in").1 += 1;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_is_known_where_a_request_is_taken_in() {
+    let simulator = provider().build();
+    let callers = Callers::default();
+    let manager = manager(&simulator).observer(callers.clone()).build().expect("a manager");
+    let one = CALLER.scope("one", manager.send(chat(1))).await;
+    let two =
+        CALLER.scope("two", async { manager.submit(chat(2)).await.expect("it is taken in").await }).await;
+    assert!(one.result.is_ok() && two.result.is_ok());
+    // Dropped before its task has run.
+    let mut never = Box::pin(CALLER.scope("three", manager.send(chat(3))));
+    assert!(futures::poll!(&mut never).is_pending());
+    drop(never);
+    tokio::task::yield_now().await;
+    manager.shutdown(s(1)).await;
+    assert_eq!(manager.send(chat(4)).await.error_kind(), Some(ErrorKind::ShutDown));
+    let callers = callers.0.lock().expect("no panic").clone();
+    assert_eq!(callers, BTreeMap::from([(0, ("one", 1)), (1, ("two", 1)), (2, ("three", 1))]));
 }

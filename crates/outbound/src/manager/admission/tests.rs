@@ -69,9 +69,7 @@ impl crate::Observer for Waits {
 
 fn telling(waits: &Waits) -> Telling {
     let observers = Arc::from([GuardedObserver::new(waits.clone())]);
-    let mut telling = *Telling::of(&observers, 0, &Request::get("/")).expect("somebody looks on");
-    telling.begins(0);
-    telling
+    *Telling::of(&observers, 0, 0, &Request::get("/"), || "p").expect("somebody looks on")
 }
 
 /// A request that asks to be admitted, and has much time.

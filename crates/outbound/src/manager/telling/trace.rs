@@ -1,5 +1,6 @@
 //! The steps of a request as spans and events of `tracing`. The crate's page lists their names.
 
+use outbound_client::Origin;
 use tracing::{Level, Span, debug, debug_span, field::Empty, info, info_span};
 
 use super::{Event, Step};
@@ -77,7 +78,7 @@ impl Trace {
                     "outbound.attempt",
                     attempt,
                     provider = event.provider,
-                    server = event.server.map(outbound_client::Origin::host),
+                    server = event.server.map(Origin::host),
                     status = Empty,
                     outcome = Empty,
                 );

@@ -17,6 +17,8 @@ use self::{
 
 /// A share of overloads above this is a cut. One overload is 1/32 of the share, so three in a row are one.
 const OVERLOADS: f64 = 0.08;
+/// So many failures in a row halve the limit.
+const FAILURES: usize = 8;
 /// The limit is used if so much of it is in flight.
 const USED: f64 = 0.75;
 
@@ -57,7 +59,7 @@ pub enum End {
 ///   then every 16 rounds of calls; at once where the rate has changed by itself.
 /// - **Overloads** count by their share of the last calls: three in a row are too many. Then the limit goes down to what the
 ///   server holds, which is what is in flight beside the calls that it refuses, but not below half. For some trials it stays
-///   there. Where nothing succeeds in between, it goes on halving, and doubles back later.
+///   there. Where nothing succeeds in between, or 8 calls fail in a row, it halves, and doubles back later.
 /// - **A server that stalls** ends no calls, and without ends nothing grows. The calls that a stall has held up are not
 ///   measured. Neither is time in which the limit was not used.
 ///
@@ -93,6 +95,8 @@ pub struct AutoConcurrency {
     ups_left: usize,
     /// The share of overloads among the last calls.
     overloads: f64,
+    /// Failures since something succeeded.
+    failures: usize,
     cut_at: Option<Instant>,
     /// The last cut goes no lower.
     floor: usize,
@@ -141,6 +145,7 @@ impl AutoConcurrency {
             ups: 1,
             ups_left: 1,
             overloads: 0.0,
+            failures: 0,
             cut_at: None,
             floor: min,
             is_clean: true,
@@ -182,8 +187,12 @@ impl AutoConcurrency {
                     self.cut(now);
                 }
             }
-            End::Failed => self.measure(now, sent_at, 0.0),
+            End::Failed => {
+                self.measure(now, sent_at, 0.0);
+                self.fail(now, sent_at);
+            }
             End::Done { work } => {
+                self.failures = 0;
                 self.overloads -= self.overloads / 32.0;
                 self.is_clean |= self.cut_at.is_none_or(|cut_at| sent_at > cut_at);
                 self.measure(now, sent_at, work.max(1) as f64);
@@ -239,6 +248,22 @@ impl AutoConcurrency {
         self.begin(now, self.limit);
     }
 
+    /// Where one call after the other brings nothing, fewer may bring something. What was sent before counts no more.
+    fn fail(&mut self, now: Instant, sent_at: Instant) {
+        if self.cut_at.is_some_and(|cut_at| sent_at <= cut_at) {
+            return;
+        }
+        self.failures += 1;
+        if self.failures == FAILURES {
+            self.failures = 0;
+            self.cut_at = Some(now);
+            self.limit = self.bounded(self.limit / 2);
+            self.phase = Phase::Start;
+            self.ramp = Ramp::new();
+            self.begin(now, self.limit);
+        }
+    }
+
     /// Whether an overload says no more than the last cut did: its call was sent before, or nothing has succeeded since.
     fn is_of_cut(&self, sent_at: Instant) -> bool {
         let is_older = self.cut_at.is_some_and(|cut_at| sent_at <= cut_at);
@@ -255,17 +280,7 @@ impl AutoConcurrency {
     }
 
     fn decide(&mut self, now: Instant) {
-        let all = &self.stage.all;
-        if all.calls < 4 {
-            return;
-        }
-        if all.work == 0.0 {
-            if all.calls >= 8 {
-                self.limit = self.bounded(self.limit / 2);
-                self.phase = Phase::Start;
-                self.ramp = Ramp::new();
-                self.begin(now, self.limit);
-            }
+        if self.stage.all.calls < 4 || self.stage.all.work == 0.0 {
             return;
         }
         match self.phase {

@@ -85,7 +85,9 @@ impl Step {
 impl AutoConcurrency {
     pub(super) fn decide_start(&mut self, now: Instant) {
         if let Some(knee) = self.ramp.knee() {
-            // The steps are coarse, and a limit that is too high costs more than one that is too low.
+            // The calls of a step have met the queues of later ones as well, so that less may be as good: that is looked for
+            // before more is.
+            self.ups = 0;
             let home = self.bounded(knee.in_flight as usize).min(self.limit);
             self.end_ramp(now, home * 7 / 10, Phase::Try { from: knee, home, is_up: false });
             return;

@@ -27,7 +27,7 @@ impl AutoConcurrency {
         // Those that ran before the step have not met the queue that it may have made. So this rate is too high, if anything.
         let (gain, error) = from.gain_to(&point);
         if point.in_flight > 1.1 * from.in_flight && gain + 1.5 * error < GAIN {
-            self.reject(now, home, true);
+            self.reject(now, from, home, true);
             return true;
         }
         false
@@ -44,9 +44,13 @@ impl AutoConcurrency {
         }
         let ratio = point.in_flight / from.in_flight;
         let is_better = self.is_used()
-            && if is_up { gain > GAIN + 0.5 * error && ratio > 1.05 } else { gain < GAIN && ratio < 0.95 };
+            && if is_up {
+                gain > GAIN + 0.5 * error && ratio > 1.05
+            } else {
+                gain < GAIN - 0.5 * error && ratio < 0.95
+            };
         if !is_better {
-            self.reject(now, home, is_up);
+            self.reject(now, from, home, is_up);
             return;
         }
         let factor = match is_up {
@@ -67,15 +71,13 @@ impl AutoConcurrency {
         self.advance(now, point, factor, is_up);
     }
 
-    fn reject(&mut self, now: Instant, home: usize, is_up: bool) {
+    fn reject(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
         if !is_up {
-            // A trial far below says little of what is near.
-            let is_near = 4 * self.limit >= 3 * home;
-            self.ups = if is_near { (2 * self.ups).min(8) } else { self.ups };
-            self.ups_left = if is_near { self.ups } else { 0 };
+            self.ups_left = self.ups;
+            self.ups = (2 * self.ups).clamp(1, 8);
         }
         self.patience = (2 * self.patience).min(PATIENCE);
-        self.go(now, home, Phase::Hold { rounds: self.patience, base: None });
+        self.go(now, home, Phase::Hold { rounds: self.patience, base: Some(from) });
     }
 
     /// Tries a limit so many times this one; stays, if there is none.

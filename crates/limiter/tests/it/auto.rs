@@ -235,6 +235,25 @@ fn one_overload_among_many_is_no_cut_and_three_in_a_row_are() {
     assert_eq!(auto.limit(), 16);
 }
 
+/// As when a proxy closes all connections at once: that is one event.
+#[test]
+fn what_fails_together_halves_the_limit_once() {
+    let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
+    (1..=32).for_each(|in_flight| auto.started(now, in_flight));
+    let limits: Vec<_> = (0..32).filter_map(|_| auto.ended(now + s(1), now, End::Failed)).collect();
+    assert_eq!(limits, [16]);
+    // It goes on where what is sent later fails as well; a success in between says that it need not.
+    let mut fail = |number: u64| {
+        let sent_at = now + s(2 * number);
+        auto.started(sent_at, 1);
+        let end = if number == 20 { End::Done { work: 50 } } else { End::Failed };
+        auto.ended(sent_at + s(1), sent_at, end)
+    };
+    let limits: Vec<_> = (1..28).filter_map(|number| Some((number, fail(number)?))).collect();
+    assert_eq!(limits, [(8, 8), (16, 4)]);
+    assert_eq!(fail(28), Some(2));
+}
+
 #[test]
 fn overloads_among_many_successes_are_no_cut() {
     let (mut auto, mut now) = (AutoConcurrency::new(32, 32), Instant::now());

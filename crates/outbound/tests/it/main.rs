@@ -2,6 +2,7 @@
 //! through pipes in memory. Tests named after an incident of the field carry its story in their first line.
 
 mod batches;
+mod batching;
 mod concurrency;
 mod control;
 mod defaults;

@@ -22,6 +22,7 @@ fn the_defaults_are_those_in_the_documentation() {
         "troubles: Troubles([])",
         "bill_unseen: true",
         "headers_at_admission: false",
+        "batching: None",
         "dial: 0ns",
         "way_in: Latency { shape: Fixed(0ns),",
         "seed: 0",

@@ -137,8 +137,14 @@ impl QuotaDesk {
     }
 
     pub(super) fn close_gate_until(&mut self, now: Instant, until: Instant) {
+        self.close_gate(now, until, false);
+    }
+
+    /// After a refusal, perhaps of what was sent since the gate last opened, and nothing of that was served.
+    pub(super) fn close_gate(&mut self, now: Instant, until: Instant, serves_nothing: bool) {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
-        self.gate.close(now, until, self.limits.meters().is_empty() && !self.has_served());
+        let knows_nothing = self.limits.meters().is_empty() && !self.has_served();
+        self.gate.close(now, until, serves_nothing || knows_nothing);
         self.turns.gate_closed();
     }
 

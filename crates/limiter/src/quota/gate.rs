@@ -40,6 +40,8 @@ pub(super) struct Gate {
     closed_at: Option<Instant>,
     /// The last wait that a refusal without a hint led to.
     backoff: Duration,
+    /// It has opened since it was closed, and nothing that was sent since has been served.
+    serves_nothing: bool,
 }
 
 impl Gate {
@@ -52,12 +54,14 @@ impl Gate {
             exempt: false,
             closed_at: None,
             backoff: Duration::ZERO,
+            serves_nothing: false,
         }
     }
 
     /// Closes it. It stays closed at least as long as it would have before.
     ///
-    /// Where limits are known they set the pace after it. Where none is, it `opens_slowly`.
+    /// Where limits are known they set the pace after it. Where none is, it `opens_slowly`; and so it does after a refusal of
+    /// what was sent since it last opened, if nothing was served in between: whatever wait was named or guessed was too short.
     pub(super) fn close(&mut self, now: Instant, until: Instant, opens_slowly: bool) {
         if until <= now || self.until.is_some_and(|earlier| until <= earlier) {
             return;
@@ -69,6 +73,18 @@ impl Gate {
             let gap = (until.duration_since(now) / 8).clamp(MIN_GAP, MAX_GAP);
             self.gap = self.gap.max(Some(gap));
         }
+    }
+
+    /// Something was served that was sent at this instant.
+    pub(super) fn served(&mut self, sent_at: Instant) {
+        if self.serves_nothing && self.is_news(sent_at) {
+            self.serves_nothing = false;
+        }
+    }
+
+    /// A refusal that is news. Whether nothing was served since the one before.
+    pub(super) fn refused_again(&mut self) -> bool {
+        std::mem::replace(&mut self.serves_nothing, true)
     }
 
     /// Opens it at once, and fully.

@@ -76,6 +76,7 @@ impl QuotaDesk {
     }
 
     fn succeeded(&mut self, observation: &Observation) {
+        self.gate.served(observation.sent_at);
         self.parallel.succeeded(self.in_flight);
         match self.parallel.shows(self.gate.is_news(observation.sent_at)) {
             Shows::Nothing => {}
@@ -168,7 +169,8 @@ impl QuotaDesk {
             self.refused_without_limits(observation.sent_at, until, now);
         }
         if owns_gate {
-            self.close_gate_until(now, until);
+            let serves_nothing = news && self.gate.refused_again();
+            self.close_gate(now, until, serves_nothing);
         } else if news {
             self.gate.heard_at(now);
         }

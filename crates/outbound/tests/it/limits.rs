@@ -153,3 +153,27 @@ async fn models_that_share_a_limit_are_paced_together() {
     assert!(refused <= 40 + 44, "{refused} of 1,000 refused");
     assert!(started.elapsed() < s(53), "1,000 at twenty a second are 50 s: {:?}", started.elapsed());
 }
+
+/// A gateway refuses by limits of its own, so many in each minute, and passes on what the provider behind it says of its
+/// limits: that there is room. Its refusals name no time.
+#[tokio::test(start_paused = true)]
+async fn refusals_without_a_cause_are_not_repeated_at_the_full_rate() {
+    for (limit, requests, at_best) in [(60, 200, 180), (180, 400, 120), (600, 1_500, 120)] {
+        let served = std::sync::Mutex::new(std::collections::BTreeMap::<u64, u32>::new());
+        let gateway = move |seen: &outbound_simulator::Seen| {
+            let mut served = served.lock().expect("a lock");
+            let in_this_minute = served.entry(seen.at.as_secs() / 60).or_default();
+            *in_this_minute += 1;
+            (*in_this_minute > limit).then(|| Refusal::rate_limited().into())
+        };
+        let simulator = provider().requests_per_minute(100_000).fault_when(gateway).build();
+        let manager = manager(&simulator).build().expect("a manager");
+        let began = Instant::now();
+        let outcomes = run(&manager, requests).await;
+        all_succeeded(&outcomes);
+        let (took, refused) = (began.elapsed(), simulator.ledger().sends() - requests);
+        println!("{limit} a minute: {took:?}, {refused} refused");
+        assert!(took < s(at_best + 30), "{limit} a minute: {took:?}");
+        assert!(refused < 250, "{limit} a minute: {refused} refused");
+    }
+}

@@ -217,6 +217,44 @@ async fn where_only_warnings_are_asked_for_nothing_is_told() {
     assert_eq!((recorder.spans().len(), recorder.events().len()), (0, 0));
 }
 
+/// A subscriber with a mistake in it.
+struct Panics(Arc<Mutex<usize>>);
+
+impl Subscriber for Panics {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "outbound::request"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        *self.0.lock().expect("no panic") += 1;
+        panic!("a mistake in a subscriber");
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_costs_no_answer_and_hears_no_more_of_the_request() {
+    let events = Arc::default();
+    let _subscribed = subscriber::set_default(Panics(Arc::clone(&events)));
+    let simulator = provider().build();
+    let manager = manager(&simulator).build().expect("a manager");
+    for requests in 1..=2 {
+        assert!(manager.send(chat(requests)).await.result.is_ok());
+        assert_eq!(*events.lock().expect("no panic"), requests);
+    }
+}
+
 fn first_words(text: &str, words: usize) -> String {
     text.split(' ').take(words).collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,16 @@
 //! What limits cost, and how well they do against servers that limit.
 //!
 //! `cargo bench --bench limiter -- instructions` counts instructions with callgrind and allocations against the gates;
-//! `-- goodput` runs a batch of 2,000 against a server that counts by the second; `-- simulation` runs a backlog against five kinds of server on the paused clock; `-- contended` times permits that are
+//! `-- goodput` runs a batch of 2,000 against a server that counts by the second; `-- simulation` runs a backlog against five kinds of server on the paused clock;
+//! `-- batching` has laws look for the best concurrency of servers that batch, `-- batching held-out` of servers that ours was not tuned on; `-- contended` times permits that are
 //! fought for; `-- costs` times single operations beside their peers with criterion. With nothing said, all but
-//! `contended`.
+//! `batching` and `contended`.
 
 use std::process::ExitCode;
 
 use outbound_instructions::callgrind;
 
+mod batching;
 mod contended;
 mod costs;
 mod goodput;
@@ -27,6 +29,10 @@ fn main() -> ExitCode {
         ["instructions"] => instructions::gates(),
         ["goodput"] => goodput::print(),
         ["simulation"] => simulation::gates(),
+        ["batching"] | ["batching", "held-out"] => {
+            batching::print(arguments.len() > 1);
+            true
+        }
         ["contended"] => {
             contended::measure();
             true

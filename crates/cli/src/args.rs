@@ -24,7 +24,9 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Run {
-    /// Requests, one JSON object a line: {custom_id, method, url, body}. `-` is standard input.
+    /// Requests, one JSON object a line: {custom_id, method, url, body}. `-` is standard input. A line may have a key more,
+    /// `outbound`, with {priority, tenant, deadline, max_attempts, fallback}: a number, higher goes first; a name, and
+    /// tenants share the limits evenly; seconds; a number; a list of other models to try.
     #[arg(value_name = "IN.jsonl")]
     pub(crate) input: PathBuf,
 

@@ -1,4 +1,4 @@
-//! The file of requests: lines in the shape of an OpenAI batch input file.
+//! The file of requests: lines in the shape of an OpenAI batch input file, with one key more for what is ours.
 
 use std::{
     collections::HashSet,
@@ -12,7 +12,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
+use self::options::Options;
 use crate::exit::Stop;
+
+mod options;
 
 /// Longest line, in bytes. A provider's own batch files end at 200 MB in all.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
@@ -24,6 +27,7 @@ pub(crate) struct Line {
     pub(crate) custom_id: String,
     pub(crate) url: String,
     pub(crate) body: Box<RawValue>,
+    options: Options,
 }
 
 /// The shape of a line. What else stands in it is passed over.
@@ -34,6 +38,8 @@ struct Raw {
     method: Option<String>,
     url: String,
     body: Box<RawValue>,
+    #[serde(default)]
+    outbound: Option<Options>,
 }
 
 impl Line {
@@ -52,7 +58,11 @@ impl Line {
         if !raw.body.get().starts_with('{') {
             return Err(wrong(&"`body` is not an object"));
         }
-        Ok(Self { number, custom_id: raw.custom_id, url: raw.url, body: raw.body })
+        let options = raw.outbound.unwrap_or_default();
+        match options.wrong() {
+            Some(why) => Err(wrong(&why)),
+            None => Ok(Self { number, custom_id: raw.custom_id, url: raw.url, body: raw.body, options }),
+        }
     }
 
     /// The request to send: the line's path below the base URL's own path, of which it does not repeat the end. Below
@@ -60,7 +70,7 @@ impl Line {
     pub(crate) fn into_request(self, base_path: &str) -> Request {
         let path = below(base_path, &self.url).to_owned();
         let body: Box<str> = self.body.into();
-        Request::post_raw(path, body.into_string()).id(self.custom_id)
+        self.options.apply(Request::post_raw(path, body.into_string()).id(self.custom_id))
     }
 }
 
@@ -218,6 +228,31 @@ mod tests {
             (
                 r#"{"custom_id":"a","url":"/v1/x","body":{}}"#,
                 "in.jsonl, line 2: `custom_id` \"a\" was there before",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"prority":1}}"#,
+                "in.jsonl, line 2: unknown field `prority`, expected one of `priority`, `tenant`, `deadline`, \
+                 `max_attempts`, `fallback`",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"priority":"high"}}"#,
+                "in.jsonl, line 2: invalid type: string \"high\", expected i32",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":0}}"#,
+                "in.jsonl, line 2: `outbound.deadline` is not a time",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":1e300}}"#,
+                "in.jsonl, line 2: `outbound.deadline` is not a time",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"max_attempts":0}}"#,
+                "in.jsonl, line 2: `outbound.max_attempts` is zero",
+            ),
+            (
+                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"fallback":[""]}}"#,
+                "in.jsonl, line 2: `outbound.fallback` has a model",
             ),
         ] {
             let text = format!("{}\n{line}\n", r#"{"custom_id":"a","url":"/v1/x","body":{}}"#).leak();

@@ -3,18 +3,22 @@
 use tokio::time::Instant;
 
 mod flight;
+mod ramp;
 mod stage;
 mod trial;
 mod window;
 
 use self::{
     flight::{Flight, seconds},
+    ramp::Ramp,
     stage::Stage,
     window::Point,
 };
 
 /// A share of overloads above this is a cut. One overload is 1/32 of the share, so three in a row are one.
 const OVERLOADS: f64 = 0.08;
+/// So many failures in a row halve the limit.
+const FAILURES: usize = 8;
 /// The limit is used if so much of it is in flight.
 const USED: f64 = 0.75;
 
@@ -44,15 +48,18 @@ pub enum End {
 /// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize).
 ///
 /// - **The rate** is the number in flight times the work per second of one call (Little's law), over the calls that ended
-///   since the limit was changed. Its standard error is computed, and says how many calls are enough.
+///   since the limit was changed. Its standard error is computed, and says how many calls are enough. Where far less ends
+///   than this says, some calls wait while others go before them, and the ends themselves are counted.
 /// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. 1 is a server
 ///   with room, 0 one that is full. Below 0.05 more in flight buys nothing.
-/// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1), for as long as the gain is high;
-///   then it grows by half or by a quarter, and goes back to the last good limit when the gain is gone.
-/// - **After that** it tries a limit above and one below in turn, as PCC does (Dong et al., NSDI 2015), after 2, 4 and then
-///   every 8 rounds of calls; at once where the rate has changed by itself.
-/// - **Overloads** count by their share of the last calls: above 8 % the limit goes to 0.85 of what was in flight, and
-///   stays below that for some rounds. Where overloads go on, or nothing at all succeeds, it halves, and doubles back later.
+/// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1): after a round of calls, or after 2 s
+///   where the work of calls tells the rate so soon. What each step has brought is known only when calls that were sent in it
+///   end, while the next steps are taken. Once a step has brought nothing, the limit goes back to the best one.
+/// - **After that** it tries a limit above, and now and then one below, as PCC does (Dong et al., NSDI 2015): after 1, 2, 4 and
+///   then every 16 rounds of calls; at once where the rate has changed by itself.
+/// - **Overloads** count by their share of the last calls: three in a row are too many. Then the limit goes down to what the
+///   server holds, which is what is in flight beside the calls that it refuses, but not below half. For some trials it stays
+///   there. Where nothing succeeds in between, or 8 calls fail in a row, it halves, and doubles back later.
 /// - **A server that stalls** ends no calls, and without ends nothing grows. The calls that a stall has held up are not
 ///   measured. Neither is time in which the limit was not used.
 ///
@@ -70,7 +77,7 @@ pub enum End {
 /// if let Some(limit) = auto.ended(now, sent_at, End::Done { work: 120 }) {
 ///     limiter.resize(limit);
 /// }
-/// assert_eq!(auto.limit(), 16);
+/// assert_eq!(auto.limit(), 32);
 /// ```
 #[derive(Debug, Clone)]
 pub struct AutoConcurrency {
@@ -78,15 +85,22 @@ pub struct AutoConcurrency {
     max: usize,
     limit: usize,
     flight: Flight,
+    ramp: Ramp,
     stage: Stage,
     phase: Phase,
     /// Rounds to wait until the next trial.
     patience: usize,
-    next_is_up: bool,
+    /// Trials upward for each one downward, and those that are left of them.
+    ups: usize,
+    ups_left: usize,
     /// The share of overloads among the last calls.
     overloads: f64,
+    /// Failures since something succeeded.
+    failures: usize,
     cut_at: Option<Instant>,
-    /// Whether something was measured since the last cut.
+    /// The last cut goes no lower.
+    floor: usize,
+    /// Whether something succeeded that was sent since the last cut.
     is_clean: bool,
     /// A limit that was overloaded, for so many more trials, and for how many the next one counts.
     ceiling: Option<Ceiling>,
@@ -110,26 +124,30 @@ enum Phase {
     Start,
     /// At a limit that is good as far as is known, for so many rounds. The point is that of the rounds before.
     Hold { rounds: usize, base: Option<Point> },
-    /// At a limit that may be better than `home`, which did as much as `from`, or a bit later, `near`.
-    Try { from: Point, near: Point, home: usize, is_up: bool },
+    /// At a limit that may be better than `home`, which did as much as `from`.
+    Try { from: Point, home: usize, is_up: bool },
 }
 
 impl AutoConcurrency {
-    /// Between `min`, at least 1, and `max`, both included. Starts at 16, or the nearest there is.
+    /// Between `min`, at least 1, and `max`, both included. Starts at 32, or the nearest there is.
     pub fn new(min: usize, max: usize) -> Self {
         let min = min.max(1);
         let max = max.max(min);
         Self {
             min,
             max,
-            limit: 16.clamp(min, max),
+            limit: 32.clamp(min, max),
             flight: Flight::new(),
+            ramp: Ramp::new(),
             stage: Stage::default(),
             phase: Phase::Start,
             patience: 1,
-            next_is_up: true,
+            ups: 1,
+            ups_left: 1,
             overloads: 0.0,
+            failures: 0,
             cut_at: None,
+            floor: min,
             is_clean: true,
             ceiling: None,
             measured_since: None,
@@ -153,6 +171,7 @@ impl AutoConcurrency {
             }
         }
         self.flight.now = in_flight;
+        self.ramp.sent(now);
     }
 
     /// One that was sent at `sent_at` has ended. Returns the limit if it has changed.
@@ -161,17 +180,21 @@ impl AutoConcurrency {
         self.flight.pass(now);
         match end {
             End::Abandoned => {}
-            // It met the limit of before the cut.
-            End::Overloaded if self.cut_at.is_some_and(|cut_at| sent_at < cut_at) => {}
+            End::Overloaded if self.is_of_cut(sent_at) => self.give_way(),
             End::Overloaded => {
                 self.overloads += (1.0 - self.overloads) / 32.0;
                 if self.overloads > OVERLOADS {
                     self.cut(now);
                 }
             }
-            End::Failed => self.measure(now, sent_at, 0.0),
+            End::Failed => {
+                self.measure(now, sent_at, 0.0);
+                self.fail(now, sent_at);
+            }
             End::Done { work } => {
+                self.failures = 0;
                 self.overloads -= self.overloads / 32.0;
+                self.is_clean |= self.cut_at.is_none_or(|cut_at| sent_at > cut_at);
                 self.measure(now, sent_at, work.max(1) as f64);
             }
         }
@@ -191,6 +214,7 @@ impl AutoConcurrency {
         }
         let Some(in_flight) = self.flight.mean_since(sent_at) else { return };
         self.stage.add(now, work, time, in_flight);
+        self.ramp.add(sent_at, work, time, in_flight);
         self.decide(now);
     }
 
@@ -205,75 +229,79 @@ impl AutoConcurrency {
         self.begin(now, self.limit);
     }
 
-    /// Gives way to overloads: a little at first; by half, and from the start again, if that did not help.
+    /// Gives way to overloads, and from the start again if that did not help.
     fn cut(&mut self, now: Instant) {
-        let served = self.limit.min(self.flight.now);
         self.overloads = 0.0;
         self.cut_at = Some(now);
+        self.floor = self.bounded(self.limit / 2);
         if self.is_clean {
             let trials = self.ceiling.map_or(2, |ceiling| ceiling.next);
-            self.ceiling = Some(Ceiling { limit: served, trials, next: (2 * trials).min(32) });
-            self.limit = self.bounded(served * 17 / 20);
+            self.ceiling = Some(Ceiling { limit: self.limit, trials, next: (2 * trials).min(32) });
             self.phase = Phase::Hold { rounds: 2, base: None };
         } else {
             self.ceiling = None;
-            self.limit = self.bounded(served / 2);
             self.phase = Phase::Start;
         }
+        self.ramp = Ramp::new();
         self.is_clean = false;
+        self.give_way();
         self.begin(now, self.limit);
     }
 
-    fn decide(&mut self, now: Instant) {
-        let all = &self.stage.all;
-        if all.calls < 4 {
+    /// Where one call after the other brings nothing, fewer may bring something. What was sent before counts no more.
+    fn fail(&mut self, now: Instant, sent_at: Instant) {
+        if self.cut_at.is_some_and(|cut_at| sent_at <= cut_at) {
             return;
         }
-        if all.work == 0.0 {
-            if all.calls >= 8 {
-                self.limit = self.bounded(self.limit / 2);
-                self.phase = Phase::Start;
-                self.begin(now, self.limit);
-            }
+        self.failures += 1;
+        if self.failures == FAILURES {
+            self.failures = 0;
+            self.cut_at = Some(now);
+            self.limit = self.bounded(self.limit / 2);
+            self.phase = Phase::Start;
+            self.ramp = Ramp::new();
+            self.begin(now, self.limit);
+        }
+    }
+
+    /// Whether an overload says no more than the last cut did: its call was sent before, or nothing has succeeded since.
+    fn is_of_cut(&self, sent_at: Instant) -> bool {
+        let is_older = self.cut_at.is_some_and(|cut_at| sent_at <= cut_at);
+        is_older || !self.is_clean && self.limit > self.floor
+    }
+
+    /// A server that refuses holds no more than what is in flight beside what it refuses. Of one limit half remains.
+    fn give_way(&mut self) {
+        let held = self.flight.now.saturating_sub(1);
+        self.limit = self.limit.min(held.max(self.floor));
+        if let Some(ceiling) = &mut self.ceiling {
+            ceiling.limit = ceiling.limit.min(self.limit);
+        }
+    }
+
+    fn decide(&mut self, now: Instant) {
+        if self.stage.all.calls < 4 || self.stage.all.work == 0.0 {
             return;
         }
         match self.phase {
             Phase::Start => self.decide_start(now),
             Phase::Hold { rounds, base } => self.decide_hold(now, rounds, base),
-            Phase::Try { from, near, home, is_up } => {
-                if is_up && self.decide_early(now, from, near, home) {
-                    return;
-                }
-                if let Phase::Try { near, .. } = self.phase {
-                    self.decide_late(now, near, home, is_up);
+            Phase::Try { from, home, is_up } => {
+                if !(is_up && self.decide_early(now, from, home)) {
+                    self.decide_late(now, from, home, is_up);
                 }
             }
-        }
-    }
-
-    fn decide_start(&mut self, now: Instant) {
-        let all = self.stage.all;
-        let is_even = all.is_even();
-        if !(is_even && 4 * all.calls >= self.limit || all.calls >= self.limit) {
-            return;
-        }
-        match all.point() {
-            Some(point) if self.is_used() => {
-                let from = if is_even { point } else { Point { rate: self.stage.counted(now), ..point } };
-                self.advance(now, from, 2.0, true);
-            }
-            _ => self.begin(now, 0),
         }
     }
 
     fn decide_hold(&mut self, now: Instant, rounds: usize, base: Option<Point>) {
         let calls = self.stage.settled.calls;
-        let Some(point) = self.stage.settled.point() else { return };
+        let Some(point) = self.stage.point(now) else { return };
         let change = base.filter(|base| calls >= 8 && base.contradicts(&point));
         if let Some(base) = change {
             // The server is another one now.
             self.patience = 1;
-            self.next_is_up = point.rate > base.rate;
+            self.ups_left = usize::from(point.rate > base.rate);
             self.phase = Phase::Hold { rounds: 1, base: None };
             self.begin(now, 0);
             return;
@@ -285,7 +313,7 @@ impl AutoConcurrency {
             self.begin(now, 0);
             return;
         }
-        let is_known = point.error < 0.02 || calls >= 4 * self.limit.max(4);
+        let is_known = point.error < 0.04 || calls >= 2 * self.limit.max(4);
         if rounds > 1 && is_known {
             self.phase = Phase::Hold { rounds: rounds - 1, base: Some(point) };
             self.keep(now);
@@ -305,7 +333,6 @@ impl AutoConcurrency {
     /// Begins to measure anew at the same limit, after something was learned.
     fn keep(&mut self, now: Instant) {
         self.usual_time = self.stage.all.mean_time();
-        self.is_clean = true;
         self.begin(now, 0);
     }
 
@@ -326,7 +353,7 @@ impl AutoConcurrency {
             return self.bounded(limit as usize);
         }
         let ceiling = self.ceiling.filter(|ceiling| ceiling.trials > 0);
-        let most = ceiling.map_or(usize::MAX, |ceiling| ceiling.limit * 19 / 20);
+        let most = ceiling.map_or(usize::MAX, |ceiling| ceiling.limit);
         self.bounded((limit.ceil() as usize).min(most).max(self.limit))
     }
 

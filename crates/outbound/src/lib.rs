@@ -113,6 +113,15 @@
 //! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
 //! holds in all four faces alike.
 //!
+//! **Slow calls.** With [`hedge`](RequestManagerBuilder::hedge) a call that runs longer than most did lately is made a second time
+//! beside itself: the first answer counts. It is off by default, and even then only for what may be sent twice without being
+//! paid for twice, unless that is allowed.
+//!
+//! **Answers that are shared.** Where [`coalesce`](RequestManagerBuilder::coalesce) is on, equal requests in flight are one
+//! call. A [`cache`](RequestManagerBuilder::cache), in memory or in a folder, keeps answers for the next equal request. Both
+//! are off by default, since a model that is asked twice may answer twice; a [`fresh`](Request::fresh) request has a call of
+//! its own. [`Outcome::reused`] says so.
+//!
 //! **Money.** With [prices](RequestManagerBuilder::prices) each outcome says what its answer cost. With a
 //! [budget](RequestManagerBuilder::budget) a request goes only while it fits beside what was spent and the most that all under
 //! way may cost; when none fits any more, batches stop and give the rest back.
@@ -155,7 +164,7 @@
 //!
 //! # Not offered yet
 //!
-//! Journals that survive a crash, hedging in the manager (`retry::Hedge` is for calls of one's own).
+//! Journals that survive a crash.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
@@ -202,10 +211,10 @@ pub use crate::verdict::verdict;
 
 #[cfg(feature = "manager")]
 pub use crate::manager::{
-    AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Item, Metrics,
-    ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError, Reply,
-    ReplyStream, Request, RequestManager, RequestManagerBuilder, Rest, Route, ShutdownReport, Snapshot, Step,
-    Stopped, SubmitError, Ticket, Waiting,
+    AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
+    Metrics, ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError,
+    Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
+    ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
 };
 
 /// The README's example, compiled.

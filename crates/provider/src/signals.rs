@@ -33,7 +33,8 @@ const CAPACITY: usize = 8;
 /// A policy that nothing else is said about is a signal too, with its limit and window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    slots: [Option<Slot>; CAPACITY],
+    // At most `CAPACITY`.
+    slots: Vec<Slot>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,17 +90,17 @@ pub enum Reset {
 impl Signals {
     /// How many limits were reported.
     pub fn len(&self) -> usize {
-        self.iter().count()
+        self.slots.len()
     }
 
     /// Whether nothing was reported.
     pub fn is_empty(&self) -> bool {
-        self.slots[0].is_none()
+        self.slots.is_empty()
     }
 
     /// The signals, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Signal> {
-        self.slots.iter().flatten().map(|slot| &slot.signal)
+        self.slots.iter().map(|slot| &slot.signal)
     }
 
     /// The longest time to the reset of a limit that is used up, and whether that is when a bucket is full
@@ -109,7 +110,7 @@ impl Signals {
         for remaining in [Some(0), None] {
             for is_full in [false, true] {
                 let mut reset = None;
-                for slot in self.slots.iter().flatten().filter(|slot| slot.signal.remaining == remaining) {
+                for slot in self.slots.iter().filter(|slot| slot.signal.remaining == remaining) {
                     let told = slot.signal.reset.filter(|reset| matches!(reset, Reset::Full(_)) == is_full);
                     longer(&mut reset, told.map(|told| Length { time: told.after(), unit: slot.unit }));
                 }
@@ -161,8 +162,8 @@ impl Signals {
     fn push(&mut self, signal: Signal, unit: Option<Duration>) {
         let tells = signal.limit.is_some() || signal.remaining.is_some() || signal.reset.is_some();
         let tells = tells && !self.iter().any(|known| *known == signal);
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()).filter(|_| tells) {
-            *slot = Some(Slot { signal, unit: unit.unwrap_or(SECOND) });
+        if tells && self.slots.len() < CAPACITY {
+            self.slots.push(Slot { signal, unit: unit.unwrap_or(SECOND) });
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    batching::Batching,
     fault::{Closure, Fault, Rule},
     latency::Latency,
     ledger::Seen,
@@ -71,6 +72,7 @@ impl fmt::Debug for Key {
 /// | [`way_in`](Self::way_in), [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
 /// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
 /// | [`output_tokens`](Self::output_tokens) | 16 to 128 |
+/// | [`batching`](Self::batching) | no: calls do not slow each other |
 /// | faults | none |
 /// | [`close_idle_after`](Self::close_idle_after) | never |
 /// | [`max_body`](Self::max_body) | 32 MiB |
@@ -116,6 +118,7 @@ impl Builder {
                 troubles: Troubles::default(),
                 bill_unseen: true,
                 headers_at_admission: false,
+                batching: None,
             },
         }
     }
@@ -254,6 +257,14 @@ impl Builder {
     /// for a key, a form or a quota come at once.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.settings.latency = latency;
+        self
+    }
+
+    /// Has the calls share a batch, and slow each other. The time that an answer takes to be made in it comes before the
+    /// times that are set elsewhere. A streamed answer is made as a whole before its head is sent. The oracle knows
+    /// nothing of it.
+    pub fn batching(mut self, batching: Batching) -> Self {
+        self.settings.batching = Some(batching);
         self
     }
 

@@ -20,10 +20,21 @@ const Z_99: f64 = 2.326_347_874_040_841;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latency {
-    median: Duration,
-    // Standard deviation of the logarithm; 0 is a fixed time.
-    sigma: f64,
+    shape: Shape,
     max: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    Fixed(Duration),
+    /// The standard deviation is that of the logarithm.
+    LogNormal {
+        median: Duration,
+        sigma: f64,
+    },
+    Pareto {
+        least: Duration,
+    },
 }
 
 impl Latency {
@@ -34,7 +45,7 @@ impl Latency {
 
     /// Always `duration`.
     pub const fn fixed(duration: Duration) -> Self {
-        Self { median: duration, sigma: 0.0, max: Duration::MAX }
+        Self { shape: Shape::Fixed(duration), max: Duration::MAX }
     }
 
     /// Log-normal with this median and this 99th percentile, the usual shape of a provider's latency: many near the
@@ -42,8 +53,17 @@ impl Latency {
     /// with [`max`](Self::max) where a run is to be compared with another one.
     pub fn log_normal(median: Duration, p99: Duration) -> Self {
         let ratio = p99.as_secs_f64() / median.as_secs_f64();
-        let sigma = if ratio.is_finite() && ratio > 1.0 { ratio.ln() / Z_99 } else { 0.0 };
-        Self { median, sigma, max: Duration::MAX }
+        if ratio.is_finite() && ratio > 1.0 {
+            let sigma = ratio.ln() / Z_99;
+            return Self { shape: Shape::LogNormal { median, sigma }, max: Duration::MAX };
+        }
+        Self::fixed(median)
+    }
+
+    /// Pareto's distribution with the index 1: at least `least`, and longer than *t* in `least` / *t* of the cases. Its mean is
+    /// infinite: clip it with [`max`](Self::max).
+    pub const fn pareto(least: Duration) -> Self {
+        Self { shape: Shape::Pareto { least }, max: Duration::MAX }
     }
 
     /// Clips it: what would be longer takes exactly `max`.
@@ -52,12 +72,14 @@ impl Latency {
     }
 
     pub(crate) fn draw(&self, draw: &mut Draw) -> Duration {
-        if self.sigma == 0.0 {
-            return self.median.min(self.max);
-        }
-        let factor = (self.sigma * draw.normal()).exp();
+        let seconds = match self.shape {
+            Shape::Fixed(time) => return time.min(self.max),
+            Shape::LogNormal { median, sigma } => median.as_secs_f64() * (sigma * draw.normal()).exp(),
+            // In (0, 1].
+            Shape::Pareto { least } => least.as_secs_f64() / (1.0 - draw.unit()),
+        };
         // Whole microseconds: enough for a network, and easier to read in a ledger.
-        let micros = (self.median.as_secs_f64() * factor * 1e6).round();
+        let micros = (seconds * 1e6).round();
         Duration::from_micros(micros as u64).min(self.max)
     }
 }
@@ -94,5 +116,18 @@ mod tests {
             assert_eq!(latency.draw(&mut draw), expected);
         }
         Latency::log_normal(s1, Duration::MAX).draw(&mut draw);
+    }
+
+    #[test]
+    fn pareto_has_its_tail() {
+        let latency = Latency::pareto(Duration::from_millis(10)).max(Duration::from_secs(60));
+        let mut draw = Draw::keyed(7, 0, 1, Purpose::Latency);
+        let mut times: Vec<_> = (0..100_000).map(|_| latency.draw(&mut draw).as_secs_f64()).collect();
+        times.sort_by(f64::total_cmp);
+        for (per_mille, expected) in [(0, 0.010), (500, 0.020), (900, 0.100), (990, 1.0)] {
+            let time = times[times.len() * per_mille / 1_000];
+            assert!((time / expected - 1.0).abs() < 0.1, "{per_mille}: {time}");
+        }
+        assert_eq!(times.last(), Some(&60.0));
     }
 }

@@ -59,6 +59,7 @@
 //! | requests sent after they were answered, or billed twice | [`Ledger::duplicates`], [`Ledger::billed_twice`] |
 //! | a server that restarts, a network that drops packets, names and certificates that fail | [`Builder::trouble`] |
 //! | estimates that are charged, corrected or not; windows and logs in the place of buckets | [`Builder::charging`], [`Builder::window`] |
+//! | a server that batches, each call slower with more in flight, and 503 when its queue is full | [`Builder::batching`] |
 //! | a batch that takes longer than it must | [`Simulator::oracle`] for a [`Plan`]; [`Simulator::reference`], [`Simulator::floor`] |
 //!
 //! # What a run depends on
@@ -92,6 +93,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod batching;
 mod best;
 mod body;
 mod bucket;
@@ -117,6 +119,7 @@ mod transport;
 mod wall;
 mod window;
 
+pub use batching::Batching;
 pub use best::Oracle;
 pub use builder::{Builder, LimitHeaders};
 pub use fault::Fault;

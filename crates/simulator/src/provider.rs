@@ -10,6 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
+    batching::{Batch, Batching},
     builder::{Key, LimitHeaders},
     fault::Rule,
     latency::Latency,
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) headers_at_admission: bool,
     /// Whether a reply of which no byte left is billed.
     pub(crate) bill_unseen: bool,
+    pub(crate) batching: Option<Batching>,
 }
 
 /// What makes two sends attempts at the same request.
@@ -63,6 +65,7 @@ pub(crate) struct Provider {
     /// The quotas as they were at the start, for the oracle.
     pub(crate) untouched: Quotas,
     state: Mutex<State>,
+    pub(crate) batch: Option<Batch>,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +81,8 @@ impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
         let state = Mutex::new(State { quotas: quotas.clone(), ledger, ..State::default() });
-        Self { settings, started: Instant::now(), anchor, untouched: quotas, state }
+        let batch = settings.batching.map(Batch::new);
+        Self { settings, started: Instant::now(), anchor, untouched: quotas, state, batch }
     }
 
     pub(crate) fn started(&self) -> Instant {

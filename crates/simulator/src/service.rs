@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::{
     answer::{self, Answer},
+    batching::Batch,
     body::{Cut, ReplyBody},
     connection::Link,
     dialect::{Ask, Dialect},
@@ -133,6 +134,14 @@ async fn perform(
 
     // Until it is known better, the whole answer: the client may leave, and the provider has made it all the same.
     exchange.bill(answer.input_tokens, answer.output_tokens());
+    let place = provider.batch.as_ref().map(Batch::enter);
+    if matches!(place, Some(None)) {
+        let refusal = Refusal::status(503);
+        let outcome = Outcome::Refused(refusal.status);
+        exchange.bill(0, 0);
+        return Ok(reply.refuse(exchange, &refusal, outcome));
+    }
+    let place = place.flatten();
     match fault {
         Some(Fault::Silence) => {
             if !settings.bill_unseen {
@@ -157,6 +166,9 @@ async fn perform(
             Err(Cut)
         }
         fault if ask.stream => {
+            if let Some(place) = place {
+                place.make(answer.output_tokens()).await;
+            }
             sleep(latency).await;
             // From here on it is seen how much of the answer was made.
             exchange.bill(answer.input_tokens, 0);
@@ -172,6 +184,9 @@ async fn perform(
         fault => {
             if matches!(fault, Some(Fault::ErrorEvent { .. })) {
                 exchange.bill(0, 0);
+            }
+            if let Some(place) = place {
+                place.make(answer.output_tokens()).await;
             }
             let is_kept_alive = matches!(fault, Some(Fault::KeepAlive { .. }));
             let whole = timing.whole(answer.output_tokens());

@@ -1,6 +1,6 @@
 //! The cases: so many chats, sixteen at a time, over connections that are kept.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -15,13 +15,15 @@ use outbound::{
     provider::Provider,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const AT_ONCE: usize = 16;
+/// In each stream.
+pub(super) const EVENTS: usize = 100;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY: HeaderValue = HeaderValue::from_static("outbound-0123456789abcdef0123456789abcdef");
 
 /// One way to send chats.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Case {
     HyperUtil(HyperClient<HttpConnector, Full<Bytes>>, String, Bytes),
     Client(Client, Bytes),
@@ -29,12 +31,19 @@ pub(super) enum Case {
     Manager(RequestManager, Bytes),
     /// Of a value that is made JSON for each request.
     Chat(RequestManager, Value),
+    ClientEvents(Client, Bytes),
+    /// A stream, handed on item by item.
+    Stream(RequestManager, Bytes),
 }
 
 impl Case {
     /// `path` says whether the server tells its limits.
     pub(super) fn new(name: &str, server: SocketAddr) -> Self {
-        let path = if name.ends_with(", limits told") { "limits" } else { "plain" };
+        let path = match name {
+            name if name.ends_with(", limits told") => "limits",
+            name if name.ends_with(", events") => "events",
+            _ => "plain",
+        };
         let base_url = format!("http://{server}/{path}");
         let json = Bytes::from(question().to_string());
         match name.trim_end_matches(", limits told") {
@@ -44,12 +53,18 @@ impl Case {
                 let client = HyperClient::builder(TokioExecutor::new()).build(connector);
                 Self::HyperUtil(client, format!("{base_url}/chat/completions"), json)
             }
-            "client" => {
-                let secs = std::time::Duration::from_secs;
+            "client" | "client, events" => {
+                let secs = Duration::from_secs;
                 let limits = Limits::new().connect(secs(10)).exchange(secs(600)).total(secs(1_800));
                 let client =
                     Client::builder().no_proxy().base_url(base_url).bearer_auth("sk-a-key").limits(limits);
-                Self::Client(client.build().expect("a client"), json)
+                let client = client.build().expect("a client");
+                if path == "events" { Self::ClientEvents(client, json) } else { Self::Client(client, json) }
+            }
+            "manager, events" => {
+                let mut body = question();
+                body["stream"] = json!(true);
+                Self::Stream(manager(Provider::openai(), base_url), Bytes::from(body.to_string()))
             }
             "manager" => Self::Manager(manager(Provider::openai(), base_url), json),
             "manager, plain HTTP" => Self::Manager(manager(Provider::http(), base_url), json),
@@ -72,8 +87,47 @@ impl Case {
                 let request = |_| Request::post_raw("/chat/completions", json.clone());
                 all(manager, (0..requests).map(request)).await;
             }
+            Self::ClientEvents(..) | Self::Stream(..) => {
+                for _ in 0..requests {
+                    self.first_item().await;
+                }
+            }
             Self::Chat(manager, value) => all(manager, (0..requests).map(|_| Request::chat(value))).await,
         }
+    }
+}
+
+impl Case {
+    /// Reads a stream to its end, and says how long its first item took.
+    pub(super) async fn first_item(&self) -> Duration {
+        let began = Instant::now();
+        let mut first = None;
+        let mut items = 0;
+        match self {
+            Self::ClientEvents(client, json) => {
+                let request = client
+                    .post("/chat/completions")
+                    .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                    .header(IDEMPOTENCY_KEY, KEY)
+                    .body(json.clone());
+                let mut events = request.send().await.expect("a reply").events().expect("events");
+                while let Some(event) = events.next().await {
+                    first.get_or_insert_with(|| began.elapsed());
+                    items += usize::from(event.expect("an event").data != "[DONE]");
+                }
+            }
+            Self::Stream(manager, json) => {
+                let mut stream = manager.stream(Request::post_raw("/chat/completions", json.clone()));
+                while let Some(item) = stream.next().await {
+                    first.get_or_insert_with(|| began.elapsed());
+                    items += usize::from(item.is_ok());
+                }
+                assert!(stream.outcome().await.result.is_ok());
+            }
+            _ => panic!("it is no stream"),
+        }
+        assert_eq!(items, EVENTS);
+        first.expect("an item")
     }
 }
 

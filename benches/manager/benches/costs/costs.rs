@@ -22,6 +22,8 @@ const CASES: &[(&str, bool)] = &[
     ("manager, limits told", true),
     ("manager, plain HTTP", true),
     ("manager, body from a value", false),
+    ("client, events", false),
+    ("manager, events", false),
 ];
 
 pub(super) fn request_gates() -> bool {
@@ -58,6 +60,31 @@ fn allocations(case: &str) -> f64 {
         case.repeat(REQUESTS).await;
         (allocator::allocations() - before) as f64 / REQUESTS as f64
     })
+}
+
+/// How long the first item of a stream takes over loopback, through the client and through the manager by turns.
+pub(super) fn first_items() {
+    const ROUNDS: usize = 3_000;
+    let server = Server::start();
+    let cases = ["client, events", "manager, events"].map(|name| Case::new(name, server.address));
+    let [client, manager] = in_task(async move {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..ROUNDS {
+            for (case, times) in cases.iter().zip(&mut times) {
+                let time = case.first_item().await;
+                // The first ones find no connection, and cold caches.
+                if round >= ROUNDS / 10 {
+                    times.push(time.as_secs_f64() * 1e6);
+                }
+            }
+        }
+        times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            [1, 5, 9].map(|tenths| times[times.len() * tenths / 10])
+        })
+    });
+    println!("\nmicroseconds to the first item, 10th, 50th and 90th percentile:");
+    println!("client {client:.1?}, manager {manager:.1?}, {:.3} x at the median", manager[1] / client[1]);
 }
 
 /// A batch takes memory for what is under way, not for its length.

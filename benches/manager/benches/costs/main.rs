@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let requests = costs::request_gates();
+    costs::first_items();
     let memory = costs::memory_gate();
     if requests && memory { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -63,6 +63,7 @@ pub(super) fn serve() {
 fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let [plain, limits] = ["", LIMITS].map(reply);
+    let events = events();
     let mut received = Vec::new();
     loop {
         let Some(length) = request(&received) else {
@@ -73,9 +74,13 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
             }
             continue;
         };
-        let tells_limits = received.starts_with(b"POST /limits");
+        let reply = match &received {
+            path if path.starts_with(b"POST /limits") => &limits,
+            path if path.starts_with(b"POST /events") => &events,
+            _ => &plain,
+        };
+        stream.write_all(reply)?;
         received.drain(..length);
-        stream.write_all(if tells_limits { &limits } else { &plain })?;
     }
 }
 
@@ -108,6 +113,31 @@ fn reply(headers: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\ndate: Thu, 26 Nov 2026 12:00:00 GMT\r\ncontent-type: application/json\r\n\
          x-request-id: req_0123456789abcdef\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A stream of [`EVENTS`](super::cases::EVENTS) events, all at once.
+fn events() -> Vec<u8> {
+    let event = |index: usize, choice: serde_json::Value| {
+        let mut event = json!({
+            "id": "chatcmpl-0123456789", "object": "chat.completion.chunk", "created": 1_790_000_000,
+            "model": "small", "choices": [choice],
+        });
+        if index + 1 == super::cases::EVENTS {
+            event["usage"] = json!({"prompt_tokens": 200, "completion_tokens": 130, "total_tokens": 330});
+        }
+        format!("data: {event}\n\n")
+    };
+    let mut body: String = (0..super::cases::EVENTS - 1)
+        .map(|index| event(index, json!({"index": 0, "delta": {"content": "word "}, "finish_reason": null})))
+        .collect();
+    body += &event(super::cases::EVENTS - 1, json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+    body += "data: [DONE]\n\n";
+    format!(
+        "HTTP/1.1 200 OK\r\ndate: Thu, 26 Nov 2026 12:00:00 GMT\r\ncontent-type: text/event-stream\r\n\
+         content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

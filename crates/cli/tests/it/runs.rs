@@ -89,6 +89,56 @@ async fn a_failure_is_a_line_with_its_reply_and_a_code() {
     simulator.shutdown().await;
 }
 
+/// What a line says under `outbound`: in which order it goes, how long and how often, and what else may answer it.
+#[tokio::test]
+async fn a_line_may_have_options_of_its_own() {
+    let gone = |seen: &outbound_simulator::Seen| {
+        (seen.model.as_deref() == Some("gone")).then(|| Refusal::status(500).into())
+    };
+    // The answers to the first five lines take 0.2 s, 0.4 s and so on: their places become free one after the other.
+    let simulator = Simulator::builder().output_tokens(999..=999).tokens_per_second(100.0).fault_when(gone);
+    let simulator = simulator.build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    let folder = folder();
+    let with = |id: &str, model: &str, tokens: usize, options: &str| {
+        let messages = r#"[{"role":"user","content":"Hi."}]"#;
+        let body = format!(r#"{{"model":"{model}","messages":{messages},"max_tokens":{tokens}}}"#);
+        let url = "/v1/chat/completions";
+        format!(r#"{{"custom_id":"{id}","url":"{url}","body":{body},"outbound":{options}}}"#)
+    };
+    let of_a = |id: usize| with(&format!("a{id}"), "m", 20 * (id + 1), r#"{"tenant":"a"}"#);
+    let mut lines: Vec<_> = (0..7).map(of_a).collect();
+    lines.extend([
+        with("of-b", "m", 21, r#"{"tenant":"b"}"#),
+        with("first", "m", 22, r#"{"tenant":"a","priority":1}"#),
+        with("gone", "gone", 23, r#"{"tenant":"a","max_attempts":1,"fallback":["other"]}"#),
+        with("hasty", "m", 24, r#"{"tenant":"a","deadline":0.1}"#),
+    ]);
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let input = input(&folder, 0, &lines);
+    let output = folder.path().join("out.jsonl");
+    let base = format!("http://{address}/v1");
+    let run = {
+        let (input, output) = (text(&input).to_owned(), text(&output).to_owned());
+        let arguments = ["run", &input, "-o", &output, "--base-url", &base, "--concurrency", "5"];
+        let arguments = arguments.map(String::from);
+        tokio::task::spawn_blocking(move || outbound(&arguments.each_ref().map(String::as_str)).output())
+    };
+    let run = run.await.expect("no panic").expect("it runs");
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    let answers = answers(&output);
+    let answer = |id: &str| answers.iter().find(|answer| answer["custom_id"] == id).expect("an answer");
+    assert_eq!(answer("gone")["response"]["body"]["model"], "other", "{}", said(&run));
+    assert_eq!(answer("hasty")["error"]["code"], "deadline");
+    assert_eq!(answers.iter().filter(|answer| answer["error"].is_null()).count(), 10);
+    let ledger = simulator.ledger();
+    let of_one_model = ledger.entries().iter().filter(|entry| entry.seen.model.as_deref() == Some("m"));
+    let sent: Vec<_> = of_one_model.map(|entry| entry.output_tokens).collect();
+    // Five more were read by then: the higher priority goes first, then the tenants by turns.
+    assert_eq!(sent[5..9], [22, 120, 21, 140], "{sent:?}");
+    simulator.shutdown().await;
+}
+
 #[test]
 fn the_proxy_of_the_environment_is_used_but_for_the_simulator() {
     let folder = folder();

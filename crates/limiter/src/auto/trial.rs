@@ -5,11 +5,9 @@ use tokio::time::Instant;
 use super::{AutoConcurrency, Phase, window::Point};
 
 /// One per cent more in flight has to bring so many per cent more work, or it buys nothing but latency.
-const GAIN: f64 = 0.05;
-/// So much more work is done than before: the limit doubles before all calls of the old limit have ended.
-const QUICK: f64 = 1.15;
+pub(super) const GAIN: f64 = 0.05;
 /// Rounds of calls between two trials, at the most.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 16;
 
 impl AutoConcurrency {
     /// Goes a step up or down, further where one rate is hard to tell from another.
@@ -17,40 +15,19 @@ impl AutoConcurrency {
         if let Some(ceiling) = &mut self.ceiling {
             ceiling.trials = ceiling.trials.saturating_sub(1);
         }
-        let factor = (5.0 * point.error).clamp(0.223, 0.69).exp();
-        let (up, down) = (self.step(factor), self.step(1.0 / factor));
-        let is_up = if self.next_is_up { up > self.limit } else { down == self.limit };
-        self.next_is_up = is_up;
+        let factor = (5.0 * point.error).clamp(0.18, 0.69).exp();
+        let is_up = self.ups_left > 0;
+        self.ups_left = if is_up { self.ups_left - 1 } else { self.ups };
         self.advance(now, point, if is_up { factor } else { 1.0 / factor }, is_up);
     }
 
     /// What can be known before the calls of the old limit have ended. Whether it was enough for a decision.
-    pub(super) fn decide_early(&mut self, now: Instant, from: Point, mut near: Point, home: usize) -> bool {
-        let all = self.stage.all;
-        let Some(point) = all.point() else { return false };
-        let is_even = all.is_even();
-        // What ends soon after the step tells more of the old limit.
-        if all.calls >= 8
-            && is_even
-            && point.in_flight > near.in_flight
-            && point.in_flight < 1.25 * home as f64
-        {
-            near = point;
-            self.phase = Phase::Try { from, near, home, is_up: true };
-        }
-        // The calls that the step has added are counted only once they end. So this rate is too low, if anything.
-        let counted = self.stage.counted(now);
-        if counted * (1.0 - point.error) > QUICK * from.rate && 4 * all.calls >= self.limit && self.is_used()
-        {
-            let (gain, _) = from.gain_to(&point);
-            let reached = if is_even { point } else { Point { rate: counted, ..point } };
-            self.accept(now, reached, if gain > 0.7 || !is_even { 2.0 } else { 1.5 }, true);
-            return true;
-        }
+    pub(super) fn decide_early(&mut self, now: Instant, from: Point, home: usize) -> bool {
+        let Some(point) = self.stage.all.point() else { return false };
         // Those that ran before the step have not met the queue that it may have made. So this rate is too high, if anything.
-        let (gain, error) = near.gain_to(&point);
-        if point.in_flight > 1.2 * near.in_flight && gain + 1.5 * error < GAIN {
-            self.reject(now, home, true);
+        let (gain, error) = from.gain_to(&point);
+        if point.in_flight > 1.1 * from.in_flight && gain + 1.5 * error < GAIN {
+            self.reject(now, from, home, true);
             return true;
         }
         false
@@ -58,18 +35,22 @@ impl AutoConcurrency {
 
     /// Compares the two limits, when only calls of the new one are left.
     pub(super) fn decide_late(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
-        let Some(point) = self.stage.settled.point() else { return };
+        let Some(point) = self.stage.point(now) else { return };
         let calls = self.stage.settled.calls;
         let (gain, error) = from.gain_to(&point);
         let is_clear = (gain - GAIN).abs() > 2.0 * error && calls >= 8 && 2 * calls >= self.limit;
-        if !(is_clear || calls >= 4 * self.limit.max(4)) {
+        if !(is_clear || calls >= 2 * self.limit.max(4)) {
             return;
         }
         let ratio = point.in_flight / from.in_flight;
         let is_better = self.is_used()
-            && if is_up { gain > GAIN + 0.5 * error && ratio > 1.05 } else { gain < GAIN && ratio < 0.95 };
+            && if is_up {
+                gain > GAIN + 0.5 * error && ratio > 1.05
+            } else {
+                gain < GAIN - 0.5 * error && ratio < 0.95
+            };
         if !is_better {
-            self.reject(now, home, is_up);
+            self.reject(now, from, home, is_up);
             return;
         }
         let factor = match is_up {
@@ -84,14 +65,19 @@ impl AutoConcurrency {
 
     fn accept(&mut self, now: Instant, point: Point, factor: f64, is_up: bool) {
         self.patience = 1;
-        self.next_is_up = is_up;
+        if !is_up {
+            self.ups = 1;
+        }
         self.advance(now, point, factor, is_up);
     }
 
-    fn reject(&mut self, now: Instant, home: usize, is_up: bool) {
-        self.next_is_up = !is_up;
+    fn reject(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
+        if !is_up {
+            self.ups_left = self.ups;
+            self.ups = (2 * self.ups).clamp(1, 8);
+        }
         self.patience = (2 * self.patience).min(PATIENCE);
-        self.go(now, home, Phase::Hold { rounds: self.patience, base: None });
+        self.go(now, home, Phase::Hold { rounds: self.patience, base: Some(from) });
     }
 
     /// Tries a limit so many times this one; stays, if there is none.
@@ -100,7 +86,7 @@ impl AutoConcurrency {
         let phase = if limit == home {
             Phase::Hold { rounds: 1, base: None }
         } else {
-            Phase::Try { from, near: from, home, is_up }
+            Phase::Try { from, home, is_up }
         };
         self.go(now, limit, phase);
     }

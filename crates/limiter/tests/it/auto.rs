@@ -1,52 +1,267 @@
-//! Concurrency learned from the work that gets done.
+//! Concurrency learned from the work that gets done: against servers whose calls share what the server does per second.
 
 use outbound_limiter::{AutoConcurrency, End};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use crate::support::s;
 
+/// A server with a backlog of calls before it. All calls in flight go on equally fast.
+struct Backlog {
+    auto: AutoConcurrency,
+    now: Instant,
+    /// When each was sent, what it has to do, and what is left of that.
+    calls: Vec<(Instant, u64, f64)>,
+    /// Work per second that so many calls in flight get done together.
+    rate: fn(usize) -> f64,
+    /// One more than so many is refused.
+    most: usize,
+    sent: u64,
+    refused: u64,
+    /// The sum of the limit over the seconds that passed.
+    area: f64,
+}
+
+impl Backlog {
+    fn new(rate: fn(usize) -> f64) -> Self {
+        let auto = AutoConcurrency::new(1, 200);
+        let (now, calls) = (Instant::now(), Vec::new());
+        Self { auto, now, calls, rate, most: usize::MAX, sent: 0, refused: 0, area: 0.0 }
+    }
+
+    fn most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// So many seconds pass. Returns the mean of the limit.
+    fn run(&mut self, seconds: u64) -> f64 {
+        let end = self.now + s(seconds);
+        self.area = 0.0;
+        while self.now < end {
+            self.send();
+            // Until the next is done, or a second at the most.
+            let pace = (self.rate)(self.calls.len()) / self.calls.len().max(1) as f64;
+            let least = self.calls.iter().map(|(.., left)| *left).fold(f64::INFINITY, f64::min);
+            let step = (least / pace).clamp(1e-6, 1.0).min((end - self.now).as_secs_f64().max(1e-6));
+            self.now += Duration::from_secs_f64(step);
+            self.area += step * self.auto.limit() as f64;
+            self.calls.iter_mut().for_each(|(.., left)| *left -= step * pace);
+            while let Some(at) = self.calls.iter().position(|(.., left)| *left < 1e-6) {
+                let (sent_at, work, _) = self.calls.swap_remove(at);
+                let _ = self.auto.ended(self.now, sent_at, End::Done { work });
+            }
+        }
+        self.area / seconds as f64
+    }
+
+    fn send(&mut self) {
+        for _ in 0..1_000 {
+            if self.calls.len() >= self.auto.limit() {
+                return;
+            }
+            self.sent += 1;
+            self.auto.started(self.now, self.calls.len() + 1);
+            if self.calls.len() < self.most {
+                // 50 to 149, in no order that matters.
+                let work = 50 + self.sent * 37 % 100;
+                self.calls.push((self.now, work, work as f64));
+            } else {
+                self.refused += 1;
+                let _ = self.auto.ended(self.now, self.now, End::Overloaded);
+                self.now += Duration::from_millis(1);
+            }
+        }
+    }
+}
+
+/// 50 for each call, up to `full` calls.
+fn up_to(full: usize, in_flight: usize) -> f64 {
+    50.0 * in_flight.min(full) as f64
+}
+
 #[test]
-fn it_starts_at_16_within_its_bounds() {
-    for (min, max, limit) in [(1, 512, 16), (1, 4, 4), (20, 40, 20), (0, 0, 1), (9, 3, 9)] {
+fn it_starts_at_32_within_its_bounds() {
+    for (min, max, limit) in [(1, 512, 32), (1, 4, 4), (40, 60, 40), (0, 0, 1), (9, 3, 9)] {
         assert_eq!(AutoConcurrency::new(min, max).limit(), limit);
     }
 }
 
-/// Calls that take as long with any number in flight: twice as many do twice as much.
 #[test]
-fn it_grows_while_the_work_grows_and_shrinks_when_nothing_succeeds() {
-    let (mut auto, mut now) = (AutoConcurrency::new(1, 200), Instant::now());
-    let mut round = |auto: &mut AutoConcurrency, end| {
-        let (sent_at, calls) = (now, auto.limit());
-        (1..=calls).for_each(|in_flight| auto.started(sent_at, in_flight));
-        now += s(2);
-        (0..calls).for_each(|_| _ = auto.ended(now, sent_at, end));
-        auto.limit()
-    };
-    let grown = (0..12).map(|_| round(&mut auto, End::Done { work: 50 })).max();
-    assert!(grown > Some(64), "{grown:?}");
-    let shrunk = (0..60).map(|_| round(&mut auto, End::Failed)).last();
-    assert_eq!(shrunk, Some(1));
-    let again = (0..60).map(|_| round(&mut auto, End::Done { work: 50 })).max();
-    assert!(again > Some(64), "{again:?}");
+fn it_grows_to_its_bound_where_there_is_room_for_all() {
+    let mut backlog = Backlog::new(|in_flight| up_to(1_000, in_flight));
+    backlog.run(15);
+    assert_eq!(backlog.auto.limit(), 200);
+    // The whole bound is used but for looks at what a little fewer would do.
+    let mean = backlog.run(300);
+    assert!(mean > 190.0, "{mean}");
+}
+
+#[test]
+fn it_holds_near_the_knee() {
+    for (full, least, most) in [(20, 18.0, 36.0), (48, 45.0, 75.0), (100, 94.0, 140.0)] {
+        let mut backlog = Backlog::new(match full {
+            20 => |in_flight| up_to(20, in_flight),
+            48 => |in_flight| up_to(48, in_flight),
+            _ => |in_flight| up_to(100, in_flight),
+        });
+        backlog.run(60);
+        let mean = backlog.run(300);
+        assert!((least..most).contains(&mean), "{full}: {mean}");
+    }
+}
+
+/// Past 60 in flight each one more costs the others more than it brings.
+#[test]
+fn it_comes_down_from_where_less_gets_done() {
+    fn thrashes(in_flight: usize) -> f64 {
+        let beyond = in_flight.saturating_sub(60) as f64;
+        in_flight as f64 / (0.02 + 0.000_02 * beyond * beyond)
+    }
+    let mut backlog = Backlog::new(thrashes);
+    backlog.run(30);
+    let mean = backlog.run(300);
+    assert!((52.0..80.0).contains(&mean), "{mean}");
+}
+
+#[test]
+fn it_finds_a_limit_that_refuses_and_is_seldom_refused() {
+    let mut backlog = Backlog::new(|in_flight| up_to(1_000, in_flight)).most(40);
+    let soon = backlog.run(30);
+    assert!((34.0..48.0).contains(&soon), "{soon}");
+    let (sent, refused) = (backlog.sent, backlog.refused);
+    let mean = backlog.run(300);
+    assert!((38.0..41.0).contains(&mean), "{mean}");
+    let share = (backlog.refused - refused) as f64 / (backlog.sent - sent) as f64;
+    assert!(share < 0.02, "{share}");
+}
+
+#[test]
+fn it_looks_upward_again_when_the_server_has_grown() {
+    let mut backlog = Backlog::new(|in_flight| up_to(40, in_flight));
+    let before = backlog.run(240);
+    assert!(before < 60.0, "{before}");
+    backlog.rate = |in_flight| up_to(160, in_flight);
+    backlog.run(120);
+    assert!(backlog.auto.limit() >= 120, "{}", backlog.auto.limit());
+}
+
+#[test]
+fn a_limit_that_refused_is_tried_again() {
+    let mut backlog = Backlog::new(|in_flight| up_to(1_000, in_flight)).most(40);
+    backlog.run(120);
+    backlog.most = 160;
+    backlog.run(120);
+    assert!(backlog.auto.limit() >= 120, "{}", backlog.auto.limit());
+}
+
+#[test]
+fn it_gives_way_when_the_server_has_shrunk() {
+    let mut backlog = Backlog::new(|in_flight| up_to(160, in_flight));
+    backlog.run(60);
+    assert!(backlog.auto.limit() > 120, "{}", backlog.auto.limit());
+    backlog.rate = |in_flight| up_to(40, in_flight);
+    backlog.run(420);
+    assert!(backlog.auto.limit() < 110, "{}", backlog.auto.limit());
+}
+
+/// Nothing that goes wrong freezes it: neither an outage of refusals nor one of errors.
+#[test]
+fn it_comes_back_after_an_outage() {
+    for end in [End::Overloaded, End::Failed] {
+        let mut backlog = Backlog::new(|in_flight| up_to(100, in_flight));
+        backlog.run(60);
+        backlog.calls.clear();
+        for _ in 0..400 {
+            let sent_at = backlog.now;
+            backlog.now += Duration::from_millis(250);
+            backlog.auto.started(sent_at, 1);
+            let _ = backlog.auto.ended(backlog.now, sent_at, end);
+            assert!(backlog.auto.limit() >= 1);
+        }
+        assert!(backlog.auto.limit() <= 4, "{end:?}: {}", backlog.auto.limit());
+        backlog.run(60);
+        assert!(backlog.auto.limit() >= 60, "{end:?}: {}", backlog.auto.limit());
+    }
+}
+
+/// A server that takes calls and ends none is not given more of them, nor does it count against it afterwards.
+#[test]
+fn a_stall_changes_nothing() {
+    let mut backlog = Backlog::new(|in_flight| up_to(60, in_flight));
+    backlog.run(90);
+    let before = backlog.auto.limit();
+    backlog.rate = |_| 1e-9;
+    let during = backlog.run(600);
+    assert!((during - before as f64).abs() < 1e-6, "{during}");
+    backlog.rate = |in_flight| up_to(60, in_flight);
+    let after = backlog.run(60);
+    assert!((45.0..90.0).contains(&after), "{after}");
 }
 
 #[test]
 fn without_ends_nothing_grows() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
-    (1..=16).for_each(|in_flight| auto.started(now, in_flight));
+    (1..=32).for_each(|in_flight| auto.started(now, in_flight));
     assert_eq!(auto.ended(now + s(600), now, End::Abandoned), None);
-    assert_eq!(auto.limit(), 16);
+    assert_eq!(auto.limit(), 32);
+}
+
+/// What is not used says nothing of itself.
+#[test]
+fn what_is_not_used_does_not_grow() {
+    let (mut auto, mut now) = (AutoConcurrency::new(1, 512), Instant::now());
+    for _ in 0..200 {
+        let sent_at = now;
+        (1..=8).for_each(|in_flight| auto.started(sent_at, in_flight));
+        now += s(1);
+        (0..8).for_each(|_| assert_eq!(auto.ended(now, sent_at, End::Done { work: 50 }), None));
+    }
+    assert_eq!(auto.limit(), 32);
 }
 
 #[test]
 fn one_overload_among_many_is_no_cut_and_three_in_a_row_are() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
-    (1..=16).for_each(|in_flight| auto.started(now, in_flight));
-    assert_eq!(auto.ended(now + s(1), now, End::Overloaded), None);
-    assert_eq!(auto.ended(now + s(1), now, End::Overloaded), None);
-    let cut = auto.ended(now + s(1), now, End::Overloaded);
-    assert!(cut.is_some_and(|limit| limit < 16), "{cut:?}");
-    // What was sent before the cut says nothing new.
-    (0..9).for_each(|_| assert_eq!(auto.ended(now + s(2), now, End::Overloaded), None));
+    (1..=32).for_each(|in_flight| auto.started(now, in_flight));
+    let then = now + s(1);
+    assert_eq!(auto.ended(then, now, End::Overloaded), None);
+    assert_eq!(auto.ended(then, now, End::Overloaded), None);
+    // 29 are left, which the server may hold.
+    assert_eq!(auto.ended(then, now, End::Overloaded), Some(29));
+    // Each one more that was sent before the cut shows that it does not hold so many; half of them it is trusted with.
+    let limits: Vec<_> = (0..20).map(|_| auto.ended(then, now, End::Overloaded)).collect();
+    let expected: Vec<_> = (0..20).map(|at| (at < 13).then_some(28 - at)).collect();
+    assert_eq!(limits, expected);
+    assert_eq!(auto.limit(), 16);
+}
+
+/// As when a proxy closes all connections at once: that is one event.
+#[test]
+fn what_fails_together_halves_the_limit_once() {
+    let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
+    (1..=32).for_each(|in_flight| auto.started(now, in_flight));
+    let limits: Vec<_> = (0..32).filter_map(|_| auto.ended(now + s(1), now, End::Failed)).collect();
+    assert_eq!(limits, [16]);
+    // It goes on where what is sent later fails as well; a success in between says that it need not.
+    let mut fail = |number: u64| {
+        let sent_at = now + s(2 * number);
+        auto.started(sent_at, 1);
+        let end = if number == 20 { End::Done { work: 50 } } else { End::Failed };
+        auto.ended(sent_at + s(1), sent_at, end)
+    };
+    let limits: Vec<_> = (1..28).filter_map(|number| Some((number, fail(number)?))).collect();
+    assert_eq!(limits, [(8, 8), (16, 4)]);
+    assert_eq!(fail(28), Some(2));
+}
+
+#[test]
+fn overloads_among_many_successes_are_no_cut() {
+    let (mut auto, mut now) = (AutoConcurrency::new(32, 32), Instant::now());
+    for number in 0..2_000 {
+        auto.started(now, 32);
+        let sent_at = now;
+        now += Duration::from_millis(20);
+        let end = if number % 20 == 0 { End::Overloaded } else { End::Done { work: 50 } };
+        assert_eq!(auto.ended(now, sent_at, end), None);
+    }
 }

@@ -3,7 +3,9 @@
 use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
+use http::StatusCode;
 use outbound_limiter::{Bottleneck, Charge, QuotaError};
+use outbound_provider::Usage;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -19,7 +21,9 @@ use super::{
 };
 
 mod balance;
+mod equal;
 mod leave;
+mod second;
 mod turn;
 
 pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
@@ -78,6 +82,22 @@ impl<'a> Admission<'a> {
         }
     }
 
+    /// An attempt has ended, if anybody wants to know.
+    pub(crate) fn attempt_ended(
+        &self,
+        attempt: u32,
+        sent_at: Instant,
+        status: Option<StatusCode>,
+        failure: Option<ErrorKind>,
+        message: &str,
+        usage: Option<Usage>,
+    ) {
+        if let Some(observed) = &self.observed {
+            let took = sent_at.elapsed();
+            observed.tell(Step::AttemptEnded { attempt, took, status, failure, message, usage });
+        }
+    }
+
     /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
     pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         for Destination { scope, .. } in self.destinations {
@@ -133,6 +153,15 @@ impl<'a> Admission<'a> {
         pass: Pass<'a>,
         charge: Charge,
     ) -> Option<Admitted<'a>> {
+        let admitted = self.paid(destination, pass, charge)?;
+        self.since.get_or_insert_with(Instant::now);
+        self.seat.move_to(Place::InFlight);
+        self.tell(Step::Admitted);
+        Some(admitted)
+    }
+
+    /// With the money for it, where it has a price; `None` if there is not enough.
+    fn paid(&self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Option<Admitted<'a>> {
         let expense = match destination.prepared.quote {
             Some(quote) => match self.budget.take(quote) {
                 Some(expense) => Some(expense),
@@ -143,9 +172,6 @@ impl<'a> Admission<'a> {
             },
             None => None,
         };
-        self.since.get_or_insert_with(Instant::now);
-        self.seat.move_to(Place::InFlight);
-        self.tell(Step::Admitted);
         Some(Admitted { destination, pass, charge, expense })
     }
 

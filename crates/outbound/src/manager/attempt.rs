@@ -90,7 +90,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, Error> {
         let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
         let provider = &account.provider;
-        if let Some(why) = &request.invalid {
+        if let Some(why) = &request.options().invalid {
             return Err(invalid(why.clone()));
         }
         let options = request.options();
@@ -150,16 +150,16 @@ impl<'a> Prepared<'a> {
             // A body knows better what it is than the endpoint does.
             Body::Other(_, Some(own)) => _ = headers.insert(CONTENT_TYPE, own.clone()),
             Body::Json(_) | Body::Prompt(_)
-                if ![&headers, &request.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
+                if ![&headers, &options.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
             {
                 content_type = Some(HeaderValue::from_static("application/json"));
             }
             _ => {}
         }
-        for name in request.headers.keys() {
+        for name in options.headers.keys() {
             headers.remove(name);
         }
-        for (name, value) in &request.headers {
+        for (name, value) in &options.headers {
             headers.append(name, value.clone());
         }
         // The caller's own, however it was given, goes before one of the manager's making.
@@ -272,6 +272,11 @@ impl Failure {
         self.maybe_processed() && !self.is_refused_by_status()
     }
 
+    /// Whether the same request would fail in the same way again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.fault.class, Class::Terminal(_)) || self.fault.of_account
+    }
+
     /// Whether it is a reply with an error status.
     pub(crate) fn is_refused_by_status(&self) -> bool {
         self.status.is_some_and(|status| !status.is_success())
@@ -287,7 +292,7 @@ impl Failure {
     }
 
     pub(crate) fn into_error(self, kind: ErrorKind, message: String) -> Error {
-        let terminal = matches!(self.fault.class, Class::Terminal(_)) || self.fault.of_account;
+        let terminal = self.is_final();
         let error = Error::new(kind, message)
             .with_code(self.fault.code, terminal)
             .with_reply(self.reply)

@@ -17,7 +17,9 @@ use super::{
     inner::{Accounts, Inner},
     money::{Money, Prices},
     observe::Observer,
+    reuse::ResponseCache,
     route::Route,
+    run::Hedging,
     scope::{Account, Endpoint, Reach},
     settings::Settings,
     telling::GuardedObserver,
@@ -41,6 +43,9 @@ use super::{
 /// | `stop_after_equal_refusals` | 20 |
 /// | `fallback` | none |
 /// | `prices`, `budget` | none |
+/// | `coalesce` | no |
+/// | `cache` | none |
+/// | `hedge` | never |
 /// | `observer` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
@@ -252,6 +257,27 @@ impl RequestManagerBuilder {
     /// way, nothing more is sent: batches stop, and give the rest back.
     pub fn budget(mut self, most: Money) -> Self {
         self.settings.budget = Some(most);
+        self
+    }
+
+    /// Whether equal requests in flight share one call: the first makes it, the others get its answer, each within its own
+    /// deadline. If it fails for anything but what the request is, or is cut off, the next makes its own.
+    ///
+    /// Equal are requests as [`ResponseCache`] says. Those of [`stream`](super::RequestManager::stream) make their own calls.
+    pub fn coalesce(mut self, coalesce: bool) -> Self {
+        self.settings.coalesces = coalesce;
+        self
+    }
+
+    /// Answers that are kept, for the next equal request.
+    pub fn cache(mut self, cache: ResponseCache) -> Self {
+        self.settings.cache = Some(cache);
+        self
+    }
+
+    /// Makes calls that are slow a second time while they run.
+    pub fn hedge(mut self, when: Hedging) -> Self {
+        self.settings.hedging = Some(when);
         self
     }
 

@@ -31,8 +31,9 @@ use super::{
     record::Record,
     reply::Reply,
     request::Request,
+    reuse::Reuse,
     route::Route,
-    run::Run,
+    run::{Hedges, Run},
     scope::{Account, Scope},
     settings::Settings,
     shared::Seat,
@@ -49,6 +50,9 @@ pub(crate) struct Inner {
     accounts: Accounts,
     others: BTreeMap<String, Accounts>,
     settings: Settings,
+    /// How calls are saved, if they are.
+    reuse: Option<Reuse>,
+    hedges: Option<Hedges>,
     seed: u64,
     /// Requests so far: where the draws of each come from, with `seed`.
     begun: AtomicU64,
@@ -122,6 +126,8 @@ impl Inner {
             accounts,
             others,
             budget: Budget::new(settings.budget),
+            reuse: Reuse::new(settings.coalesces, settings.cache.clone()),
+            hedges: settings.hedging.map(Hedges::new),
             settings,
             seed,
             begun: AtomicU64::new(0),
@@ -148,7 +154,7 @@ impl Inner {
     /// A request as those will know it who look on, if somebody does.
     pub(crate) fn telling(&self, number: u64, index: usize, request: &Request) -> Option<Box<Telling>> {
         let provider = || {
-            let accounts = self.accounts_of(request.endpoint.as_deref());
+            let accounts = self.accounts_of(request.options().endpoint.as_deref());
             accounts.map_or("", |accounts| accounts[0].provider.name())
         };
         Telling::of(&self.settings.observers, number, index, request, provider)
@@ -214,7 +220,7 @@ impl Inner {
         let Way { request, route, rest } = way;
         let number = job.number;
         let settings = &self.settings;
-        let accounts = match &request.endpoint {
+        let accounts = match &request.options().endpoint {
             None => &self.accounts,
             Some(name) => self.others.get(name).ok_or_else(|| {
                 Error::new(ErrorKind::Invalid, format!("there is no endpoint of the name {name:?}"))
@@ -263,11 +269,15 @@ impl Inner {
                 max_attempts: request.options().max_attempts.unwrap_or(settings.max_attempts),
                 retry_ambiguous: settings.retry_ambiguous,
             },
+            hedges: self.hedges.as_ref(),
             number,
             draw: mix(self.seed, number),
             items: job.items,
         };
-        run.run(record).await
+        match self.reuse.as_ref().filter(|_| request.may_share_an_answer()) {
+            None => run.run(record).await,
+            Some(reuse) => Box::pin(reuse.answer(request, run, &self.clock, record)).await,
+        }
     }
 
     /// Wakes all who wait, so that they ask again whether they may go.

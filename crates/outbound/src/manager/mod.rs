@@ -5,6 +5,7 @@
 //!  batch · ticket · reply_stream · builder · snapshot
 //!              driver
 //!              inner
+//!              reuse
 //!         run · wire
 //!   admission · read
 //!   telling
@@ -40,6 +41,7 @@ mod record;
 mod reply;
 mod reply_stream;
 mod request;
+mod reuse;
 mod route;
 mod run;
 mod scope;
@@ -61,11 +63,13 @@ pub use self::{
     metrics::Metrics,
     money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Operation, Step, Waiting},
-    outcome::{AttemptRecord, Outcome},
+    outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     reply_stream::ReplyStream,
     request::Request,
+    reuse::ResponseCache,
     route::Route,
+    run::Hedging,
     scope::{Endpoint, ModelLimits, Stopped},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},

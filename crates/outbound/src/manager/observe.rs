@@ -196,10 +196,13 @@ pub enum Waiting {
     Money,
     /// The budget for extra calls is spent: the next success pays for it.
     Budget,
+    /// The answer to an equal request in flight, which is its own too.
+    EqualRequest,
 }
 
 impl Waiting {
-    /// A stable name: `limits`, `backoff`, `refused`, `outage`, `account`, `paused`, `money`, `budget`.
+    /// A stable name: `limits`, `backoff`, `refused`, `outage`, `account`, `paused`, `money`, `budget`,
+    /// `equal_request`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Limits => "limits",
@@ -210,6 +213,7 @@ impl Waiting {
             Self::Paused => "paused",
             Self::Money => "money",
             Self::Budget => "budget",
+            Self::EqualRequest => "equal_request",
         }
     }
 }
@@ -225,6 +229,7 @@ impl fmt::Display for Waiting {
             Self::Paused => "the end of a pause",
             Self::Money => "what is under way to leave some of the budget",
             Self::Budget => "a success that pays for an extra call",
+            Self::EqualRequest => "the answer to an equal request",
         })
     }
 }

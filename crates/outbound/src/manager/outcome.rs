@@ -37,6 +37,8 @@ pub struct Outcome {
     pub usage: Option<Usage>,
     /// What its answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
     pub cost: Option<Money>,
+    /// Whose answer it is, if it made no call of its own. Then its tokens and its cost are not told again.
+    pub reused: Option<Reused>,
     /// Time spent waiting for admission and between attempts.
     pub waited: Duration,
     /// Time from `send` or `submit` to the end.
@@ -48,6 +50,16 @@ pub struct Outcome {
     /// The request itself, where it was never sent because nothing more is sent for its model or to its
     /// endpoint, or because the manager was shut down.
     pub unsent: Option<Request>,
+}
+
+/// Where an answer comes from that no call of the request's own has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reused {
+    /// From an equal request that was in flight: see [`coalesce`](super::RequestManagerBuilder::coalesce).
+    InFlight,
+    /// From the [cache](super::RequestManagerBuilder::cache).
+    Cache,
 }
 
 impl Outcome {

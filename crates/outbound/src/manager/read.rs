@@ -150,7 +150,7 @@ fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
 }
 
 /// An answer that came in one piece, as one item.
-fn whole(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
+pub(super) fn whole(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
     let mut delta = Delta::default();
     delta.text = provider.text_of(body).unwrap_or_default();
     Item { delta, usage, data: String::from_utf8_lossy(body).into_owned() }

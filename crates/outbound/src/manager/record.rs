@@ -12,7 +12,7 @@ use super::{
     error::{Error, ErrorKind},
     judge::{Counts, Effect, Verdict},
     money::Money,
-    outcome::{AttemptRecord, Outcome},
+    outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     request::Request,
 };
@@ -36,13 +36,23 @@ pub(crate) struct Record {
     possible_duplicate: bool,
     /// A send may have been processed, for all that is known.
     maybe_processed: bool,
-    /// When the attempt under way began. Dropped now, it may have been sent.
-    under_way: Option<Instant>,
+    /// When the attempts under way began, and which they are. Dropped now, they may have been sent.
+    under_way: [Option<(Instant, u32)>; 2],
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
     /// Which route it is on.
     route: usize,
+    /// Whose answer it has.
+    reused: Option<Reused>,
+}
+
+/// Which of the attempts under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnderWay {
+    First,
+    /// Beside the first, which is slow.
+    Second,
 }
 
 /// How an attempt ended.
@@ -67,10 +77,11 @@ impl Record {
             sends: 0,
             possible_duplicate: false,
             maybe_processed: false,
-            under_way: None,
+            under_way: [None; 2],
             repeatable: false,
             last_failure: None,
             route: 0,
+            reused: None,
         }
     }
 
@@ -80,12 +91,12 @@ impl Record {
 
     /// Whether it was sent, or may have been. An attempt that found no connection is none.
     pub(crate) fn was_tried(&self) -> bool {
-        self.sends > 0 || self.under_way.is_some()
+        self.sends > 0 || self.under_way[0].is_some()
     }
 
     /// Which attempt the next one is, from 1.
     pub(crate) fn next_attempt(&self) -> u32 {
-        self.sends + self.counts.unreached + 1
+        self.sends + self.counts.unreached + 1 + u32::from(self.under_way[0].is_some())
     }
 
     /// Its route has failed: on another one it begins anew, with what was sent so far.
@@ -94,6 +105,12 @@ impl Record {
         self.before.charged += counts.charged;
         self.before.refused += counts.refused;
         self.route = route;
+        self.reused = None;
+    }
+
+    /// The answer, or the refusal, comes from elsewhere.
+    pub(crate) fn reuses(&mut self, reused: Reused) {
+        self.reused = Some(reused);
     }
 
     /// What went wrong last, behind a few words; nothing if nothing did.
@@ -101,27 +118,43 @@ impl Record {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
-    /// When the attempt under way began, if one is.
-    pub(crate) fn under_way(&self) -> Option<Instant> {
-        self.under_way
+    /// The attempts under way: when each began, and which it is.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Instant, u32)> {
+        self.under_way.into_iter().flatten()
     }
 
-    pub(crate) fn begins(&mut self, now: Instant, repeatable: bool) {
-        self.under_way = Some(now);
+    pub(crate) fn begins(&mut self, attempt: UnderWay, now: Instant, repeatable: bool) {
+        self.under_way[attempt as usize] = Some((now, self.next_attempt()));
         self.repeatable = repeatable;
     }
 
     /// The answer has come.
-    pub(crate) fn arrived(&mut self, status: StatusCode, usage: Option<Usage>) {
+    pub(crate) fn arrived(&mut self, attempt: UnderWay, status: StatusCode, usage: Option<Usage>) {
         self.counts.charged += 1;
         self.usage = usage;
         let (delivery, status) = (Delivery::Replied, Some(status));
         let ended = Ended { delivery, status, failure: None, charged: true };
-        self.ended(Instant::now(), ended);
+        self.ended(attempt, Instant::now(), ended);
+    }
+
+    /// The other one has brought the end of the request: nobody waits for this one, and it may have been processed.
+    pub(crate) fn given_up(&mut self, attempt: UnderWay) {
+        self.counts.charged += 1;
+        let failure = Some(ErrorKind::Cancelled);
+        let ended = Ended { delivery: Delivery::MaybeSent, status: None, failure, charged: true };
+        self.ended(attempt, Instant::now(), ended);
+        self.maybe_processed |= !self.repeatable;
     }
 
     /// The attempt has failed, and was judged.
-    pub(crate) fn failed(&mut self, failure: &Failure, verdict: Verdict, message: &str, now: Instant) {
+    pub(crate) fn failed(
+        &mut self,
+        attempt: UnderWay,
+        failure: &Failure,
+        verdict: Verdict,
+        message: &str,
+        now: Instant,
+    ) {
         let counts = &mut self.counts;
         counts.charged += u32::from(verdict.charged);
         match verdict.effect {
@@ -139,13 +172,13 @@ impl Record {
             failure: Some(failure.kind),
             charged: verdict.charged,
         };
-        self.ended(now, ended);
+        self.ended(attempt, now, ended);
         // Only a send after this one can be a duplicate of it.
         self.maybe_processed |= failure.maybe_processed() && !self.repeatable;
     }
 
-    fn ended(&mut self, now: Instant, how: Ended) {
-        let began = self.under_way.take().unwrap_or(now);
+    fn ended(&mut self, attempt: UnderWay, now: Instant, how: Ended) {
+        let began = self.under_way[attempt as usize].take().map_or(now, |(began, _)| began);
         if how.delivery != Delivery::NotSent {
             self.sends += 1;
             self.possible_duplicate |= self.maybe_processed;
@@ -172,10 +205,12 @@ impl Record {
         unsent: Option<Request>,
     ) -> Outcome {
         let now = Instant::now();
-        if self.under_way.is_some() {
-            let failure = result.as_ref().err().map(Error::kind);
-            let delivery = Delivery::MaybeSent;
-            self.ended(now, Ended { delivery, status: None, failure, charged: false });
+        for attempt in [UnderWay::First, UnderWay::Second] {
+            if self.under_way[attempt as usize].is_some() {
+                let failure = result.as_ref().err().map(Error::kind);
+                let delivery = Delivery::MaybeSent;
+                self.ended(attempt, now, Ended { delivery, status: None, failure, charged: false });
+            }
         }
         Outcome {
             index,
@@ -187,6 +222,7 @@ impl Record {
             route: self.route,
             usage: self.usage,
             cost: self.cost,
+            reused: self.reused,
             waited: self.waited,
             elapsed: now.saturating_duration_since(self.started),
             possible_duplicate: self.possible_duplicate,

@@ -1,6 +1,6 @@
 //! What to send.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -47,21 +47,21 @@ use super::{route::Route, scope::Order};
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     pub(crate) id: Option<String>,
-    pub(crate) endpoint: Option<String>,
     pub(crate) method: Method,
     /// `None` stands for the provider's own chat path.
     pub(crate) path: Option<String>,
-    pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
-    /// Why it cannot be sent.
-    pub(crate) invalid: Option<String>,
     /// What most requests leave as it is. Apart, so that a request is small.
     options: Option<Box<Options>>,
 }
 
 /// What most requests leave as it is.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Options {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) headers: HeaderMap,
+    /// Why it cannot be sent.
+    pub(crate) invalid: Option<String>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) fallbacks: Vec<Route>,
@@ -71,6 +71,8 @@ pub(crate) struct Options {
     pub(crate) idempotency_key: Option<HeaderValue>,
     /// The model, where the body does not name it.
     pub(crate) model: Option<String>,
+    /// It is answered by a call of its own.
+    fresh: bool,
 }
 
 #[derive(Clone)]
@@ -164,24 +166,15 @@ impl Request {
     }
 
     fn to_path(method: Method, path: Option<String>) -> Self {
-        Self {
-            id: None,
-            endpoint: None,
-            method,
-            path,
-            headers: HeaderMap::new(),
-            body: Body::Empty,
-            invalid: None,
-            options: None,
-        }
+        Self { id: None, method, path, body: Body::Empty, options: None }
     }
 
     pub(crate) fn options(&self) -> &Options {
         self.options.as_deref().unwrap_or(&DEFAULT)
     }
 
-    fn set(&mut self) -> &mut Options {
-        self.options.get_or_insert_with(|| Box::new(Options::DEFAULT))
+    pub(super) fn set(&mut self) -> &mut Options {
+        self.options.get_or_insert_with(Box::default)
     }
 
     /// A name of the caller's own, given back in the [`Outcome`](crate::Outcome). Default: none.
@@ -192,7 +185,7 @@ impl Request {
 
     /// Names one of the manager's further endpoints. Default: the manager's own.
     pub fn to(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = Some(endpoint.into());
+        self.set().endpoint = Some(endpoint.into());
         self
     }
 
@@ -203,7 +196,7 @@ impl Request {
         V: TryInto<HeaderValue, Error: fmt::Display>,
     {
         match (name.try_into(), value.try_into()) {
-            (Ok(name), Ok(value)) => _ = self.headers.insert(name, value),
+            (Ok(name), Ok(value)) => _ = self.set().headers.insert(name, value),
             (Err(error), _) => self.reject(format!("a header's name is none: {error}")),
             (_, Err(error)) => self.reject(format!("a header's value is none: {error}")),
         }
@@ -247,7 +240,7 @@ impl Request {
     }
 
     pub(super) fn reject(&mut self, why: String) {
-        self.invalid.get_or_insert(why);
+        self.set().invalid.get_or_insert(why);
     }
 
     /// How long this request may take in all, waits and retries included. Default: the manager's.
@@ -300,13 +293,31 @@ impl Request {
         self
     }
 
+    /// It is answered by a call of its own, under a manager that [keeps](super::RequestManagerBuilder::cache) answers or
+    /// [shares](super::RequestManagerBuilder::coalesce) them too: for several answers to one prompt. Default: no.
+    pub fn fresh(mut self) -> Self {
+        self.set().fresh = true;
+        self
+    }
+
+    /// Whether the answer to an equal request is as good as its own: it changes nothing at the server.
+    pub(crate) fn may_share_an_answer(&self) -> bool {
+        let asks = match self.body {
+            Body::Empty => self.method == Method::GET,
+            Body::Json(_) | Body::Prompt(_) => self.method == Method::POST,
+            Body::Other(..) => false,
+        };
+        asks && !self.options().fresh
+    }
+
     /// The name given with [`id`](Self::id).
     pub fn get_id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 }
 
-static DEFAULT: Options = Options::DEFAULT;
+/// Those of a request that says nothing of them.
+static DEFAULT: LazyLock<Options> = LazyLock::new(Options::default);
 
 impl Prompt {
     /// As this provider has it.
@@ -322,19 +333,6 @@ impl Prompt {
     }
 }
 
-impl Options {
-    const DEFAULT: Self = Self {
-        deadline: None,
-        max_attempts: None,
-        fallbacks: Vec::new(),
-        priority: 0,
-        tenant: None,
-        cost: None,
-        idempotency_key: None,
-        model: None,
-    };
-}
-
 /// A path, or an address, without what may be secret in it: user, query, fragment.
 pub(super) fn shown(path: &str) -> &str {
     let path = path.split(['?', '#']).next().unwrap_or_default();
@@ -346,7 +344,7 @@ impl fmt::Debug for Request {
         // Neither the body nor the headers: prompts and keys do not belong in logs.
         f.debug_struct("Request")
             .field("id", &self.id)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.options().endpoint)
             .field("method", &self.method)
             .field("path", &self.path.as_deref().map(shown))
             .finish_non_exhaustive()

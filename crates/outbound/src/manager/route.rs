@@ -129,7 +129,7 @@ impl Route {
     pub(super) fn apply(&self, request: &Request) -> Request {
         let mut request = request.clone();
         if let Some(endpoint) = &self.endpoint {
-            request.endpoint = Some(endpoint.clone());
+            request.set().endpoint = Some(endpoint.clone());
         }
         if let Some(path) = &self.path {
             request.path = Some(path.clone());

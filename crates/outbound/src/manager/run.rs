@@ -11,10 +11,9 @@ use super::{
     error::{Error, ErrorKind},
     item::ItemSender,
     judge::{Case, Next, Rules, Verdict, judge},
-    observe::Step,
-    record::Record,
+    record::{Record, UnderWay},
     reply::Reply,
-    scope::{self, Failed},
+    scope::{self, Call},
 };
 
 /// What a run needs to know.
@@ -22,6 +21,8 @@ pub(crate) struct Run<'a, A> {
     pub(crate) attempt: A,
     pub(crate) admission: Admission<'a>,
     pub(crate) rules: Rules,
+    /// How slow calls are hedged, if they are.
+    pub(crate) hedges: Option<&'a Hedges>,
     /// The number of the request in the manager, and the draw that belongs to it.
     pub(crate) number: u64,
     pub(crate) draw: u64,
@@ -29,81 +30,114 @@ pub(crate) struct Run<'a, A> {
     pub(crate) items: Option<&'a ItemSender>,
 }
 
-impl<A: Attempt> Run<'_, A> {
+/// A call that has gone out.
+struct Sent<'a> {
+    admitted: Admitted<'a>,
+    call: Call,
+    sent_at: Instant,
+    attempt: UnderWay,
+    /// Which one it is, from 1.
+    number: u32,
+}
+
+/// A call that has failed, and what follows.
+struct Failed {
+    failure: Failure,
+    verdict: Verdict,
+    message: String,
+    at: Instant,
+}
+
+impl<'a, A: Attempt> Run<'a, A> {
     /// Goes round until there is a reply, or no use in going on.
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
-            let Admitted { destination, mut pass, charge, mut expense } = admitted;
-            let scope = &destination.scope;
+            let sent = self.send_out(admitted, UnderWay::First, record);
+            let destination = sent.admitted.destination;
             let deadline = self.admission.deadline();
-            let began = Instant::now();
-            let call = pass.sent(self.number, began, spread(self.draw));
-            scope::watch(&scope.account);
-            if let Some(expense) = &mut expense {
-                expense.sent();
-            }
-            let observed = self.admission.observed;
-            if let Some(observed) = observed {
-                observed.sent(&scope.account, record.next_attempt());
-            }
-            record.begins(began, destination.prepared.repeatable);
-            let sent = self.attempt.send(destination, deadline, pass.probes_reach()).await;
-            pass.ended();
-            let failure = match sent {
-                Ok(Answer { reply, usage, signals }) => {
-                    if let Some(observed) = observed {
-                        observed.tell(Step::AttemptEnded {
-                            attempt: record.next_attempt(),
-                            took: began.elapsed(),
-                            status: Some(reply.status),
-                            failure: None,
-                            message: "",
-                            usage,
-                        });
-                    }
-                    record.arrived(reply.status, usage);
-                    record.cost = expense.map(|expense| expense.answered(usage));
-                    scope.succeeded(call, &signals, usage, charge);
-                    return Ok(reply);
+            let ended = match self.hedges.filter(|hedges| self.may_hedge(hedges, &sent, record)) {
+                None => {
+                    let probes = sent.admitted.pass.probes_reach();
+                    let result = self.attempt.send(destination, deadline, probes).await;
+                    self.ended(sent, result, deadline, record)
                 }
-                Err(failure) => failure,
+                Some(hedges) => Box::pin(self.hedged(hedges, sent, deadline, record)).await,
             };
-            let now = Instant::now();
-            let message = scope.account.redact(failure.message());
-            let verdict = self.judge(destination, &failure, record, deadline, now);
-            if let Some(observed) = observed {
-                observed.tell(Step::AttemptEnded {
-                    attempt: record.next_attempt(),
-                    took: now.saturating_duration_since(began),
-                    status: failure.status,
-                    failure: Some(failure.kind),
-                    message: &message,
-                    usage: None,
-                });
-            }
-            scope.failed(call, &told(&failure, verdict, &message, now), charge);
-            record.failed(&failure, verdict, &message, now);
-            if let Some(expense) = expense {
-                expense.failed(failure.may_be_billed());
-            }
-            drop(pass);
-            let elsewhere = self.admission.others_take_it(destination, failure.fault.of_account, now)
+            let Failed { failure, verdict, message, at } = match ended {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => *failed,
+            };
+            let elsewhere = self.admission.others_take_it(destination, failure.fault.of_account, at)
                 && self.may_go_on(&failure, record);
             let wait = match verdict.next {
                 _ if failure.is_past_deadline() => return Err(self.admission.past_deadline(record)),
                 _ if elsewhere => Duration::ZERO,
-                Next::Again(wait) if !self.admission.has_patience_for(wait.max(scope.down_for(now))) => {
-                    return Err(failed(failure, record, message));
+                Next::Again(wait)
+                    if !self.admission.has_patience_for(wait.max(destination.scope.down_for(at))) =>
+                {
+                    return Err(give_up(failure, record, message));
                 }
                 Next::Again(wait) => wait,
                 Next::TooLate(wait) => return Err(too_late(failure, wait, &message)),
-                Next::Fail => return Err(failed(failure, record, message)),
+                Next::Fail => return Err(give_up(failure, record, message)),
             };
             drop(failure);
             Box::pin(self.admission.back_off(destination, wait, verdict.extra, record)).await?;
             admitted = self.admission.admit(record).await?;
         }
+    }
+
+    /// From here on it counts as sent.
+    fn send_out(&self, mut admitted: Admitted<'a>, attempt: UnderWay, record: &mut Record) -> Sent<'a> {
+        let Destination { scope, prepared } = admitted.destination;
+        let sent_at = Instant::now();
+        let call = admitted.pass.sent(self.number, sent_at, spread(self.draw));
+        scope::watch(&scope.account);
+        if let Some(expense) = &mut admitted.expense {
+            expense.sent();
+        }
+        let number = record.next_attempt();
+        if let Some(observed) = self.admission.observed {
+            observed.sent(&scope.account, number);
+        }
+        record.begins(attempt, sent_at, prepared.repeatable);
+        Sent { admitted, call, sent_at, attempt, number }
+    }
+
+    /// What came of a call is noted, and its scope is told.
+    fn ended(
+        &self,
+        sent: Sent<'_>,
+        result: Result<Answer, Failure>,
+        deadline: Instant,
+        record: &mut Record,
+    ) -> Result<Reply, Box<Failed>> {
+        let Sent { admitted, call, sent_at, attempt, number } = sent;
+        let Admitted { destination, mut pass, charge, expense } = admitted;
+        let scope = &destination.scope;
+        pass.ended();
+        let failure = match result {
+            Ok(Answer { reply, usage, signals }) => {
+                let status = Some(reply.status);
+                self.admission.attempt_ended(number, sent_at, status, None, "", usage);
+                record.arrived(attempt, reply.status, usage);
+                record.cost = expense.map(|expense| expense.answered(usage));
+                scope.succeeded(call, &signals, usage, charge);
+                return Ok(reply);
+            }
+            Err(failure) => failure,
+        };
+        let at = Instant::now();
+        let message = scope.account.redact(failure.message());
+        let verdict = self.judge(destination, &failure, record, deadline, at);
+        self.admission.attempt_ended(number, sent_at, failure.status, Some(failure.kind), &message, None);
+        scope.failed(call, &told(&failure, verdict, &message, at), charge);
+        record.failed(attempt, &failure, verdict, &message, at);
+        if let Some(expense) = expense {
+            expense.failed(failure.may_be_billed());
+        }
+        Err(Box::new(Failed { failure, verdict, message, at }))
     }
 
     /// Whether another destination may be asked after this failure: what was wrong is not the request itself, and there are
@@ -140,8 +174,8 @@ impl<A: Attempt> Run<'_, A> {
     }
 }
 
-fn told<'a>(failure: &'a Failure, verdict: Verdict, message: &'a str, now: Instant) -> Failed<'a> {
-    Failed {
+fn told<'a>(failure: &'a Failure, verdict: Verdict, message: &'a str, now: Instant) -> scope::Failed<'a> {
+    scope::Failed {
         effect: verdict.effect,
         settle: verdict.settle,
         fault: &failure.fault,
@@ -166,10 +200,15 @@ fn too_late(failure: Failure, wait: Duration, message: &str) -> Error {
     failure.into_error(ErrorKind::Deadline, message)
 }
 
-fn failed(failure: Failure, record: &Record, message: String) -> Error {
+fn give_up(failure: Failure, record: &Record, message: String) -> Error {
     let kind = failure.kind;
     failure.into_error(kind, message).after_sends(record.sends())
 }
+
+mod hedge;
+
+pub(crate) use self::hedge::Hedges;
+pub use self::hedge::Hedging;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@ use outbound_client::Limits;
 
 use super::{
     money::{Money, Prices},
+    reuse::ResponseCache,
     route::Route,
+    run::Hedging,
     telling::GuardedObserver,
 };
 
@@ -31,6 +33,10 @@ pub(crate) struct Settings {
     pub(crate) fallbacks: Vec<Route>,
     pub(crate) prices: Option<Arc<Prices>>,
     pub(crate) budget: Option<Money>,
+    /// Whether equal requests in flight share one call.
+    pub(crate) coalesces: bool,
+    pub(crate) cache: Option<ResponseCache>,
+    pub(crate) hedging: Option<Hedging>,
 }
 
 impl fmt::Debug for Settings {
@@ -49,6 +55,9 @@ impl fmt::Debug for Settings {
             .field("fallbacks", &self.fallbacks)
             .field("prices", &self.prices.is_some())
             .field("budget", &self.budget)
+            .field("coalesces", &self.coalesces)
+            .field("cache", &self.cache)
+            .field("hedging", &self.hedging)
             .finish()
     }
 }
@@ -70,6 +79,9 @@ impl Default for Settings {
             fallbacks: Vec::new(),
             prices: None,
             budget: None,
+            coalesces: false,
+            cache: None,
+            hedging: None,
         }
     }
 }

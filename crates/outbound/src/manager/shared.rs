@@ -267,6 +267,10 @@ impl EqualRefusals {
     /// Takes note of an outcome, and says why the batch stops, if it does.
     fn note(&mut self, outcome: &Outcome) -> Option<Stopped> {
         let enough = self.enough?;
+        // Its server was not asked again.
+        if outcome.reused.is_some() {
+            return None;
+        }
         let error = outcome.result.as_ref().err().filter(|error| error.is_terminal());
         let refusal = error.and_then(|error| {
             let status = error.reply()?.status;

@@ -89,7 +89,7 @@ impl Telling {
             number,
             id: request.id.clone(),
             index,
-            endpoint: request.endpoint.clone(),
+            endpoint: request.options().endpoint.clone(),
             provider: provider(),
             operation: Operation::Other,
             model: request.options().model.clone(),
@@ -107,7 +107,7 @@ impl Telling {
         }
         let Destination { scope, prepared } = to;
         let facts = &prepared.facts;
-        self.endpoint.clone_from(&request.endpoint);
+        self.endpoint.clone_from(&request.options().endpoint);
         self.provider = scope.account.provider.name();
         self.operation = Operation::of(&prepared.path, facts.chat);
         self.model.clone_from(&facts.model);
@@ -172,21 +172,15 @@ impl Telling {
     /// The request has ended, and with it what was under way of it.
     pub(crate) fn ended(mut self, record: &Record, failure: Option<ErrorKind>) {
         self.queue();
-        if let Some(began) = record.under_way() {
-            self.tell(Step::AttemptEnded {
-                attempt: record.next_attempt(),
-                took: began.elapsed(),
-                status: None,
-                failure,
-                message: "",
-                usage: None,
-            });
+        for (began, attempt) in record.under_way() {
+            let took = began.elapsed();
+            self.tell(Step::AttemptEnded { attempt, took, status: None, failure, message: "", usage: None });
         }
         self.tell(Step::Ended {
             failure,
             usage: record.usage,
             cost: record.cost,
-            sends: record.sends() + u32::from(record.under_way().is_some()),
+            sends: record.sends() + record.under_way().map(|_| 1).sum::<u32>(),
             elapsed: record.started.elapsed(),
         });
     }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures::FutureExt;
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager, RequestManagerBuilder, Route};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -192,4 +193,23 @@ async fn a_role_is_no_first_item() {
     }
     assert!(data.len() == 2 && data[0].contains("assistant") && data[1].contains("Rhine"), "{data:?}");
     assert_eq!(reply.outcome().await.sends, 2);
+}
+
+/// A whole stream may be here at once: whoever waits has the first item before the others are read.
+#[tokio::test(start_paused = true)]
+async fn the_first_item_waits_for_no_other() {
+    const ALL: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Rhine\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\", Elbe\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let (manager, _seen) = manager(Provider::openai_compatible(), "text/event-stream", &[ALL]);
+    let manager = manager.build().expect("a manager");
+    let reader = tokio::spawn(async move {
+        let mut reply = manager.stream(Request::prompt("m", "x"));
+        assert!(reply.next().await.is_some_and(|item| item.is_ok_and(|item| item.text() == "Rhine")));
+        assert!(reply.next().now_or_never().is_none(), "the others were read first");
+        while let Some(item) = reply.next().await {
+            assert!(item.is_ok());
+        }
+    });
+    reader.await.expect("no panic");
 }

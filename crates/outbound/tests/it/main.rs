@@ -2,6 +2,7 @@
 //! through pipes in memory. Tests named after an incident of the field carry its story in their first line.
 
 mod batches;
+mod batching;
 mod concurrency;
 mod control;
 mod defaults;
@@ -9,6 +10,7 @@ mod dialects;
 mod driver;
 mod fallbacks;
 mod faults;
+mod hedges;
 mod hour;
 mod items;
 mod lifecycle;
@@ -22,6 +24,7 @@ mod records;
 mod refusals;
 mod replies;
 mod requests;
+mod reuse;
 mod secrets;
 mod sockets;
 mod stack;

@@ -58,8 +58,8 @@ impl Latencies {
         self.window().record(Latency::Exactly(latency));
     }
 
-    /// Adds one of which only the least that it can be is known.
-    pub(super) fn record_at_least(&self, latency: Duration) {
+    /// Adds one of which only the least that it can be is known, since it was given up or has failed after so long.
+    pub fn record_at_least(&self, latency: Duration) {
         self.window().record(Latency::AtLeast(latency));
     }
 

@@ -1,14 +1,15 @@
 //! Send, Sync and Unpin of every public type.
 
 use outbound_simulator::{
-    Builder, Charging, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Oracle, Outcome, Pipe, Plan,
-    Refusal, Seen, Simulator, Trouble, Window, Workload,
+    Batching, Builder, Charging, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Oracle, Outcome,
+    Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window, Workload,
 };
 
 fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
 
 #[test]
 fn public_types_go_anywhere() {
+    is_plain::<Batching>();
     is_plain::<Builder>();
     is_plain::<Charging>();
     is_plain::<Oracle>();

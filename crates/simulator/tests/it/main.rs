@@ -3,6 +3,7 @@
 mod support;
 
 mod auto_traits;
+mod batching;
 mod chance;
 mod chat;
 mod connections;

@@ -47,6 +47,10 @@ impl Reader<'_> {
                 if let Some(observed) = &self.observed {
                     observed.tell(Step::Item { after: self.sent_at.elapsed() });
                 }
+                if self.items.is_some() {
+                    // Whoever waits for the first item has it before the others are read, which may all be here.
+                    tokio::task::yield_now().await;
+                }
                 stream.read(false).await
             }
             Ok(read) => read,

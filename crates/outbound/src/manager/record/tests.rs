@@ -11,8 +11,8 @@ fn fails(record: &mut Record, delivery: Delivery, effect: Effect, charged: bool,
     let now = record.started + SECOND;
     let failure = Failure { delivery, ..Failure::of_fault(Fault::new(Class::Transient)) };
     let verdict = Verdict { charged, next: Next::Fail, effect, settle: Settle::Keep, extra: true };
-    record.begins(now, repeatable);
-    record.failed(&failure, verdict, "no", now + SECOND);
+    record.begins(UnderWay::First, now, repeatable);
+    record.failed(UnderWay::First, &failure, verdict, "no", now + SECOND);
 }
 
 fn outcome(record: Record) -> Outcome {
@@ -44,7 +44,7 @@ fn a_second_send_is_a_duplicate_unless_it_is_repeatable() {
         fails(&mut record, Delivery::MaybeSent, Effect::Failed, true, repeatable);
         assert!(!record.possible_duplicate);
         // Cut off under way: it may have been sent.
-        record.begins(Instant::now(), repeatable);
+        record.begins(UnderWay::First, Instant::now(), repeatable);
         let outcome = outcome(record);
         assert_eq!((outcome.sends, outcome.possible_duplicate), (2, duplicate));
     }

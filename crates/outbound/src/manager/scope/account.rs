@@ -53,6 +53,8 @@ pub(crate) struct Account {
     pub(crate) origin: Option<Origin>,
     /// For messages: the address, without anything secret.
     pub(crate) address: String,
+    /// What paths are relative to.
+    pub(crate) base_url: String,
     pub(super) max_pause: Duration,
     pub(crate) reach: Arc<Reach>,
     pub(crate) quota: QuotaLimiter,
@@ -101,8 +103,9 @@ impl Account {
         let client = endpoint.client.unwrap_or_else(default_client);
         // A redirect is a fault of the address, which its owner is to be told of. A body with a coding all the same is
         // read by the provider, since some are only labelled so.
+        let base_url = base_url.to_owned();
         let mut client = client
-            .base_url(base_url)
+            .base_url(base_url.as_str())
             .redirects(Redirects::none())
             .default_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(key) = &endpoint.key {
@@ -134,6 +137,7 @@ impl Account {
             reach: reach(&address),
             origin,
             address,
+            base_url,
             max_pause: settings.max_pause,
             quota: quota.build().map_err(BuildError::of)?,
             sharing: Mutex::default(),

@@ -24,7 +24,7 @@ mod stop;
 
 pub(crate) use self::{
     account::Account,
-    call::{Ask, Failed, Pass, Scope},
+    call::{Ask, Call, Failed, Pass, Scope},
     line::{Order, Standing},
     model::Model,
     reach::Reach,

@@ -1,6 +1,9 @@
 //! One model of an account: the limits learnt from its replies, the gate of its refusals, its overloads.
 
+use std::sync::OnceLock;
+
 use outbound_limiter::QuotaLimiter;
+use outbound_retry::Latencies;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -26,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) line: Line,
     /// How many calls may be in flight, if that was told for this model.
     told: Option<usize>,
+    /// How long its calls take, where that matters.
+    latencies: OnceLock<Latencies>,
     state: Mutex<State>,
 }
 
@@ -47,6 +52,7 @@ impl Model {
             quota,
             line: Line::default(),
             told,
+            latencies: OnceLock::new(),
             state: Mutex::new(State { health, pressure, stopped: None }),
         }
     }
@@ -59,6 +65,11 @@ impl Model {
         self.tell(&state, before);
         drop(state);
         self
+    }
+
+    /// How long its calls take: known from the first time on that it is asked.
+    pub(crate) fn latencies(&self) -> &Latencies {
+        self.latencies.get_or_init(Latencies::new)
     }
 
     /// Whether a call may go out; elects no probe.

@@ -1,0 +1,30 @@
+//! A place for a second call of a request whose first is under way.
+
+use super::*;
+
+impl<'a> Admission<'a> {
+    /// Another destination before the same one, where there is room in every limit at once and nobody waits for it. A second
+    /// call probes nothing, and what others wait for is theirs.
+    pub(crate) fn admit_second(&self, first: &Destination<'_>) -> Option<Admitted<'a>> {
+        if self.lifecycle.is_paused() || !self.lifecycle.is_open() || self.seat.stopped().is_some() {
+            return None;
+        }
+        let now = Instant::now();
+        let (same, others): (Vec<_>, Vec<_>) =
+            self.destinations.iter().partition(|destination| std::ptr::eq(*destination, first));
+        others.into_iter().chain(same).find_map(|destination| self.admit_now(destination, now))
+    }
+
+    fn admit_now(&self, destination: &'a Destination<'a>, now: Instant) -> Option<Admitted<'a>> {
+        let Scope { model, .. } = &destination.scope;
+        if !destination.scope.is_open(now) {
+            return None;
+        }
+        let Ask::Go(pass) = destination.scope.ask(now) else { return None };
+        if pass.is_elected() {
+            return None;
+        }
+        let charge = model.quota.try_reserve_at(destination.prepared.cost, now).ok()?.sent();
+        self.paid(destination, pass, charge)
+    }
+}

@@ -1,0 +1,87 @@
+//! Answers kept in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::SystemTime,
+};
+
+use parking_lot::Mutex;
+
+use super::{super::reply::Reply, key::Key};
+
+/// What an entry takes beside its body and headers, about.
+const OVERHEAD: usize = 256;
+
+/// Answers up to a number of bytes. The one that was not used for longest goes first.
+#[derive(Debug)]
+pub(super) struct Memory {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<Key, Kept>,
+    /// By when it was used last.
+    by_use: BTreeMap<u64, Key>,
+    uses: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    reply: Reply,
+    since: SystemTime,
+    used: u64,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, state: Mutex::default() }
+    }
+
+    /// An answer, and since when it is kept.
+    pub(super) fn find(&self, key: Key) -> Option<(Reply, SystemTime)> {
+        let state = &mut *self.state.lock();
+        let kept = state.entries.get_mut(&key)?;
+        state.by_use.remove(&kept.used);
+        state.uses += 1;
+        kept.used = state.uses;
+        state.by_use.insert(kept.used, key);
+        Some((kept.reply.clone(), kept.since))
+    }
+
+    pub(super) fn keep(&self, key: Key, reply: Reply, now: SystemTime) {
+        let headers: usize =
+            reply.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let bytes = reply.body.len() + headers + OVERHEAD;
+        let state = &mut *self.state.lock();
+        state.forget(key);
+        if bytes > self.most {
+            return;
+        }
+        while state.bytes + bytes > self.most {
+            let Some((_, oldest)) = state.by_use.first_key_value() else { break };
+            let oldest = *oldest;
+            state.forget(oldest);
+        }
+        state.uses += 1;
+        let used = state.uses;
+        state.bytes += bytes;
+        state.by_use.insert(used, key);
+        state.entries.insert(key, Kept { reply, since: now, used, bytes });
+    }
+}
+
+impl State {
+    fn forget(&mut self, key: Key) {
+        if let Some(kept) = self.entries.remove(&key) {
+            self.by_use.remove(&kept.used);
+            self.bytes -= kept.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

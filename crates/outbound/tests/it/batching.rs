@@ -1,0 +1,58 @@
+//! Servers that batch, told no limit: how much of what the best fixed number gets done is got done.
+
+use std::time::Duration;
+
+use outbound::Request;
+use outbound_simulator::{Batching, Simulator};
+use tokio::time::Instant;
+
+use crate::stack::{KEY, all_succeeded, body, manager, ms};
+
+/// 20 to 200 tokens an answer; 20 ms for each of them, and half a millisecond more for each call in the batch.
+fn simulator(change: impl FnOnce(Batching) -> Batching) -> Simulator {
+    let batching = change(Batching::new(ms(20), Duration::from_micros(500)));
+    Simulator::builder().seed(11).key(KEY).output_tokens(20..=200).batching(batching).build()
+}
+
+fn request(id: usize) -> Request {
+    let mut body = body(id);
+    body["max_tokens"] = 200.into();
+    Request::chat(&body)
+}
+
+/// How long so many requests take, in seconds: with a fixed number in flight, or with one that is found.
+async fn took(change: fn(Batching) -> Batching, requests: usize, fixed: Option<usize>) -> f64 {
+    let simulator = simulator(change);
+    let builder = manager(&simulator);
+    let builder = match fixed {
+        Some(fixed) => builder.max_concurrent(fixed),
+        None => builder.auto_concurrency(256),
+    };
+    let manager = builder.build().expect("a manager");
+    let began = Instant::now();
+    let outcomes: Vec<_> = manager.batch((0..requests).map(request)).collect().await;
+    all_succeeded(&outcomes);
+    began.elapsed().as_secs_f64()
+}
+
+async fn share_of_the_best(change: fn(Batching) -> Batching) -> f64 {
+    const REQUESTS: usize = 800;
+    let mut best = f64::INFINITY;
+    for fixed in [48, 64, 96, 160] {
+        best = best.min(took(change, REQUESTS, Some(fixed)).await);
+    }
+    best / took(change, REQUESTS, None).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_a_queue() {
+    let share = share_of_the_best(|batching| batching.slots(96)).await;
+    assert!(share >= 0.9, "{share}");
+}
+
+/// Neither running nor waiting are more than 80.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_refuses_when_it_is_full() {
+    let share = share_of_the_best(|batching| batching.slots(64).queue(16)).await;
+    assert!(share >= 0.9, "{share}");
+}

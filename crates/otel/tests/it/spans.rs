@@ -6,10 +6,10 @@ use opentelemetry::{
     Context,
     trace::{FutureExt, SpanId, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
-use outbound::{ErrorKind, Request, Route};
-use outbound_simulator::Refusal;
+use outbound::{ErrorKind, Hedging, Request, Route};
+use outbound_simulator::{Fault, Refusal};
 
-use crate::stack::{Sdk, body, chat, line, manager, provider};
+use crate::stack::{Sdk, body, chat, line, manager, numbered, provider};
 
 const OF: &str = "gen_ai.operation.name=chat gen_ai.provider.name=mistral_ai gen_ai.request.model=test";
 const SERVER: &str = "server.address=provider.test server.port=80";
@@ -100,7 +100,30 @@ async fn a_span_ends_however_its_request_ends() {
     assert_eq!(ended, expected);
 }
 
-/// Where an observer is told of nothing that it could not end, nothing is kept.
+/// A slow attempt and its hedge are two spans, and each has its own end.
+#[tokio::test(start_paused = true)]
+async fn two_attempts_at_once_are_two_spans() {
+    let sdk = Sdk::new();
+    let simulator = provider()
+        .fault_when(|seen| (seen.sequence >= 30 && seen.attempt == 1).then_some(Fault::Silence))
+        .build();
+    let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
+    let manager = manager(&simulator).hedge(hedging).observer(sdk.observer()).build().expect("a manager");
+    for id in 0..31 {
+        assert!(manager.send(numbered(id)).await.result.is_ok());
+    }
+    let spans = sdk.spans();
+    let [given_up, answered, operation] = &spans[spans.len() - 3..] else { panic!("{spans:#?}") };
+    for (attempt, number, error) in [(given_up, 1, true), (answered, 2, false)] {
+        assert_eq!(attempt.parent_span_id, operation.span_context.span_id());
+        let attributes = line(&attempt.attributes);
+        assert!(attributes.contains(&format!("outbound.attempt={number}")), "{attributes}");
+        assert_eq!(attributes.contains("error.type=cancelled"), error, "{attributes}");
+    }
+    assert_eq!((spans.len(), operation.name.as_ref()), (63, "chat test"));
+}
+
+/// What has ended is forgotten.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_what_has_ended() {
     let sdk = Sdk::new();

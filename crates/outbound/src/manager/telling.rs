@@ -180,6 +180,7 @@ impl Telling {
             failure,
             usage: record.usage,
             cost: record.cost,
+            reused: record.reused(),
             sends: record.sends() + record.under_way().map(|_| 1).sum::<u32>(),
             elapsed: record.started.elapsed(),
         });

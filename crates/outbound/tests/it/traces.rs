@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use outbound::{ErrorKind, Request, Route};
-use outbound_simulator::Refusal;
+use outbound::{ErrorKind, Hedging, Request, Route};
+use outbound_simulator::{Fault, Refusal};
 use serde_json::json;
 use tracing::{
     Event, Instrument, Metadata, Subscriber,
@@ -177,7 +177,7 @@ async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() 
             "DEBUG outbound.waiting in 2:",
             "DEBUG outbound.waited in 2:",
             "DEBUG outbound.admitted in 2:",
-            "DEBUG outbound.first_item in 4:",
+            "DEBUG outbound.first_item in 2:",
             "DEBUG outbound.answered in 2:",
         ]
     );
@@ -205,6 +205,25 @@ async fn at_the_level_of_info_there_is_what_fails() {
     let second = ["INFO outbound.attempt_failed in 2:", "INFO outbound.failed in 2:"];
     assert_eq!(names, [first, second].concat());
     assert!(recorder.events()[3].contains("kind=shut_down"), "{:?}", recorder.events());
+}
+
+/// A slow attempt and its hedge are two spans, and each has its own end.
+#[tokio::test(start_paused = true)]
+async fn two_attempts_at_once_are_two_spans() {
+    let simulator = provider()
+        .fault_when(|seen| (seen.sequence >= 30 && seen.attempt == 1).then_some(Fault::Silence))
+        .build();
+    let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
+    let manager = manager(&simulator).hedge(hedging).build().expect("a manager");
+    for id in 0..30 {
+        assert!(manager.send(chat(id)).await.result.is_ok());
+    }
+    let recorder = Recorder::up_to(LevelFilter::DEBUG);
+    let _subscribed = subscriber::set_default(recorder.clone());
+    assert!(manager.send(chat(30)).await.result.is_ok());
+    let spans = recorder.spans();
+    assert!(spans[1].contains("closed: attempt=1 outcome=cancelled"), "{spans:#?}");
+    assert!(spans[2].contains("closed: attempt=2 outcome=answered"), "{spans:#?}");
 }
 
 #[tokio::test(start_paused = true)]

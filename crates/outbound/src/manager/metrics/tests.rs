@@ -46,6 +46,7 @@ fn tokens_and_costs_of_answers_add_up() {
             failure: None,
             usage: told,
             cost,
+            reused: None,
             sends: 1,
             elapsed,
         });

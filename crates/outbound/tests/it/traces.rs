@@ -210,20 +210,26 @@ async fn at_the_level_of_info_there_is_what_fails() {
 /// A slow attempt and its hedge are two spans, and each has its own end.
 #[tokio::test(start_paused = true)]
 async fn two_attempts_at_once_are_two_spans() {
-    let simulator = provider()
-        .fault_when(|seen| (seen.sequence >= 30 && seen.attempt == 1).then_some(Fault::Silence))
-        .build();
-    let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
-    let manager = manager(&simulator).hedge(hedging).build().expect("a manager");
-    for id in 0..30 {
-        assert!(manager.send(chat(id)).await.result.is_ok());
+    let late = Fault::KeepAlive { every: ms(50), count: Some(2) };
+    for (fault, outcomes) in [(Fault::Silence, ["cancelled", "answered"]), (late, ["answered", "cancelled"])]
+    {
+        let simulator = provider()
+            .fault_when(move |seen| (seen.sequence >= 30 && seen.attempt == 1).then(|| fault.clone()))
+            .build();
+        let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
+        let manager = manager(&simulator).hedge(hedging).build().expect("a manager");
+        for id in 0..30 {
+            assert!(manager.send(chat(id)).await.result.is_ok());
+        }
+        let recorder = Recorder::up_to(LevelFilter::DEBUG);
+        let _subscribed = subscriber::set_default(recorder.clone());
+        assert!(manager.send(chat(30)).await.result.is_ok());
+        let spans = recorder.spans();
+        for (number, outcome) in (1..).zip(outcomes) {
+            let expected = format!("closed: attempt={number} outcome={outcome}");
+            assert!(spans[number].contains(&expected), "{expected} is not in {spans:#?}");
+        }
     }
-    let recorder = Recorder::up_to(LevelFilter::DEBUG);
-    let _subscribed = subscriber::set_default(recorder.clone());
-    assert!(manager.send(chat(30)).await.result.is_ok());
-    let spans = recorder.spans();
-    assert!(spans[1].contains("closed: attempt=1 outcome=cancelled"), "{spans:#?}");
-    assert!(spans[2].contains("closed: attempt=2 outcome=answered"), "{spans:#?}");
 }
 
 #[tokio::test(start_paused = true)]

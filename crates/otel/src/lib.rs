@@ -22,7 +22,7 @@
 //!
 //! | span | kind | attributes |
 //! |---|---|---|
-//! | `{operation} {model}` | client | `gen_ai.operation.name`, `gen_ai.provider.name`, `gen_ai.request.model`, `gen_ai.request.stream`, `server.address`, `server.port`, `error.type`, `gen_ai.usage.*`, `gen_ai.response.time_to_first_chunk`, `outbound.request.id`, `outbound.sends` |
+//! | `{operation} {model}` | client | `gen_ai.operation.name`, `gen_ai.provider.name`, `gen_ai.request.model`, `gen_ai.request.stream`, `server.address`, `server.port`, `error.type`, `gen_ai.usage.*`, `gen_ai.response.time_to_first_chunk`, `outbound.request.id`, `outbound.sends`, `outbound.reused` |
 //! | `attempt` in it | client | `outbound.attempt`, `gen_ai.provider.name`, `gen_ai.request.model`, `server.address`, `server.port`, `http.response.status_code`, `http.request.resend_count`, `error.type` |
 //!
 //! Events in the span of an operation: `outbound.waited` with `outbound.wait.reason` and `outbound.wait.seconds`, and

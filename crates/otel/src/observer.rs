@@ -38,8 +38,15 @@ struct UnderWay {
     began: Option<Began>,
     /// When the first item of its stream came last, from its beginning on. Each attempt has one.
     first_chunk: Option<Duration>,
-    /// The span of its attempt, and when that began.
-    attempt: Option<(Context, SystemTime)>,
+    /// Its attempts under way: mostly one, two where a slow one is hedged.
+    attempts: Vec<Attempt>,
+}
+
+struct Attempt {
+    number: u32,
+    /// With its span.
+    context: Context,
+    began: SystemTime,
 }
 
 #[derive(Clone, Copy)]
@@ -95,15 +102,19 @@ where
         let builder = self.tracer.span_builder("attempt").with_kind(SpanKind::Client).with_start_time(now);
         let builder = builder.with_attributes(attributes);
         let span = self.tracer.build_with_context(builder, &operation.context);
-        operation.attempt = Some((operation.context.with_span(span), now));
+        let context = operation.context.with_span(span);
+        operation.attempts.push(Attempt { number: attempt, context, began: now });
     }
 
     fn attempt_ended(&self, event: &Event<'_>, ended: &Ended<'_>) {
         let error = ended.failure.map(ErrorKind::as_str);
         self.instruments.attempt(event, ended.took, ended.status, error);
-        let attempt =
-            self.under_way.lock().get_mut(&event.number).and_then(|operation| operation.attempt.take());
-        let Some((context, began)) = attempt else { return };
+        let attempt = self.under_way.lock().get_mut(&event.number).and_then(|operation| {
+            let attempts = &mut operation.attempts;
+            let place = attempts.iter().position(|attempt| attempt.number == ended.attempt)?;
+            Some(attempts.swap_remove(place))
+        });
+        let Some(Attempt { context, began, .. }) = attempt else { return };
         let span = context.span();
         if let Some(status) = ended.status {
             span.set_attribute(KeyValue::new(STATUS_CODE, i64::from(status)));
@@ -115,14 +126,8 @@ where
         span.end_with_timestamp(began + ended.took);
     }
 
-    fn ended(
-        &self,
-        event: &Event<'_>,
-        failure: Option<ErrorKind>,
-        usage: Option<Usage>,
-        sends: u32,
-        took: Duration,
-    ) {
+    fn ended(&self, event: &Event<'_>, failure: Option<ErrorKind>, usage: Option<Usage>, took: Duration) {
+        let Step::Ended { reused, sends, .. } = event.step else { return };
         let error = failure.map(ErrorKind::as_str);
         self.instruments.operation(event, took, error, usage);
         let Some(operation) = self.under_way.lock().remove(&event.number) else { return };
@@ -130,6 +135,9 @@ where
         let span = operation.context.span();
         span.set_attributes(names::of_server(event));
         span.set_attribute(KeyValue::new("outbound.sends", i64::from(sends)));
+        if let Some(reused) = reused {
+            span.set_attribute(KeyValue::new("outbound.reused", reused.as_str()));
+        }
         if let Some(after) = operation.first_chunk {
             self.instruments.first_chunk(event, after);
             let seconds = after.as_secs_f64();
@@ -164,6 +172,7 @@ where
 
 /// How an attempt has ended.
 struct Ended<'a> {
+    attempt: u32,
     took: Duration,
     status: Option<u16>,
     failure: Option<ErrorKind>,
@@ -177,7 +186,7 @@ where
 {
     fn taken_in(&self, number: u64) {
         let operation =
-            UnderWay { context: Context::current(), began: None, first_chunk: None, attempt: None };
+            UnderWay { context: Context::current(), began: None, first_chunk: None, attempts: Vec::new() };
         self.under_way.lock().insert(number, operation);
     }
 
@@ -201,12 +210,12 @@ where
                     operation.first_chunk = operation.began.map(|began| began.at.elapsed());
                 }
             }
-            Step::AttemptEnded { took, status, failure, message, .. } => {
+            Step::AttemptEnded { attempt, took, status, failure, message, .. } => {
                 let status = status.map(|status| status.as_u16());
-                self.attempt_ended(event, &Ended { took, status, failure, message });
+                self.attempt_ended(event, &Ended { attempt, took, status, failure, message });
             }
-            Step::Ended { failure, usage, sends, elapsed, .. } => {
-                self.ended(event, failure, usage, sends, elapsed);
+            Step::Ended { failure, usage, elapsed, .. } => {
+                self.ended(event, failure, usage, elapsed);
             }
             _ => {}
         }

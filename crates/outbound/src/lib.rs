@@ -138,7 +138,7 @@
 //!
 //! | name | level | fields |
 //! |---|---|---|
-//! | `outbound.request`, a span in that of the caller | INFO | `number`, `id`, `index`, `endpoint`, `provider`, `operation`, `model`, `stream`; at its end `outcome`, `sends`, `input_tokens`, `output_tokens` |
+//! | `outbound.request`, a span in that of the caller | INFO | `number`, `id`, `index`, `endpoint`, `provider`, `operation`, `model`, `stream`; at its end `outcome`, `reused`, `sends`, `input_tokens`, `output_tokens` |
 //! | `outbound.attempt`, a span in that of its request | DEBUG | `attempt`, `provider`, `server`; at its end `status`, `outcome` |
 //! | `outbound.rerouted` | INFO | `route`, `endpoint`, `provider`, `model` |
 //! | `outbound.attempt_failed` | INFO | `attempt`, `status`, `kind`, `took_s`, `error` |

@@ -10,7 +10,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use outbound::{
-    Request, RequestManager,
+    Metrics, Request, RequestManager, RequestManagerBuilder,
     client::{Client, Limits},
     provider::Provider,
 };
@@ -67,6 +67,10 @@ impl Case {
                 Self::Stream(manager(Provider::openai(), base_url), Bytes::from(body.to_string()))
             }
             "manager" => Self::Manager(manager(Provider::openai(), base_url), json),
+            "manager, Metrics" => {
+                let manager = builder(Provider::openai(), base_url).observer(Metrics::default());
+                Self::Manager(manager.build().expect("a manager"), json)
+            }
             "manager, plain HTTP" => Self::Manager(manager(Provider::http(), base_url), json),
             "manager, body from a value" => Self::Chat(manager(Provider::openai(), base_url), question()),
             _ => panic!("no case is called {name}"),
@@ -132,9 +136,13 @@ impl Case {
 }
 
 fn manager(provider: Provider, base_url: String) -> RequestManager {
+    builder(provider, base_url).build().expect("a manager")
+}
+
+fn builder(provider: Provider, base_url: String) -> RequestManagerBuilder {
     let manager = RequestManager::builder().provider(provider).base_url(base_url).key("sk-a-key");
     let manager = manager.change_client(outbound::ClientBuilder::no_proxy);
-    manager.max_concurrent(AT_ONCE).build().expect("a manager")
+    manager.max_concurrent(AT_ONCE)
 }
 
 async fn all(manager: &RequestManager, requests: impl Iterator<Item = Request>) {

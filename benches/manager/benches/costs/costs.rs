@@ -22,6 +22,7 @@ const CASES: &[(&str, bool)] = &[
     ("manager, limits told", true),
     ("manager, plain HTTP", true),
     ("manager, body from a value", false),
+    ("manager, Metrics", false),
     ("client, events", false),
     ("manager, events", false),
 ];

@@ -6,10 +6,10 @@ use opentelemetry::{
     Context,
     trace::{FutureExt, SpanId, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
-use outbound::{ErrorKind, Request, Route};
-use outbound_simulator::Refusal;
+use outbound::{ErrorKind, Hedging, Provider, Request, Route};
+use outbound_simulator::{Fault, Refusal};
 
-use crate::stack::{Sdk, body, chat, line, manager, provider};
+use crate::stack::{Sdk, body, chat, line, manager, numbered, provider};
 
 const OF: &str = "gen_ai.operation.name=chat gen_ai.provider.name=mistral_ai gen_ai.request.model=test";
 const SERVER: &str = "server.address=provider.test server.port=80";
@@ -100,7 +100,58 @@ async fn a_span_ends_however_its_request_ends() {
     assert_eq!(ended, expected);
 }
 
-/// Where an observer is told of nothing that it could not end, nothing is kept.
+/// A slow attempt and its hedge are two spans, and each has its own end.
+#[tokio::test(start_paused = true)]
+async fn two_attempts_at_once_are_two_spans() {
+    let late = Fault::KeepAlive { every: Duration::from_millis(50), count: Some(2) };
+    for (fault, given_up, answered) in [(Fault::Silence, 1, 2), (late, 2, 1)] {
+        let sdk = Sdk::new();
+        let simulator = provider()
+            .fault_when(move |seen| (seen.sequence >= 30 && seen.attempt == 1).then(|| fault.clone()))
+            .build();
+        let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
+        let manager = manager(&simulator).hedge(hedging).observer(sdk.observer()).build().expect("a manager");
+        for id in 0..31 {
+            assert!(manager.send(numbered(id)).await.result.is_ok());
+        }
+        let spans = sdk.spans();
+        let [first, second, operation] = &spans[spans.len() - 3..] else { panic!("{spans:#?}") };
+        for (attempt, number, error) in [(first, given_up, true), (second, answered, false)] {
+            assert_eq!(attempt.parent_span_id, operation.span_context.span_id());
+            let attributes = line(&attempt.attributes);
+            assert!(attributes.contains(&format!("outbound.attempt={number}")), "{attributes}");
+            assert_eq!(attributes.contains("error.type=cancelled"), error, "{attributes}");
+        }
+        assert_eq!((spans.len(), operation.name.as_ref()), (63, "chat test"));
+    }
+}
+
+/// Gemini's operation has a name of its own in the conventions.
+#[tokio::test(start_paused = true)]
+async fn well_known_values_are_those_of_the_conventions() {
+    for (name, provider_name, operation) in [
+        ("openai_responses", "openai", "chat"),
+        ("azure_openai", "azure.ai.openai", "chat"),
+        ("gemini", "gcp.gemini", "generate_content"),
+        ("moonshot", "moonshot_ai", "chat"),
+        ("anthropic", "anthropic", "chat"),
+        ("vllm", "vllm", "chat"),
+    ] {
+        let sdk = Sdk::new();
+        let simulator = provider().build();
+        let named = Provider::openai_compatible().with_name(name);
+        let manager =
+            manager(&simulator).provider(named).observer(sdk.observer()).build().expect("a manager");
+        assert!(manager.send(chat()).await.result.is_ok());
+        let spans = sdk.spans();
+        assert_eq!(spans[1].name, format!("{operation} test"));
+        let attributes = line(&spans[1].attributes);
+        let expected = format!("gen_ai.operation.name={operation} gen_ai.provider.name={provider_name} ");
+        assert!(attributes.contains(&expected), "{attributes}");
+    }
+}
+
+/// What has ended is forgotten.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_what_has_ended() {
     let sdk = Sdk::new();

@@ -57,6 +57,13 @@ pub(crate) fn chat() -> Request {
     Request::chat(&body(false)).id("r1")
 }
 
+/// One that is like no other: the simulator knows attempts by their bodies.
+pub(crate) fn numbered(number: usize) -> Request {
+    let mut body = body(false);
+    body["messages"][0]["content"] = json!(format!("Name river {number}."));
+    Request::chat(&body)
+}
+
 /// The SDK with exporters in memory.
 pub(crate) struct Sdk {
     meters: SdkMeterProvider,

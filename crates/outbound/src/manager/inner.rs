@@ -247,7 +247,7 @@ impl Inner {
             }
         };
         if let Some(telling) = telling {
-            telling.takes_route(route, request, &destinations[0], job.items.is_some());
+            telling.takes_route(route, request, &destinations[0]);
         }
         let observed = telling.as_deref();
         let run = Run {

@@ -55,12 +55,14 @@ const BOUNDS: [f64; 16] =
 /// | `outbound_wait_seconds_total` | counter | `reason` |
 /// | `outbound_requests_waiting` | gauge | `reason` |
 /// | `outbound_reroutes_total` | counter | |
+/// | `outbound_requests_reused_total` | counter | `from`: `in_flight`, `cache` |
 /// | `outbound_tokens_total` | counter | `type`: `input`, `output` |
 /// | `outbound_cached_tokens_total` | counter | |
 /// | `outbound_cost_dollars_total` | counter | |
 ///
 /// A request is one, however many attempts it takes; so requests and attempts are not to be added. An `outcome` is
 /// `answered`, or the [name of the failure](ErrorKind::as_str); a `reason` is [that of a wait](super::Waiting::as_str).
+/// One that has the answer of another request is counted among both, requests and those reused.
 /// The manager's own endpoint and a model that is not known are empty. Cached tokens are a part of the input. Tokens and
 /// costs are those of answers, as far as the provider tells them and the manager knows prices.
 ///
@@ -90,6 +92,7 @@ struct Series {
     first_item: Histogram,
     waits: BTreeMap<&'static str, Waits>,
     reroutes: u64,
+    reused: BTreeMap<&'static str, u64>,
     input: u64,
     output: u64,
     cached: u64,
@@ -176,9 +179,12 @@ impl Series {
                 *self.attempts.entry(outcome(failure)).or_default() += 1;
                 self.attempt_time.add(took);
             }
-            Step::Ended { failure, usage, cost, elapsed, .. } => {
+            Step::Ended { failure, usage, cost, reused, elapsed, .. } => {
                 *self.requests.entry(outcome(failure)).or_default() += 1;
                 self.request_time.add(elapsed);
+                if let Some(reused) = reused {
+                    *self.reused.entry(reused.as_str()).or_default() += 1;
+                }
                 let usage = usage.unwrap_or_default();
                 self.input = self.input.saturating_add(usage.input);
                 self.output = self.output.saturating_add(usage.output);

@@ -6,7 +6,7 @@ use http::StatusCode;
 use outbound_client::Origin;
 use outbound_provider::Usage;
 
-use super::{error::ErrorKind, money::Money};
+use super::{error::ErrorKind, money::Money, outcome::Reused};
 
 /// Hears what becomes of each request while it happens. Given to
 /// [`RequestManagerBuilder::observer`](super::RequestManagerBuilder::observer).
@@ -169,6 +169,8 @@ pub enum Step<'a> {
         usage: Option<Usage>,
         /// What the answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
         cost: Option<Money>,
+        /// Whose answer it is, if it made no call of its own. Then tokens and cost are not told again.
+        reused: Option<Reused>,
         /// How often it was sent, or may have been.
         sends: u32,
         /// Time from `send` or `submit` to the end, or in a batch from when it was taken from the source.

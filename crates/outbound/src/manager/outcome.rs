@@ -62,6 +62,16 @@ pub enum Reused {
     Cache,
 }
 
+impl Reused {
+    /// A stable name: `in_flight`, `cache`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Cache => "cache",
+        }
+    }
+}
+
 impl Outcome {
     /// What sort of failure it was; `None` if it was none.
     pub fn error_kind(&self) -> Option<ErrorKind> {

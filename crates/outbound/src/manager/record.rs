@@ -108,6 +108,10 @@ impl Record {
         self.reused = None;
     }
 
+    pub(crate) fn reused(&self) -> Option<Reused> {
+        self.reused
+    }
+
     /// The answer, or the refusal, comes from elsewhere.
     pub(crate) fn reuses(&mut self, reused: Reused) {
         self.reused = Some(reused);

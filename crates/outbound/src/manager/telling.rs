@@ -100,13 +100,7 @@ impl Telling {
     }
 
     /// The request was made ready for a route, of which this is the first destination.
-    pub(crate) fn takes_route(
-        &mut self,
-        route: usize,
-        request: &Request,
-        to: &Destination<'_>,
-        handed_on: bool,
-    ) {
+    pub(crate) fn takes_route(&mut self, route: usize, request: &Request, to: &Destination<'_>) {
         if route > 0 {
             self.queue();
             self.end_wait();
@@ -117,7 +111,7 @@ impl Telling {
         self.provider = scope.account.provider.name();
         self.operation = Operation::of(&prepared.path, facts.chat);
         self.model.clone_from(&facts.model);
-        self.streams = facts.stream || handed_on;
+        self.streams = facts.stream;
         self.state.get_mut().sent_to = None;
         if route == 0 { self.queue() } else { self.tell(Step::Rerouted { route }) }
     }
@@ -186,8 +180,12 @@ impl Telling {
             failure,
             usage: record.usage,
             cost: record.cost,
+            reused: record.reused(),
             sends: record.sends() + record.under_way().map(|_| 1).sum::<u32>(),
             elapsed: record.started.elapsed(),
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

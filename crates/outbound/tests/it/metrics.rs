@@ -199,6 +199,21 @@ async fn another_route_has_labels_of_its_own() {
     assert_eq!(page.sum("outbound_attempts_in_flight"), 0.0);
 }
 
+/// Two answers, one call, one bill.
+#[tokio::test(start_paused = true)]
+async fn what_is_reused_is_counted_by_where_it_comes_from() {
+    let simulator = provider().build();
+    let metrics = Metrics::default();
+    let manager = manager(&simulator).coalesce(true).observer(metrics.clone()).build().expect("a manager");
+    let (one, two) = futures::join!(manager.send(chat(1)), manager.send(chat(1)));
+    let usage = one.usage.or(two.usage).expect("tokens are told");
+    let page = Page::read(&metrics.to_string());
+    let of = "model=test provider=openai_compatible";
+    assert_eq!(page.value(&format!("outbound_requests_reused_total from=in_flight {of}")), 1.0);
+    assert_eq!((page.sum("outbound_requests_total"), page.sum("outbound_attempts_total")), (2.0, 1.0));
+    assert_eq!(page.value(&format!("outbound_tokens_total {of} type=input")), usage.input as f64);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_label_may_hold_anything() {
     let simulator = provider().build();

@@ -85,7 +85,7 @@ impl Observer for Words {
             Step::Waiting { reason, .. } => format!("waits for {reason}"),
             Step::Waited { reason, .. } => format!("waited for {reason}"),
             Step::Ended { failure: None, .. } => String::from("ended well"),
-            Step::Ended { failure: Some(kind), .. } => format!("ended: {kind}"),
+            Step::Ended { failure: Some(kind), sends, .. } => format!("ended: {kind}, {sends} sends"),
             step => format!("{step:?}").to_lowercase(),
         };
         self.0.lock().expect("no panic").push(word);
@@ -155,7 +155,7 @@ async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
 /// A stream that breaks after its first item takes no other route, so that is its end.
 #[tokio::test(start_paused = true)]
 async fn the_end_is_told_once_whatever_the_routes() {
-    for (after, end) in [(3, "stream_broken; ended: stream_broken"), (0, "rerouted")] {
+    for (after, end) in [(3, "stream_broken; ended: stream_broken, 1 sends"), (0, "rerouted")] {
         let simulator = provider().fault_on_attempt(Fault::Truncate { after }, 1).build();
         let told = Words::default();
         let manager = manager(&simulator).max_attempts(1).observer(told.clone()).build().expect("a manager");
@@ -172,11 +172,11 @@ async fn the_end_is_told_once_whatever_the_routes() {
 async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_end() {
     let simulator = provider().build();
     for (request, expected) in [
-        (Request::post_raw("/chat/completions", "{"), "queued; ended: invalid"),
-        (chat(1).to("nowhere"), "queued; ended: invalid"),
+        (Request::post_raw("/chat/completions", "{"), "queued; ended: invalid, 0 sends"),
+        (chat(1).to("nowhere"), "queued; ended: invalid, 0 sends"),
         (
             stream(1).fallback(Route::model("other").with_path("http://elsewhere.test/")),
-            "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; ended: invalid",
+            "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; ended: invalid, 1 sends",
         ),
     ] {
         let simulator = if expected.contains("500") {
@@ -226,7 +226,7 @@ async fn what_is_cut_off_is_told_to_its_end() {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(words.told(), format!("{cut}{end}; ended: {end}"), "{how}");
+        assert_eq!(words.told(), format!("{cut}{end}; ended: {end}, 1 sends"), "{how}");
     }
 }
 
@@ -239,7 +239,8 @@ async fn a_wait_that_is_cut_off_is_told_to_its_end() {
     manager.pause();
     assert!(tokio::time::timeout(ms(100), manager.send(chat(1))).await.is_err());
     tokio::task::yield_now().await;
-    let expected = "queued; waits for the end of a pause; waited for the end of a pause; ended: shut_down";
+    let expected =
+        "queued; waits for the end of a pause; waited for the end of a pause; ended: shut_down, 0 sends";
     assert_eq!(words.told(), expected);
 }
 

@@ -1,9 +1,21 @@
 //! key-in-logs, key-to-stranger: a planted key turns up nowhere but in its own header.
 
-use outbound::{Provider, RequestManager};
+use std::sync::{Arc, Mutex};
+
+use outbound::{Event, Metrics, Observer, Provider, RequestManager};
 use outbound_simulator::{Fault, Refusal};
 
 use crate::stack::{KEY, chat, manager, provider, s, stream};
+
+/// Keeps all that it hears.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<String>>);
+
+impl Observer for Heard {
+    fn event(&self, event: &Event<'_>) {
+        *self.0.lock().expect("no panic") += &format!("{event:?}");
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn key_in_logs() {
@@ -12,7 +24,9 @@ async fn key_in_logs() {
         [Refusal::status(400).into(), Refusal::status(500).into(), Fault::ResetBeforeHeaders, Fault::Silence]
     {
         let simulator = provider().fault(fault, 1.0).build();
+        let (heard, metrics) = (Heard::default(), Metrics::default());
         let builder = manager(&simulator).max_attempts(1).attempt_timeout(s(1));
+        let builder = builder.observer(heard.clone()).observer(metrics.clone());
         shown += &format!("{builder:?}");
         let manager = builder.build().expect("a manager");
         for request in [chat(1), stream(2)] {
@@ -26,6 +40,9 @@ async fn key_in_logs() {
                 cause = error.source();
             }
         }
+        let events = heard.0.lock().expect("no panic").clone();
+        assert!(events.contains("AttemptEnded") && events.contains("message"), "{events}");
+        shown += &format!("{events} {metrics} {metrics:?}");
     }
     assert!(!shown.contains(KEY) && !shown.contains("canary"));
 }

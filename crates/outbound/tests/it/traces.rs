@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use outbound::{ErrorKind, Request, Route};
-use outbound_simulator::Refusal;
+use outbound::{ErrorKind, Hedging, Request, Route};
+use outbound_simulator::{Fault, Refusal};
 use serde_json::json;
 use tracing::{
     Event, Instrument, Metadata, Subscriber,
@@ -177,7 +177,7 @@ async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() 
             "DEBUG outbound.waiting in 2:",
             "DEBUG outbound.waited in 2:",
             "DEBUG outbound.admitted in 2:",
-            "DEBUG outbound.first_item in 4:",
+            "DEBUG outbound.first_item in 2:",
             "DEBUG outbound.answered in 2:",
         ]
     );
@@ -207,6 +207,31 @@ async fn at_the_level_of_info_there_is_what_fails() {
     assert!(recorder.events()[3].contains("kind=shut_down"), "{:?}", recorder.events());
 }
 
+/// A slow attempt and its hedge are two spans, and each has its own end.
+#[tokio::test(start_paused = true)]
+async fn two_attempts_at_once_are_two_spans() {
+    let late = Fault::KeepAlive { every: ms(50), count: Some(2) };
+    for (fault, outcomes) in [(Fault::Silence, ["cancelled", "answered"]), (late, ["answered", "cancelled"])]
+    {
+        let simulator = provider()
+            .fault_when(move |seen| (seen.sequence >= 30 && seen.attempt == 1).then(|| fault.clone()))
+            .build();
+        let hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
+        let manager = manager(&simulator).hedge(hedging).build().expect("a manager");
+        for id in 0..30 {
+            assert!(manager.send(chat(id)).await.result.is_ok());
+        }
+        let recorder = Recorder::up_to(LevelFilter::DEBUG);
+        let _subscribed = subscriber::set_default(recorder.clone());
+        assert!(manager.send(chat(30)).await.result.is_ok());
+        let spans = recorder.spans();
+        for (number, outcome) in (1..).zip(outcomes) {
+            let expected = format!("closed: attempt={number} outcome={outcome}");
+            assert!(spans[number].contains(&expected), "{expected} is not in {spans:#?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_only_warnings_are_asked_for_nothing_is_told() {
     let recorder = Recorder::up_to(LevelFilter::WARN);
@@ -215,6 +240,44 @@ async fn where_only_warnings_are_asked_for_nothing_is_told() {
     let manager = manager(&simulator).build().expect("a manager");
     assert_eq!(manager.send(chat(1)).await.error_kind(), Some(ErrorKind::Rejected));
     assert_eq!((recorder.spans().len(), recorder.events().len()), (0, 0));
+}
+
+/// A subscriber with a mistake in it.
+struct Panics(Arc<Mutex<usize>>);
+
+impl Subscriber for Panics {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "outbound::request"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        *self.0.lock().expect("no panic") += 1;
+        panic!("a mistake in a subscriber");
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_costs_no_answer_and_hears_no_more_of_the_request() {
+    let events = Arc::default();
+    let _subscribed = subscriber::set_default(Panics(Arc::clone(&events)));
+    let simulator = provider().build();
+    let manager = manager(&simulator).build().expect("a manager");
+    for requests in 1..=2 {
+        assert!(manager.send(chat(requests)).await.result.is_ok());
+        assert_eq!(*events.lock().expect("no panic"), requests);
+    }
 }
 
 fn first_words(text: &str, words: usize) -> String {

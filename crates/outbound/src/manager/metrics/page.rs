@@ -30,7 +30,7 @@ struct Family {
     write: fn(&mut Samples<'_, '_>) -> fmt::Result,
 }
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     Family {
         name: "outbound_requests_total",
         kind: "counter",
@@ -93,6 +93,12 @@ const FAMILIES: [Family; 13] = [
         kind: "counter",
         help: "Requests that took another route, by where it leads.",
         write: |to| to.one(to.series.reroutes),
+    },
+    Family {
+        name: "outbound_requests_reused_total",
+        kind: "counter",
+        help: "Requests that made no call of their own, by where their answers came from.",
+        write: |to| to.each("from", to.series.reused.iter().map(|(from, count)| (*from, *count))),
     },
     Family {
         name: "outbound_tokens_total",

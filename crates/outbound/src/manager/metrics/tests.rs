@@ -1,3 +1,5 @@
+use outbound_provider::Usage;
+
 use super::*;
 
 fn labels<'a>(endpoint: &'a str, model: &'a str) -> Labels<&'a str> {
@@ -30,4 +32,25 @@ fn a_bucket_holds_its_own_bound() {
         buckets[at(bound)] = count;
     }
     assert_eq!((histogram.buckets, histogram.count), (buckets, 7));
+}
+
+#[test]
+fn tokens_and_costs_of_answers_add_up() {
+    let mut counts = Counts::default();
+    let mut usage = Usage::default();
+    (usage.input, usage.output, usage.cached) = (100, 20, 60);
+    for told in [Some(usage), None, Some(usage)] {
+        let cost = told.map(|_| Money::dollars(0.5));
+        let elapsed = Duration::from_secs(1);
+        counts.of(labels("", "m")).count(&Step::Ended {
+            failure: None,
+            usage: told,
+            cost,
+            reused: None,
+            sends: 1,
+            elapsed,
+        });
+    }
+    let Series { input, output, cached, cost, .. } = *counts.of(labels("", "m"));
+    assert_eq!((input, output, cached, cost), (200, 40, 120, Money::dollars(1.0)));
 }

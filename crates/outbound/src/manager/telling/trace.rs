@@ -4,6 +4,7 @@ use outbound_client::Origin;
 use tracing::{Level, Span, debug, debug_span, field::Empty, info, info_span};
 
 use super::{Event, Step};
+use crate::manager::outcome::Reused;
 
 /// Of all of them.
 const TARGET: &str = "outbound::request";
@@ -13,7 +14,8 @@ pub(super) struct Trace {
     /// Where the request came from.
     parent: Span,
     request: Span,
-    attempt: Span,
+    /// Those under way: mostly one, two where a slow one is hedged.
+    attempts: Vec<(u32, Span)>,
 }
 
 impl Trace {
@@ -21,7 +23,7 @@ impl Trace {
     pub(super) fn new() -> Option<Self> {
         // Nothing is told on a higher level, so where only warnings are asked for this costs a load.
         let wanted = tracing::enabled!(target: TARGET, Level::INFO);
-        wanted.then(|| Self { parent: Span::current(), request: Span::none(), attempt: Span::none() })
+        wanted.then(|| Self { parent: Span::current(), request: Span::none(), attempts: Vec::new() })
     }
 
     pub(super) fn tell(&mut self, event: &Event<'_>) {
@@ -41,6 +43,7 @@ impl Trace {
                     model = event.model,
                     stream = event.streams,
                     outcome = Empty,
+                    reused = Empty,
                     sends = Empty,
                     input_tokens = Empty,
                     output_tokens = Empty,
@@ -72,7 +75,7 @@ impl Trace {
                 debug!(name: "outbound.admitted", target: TARGET, parent: request, "may be sent");
             }
             Step::Sent { attempt } => {
-                self.attempt = debug_span!(
+                let span = debug_span!(
                     target: TARGET,
                     parent: request,
                     "outbound.attempt",
@@ -82,19 +85,22 @@ impl Trace {
                     status = Empty,
                     outcome = Empty,
                 );
+                self.attempts.push((attempt, span));
             }
             Step::Item { after } => {
                 let after_s = after.as_secs_f64();
                 debug!(
-                    name: "outbound.first_item", target: TARGET, parent: &self.attempt,
+                    name: "outbound.first_item", target: TARGET, parent: request,
                     after_s, "the first item has come"
                 );
             }
             Step::AttemptEnded { attempt, took, status, failure, message, .. } => {
                 let status = status.map(|status| status.as_u16());
                 let outcome = failure.map_or("answered", |kind| kind.as_str());
-                self.attempt.record("status", status).record("outcome", outcome);
-                self.attempt = Span::none();
+                if let Some(place) = self.attempts.iter().position(|(number, _)| *number == attempt) {
+                    let (_, span) = self.attempts.swap_remove(place);
+                    span.record("status", status).record("outcome", outcome);
+                }
                 if failure.is_some() {
                     let took_s = took.as_secs_f64();
                     info!(
@@ -103,10 +109,11 @@ impl Trace {
                     );
                 }
             }
-            Step::Ended { failure, usage, sends, elapsed, .. } => {
+            Step::Ended { failure, usage, reused, sends, elapsed, .. } => {
                 let outcome = failure.map_or("answered", |kind| kind.as_str());
                 let (input, output) = (usage.map(|usage| usage.input), usage.map(|usage| usage.output));
                 request.record("outcome", outcome).record("sends", sends);
+                request.record("reused", reused.map(Reused::as_str));
                 request.record("input_tokens", input).record("output_tokens", output);
                 let elapsed_s = elapsed.as_secs_f64();
                 if failure.is_some() {

@@ -48,8 +48,7 @@ pub enum End {
 /// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize).
 ///
 /// - **The rate** is the number in flight times the work per second of one call (Little's law), over the calls that ended
-///   since the limit was changed. Its standard error is computed, and says how many calls are enough. Where far less ends
-///   than this says, some calls wait while others go before them, and the ends themselves are counted.
+///   since the limit was changed. Its standard error is computed, and says how many calls are enough.
 /// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. 1 is a server
 ///   with room, 0 one that is full. Below 0.05 more in flight buys nothing.
 /// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1): after a round of calls, or after 2 s
@@ -296,7 +295,7 @@ impl AutoConcurrency {
 
     fn decide_hold(&mut self, now: Instant, rounds: usize, base: Option<Point>) {
         let calls = self.stage.settled.calls;
-        let Some(point) = self.stage.point(now) else { return };
+        let Some(point) = self.stage.settled.point() else { return };
         let change = base.filter(|base| calls >= 8 && base.contradicts(&point));
         if let Some(base) = change {
             // The server is another one now.

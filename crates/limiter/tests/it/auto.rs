@@ -98,7 +98,7 @@ fn it_grows_to_its_bound_where_there_is_room_for_all() {
 
 #[test]
 fn it_holds_near_the_knee() {
-    for (full, least, most) in [(20, 18.0, 36.0), (48, 45.0, 75.0), (100, 94.0, 140.0)] {
+    for (full, least, most) in [(20, 18.0, 30.0), (48, 45.0, 72.0), (100, 94.0, 120.0)] {
         let mut backlog = Backlog::new(match full {
             20 => |in_flight| up_to(20, in_flight),
             48 => |in_flight| up_to(48, in_flight),
@@ -154,14 +154,32 @@ fn a_limit_that_refused_is_tried_again() {
     assert!(backlog.auto.limit() >= 120, "{}", backlog.auto.limit());
 }
 
+/// It does not wait for its next trial where the rate has changed by itself.
+#[test]
+fn it_notices_a_server_that_has_become_faster() {
+    let times = [150, 200, 250, 300, 400, 500, 700, 800, 900].map(|settled| {
+        let mut backlog = Backlog::new(|in_flight| up_to(100, in_flight));
+        backlog.run(settled);
+        assert!(backlog.auto.limit() < 130, "{}", backlog.auto.limit());
+        backlog.rate = |in_flight| 0.8 * up_to(400, in_flight);
+        let steps = (1..20).find(|_| {
+            backlog.run(5);
+            backlog.auto.limit() >= 180
+        });
+        5 * steps.expect("it grows within 100 s")
+    });
+    let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
+    assert!(mean < 30.0, "{times:?}");
+}
+
 #[test]
 fn it_gives_way_when_the_server_has_shrunk() {
     let mut backlog = Backlog::new(|in_flight| up_to(160, in_flight));
-    backlog.run(60);
+    backlog.run(600);
     assert!(backlog.auto.limit() > 120, "{}", backlog.auto.limit());
     backlog.rate = |in_flight| up_to(40, in_flight);
-    backlog.run(180);
-    assert!(backlog.auto.limit() < 90, "{}", backlog.auto.limit());
+    backlog.run(300);
+    assert!(backlog.auto.limit() < 60, "{}", backlog.auto.limit());
 }
 
 /// Nothing that goes wrong freezes it: neither an outage of refusals nor one of errors.
@@ -268,20 +286,20 @@ fn until_something_succeeds_each_overload_belongs_to_the_cut() {
 /// takes a round.
 #[test]
 fn a_step_takes_two_seconds_or_a_round() {
-    let first_growth = |work: fn(u64) -> u64| {
-        let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
-        (1..=32).for_each(|in_flight| auto.started(now, in_flight));
-        (1..=64_u64).find(|number| {
+    let first_growth = |start: usize, work: fn(u64) -> u64| {
+        let (mut auto, now) = (AutoConcurrency::new(start, 512), Instant::now());
+        (1..=start).for_each(|in_flight| auto.started(now, in_flight));
+        (1..=32_u64).find(|number| {
             // A call ends each quarter of a second, in its turn another is sent.
             let then = now + Duration::from_millis(250 * number);
-            let sent_at = if *number > 32 { now + Duration::from_millis(250 * (number - 32)) } else { now };
-            let grown = auto.ended(then, sent_at, End::Done { work: work(*number) });
-            auto.started(then, 32);
+            let grown = auto.ended(then, now, End::Done { work: work(*number) });
+            auto.started(then, start);
             grown.is_some()
         })
     };
-    assert_eq!(first_growth(|number| 10 * number), Some(8));
-    assert_eq!(first_growth(|_| 1), Some(32));
+    assert_eq!(first_growth(32, |number| 10 * number), Some(8));
+    assert_eq!(first_growth(120, |number| 10 * number), Some(15));
+    assert_eq!(first_growth(32, |_| 1), Some(32));
 }
 
 /// As when a proxy closes all connections at once: that is one event.

@@ -48,20 +48,30 @@ pub enum End {
 /// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize).
 ///
 /// - **The rate** is the number in flight times the work per second of one call (Little's law), over the calls that ended
-///   since the limit was changed. Its standard error is computed, and says how many calls are enough. Where far less ends
-///   than this says, some calls wait while others go before them, and the ends themselves are counted.
+///   since the limit was changed. Its standard error is computed, and says how many calls are enough.
 /// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. 1 is a server
 ///   with room, 0 one that is full. Below 0.05 more in flight buys nothing.
 /// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1): after a round of calls, or after 2 s
 ///   where the work of calls tells the rate so soon. What each step has brought is known only when calls that were sent in it
 ///   end, while the next steps are taken. Once a step has brought nothing, the limit goes back to the best one.
-/// - **After that** it tries a limit above, and now and then one below, as PCC does (Dong et al., NSDI 2015): after 1, 2, 4 and
-///   then every 16 rounds of calls; at once where the rate has changed by itself.
+/// - **After that** it tries a limit above, and now and then one further below, as PCC does (Dong et al., NSDI 2015): after 2,
+///   4, 8 and then every 16 rounds of calls; at once where the rate has changed by itself.
 /// - **Overloads** count by their share of the last calls: three in a row are too many. Then the limit goes down to what the
 ///   server holds, which is what is in flight beside the calls that it refuses, but not below half. For some trials it stays
 ///   there. Where nothing succeeds in between, or 8 calls fail in a row, it halves, and doubles back later.
 /// - **A server that stalls** ends no calls, and without ends nothing grows. The calls that a stall has held up are not
 ///   measured. Neither is time in which the limit was not used.
+///
+/// Measured beside the best fixed limit, against seven simulated servers that it was not made for (`cargo bench -p
+/// outbound-benches --bench limiter -- batching held-out`; the median of seven seeds). The goals were 0.9 of the work from 30
+/// to 60 s, and 0.95 of it over 5 minutes. Six servers reach both: 0.99 or more, and 0.97 or more. The seventh does not: 0.68
+/// and 0.89. It is at its best with 24 in flight, and does half as much with 128. So:
+///
+/// - **Let the bound be no more than the server surely bears.** Where too many in flight get less done than fewer, the ramp
+///   goes past the best number first, and the calls that it has sent take their time. One of the ten servers that it was made
+///   for is like that too, and stays at 0.86: its cache overflows past 32 in flight.
+/// - **A full server is given more than it needs**, where that costs nothing but latency: after some minutes still one to
+///   three times as many as get 0.95 of the work done, and 32 where 4 would do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -296,7 +306,7 @@ impl AutoConcurrency {
 
     fn decide_hold(&mut self, now: Instant, rounds: usize, base: Option<Point>) {
         let calls = self.stage.settled.calls;
-        let Some(point) = self.stage.point(now) else { return };
+        let Some(point) = self.stage.settled.point() else { return };
         let change = base.filter(|base| calls >= 8 && base.contradicts(&point));
         if let Some(base) = change {
             // The server is another one now.

@@ -2,10 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{
-    flight::seconds,
-    window::{Point, Window},
-};
+use super::{flight::seconds, window::Window};
 
 /// The calls that have ended since the limit was changed: all, and those that only this limit has met.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,16 +36,6 @@ impl Stage {
     /// Since when only calls of this limit are in flight, or else since the limit was changed.
     pub(super) fn measures_since(&self) -> Option<Instant> {
         self.settled_at.or(self.began)
-    }
-
-    /// What the calls say that only this limit has met. Where the server lets some wait while others go before them, those
-    /// that ended are the lucky ones: then their number says more than their times.
-    pub(super) fn point(&self, now: Instant) -> Option<Point> {
-        let point = self.settled.point()?;
-        let counted = self.settled.work / seconds(self.settled_at?, now).max(1e-6);
-        let error = 1.0 / (self.settled.calls as f64).sqrt();
-        let is_lucky = counted < point.rate * (1.0 - 3.0 * error);
-        Some(if is_lucky { Point { rate: counted, error, ..point } } else { point })
     }
 
     /// Work per second since the limit was changed, by the calls that have ended.

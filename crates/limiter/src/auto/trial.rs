@@ -15,8 +15,8 @@ impl AutoConcurrency {
         if let Some(ceiling) = &mut self.ceiling {
             ceiling.trials = ceiling.trials.saturating_sub(1);
         }
-        let factor = (5.0 * point.error).clamp(0.18, 0.69).exp();
         let is_up = self.ups_left > 0;
+        let factor = (5.0 * point.error).clamp(if is_up { 0.18 } else { 0.36 }, 0.69).exp();
         self.ups_left = if is_up { self.ups_left - 1 } else { self.ups };
         self.advance(now, point, if is_up { factor } else { 1.0 / factor }, is_up);
     }
@@ -35,20 +35,15 @@ impl AutoConcurrency {
 
     /// Compares the two limits, when only calls of the new one are left.
     pub(super) fn decide_late(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
-        let Some(point) = self.stage.point(now) else { return };
+        let Some(point) = self.stage.settled.point() else { return };
         let calls = self.stage.settled.calls;
         let (gain, error) = from.gain_to(&point);
         let is_clear = (gain - GAIN).abs() > 2.0 * error && calls >= 8 && 2 * calls >= self.limit;
         if !(is_clear || calls >= 2 * self.limit.max(4)) {
             return;
         }
-        let ratio = point.in_flight / from.in_flight;
-        let is_better = self.is_used()
-            && if is_up {
-                gain > GAIN + 0.5 * error && ratio > 1.05
-            } else {
-                gain < GAIN - 0.5 * error && ratio < 0.95
-            };
+        let is_better =
+            self.is_used() && if is_up { gain > GAIN + 0.5 * error } else { gain < GAIN - 0.5 * error };
         if !is_better {
             self.reject(now, from, home, is_up);
             return;

@@ -179,8 +179,8 @@ impl Endpoint {
 
     /// Finds by itself how many requests to have in flight, between 1 and this: for servers that tell no limit and work the
     /// better the more they have, up to a point (`vLLM`, `SGLang`, TGI). See [`AutoConcurrency`](outbound_limiter::AutoConcurrency).
-    /// Where too many at once get less done than fewer, it may stay above the best number for some minutes: let it be no more
-    /// than the server surely bears.
+    /// It begins with 32. Where too many at once get less done than fewer, it may be above the best number for some minutes: let
+    /// this be no more than the server surely bears.
     pub fn auto_concurrency(mut self, most: usize) -> Self {
         (self.max_concurrent, self.auto_concurrency) = (most, true);
         self

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 
 use crate::{
     answer,
@@ -105,7 +105,7 @@ pub(crate) fn best(
 fn item(provider: &Provider, plan: &Plan, body: &Bytes) -> Option<Item> {
     let number = plan.item_of(body)?;
     let json = serde_json::from_slice(body).ok()?;
-    let ask = Dialect::OpenAi.parse(&HeaderMap::new(), &json).ok()?;
+    let ask = Dialect::OpenAi.parse(&Uri::default(), &HeaderMap::new(), &json).ok()?;
     let settings = &provider.settings;
     let ask = service::count(settings, ask, number);
     let charge = service::charge(settings, provider.untouched.charging(), &ask, number);

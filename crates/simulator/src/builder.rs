@@ -129,7 +129,8 @@ impl Builder {
         self
     }
 
-    /// Refuses every other key with 401. OpenAI's dialect has it in `Authorization: Bearer`, Anthropic's in `x-api-key`.
+    /// Refuses every other key with 401. It stands in `Authorization: Bearer`; in Anthropic's dialect in
+    /// `x-api-key`, in Azure's in `api-key`, in Gemini's in `x-goog-api-key` or the query's `key`.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.settings.key = Some(Key(key.into()));
         self

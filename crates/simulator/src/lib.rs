@@ -1,7 +1,7 @@
 //! A provider that misbehaves on request: quotas, faults, latencies and a ledger.
 //!
-//! A [`Simulator`] is an HTTP/1.1 server that speaks OpenAI's chat completions (`POST {any prefix}/chat/completions`)
-//! and Anthropic's messages (`POST {any prefix}/messages`), plain and as streams of events. It keeps quotas and sends
+//! A [`Simulator`] is an HTTP/1.1 server that speaks OpenAI's chat completions, responses and embeddings, and the chats
+//! of Anthropic, Azure OpenAI, Gemini and Ollama: see [the dialects](#dialects). It keeps quotas and sends
 //! the headers that go with them, takes its time, goes wrong as it is told to, and writes down every request it gets.
 //! It is there to try clients with, and shares no code with any.
 //!
@@ -38,6 +38,20 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Dialects
+//!
+//! The path decides. All but embeddings answer whole and as a stream.
+//!
+//! | `POST {any prefix}` and | dialect | a stream is | and ends with |
+//! |---|---|---|---|
+//! | `/chat/completions` | OpenAI | events | `[DONE]` |
+//! | `/responses` | OpenAI | named events | `response.completed`, `response.incomplete` |
+//! | `/embeddings` | OpenAI | not there | |
+//! | `/messages` | Anthropic | named events | `message_stop` |
+//! | `/openai/deployments/{deployment}/chat/completions?api-version=..` | Azure OpenAI | events | `[DONE]` |
+//! | `/models/{model}:generateContent`, `:streamGenerateContent` | Gemini | a JSON array, or events with `alt=sse` | a `finishReason` |
+//! | `/api/chat` | Ollama | a JSON text a line | `done: true` |
 //!
 //! # Which setting for which trouble
 //!

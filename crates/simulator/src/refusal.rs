@@ -63,7 +63,7 @@ impl Refusal {
     }
 
     /// 429 because the money is spent, which no waiting cures: `insufficient_quota` in OpenAI's dialect,
-    /// `enforced_spend_limit_reached` in Anthropic's.
+    /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's.
     pub fn quota_spent() -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Reason::QuotaSpent)
     }
@@ -88,7 +88,8 @@ impl Refusal {
         Self { retry_after_date: Some(wait), ..self }
     }
 
-    /// Adds "Please try again in 599ms." to the message, in Go's notation (OpenAI). A page of HTML has none.
+    /// Adds "Please try again in 599ms." to the message, in Go's notation (OpenAI), or a `RetryInfo` to the details
+    /// (Gemini). A page of HTML and Ollama have none.
     pub fn hint(self, wait: Duration) -> Self {
         Self { hint: Some(wait), ..self }
     }

@@ -110,8 +110,12 @@ impl Reply {
         let Some(wait) = wait else { return refusal };
         match (provider.settings.limit_headers, self.dialect) {
             (LimitHeaders::None, _) => refusal,
-            (LimitHeaders::RetryAfter, _) | (_, Dialect::Anthropic) => refusal.retry_after(wait),
-            (LimitHeaders::All | LimitHeaders::ExactWait, Dialect::OpenAi) => {
+            (LimitHeaders::RetryAfter, _) | (_, Dialect::Anthropic | Dialect::Ollama) => {
+                refusal.retry_after(wait)
+            }
+            // In the body and nowhere else.
+            (LimitHeaders::All | LimitHeaders::ExactWait, Dialect::Gemini) => refusal.hint(wait),
+            (LimitHeaders::All | LimitHeaders::ExactWait, _) => {
                 refusal.retry_after(wait).retry_after_ms(wait).hint(wait)
             }
         }

@@ -58,7 +58,7 @@ impl Script {
                 | Fault::ErrorEvent { after },
             ) => Some(*after as usize),
             Some(Fault::KeepAlive { every, count }) => {
-                let (signs, silent) = signs_of_life(b": PROCESSING\n\n", *every, *count);
+                let (signs, silent) = signs_of_life(ask.framing.sign_of_life(), *every, *count);
                 steps.push_back(signs);
                 let Some(silent) = silent else { return Self::new(steps, None, Outcome::Broken) };
                 start = silent;
@@ -66,7 +66,7 @@ impl Script {
             }
             Some(Fault::BadJson) => {
                 // Every answer has a chunk.
-                events.chunks[0] = reply.dialect.bad_event();
+                events.chunks[0] = reply.dialect.bad_event(ask.framing);
                 None
             }
             _ => None,
@@ -88,7 +88,7 @@ impl Script {
         }
         match fault {
             Some(Fault::ErrorEvent { .. }) => {
-                let (event, _) = reply.dialect.overload(&reply.request_id);
+                let (event, _) = reply.dialect.overload(ask.framing, shown == 0, &reply.request_id);
                 steps.push_back(Step::Send(event.into()));
             }
             Some(Fault::ResetAfterHeaders { .. }) => steps.push_back(Step::Cut { resets: true }),
@@ -100,8 +100,14 @@ impl Script {
     }
 
     /// A plain answer. `whole` is the time it takes if signs of life go before it; else that time is over already.
-    pub(crate) fn plain(reply: &Reply, answer: &Answer, whole: Duration, fault: Option<&Fault>) -> Self {
-        let body = Bytes::from(reply.dialect.plain(answer).to_string());
+    pub(crate) fn plain(
+        reply: &Reply,
+        answer: &Answer,
+        ask: &Ask,
+        whole: Duration,
+        fault: Option<&Fault>,
+    ) -> Self {
+        let body = Bytes::from(reply.dialect.plain(answer, ask).to_string());
         let length = Some(body.len() as u64);
         let part = |after: u32| if after == 0 { Bytes::new() } else { body.slice(..body.len() / 2) };
         let broken = Outcome::Broken;
@@ -115,7 +121,7 @@ impl Script {
             }
             Some(Fault::Stall { after }) => Self::new([Step::Send(part(*after)), Step::Hang], length, broken),
             Some(Fault::ErrorEvent { .. }) => {
-                let (_, body) = reply.dialect.overload(&reply.request_id);
+                let (_, body) = reply.dialect.overload(ask.framing, true, &reply.request_id);
                 Self::immediate(body.to_string().into(), broken)
             }
             Some(Fault::BadJson) => {

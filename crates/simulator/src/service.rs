@@ -48,13 +48,18 @@ pub(crate) async fn answer(
             Err(Refusal::status(405).message("Only POST is served at this path."))
         }
         _ if !is_whole => Err(Refusal::status(413)),
-        _ if !has_key(&provider, dialect, &parts.headers) => Err(Refusal::status(401)),
+        _ if !has_key(&provider, dialect, &parts) => Err(Refusal::status(401)),
         Err(_) => Err(Refusal::status(400).message("We could not parse the JSON body of your request.")),
-        Ok(json) => {
-            dialect.parse(&parts.headers, json).map_err(|message| Refusal::status(400).message(message))
-        }
+        Ok(json) => dialect
+            .parse(&parts.uri, &parts.headers, json)
+            .map_err(|message| Refusal::status(400).message(message)),
     };
     let mut seen = seen(parts, &body, json.as_ref().ok());
+    // Some dialects have them in the path, or stream unless they are told not to.
+    if let Ok(ask) = &asked {
+        seen.model = Some(ask.model.clone());
+        seen.stream = ask.stream;
+    }
     seen.item = provider.settings.plan.as_ref().and_then(|plan| plan.item_of(&body));
     if provider.settings.way_in != Latency::none() {
         // The number of the attempt is not known before the admission: the time stands in for it.
@@ -173,13 +178,7 @@ async fn perform(
             // From here on it is seen how much of the answer was made.
             exchange.bill(answer.input_tokens, 0);
             let script = Script::stream(reply, &answer, ask, timing, fault.as_ref());
-            Ok(reply.send(
-                exchange,
-                StatusCode::OK,
-                "text/event-stream; charset=utf-8",
-                HeaderMap::new(),
-                script,
-            ))
+            Ok(reply.send(exchange, StatusCode::OK, ask.framing.content_type(), HeaderMap::new(), script))
         }
         fault => {
             if matches!(fault, Some(Fault::ErrorEvent { .. })) {
@@ -192,7 +191,7 @@ async fn perform(
             let whole = timing.whole(answer.output_tokens());
             // A plain reply has its head when the answer is made, unless signs of life go before.
             sleep(if is_kept_alive { latency } else { latency.saturating_add(whole) }).await;
-            let script = Script::plain(reply, &answer, whole, fault.as_ref());
+            let script = Script::plain(reply, &answer, ask, whole, fault.as_ref());
             Ok(reply.send(exchange, StatusCode::OK, "application/json", HeaderMap::new(), script))
         }
     }
@@ -231,8 +230,9 @@ async fn read(body: Incoming, limit: usize) -> Result<(Bytes, bool), Cut> {
     }
 }
 
-fn has_key(provider: &Provider, dialect: Dialect, headers: &HeaderMap) -> bool {
-    provider.settings.key.as_ref().is_none_or(|key| dialect.key(headers).is_some_and(|sent| key.is(sent)))
+fn has_key(provider: &Provider, dialect: Dialect, parts: &Parts) -> bool {
+    let sent = dialect.key(&parts.uri, &parts.headers);
+    provider.settings.key.as_ref().is_none_or(|key| sent.is_some_and(|sent| key.is(sent)))
 }
 
 /// Place, time and attempt are filled in by the exchange.

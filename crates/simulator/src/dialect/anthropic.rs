@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Ask, Events, prompt};
+use super::{Ask, Events, Framing, prompt};
 use crate::{
     answer::Answer,
     refusal::{Reason, Refusal},
@@ -24,7 +24,15 @@ pub(super) fn parse(headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
     let input_tokens = prompt::tokens(&[body.get("system").unwrap_or(&Value::Null), messages]);
     let stream = prompt::flag(body, "stream")?;
     let messages = messages.as_array().map_or(0, |messages| messages.len() as u64);
-    Ok(Ask { model, input_tokens, messages, max_tokens: Some(max_tokens), stream, include_usage: true })
+    Ok(Ask {
+        model,
+        input_tokens,
+        messages,
+        max_tokens: Some(max_tokens),
+        stream,
+        include_usage: true,
+        framing: Framing::Sse,
+    })
 }
 
 pub(super) fn plain(answer: &Answer) -> Value {

@@ -1,11 +1,16 @@
-//! The two wire formats: what they ask, answer and refuse with.
+//! The wire formats: what they ask, answer and refuse with.
 
 mod anthropic;
+mod azure;
+mod embeddings;
+mod gemini;
+mod ollama;
 mod openai;
 mod prompt;
+mod responses;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use serde_json::{Value, json};
 
 use crate::{
     answer::Answer,
@@ -21,6 +26,45 @@ pub(crate) enum Dialect {
     OpenAi,
     /// `POST {any prefix}/messages`
     Anthropic,
+    /// `POST {any prefix}/openai/deployments/{deployment}/chat/completions?api-version={version}`
+    Azure,
+    /// `POST {any prefix}/embeddings`
+    Embeddings,
+    /// `POST {any prefix}/models/{model}:generateContent`, or `:streamGenerateContent`
+    Gemini,
+    /// `POST {any prefix}/api/chat`
+    Ollama,
+    /// `POST {any prefix}/responses`
+    Responses,
+}
+
+/// How the parts of a stream are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// One JSON array, an element at a time.
+    Array,
+    /// A JSON text a line.
+    Lines,
+}
+
+impl Framing {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Sse => "text/event-stream; charset=utf-8",
+            Self::Array => "application/json; charset=UTF-8",
+            Self::Lines => "application/x-ndjson",
+        }
+    }
+
+    /// What may stand between two parts and says nothing.
+    pub(crate) fn sign_of_life(self) -> &'static [u8] {
+        match self {
+            Self::Sse => b": PROCESSING\n\n",
+            Self::Array | Self::Lines => b"\n",
+        }
+    }
 }
 
 /// What a well-formed request asks for.
@@ -32,6 +76,7 @@ pub(crate) struct Ask {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
+    pub(crate) framing: Framing,
 }
 
 /// The events of one streamed answer, ready to send.
@@ -48,8 +93,18 @@ pub(crate) struct Events {
 impl Dialect {
     /// The dialect of a path, if it is one that is served.
     pub(crate) fn served_at(path: &str) -> Option<Self> {
-        if path.ends_with("/chat/completions") {
+        if azure::deployment(path).is_some() {
+            Some(Self::Azure)
+        } else if path.ends_with("/chat/completions") {
             Some(Self::OpenAi)
+        } else if path.ends_with("/embeddings") {
+            Some(Self::Embeddings)
+        } else if path.ends_with("/responses") {
+            Some(Self::Responses)
+        } else if path.ends_with("/api/chat") {
+            Some(Self::Ollama)
+        } else if gemini::target(path).is_some() {
+            Some(Self::Gemini)
         } else if path.ends_with("/messages") {
             Some(Self::Anthropic)
         } else {
@@ -58,52 +113,94 @@ impl Dialect {
     }
 
     /// The key the request was sent with, where this dialect wants it.
-    pub(crate) fn key(self, headers: &HeaderMap) -> Option<&str> {
+    pub(crate) fn key<'a>(self, uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+        let header = |name: &str| headers.get(name)?.to_str().ok();
         match self {
-            Self::OpenAi => {
-                let (scheme, key) = headers.get("authorization")?.to_str().ok()?.split_once(' ')?;
+            Self::OpenAi | Self::Responses | Self::Embeddings | Self::Ollama => {
+                let (scheme, key) = header("authorization")?.split_once(' ')?;
                 scheme.eq_ignore_ascii_case("bearer").then_some(key)
             }
-            Self::Anthropic => headers.get("x-api-key")?.to_str().ok(),
+            Self::Anthropic => header("x-api-key"),
+            Self::Azure => header("api-key"),
+            Self::Gemini => header("x-goog-api-key")
+                .or_else(|| uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="))),
         }
     }
 
     /// Reads a body. The error is for the sender of it.
-    pub(crate) fn parse(self, headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
+    pub(crate) fn parse(self, uri: &Uri, headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
         match self {
             Self::OpenAi => openai::parse(body),
             Self::Anthropic => anthropic::parse(headers, body),
+            Self::Azure => azure::parse(uri, body),
+            Self::Embeddings => embeddings::parse(body),
+            Self::Gemini => gemini::parse(uri, body),
+            Self::Ollama => ollama::parse(body),
+            Self::Responses => responses::parse(body),
         }
     }
 
-    pub(crate) fn plain(self, answer: &Answer) -> Value {
+    pub(crate) fn plain(self, answer: &Answer, ask: &Ask) -> Value {
         match self {
-            Self::OpenAi => openai::plain(answer),
+            Self::OpenAi | Self::Azure => openai::plain(answer),
             Self::Anthropic => anthropic::plain(answer),
+            Self::Embeddings => embeddings::plain(answer, ask.messages),
+            Self::Gemini => gemini::plain(answer),
+            Self::Ollama => ollama::plain(answer),
+            Self::Responses => responses::plain(answer),
         }
     }
 
     pub(crate) fn events(self, answer: &Answer, ask: &Ask) -> Events {
         match self {
-            Self::OpenAi => openai::events(answer, ask.include_usage),
+            // Embeddings are never streamed.
+            Self::OpenAi | Self::Embeddings => openai::events(answer, ask.include_usage),
             Self::Anthropic => anthropic::events(answer),
+            Self::Azure => azure::events(answer, ask.include_usage),
+            Self::Gemini => gemini::events(answer, ask.framing),
+            Self::Ollama => ollama::events(answer),
+            Self::Responses => responses::events(answer),
         }
     }
 
     /// An event that is not JSON, in the place of a chunk.
-    pub(crate) fn bad_event(self) -> String {
+    pub(crate) fn bad_event(self, framing: Framing) -> String {
         match self {
-            Self::OpenAi => "data: {\"choices\":[{]\n\n".into(),
+            Self::OpenAi | Self::Azure | Self::Embeddings => "data: {\"choices\":[{]\n\n".into(),
             Self::Anthropic => "event: content_block_delta\ndata: {\"delta\":[{]\n\n".into(),
+            Self::Responses => "event: response.output_text.delta\ndata: {\"delta\":[{]\n\n".into(),
+            Self::Gemini if framing == Framing::Array => "{\"candidates\":[{]".into(),
+            Self::Gemini => "data: {\"candidates\":[{]\r\n\r\n".into(),
+            Self::Ollama => "{\"message\":[{]\n".into(),
         }
     }
 
-    /// An overload inside a reply with status 200: the event, and the body of a plain reply.
-    pub(crate) fn overload(self, request_id: &str) -> (String, Value) {
+    /// An overload inside a reply with status 200: the event, and the body of a plain reply. In an array the event
+    /// depends on whether it `is_first`.
+    pub(crate) fn overload(self, framing: Framing, is_first: bool, request_id: &str) -> (String, Value) {
+        let refusal = Refusal::status(503);
         match self {
-            Self::OpenAi => {
-                let body = openai::error(&Refusal::status(503));
+            Self::OpenAi | Self::Azure | Self::Embeddings => {
+                let body = self.error(&refusal, request_id);
                 (format!("data: {body}\n\n"), body)
+            }
+            Self::Responses => {
+                let body = responses::failed(&refusal, request_id);
+                let event = json!({ "type": "response.failed", "sequence_number": 0, "response": body });
+                (format!("event: response.failed\ndata: {event}\n\n"), body)
+            }
+            Self::Gemini => {
+                let body = gemini::error(&refusal);
+                let event = match framing {
+                    Framing::Array if is_first => format!("[{body}\r\n]"),
+                    Framing::Array => format!(",\r\n{body}\r\n]"),
+                    _ => format!("data: {body}\r\n\r\n"),
+                };
+                (event, body)
+            }
+            Self::Ollama => {
+                let body = ollama::error(&refusal);
+                (format!("{body}\n"), body)
             }
             Self::Anthropic => {
                 let body = anthropic::error(&Refusal::status(529), request_id);
@@ -115,7 +212,10 @@ impl Dialect {
     /// The JSON body of a refusal.
     pub(crate) fn error(self, refusal: &Refusal, request_id: &str) -> Value {
         match self {
-            Self::OpenAi => openai::error(refusal),
+            Self::OpenAi | Self::Responses | Self::Embeddings => openai::error(refusal),
+            Self::Azure => azure::error(refusal),
+            Self::Gemini => gemini::error(refusal),
+            Self::Ollama => ollama::error(refusal),
             Self::Anthropic => anthropic::error(refusal, request_id),
         }
     }
@@ -123,23 +223,31 @@ impl Dialect {
     /// The header that carries the request's id.
     pub(crate) fn request_id_header(self) -> HeaderName {
         match self {
-            Self::OpenAi => HeaderName::from_static("x-request-id"),
+            Self::Azure => HeaderName::from_static("apim-request-id"),
+            Self::OpenAi | Self::Responses | Self::Embeddings | Self::Gemini | Self::Ollama => {
+                HeaderName::from_static("x-request-id")
+            }
             Self::Anthropic => HeaderName::from_static("request-id"),
         }
     }
 
     /// The limit headers: OpenAI's for requests and tokens, with the time until full as a Go duration; Anthropic's
-    /// for every dimension, with the moment of being full in RFC 3339.
+    /// for every dimension, with the moment of being full in RFC 3339; Gemini and Ollama have none.
     pub(crate) fn limit_headers(self, standings: &[Standing], now: Wall) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
         for standing in standings {
             let dimension = standing.dimension.as_str();
             let (names, reset) = match self {
-                Self::OpenAi if matches!(standing.dimension, Dimension::Requests | Dimension::Tokens) => (
-                    ["limit", "remaining", "reset"].map(|what| format!("x-ratelimit-{what}-{dimension}")),
-                    wall::go_duration(standing.full_in),
-                ),
-                Self::OpenAi => continue,
+                Self::OpenAi | Self::Responses | Self::Embeddings | Self::Azure
+                    if matches!(standing.dimension, Dimension::Requests | Dimension::Tokens) =>
+                {
+                    (
+                        ["limit", "remaining", "reset"].map(|what| format!("x-ratelimit-{what}-{dimension}")),
+                        wall::go_duration(standing.full_in),
+                    )
+                }
+                Self::OpenAi | Self::Responses | Self::Embeddings | Self::Azure => continue,
+                Self::Gemini | Self::Ollama => continue,
                 Self::Anthropic => (
                     ["limit", "remaining", "reset"]
                         .map(|what| format!("anthropic-ratelimit-{dimension}-{what}")),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Ask, Events, prompt};
+use super::{Ask, Events, Framing, prompt};
 use crate::{
     answer::Answer,
     refusal::{Reason, Refusal},
@@ -35,6 +35,7 @@ pub(super) fn parse(body: &Value) -> Result<Ask, String> {
         max_tokens,
         stream: prompt::flag(body, "stream")?,
         include_usage,
+        framing: Framing::Sse,
     })
 }
 

@@ -7,6 +7,7 @@ mod batching;
 mod chance;
 mod chat;
 mod connections;
+mod dialects;
 mod faults;
 mod ledger;
 mod messages;

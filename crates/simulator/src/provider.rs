@@ -1,7 +1,7 @@
 //! The provider behind all connections: its settings, its clock, its quotas and its ledger.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ops::{Range, RangeInclusive},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,21 +10,18 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    builder::{Key, LimitHeaders},
-    fault::Rule,
-    latency::Latency,
-    ledger::Ledger,
-    plan::Plan,
-    quota::Quotas,
-    transport::Troubles,
-    wall::Wall,
+    accounts::Accounts, builder::LimitHeaders, fault::Rule, keys::Key, latency::Latency, ledger::Ledger,
+    models::ModelSettings, plan::Plan, transport::Troubles, wall::Wall,
 };
 
 /// Never changes after `build`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
-    pub(crate) key: Option<Key>,
+    /// If there are none, any key is accepted.
+    pub(crate) keys: Vec<Key>,
+    /// If there are none, any model is served.
+    pub(crate) models: BTreeMap<String, ModelSettings>,
     pub(crate) limit_headers: LimitHeaders,
     pub(crate) latency: Latency,
     pub(crate) dial: Duration,
@@ -46,6 +43,12 @@ pub(crate) struct Settings {
     pub(crate) bill_unseen: bool,
 }
 
+impl Settings {
+    pub(crate) fn serves(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.contains_key(model)
+    }
+}
+
 /// What makes two sends attempts at the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
@@ -61,13 +64,13 @@ pub(crate) struct Provider {
     // The wall clock at `started`.
     anchor: Wall,
     /// The quotas as they were at the start, for the oracle.
-    pub(crate) untouched: Quotas,
+    pub(crate) untouched: Accounts,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Accounts,
     pub(crate) ledger: Ledger,
     /// Admitted attempts by request: its item, or the hash of its idempotency key or body.
     pub(crate) attempts: HashMap<(Identity, u64), u32>,
@@ -75,7 +78,7 @@ pub(crate) struct State {
 }
 
 impl Provider {
-    pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
+    pub(crate) fn new(settings: Settings, quotas: Accounts, anchor: Wall) -> Self {
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
         let state = Mutex::new(State { quotas: quotas.clone(), ledger, ..State::default() });
         Self { settings, started: Instant::now(), anchor, untouched: quotas, state }

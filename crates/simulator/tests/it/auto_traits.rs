@@ -1,8 +1,8 @@
 //! Send, Sync and Unpin of every public type.
 
 use outbound_simulator::{
-    Builder, Charging, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Oracle, Outcome, Pipe, Plan,
-    Refusal, Seen, Simulator, Trouble, Window, Workload,
+    Builder, Charging, Dimension, Entry, Fault, KeySettings, Latency, Ledger, LimitHeaders, ModelSettings,
+    Oracle, Outcome, Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window, Workload,
 };
 
 fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
@@ -11,6 +11,7 @@ fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
 fn public_types_go_anywhere() {
     is_plain::<Builder>();
     is_plain::<Charging>();
+    is_plain::<ModelSettings>();
     is_plain::<Oracle>();
     is_plain::<Pipe>();
     is_plain::<Plan>();
@@ -19,6 +20,7 @@ fn public_types_go_anywhere() {
     is_plain::<Dimension>();
     is_plain::<Entry>();
     is_plain::<Fault>();
+    is_plain::<KeySettings>();
     is_plain::<Latency>();
     is_plain::<Ledger>();
     is_plain::<LimitHeaders>();

@@ -1,0 +1,98 @@
+//! Keys, and what holds for one of them.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    accounts::{self, Limits},
+    quota::Dimension,
+};
+
+/// What holds for one key. See [`Builder::key_with`](crate::Builder::key_with).
+///
+/// | setting | default |
+/// |---|---|
+/// | limits per minute | those of the [`Builder`](crate::Builder), for this key alone |
+/// | [`revoked_at`](Self::revoked_at) | never |
+///
+/// ```
+/// use outbound_simulator::{KeySettings, Simulator};
+///
+/// // Two keys, each with an account of its own. The second may send half as much.
+/// let simulator = Simulator::builder()
+///     .requests_per_minute(600)
+///     .key("key-of-one-account")
+///     .key_with("key-of-another", KeySettings::new().requests_per_minute(300))
+///     .build();
+/// # let _ = simulator;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "settings do nothing until a builder has them"]
+pub struct KeySettings {
+    pub(crate) limits: Limits,
+    pub(crate) revoked_at: Option<Duration>,
+}
+
+impl KeySettings {
+    /// Starts with the defaults listed above.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As [`Builder::requests_per_minute`](crate::Builder::requests_per_minute), in its place.
+    pub fn requests_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Requests, limit)
+    }
+
+    /// As [`Builder::tokens_per_minute`](crate::Builder::tokens_per_minute), in its place.
+    pub fn tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Tokens, limit)
+    }
+
+    /// As [`Builder::input_tokens_per_minute`](crate::Builder::input_tokens_per_minute), in its place.
+    pub fn input_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::InputTokens, limit)
+    }
+
+    /// As [`Builder::output_tokens_per_minute`](crate::Builder::output_tokens_per_minute), in its place.
+    pub fn output_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::OutputTokens, limit)
+    }
+
+    /// Refuses the key with 401 from this time after the start on, as one that is not known. What came before goes on.
+    pub fn revoked_at(mut self, at: Duration) -> Self {
+        self.revoked_at = Some(at);
+        self
+    }
+
+    /// Whether the key is good at a time.
+    pub(crate) fn is_valid_at(&self, now: Duration) -> bool {
+        self.revoked_at.is_none_or(|at| now < at)
+    }
+
+    fn limit(mut self, dimension: Dimension, limit: u64) -> Self {
+        accounts::set(&mut self.limits, dimension, limit);
+        self
+    }
+}
+
+/// A key to compare with, which does not show itself.
+pub(crate) struct Key {
+    secret: String,
+    pub(crate) settings: KeySettings,
+}
+
+impl Key {
+    pub(crate) fn new(secret: String, settings: KeySettings) -> Self {
+        Self { secret, settings }
+    }
+
+    pub(crate) fn is(&self, sent: &str) -> bool {
+        self.secret == sent
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.settings).finish()
+    }
+}

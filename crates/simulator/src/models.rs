@@ -1,0 +1,98 @@
+//! What holds for one model.
+
+use std::time::Duration;
+
+use crate::{
+    accounts::{self, Limits},
+    latency::{self, Latency},
+    quota::Dimension,
+};
+
+/// What holds for one model. See [`Builder::model`](crate::Builder::model).
+///
+/// | setting | default |
+/// |---|---|
+/// | limits per minute | those of the key, in the key's account, together with its other models |
+/// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | those of the [`Builder`](crate::Builder) |
+/// | [`tokens_per_second`](Self::tokens_per_second) | that of the [`Builder`](crate::Builder) |
+///
+/// A model with a limit of its own has an account of its own with each key. Its requests count there and nowhere
+/// else, and its limit headers tell of that account. What it does not limit itself is limited as for the key.
+///
+/// ```
+/// use std::time::Duration;
+/// use outbound_simulator::{Latency, ModelSettings, Simulator};
+///
+/// let large = ModelSettings::new().requests_per_minute(60).latency(Latency::fixed(Duration::from_secs(4)));
+/// // Every other model is refused with 404.
+/// let simulator = Simulator::builder()
+///     .requests_per_minute(600)
+///     .latency(Latency::fixed(Duration::from_secs(1)))
+///     .model("small", ModelSettings::new())
+///     .model("large", large)
+///     .build();
+/// # let _ = simulator;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "settings do nothing until a builder has them"]
+pub struct ModelSettings {
+    pub(crate) limits: Limits,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) first_token: Option<Latency>,
+    pub(crate) token_time: Option<Duration>,
+}
+
+impl ModelSettings {
+    /// Starts with the defaults listed above.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As [`Builder::requests_per_minute`](crate::Builder::requests_per_minute), for this model alone.
+    pub fn requests_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Requests, limit)
+    }
+
+    /// As [`Builder::tokens_per_minute`](crate::Builder::tokens_per_minute), for this model alone.
+    pub fn tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::Tokens, limit)
+    }
+
+    /// As [`Builder::input_tokens_per_minute`](crate::Builder::input_tokens_per_minute), for this model alone.
+    pub fn input_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::InputTokens, limit)
+    }
+
+    /// As [`Builder::output_tokens_per_minute`](crate::Builder::output_tokens_per_minute), for this model alone.
+    pub fn output_tokens_per_minute(self, limit: u64) -> Self {
+        self.limit(Dimension::OutputTokens, limit)
+    }
+
+    /// As [`Builder::latency`](crate::Builder::latency), in its place.
+    pub fn latency(mut self, latency: Latency) -> Self {
+        self.latency = Some(latency);
+        self
+    }
+
+    /// As [`Builder::time_to_first_token`](crate::Builder::time_to_first_token), in its place.
+    pub fn time_to_first_token(mut self, latency: Latency) -> Self {
+        self.first_token = Some(latency);
+        self
+    }
+
+    /// As [`Builder::tokens_per_second`](crate::Builder::tokens_per_second), in its place.
+    pub fn tokens_per_second(mut self, speed: f64) -> Self {
+        self.token_time = Some(latency::of_token(speed));
+        self
+    }
+
+    /// Whether its requests count apart from those of its key's other models.
+    pub(crate) fn has_account(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    fn limit(mut self, dimension: Dimension, limit: u64) -> Self {
+        accounts::set(&mut self.limits, dimension, limit);
+        self
+    }
+}

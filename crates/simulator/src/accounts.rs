@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     keys::KeySettings,
     models::ModelSettings,
-    quota::{Charging, Counting, Dimension, Quotas},
+    others::{OtherCalls, OtherUsers},
+    quota::{Charging, Cost, Counting, Dimension, Quotas},
 };
 
 /// Limits per minute, at most one for each dimension.
@@ -23,6 +24,8 @@ pub(crate) struct Plain<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) changes: &'a [(Duration, f64)],
     pub(crate) counting: Counting,
+    pub(crate) others: Option<&'a OtherUsers>,
+    pub(crate) seed: u64,
 }
 
 /// One set of quotas for each key, and one for each key and each model that has limits of its own.
@@ -45,16 +48,21 @@ impl Accounts {
         let own: Vec<_> = models.iter().filter(|(_, model)| model.has_account()).collect();
         let unlisted = KeySettings::new();
         let mut quotas = Vec::new();
-        let mut push = |key: &KeySettings| {
+        let mut push_key = |key: &KeySettings| {
             let limits = over(plain.limits, &key.limits);
-            let of = |limits| Quotas::new(limits, plain.counting).with_changes(plain.changes.to_vec());
-            quotas.push(of(limits.clone()));
-            quotas.extend(own.iter().map(|(_, model)| of(over(&limits, &model.limits))));
+            let mut push = |limits, others: Option<&OtherUsers>| {
+                let account = quotas.len();
+                let others = others.map(|others| OtherCalls::new(others.clone(), plain.seed, account));
+                let changes = plain.changes.to_vec();
+                quotas.push(Quotas::new(limits, plain.counting).with_changes(changes).with_others(others));
+            };
+            push(limits.clone(), key.others.as_ref().or(plain.others));
+            own.iter().for_each(|(_, model)| push(over(&limits, &model.limits), model.others.as_ref()));
         };
         if count == 0 {
-            push(&unlisted);
+            push_key(&unlisted);
         }
-        keys.for_each(push);
+        keys.for_each(push_key);
         let models = own.iter().zip(1..).map(|((name, _), place)| ((*name).clone(), place)).collect();
         Self { quotas, models, keys: count }
     }
@@ -68,6 +76,21 @@ impl Accounts {
 
     pub(crate) fn get(&mut self, account: usize) -> &mut Quotas {
         &mut self.quotas[account]
+    }
+
+    /// The same without other users.
+    pub(crate) fn alone(&self) -> Self {
+        let mut alone = self.clone();
+        alone.quotas = alone.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
+        alone
+    }
+
+    /// How many calls of others were admitted until now in all accounts, and what they took.
+    pub(crate) fn taken_by_others(&mut self, now: Duration) -> (u64, Cost) {
+        self.quotas.iter_mut().fold((0, Cost::default()), |(calls, sum), quotas| {
+            let (more, cost) = quotas.taken_by_others(now);
+            (calls + more, sum.plus(cost))
+        })
     }
 
     pub(crate) fn charging(&self) -> Charging {

@@ -15,6 +15,7 @@ use crate::{
     ledger::Seen,
     meter::Window,
     models::ModelSettings,
+    others::OtherUsers,
     plan::Plan,
     provider::{Provider, Settings},
     quota::{Charging, Counting, Dimension},
@@ -46,6 +47,7 @@ pub enum LimitHeaders {
 /// | [`model`](Self::model) | any model is served |
 /// | limits per minute | none |
 /// | [`scale_limits_at`](Self::scale_limits_at) | no change |
+/// | [`other_users`](Self::other_users) | none |
 /// | [`burst`](Self::burst) | 60 s: a whole minute's limit may be used at once |
 /// | [`window`](Self::window) | [`Window::Bucket`] |
 /// | [`charging`](Self::charging) | [`Charging::Settle`] |
@@ -70,6 +72,7 @@ pub struct Builder {
     limits: Limits,
     changes: Vec<(Duration, f64)>,
     counting: Counting,
+    others: Option<OtherUsers>,
     anchor: Wall,
     settings: Settings,
 }
@@ -85,6 +88,7 @@ impl Builder {
                 charging: Charging::Settle,
                 charge_refused: false,
             },
+            others: None,
             anchor: Wall::DEFAULT,
             settings: Settings {
                 seed: 0,
@@ -225,6 +229,13 @@ impl Builder {
         self
     }
 
+    /// Has others use the quotas too: those of each key, or of all together if no key was added. Models that have an
+    /// account of their own are left out. The oracle, the floor and the reference know nothing of other users.
+    pub fn other_users(mut self, others: OtherUsers) -> Self {
+        self.others = Some(others);
+        self
+    }
+
     /// Lets requests that are refused by a quota use up the limit of requests all the same, as some providers do:
     /// who keeps knocking is never let in.
     pub fn charge_refused(mut self) -> Self {
@@ -329,7 +340,13 @@ impl Builder {
 
     /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
     pub fn build(self) -> Simulator {
-        let plain = Plain { limits: &self.limits, changes: &self.changes, counting: self.counting };
+        let plain = Plain {
+            limits: &self.limits,
+            changes: &self.changes,
+            counting: self.counting,
+            others: self.others.as_ref(),
+            seed: self.settings.seed,
+        };
         let keys = self.settings.keys.iter().map(|key| &key.settings);
         let quotas = Accounts::new(&plain, keys, &self.settings.models);
         Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))

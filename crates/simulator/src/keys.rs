@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     accounts::{self, Limits},
+    others::OtherUsers,
     quota::Dimension,
 };
 
@@ -12,6 +13,7 @@ use crate::{
 /// | setting | default |
 /// |---|---|
 /// | limits per minute | those of the [`Builder`](crate::Builder), for this key alone |
+/// | [`other_users`](Self::other_users) | those of the [`Builder`](crate::Builder), each key has its own |
 /// | [`revoked_at`](Self::revoked_at) | never |
 ///
 /// ```
@@ -29,6 +31,7 @@ use crate::{
 #[must_use = "settings do nothing until a builder has them"]
 pub struct KeySettings {
     pub(crate) limits: Limits,
+    pub(crate) others: Option<OtherUsers>,
     pub(crate) revoked_at: Option<Duration>,
 }
 
@@ -56,6 +59,12 @@ impl KeySettings {
     /// As [`Builder::output_tokens_per_minute`](crate::Builder::output_tokens_per_minute), in its place.
     pub fn output_tokens_per_minute(self, limit: u64) -> Self {
         self.limit(Dimension::OutputTokens, limit)
+    }
+
+    /// As [`Builder::other_users`](crate::Builder::other_users), in their place.
+    pub fn other_users(mut self, others: OtherUsers) -> Self {
+        self.others = Some(others);
+        self
     }
 
     /// Refuses the key with 401 from this time after the start on, as one that is not known. What came before goes on.

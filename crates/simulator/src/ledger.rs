@@ -141,6 +141,8 @@ pub struct Ledger {
     pub(crate) entries: Vec<Entry>,
     pub(crate) peak_concurrency: usize,
     pub(crate) connections: usize,
+    // How many calls of others were admitted, and what they took.
+    pub(crate) others: (u64, Cost),
     pub(crate) outages: Vec<Range<Duration>>,
 }
 
@@ -209,6 +211,13 @@ impl Ledger {
     /// How many sends were let through by key, form and quota.
     pub fn admitted(&self) -> usize {
         self.count(Entry::was_admitted)
+    }
+
+    /// What [other users](crate::Builder::other_users) have taken from the quotas, with all keys and models. What was
+    /// refused to them is not in it.
+    pub fn taken_by_others(&self, dimension: Dimension) -> u64 {
+        let (calls, cost) = self.others;
+        if dimension == Dimension::Requests { calls } else { cost.of(dimension) }
     }
 
     /// How many connections were made.

@@ -45,6 +45,7 @@
 //! |---|---|
 //! | limits per minute, announced or not | [`Builder::requests_per_minute`], [`Builder::tokens_per_minute`], [`LimitHeaders`] |
 //! | several keys, models with limits and times of their own, a key that is revoked | [`Builder::key_with`], [`Builder::model`] |
+//! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
 //! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
@@ -108,6 +109,7 @@ mod ledger;
 mod meter;
 mod models;
 mod oracle;
+mod others;
 mod plan;
 mod provider;
 mod quota;
@@ -129,6 +131,7 @@ pub use ledger::{Entry, Ledger, Outcome, Seen};
 pub use meter::Window;
 pub use models::ModelSettings;
 pub use oracle::Workload;
+pub use others::OtherUsers;
 pub use plan::Plan;
 pub use quota::{Charging, Dimension};
 pub use refusal::Refusal;

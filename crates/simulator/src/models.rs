@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     accounts::{self, Limits},
     latency::{self, Latency},
+    others::OtherUsers,
     quota::Dimension,
 };
 
@@ -13,10 +14,11 @@ use crate::{
 /// | setting | default |
 /// |---|---|
 /// | limits per minute | those of the key, in the key's account, together with its other models |
+/// | [`other_users`](Self::other_users) | none |
 /// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | those of the [`Builder`](crate::Builder) |
 /// | [`tokens_per_second`](Self::tokens_per_second) | that of the [`Builder`](crate::Builder) |
 ///
-/// A model with a limit of its own has an account of its own with each key. Its requests count there and nowhere
+/// A model with a limit or other users of its own has an account of its own with each key. Its requests count there and nowhere
 /// else, and its limit headers tell of that account. What it does not limit itself is limited as for the key.
 ///
 /// ```
@@ -37,6 +39,7 @@ use crate::{
 #[must_use = "settings do nothing until a builder has them"]
 pub struct ModelSettings {
     pub(crate) limits: Limits,
+    pub(crate) others: Option<OtherUsers>,
     pub(crate) latency: Option<Latency>,
     pub(crate) first_token: Option<Latency>,
     pub(crate) token_time: Option<Duration>,
@@ -68,6 +71,12 @@ impl ModelSettings {
         self.limit(Dimension::OutputTokens, limit)
     }
 
+    /// As [`Builder::other_users`](crate::Builder::other_users), for this model with each key.
+    pub fn other_users(mut self, others: OtherUsers) -> Self {
+        self.others = Some(others);
+        self
+    }
+
     /// As [`Builder::latency`](crate::Builder::latency), in its place.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = Some(latency);
@@ -88,7 +97,7 @@ impl ModelSettings {
 
     /// Whether its requests count apart from those of its key's other models.
     pub(crate) fn has_account(&self) -> bool {
-        !self.limits.is_empty()
+        !self.limits.is_empty() || self.others.is_some()
     }
 
     fn limit(mut self, dimension: Dimension, limit: u64) -> Self {

@@ -63,7 +63,7 @@ pub(crate) struct Provider {
     started: Instant,
     // The wall clock at `started`.
     anchor: Wall,
-    /// The quotas as they were at the start, for the oracle.
+    /// The quotas as they were at the start, without other users, for the oracle.
     pub(crate) untouched: Accounts,
     state: Mutex<State>,
 }
@@ -79,9 +79,10 @@ pub(crate) struct State {
 
 impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Accounts, anchor: Wall) -> Self {
+        let untouched = quotas.alone();
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
-        let state = Mutex::new(State { quotas: quotas.clone(), ledger, ..State::default() });
-        Self { settings, started: Instant::now(), anchor, untouched: quotas, state }
+        let state = Mutex::new(State { quotas, ledger, ..State::default() });
+        Self { settings, started: Instant::now(), anchor, untouched, state }
     }
 
     pub(crate) fn started(&self) -> Instant {

@@ -98,7 +98,9 @@ impl Simulator {
 
     /// Everything seen until now.
     pub fn ledger(&self) -> Ledger {
-        self.provider.state().ledger.clone()
+        let mut state = self.provider.state();
+        state.ledger.others = state.quotas.taken_by_others(self.provider.now());
+        state.ledger.clone()
     }
 
     /// Time since it was built, on tokio's clock.

@@ -2,7 +2,7 @@
 
 use outbound_simulator::{
     Builder, Charging, Dimension, Entry, Fault, KeySettings, Latency, Ledger, LimitHeaders, ModelSettings,
-    Oracle, Outcome, Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window, Workload,
+    Oracle, OtherUsers, Outcome, Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window, Workload,
 };
 
 fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
@@ -24,6 +24,7 @@ fn public_types_go_anywhere() {
     is_plain::<Latency>();
     is_plain::<Ledger>();
     is_plain::<LimitHeaders>();
+    is_plain::<OtherUsers>();
     is_plain::<Outcome>();
     is_plain::<Refusal>();
     is_plain::<Seen>();

@@ -12,6 +12,7 @@ mod ledger;
 mod messages;
 mod models;
 mod oracle;
+mod others;
 mod plans;
 mod quotas;
 mod refusals;

@@ -12,6 +12,7 @@ fn the_defaults_are_those_in_the_documentation() {
     for part in [
         "limits: []",
         "changes: []",
+        "others: None",
         "burst: 60s",
         "window: Bucket",
         "charging: Settle",

@@ -299,7 +299,8 @@ impl Builder {
     /// Adds a fault that strikes each admitted attempt with this probability. The draw depends on the seed, the body
     /// and the number of the attempt, and on nothing else: not on what else is being sent, and not on when.
     ///
-    /// Of several rules, in the order they were added, the first that applies strikes.
+    /// Of several rules, in the order they were added, the first that applies strikes. Those of the key and then those
+    /// of the model come after the rules that are added here.
     pub fn fault(self, fault: impl Into<Fault>, probability: f64) -> Self {
         self.rule(Rule::Chance(fault.into(), probability))
     }
@@ -314,9 +315,9 @@ impl Builder {
         self.rule(Rule::OnAttempt(fault.into(), attempt))
     }
 
-    /// Adds a rule of your own.
+    /// Adds a rule of your own: for one path, say, or for one model with one key.
     pub fn fault_when(self, choose: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        self.rule(Rule::When(Closure(Box::new(choose))))
+        self.rule(Rule::When(Closure(Arc::new(choose))))
     }
 
     /// Closes connections on which nothing was asked for this long, without a word: the next request on one crosses

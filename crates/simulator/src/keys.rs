@@ -1,9 +1,10 @@
 //! Keys, and what holds for one of them.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use crate::{
     accounts::{self, Limits},
+    fault::{Fault, Rule},
     others::OtherUsers,
     quota::Dimension,
 };
@@ -15,6 +16,7 @@ use crate::{
 /// | limits per minute | those of the [`Builder`](crate::Builder), for this key alone |
 /// | [`other_users`](Self::other_users) | those of the [`Builder`](crate::Builder), each key has its own |
 /// | [`revoked_at`](Self::revoked_at) | never |
+/// | [`fault`](Self::fault), [`fault_during`](Self::fault_during) | none |
 ///
 /// ```
 /// use outbound_simulator::{KeySettings, Simulator};
@@ -32,6 +34,7 @@ use crate::{
 pub struct KeySettings {
     pub(crate) limits: Limits,
     pub(crate) others: Option<OtherUsers>,
+    pub(crate) rules: Vec<Rule>,
     pub(crate) revoked_at: Option<Duration>,
 }
 
@@ -76,6 +79,18 @@ impl KeySettings {
     /// Whether the key is good at a time.
     pub(crate) fn is_valid_at(&self, now: Duration) -> bool {
         self.revoked_at.is_none_or(|at| now < at)
+    }
+
+    /// As [`Builder::fault`](crate::Builder::fault), for this key alone.
+    pub fn fault(mut self, fault: impl Into<Fault>, probability: f64) -> Self {
+        self.rules.push(Rule::Chance(fault.into(), probability));
+        self
+    }
+
+    /// As [`Builder::fault_during`](crate::Builder::fault_during), for this key alone.
+    pub fn fault_during(mut self, fault: impl Into<Fault>, times: Range<Duration>) -> Self {
+        self.rules.push(Rule::During(fault.into(), times));
+        self
     }
 
     fn limit(mut self, dimension: Dimension, limit: u64) -> Self {

@@ -45,6 +45,7 @@
 //! |---|---|
 //! | limits per minute, announced or not | [`Builder::requests_per_minute`], [`Builder::tokens_per_minute`], [`LimitHeaders`] |
 //! | several keys, models with limits and times of their own, a key that is revoked | [`Builder::key_with`], [`Builder::model`] |
+//! | a fault of one key, one model or one path | [`KeySettings::fault`], [`ModelSettings::fault`], [`Builder::fault_when`] |
 //! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
 //! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |

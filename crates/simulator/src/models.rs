@@ -1,9 +1,10 @@
 //! What holds for one model.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     accounts::{self, Limits},
+    fault::{Fault, Rule},
     latency::{self, Latency},
     others::OtherUsers,
     quota::Dimension,
@@ -17,6 +18,7 @@ use crate::{
 /// | [`other_users`](Self::other_users) | none |
 /// | [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | those of the [`Builder`](crate::Builder) |
 /// | [`tokens_per_second`](Self::tokens_per_second) | that of the [`Builder`](crate::Builder) |
+/// | [`fault`](Self::fault), [`fault_during`](Self::fault_during) | none |
 ///
 /// A model with a limit or other users of its own has an account of its own with each key. Its requests count there and nowhere
 /// else, and its limit headers tell of that account. What it does not limit itself is limited as for the key.
@@ -40,6 +42,7 @@ use crate::{
 pub struct ModelSettings {
     pub(crate) limits: Limits,
     pub(crate) others: Option<OtherUsers>,
+    pub(crate) rules: Vec<Rule>,
     pub(crate) latency: Option<Latency>,
     pub(crate) first_token: Option<Latency>,
     pub(crate) token_time: Option<Duration>,
@@ -98,6 +101,18 @@ impl ModelSettings {
     /// Whether its requests count apart from those of its key's other models.
     pub(crate) fn has_account(&self) -> bool {
         !self.limits.is_empty() || self.others.is_some()
+    }
+
+    /// As [`Builder::fault`](crate::Builder::fault), for this model alone.
+    pub fn fault(mut self, fault: impl Into<Fault>, probability: f64) -> Self {
+        self.rules.push(Rule::Chance(fault.into(), probability));
+        self
+    }
+
+    /// As [`Builder::fault_during`](crate::Builder::fault_during), for this model alone.
+    pub fn fault_during(mut self, fault: impl Into<Fault>, times: Range<Duration>) -> Self {
+        self.rules.push(Rule::During(fault.into(), times));
+        self
     }
 
     fn limit(mut self, dimension: Dimension, limit: u64) -> Self {

@@ -10,8 +10,16 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    accounts::Accounts, builder::LimitHeaders, fault::Rule, keys::Key, latency::Latency, ledger::Ledger,
-    models::ModelSettings, plan::Plan, transport::Troubles, wall::Wall,
+    accounts::Accounts,
+    builder::LimitHeaders,
+    fault::Rule,
+    keys::Key,
+    latency::Latency,
+    ledger::{Ledger, Seen},
+    models::ModelSettings,
+    plan::Plan,
+    transport::Troubles,
+    wall::Wall,
 };
 
 /// Never changes after `build`.
@@ -46,6 +54,13 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn serves(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.contains_key(model)
+    }
+
+    /// The rules that may strike a request: those of the builder, of its key, and of its model.
+    pub(crate) fn rules(&self, seen: &Seen) -> [&[Rule]; 3] {
+        let key = seen.key.and_then(|key| self.keys.get(key));
+        let model = seen.model.as_ref().and_then(|model| self.models.get(model));
+        [&self.rules, key.map_or(&[], |key| &key.settings.rules), model.map_or(&[], |model| &model.rules)]
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn answer(
         (Some(plan), Some(item)) => Some(plan.attempt(item, seen.attempt)),
         _ => None,
     };
-    let fault = fault::choose(&settings.rules, settings.seed, &seen);
+    let fault = fault::choose(settings.rules(&seen), settings.seed, &seen);
     let fault = fault.or_else(|| planned.as_ref()?.fault.clone());
     let latency = planned.map(|planned| planned.latency);
     if let Some(fault) = &fault {

@@ -6,6 +6,7 @@ mod auto_traits;
 mod chance;
 mod chat;
 mod connections;
+mod deployments;
 mod faults;
 mod keys;
 mod ledger;

@@ -213,8 +213,8 @@ impl Ledger {
         self.count(Entry::was_admitted)
     }
 
-    /// What [other users](crate::Builder::other_users) have taken from the quotas, with all keys and models. What was
-    /// refused to them is not in it.
+    /// What [other users](crate::Builder::other_users) have taken from the quotas, with all keys and models until now. What
+    /// they still wait for is not in it.
     pub fn taken_by_others(&self, dimension: Dimension) -> u64 {
         let (calls, cost) = self.others;
         if dimension == Dimension::Requests { calls } else { cost.of(dimension) }

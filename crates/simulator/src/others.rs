@@ -18,8 +18,10 @@ use crate::{
 /// | [`during`](Self::during) | always |
 ///
 /// The times between calls are exponentially distributed (a Poisson process), and drawn by the seed of the simulator.
-/// A call is admitted or refused as any other; one that is refused is given up. No reply is made for it, and it is not
-/// among the entries of the ledger: see [`Ledger::taken_by_others`](crate::Ledger::taken_by_others).
+/// A call that finds no room waits and takes the first room that there is, before anybody else can; those after it wait
+/// behind it. So others have all that they ask for, up to the whole quota. They are never charged for a refusal. No
+/// reply is made to them, and they are not among the entries of the ledger: see
+/// [`Ledger::taken_by_others`](crate::Ledger::taken_by_others).
 ///
 /// ```
 /// use outbound_simulator::{KeySettings, OtherUsers, Simulator};
@@ -82,26 +84,34 @@ pub(crate) struct OtherCalls {
     // How many calls were drawn, the next one included.
     drawn: u32,
     next: Option<(Duration, Cost)>,
+    // Until when the next one waits for room. Those behind it have no line of their own: they are drawn when it is gone.
+    not_before: Duration,
 }
 
 impl OtherCalls {
     pub(crate) fn new(users: OtherUsers, seed: u64, account: usize) -> Self {
         let start = users.times.start;
-        let mut calls = Self { users, seed, account: account as u64, drawn: 0, next: None };
+        let mut calls =
+            Self { users, seed, account: account as u64, drawn: 0, next: None, not_before: start };
         calls.next = calls.draw_after(start);
         calls
     }
 
-    /// When the next call comes.
-    pub(crate) fn next_at(&self) -> Option<Duration> {
-        self.next.map(|(at, _)| at)
+    /// When the next call asks for room, if that is due, and what it takes.
+    pub(crate) fn due(&self, now: Duration) -> Option<(Duration, Cost)> {
+        let (at, cost) = self.next?;
+        let at = at.max(self.not_before);
+        (at <= now).then_some((at, cost))
     }
 
-    /// What the next call takes; from then on the one after it is the next.
-    pub(crate) fn pop(&mut self) -> Option<Cost> {
-        let (at, cost) = self.next.take()?;
-        self.next = self.draw_after(at);
-        Some(cost)
+    /// Has the next call wait for room.
+    pub(crate) fn wait_until(&mut self, at: Duration) {
+        self.not_before = at;
+    }
+
+    /// The next call is over: the one after it is the next.
+    pub(crate) fn pop(&mut self) {
+        self.next = self.next.and_then(|(at, _)| self.draw_after(at));
     }
 
     fn draw_after(&mut self, last: Duration) -> Option<(Duration, Cost)> {

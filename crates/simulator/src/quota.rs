@@ -140,14 +140,9 @@ impl Quotas {
     fn advance(&mut self, now: Duration) {
         loop {
             let change = self.next_change().unwrap_or(Duration::MAX);
-            let call = self.others.as_ref().and_then(OtherCalls::next_at);
-            if let Some(at) = call.filter(|at| *at <= now && *at < change) {
-                let cost = self.others.as_mut().and_then(OtherCalls::pop).unwrap_or_default();
-                // One that is refused is given up.
-                if self.take(at, cost).is_ok() {
-                    let (calls, sum) = self.taken_by_others;
-                    self.taken_by_others = (calls + 1, sum.plus(cost));
-                }
+            let call = self.others.as_ref().and_then(|others| others.due(now));
+            if let Some((at, cost)) = call.filter(|(at, _)| *at < change) {
+                self.let_other_in(at, cost);
             } else if let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
                 for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
                     meter.set_limit(at, (*limit as f64 * factor).round() as u64);
@@ -155,6 +150,21 @@ impl Quotas {
             } else {
                 return;
             }
+        }
+    }
+
+    /// Admits the next call of others, or has it wait. One that can never be admitted is given up.
+    fn let_other_in(&mut self, at: Duration, cost: Cost) {
+        let over = self.short(at, cost);
+        let Some(others) = &mut self.others else { return };
+        if let Some(OverQuota { wait: Some(wait), .. }) = over {
+            return others.wait_until(at.saturating_add(wait));
+        }
+        others.pop();
+        if over.is_none() {
+            self.take(at, cost);
+            let (calls, sum) = self.taken_by_others;
+            self.taken_by_others = (calls + 1, sum.plus(cost));
         }
     }
 
@@ -166,34 +176,31 @@ impl Quotas {
     /// Takes the whole cost, or nothing and says what is short.
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
         self.advance(now);
-        self.take(now, cost)
+        let Some(over) = self.short(now, cost) else {
+            self.take(now, cost);
+            return Ok(());
+        };
+        if self.charge_refused {
+            let requests = self.meters.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
+            requests.into_iter().for_each(|(_, meter)| meter.take_up_to(now, 1));
+        }
+        Err(over)
     }
 
-    fn take(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
-        let over = self
-            .meters
-            .iter_mut()
-            .filter_map(|(dimension, meter)| {
-                let requested = cost.of(*dimension);
-                let wait = meter.wait(now, requested).err()?;
-                Some(OverQuota { dimension: *dimension, limit: meter.limit(), requested, wait })
-            })
-            .max_by_key(|over| over.wait.unwrap_or(Duration::MAX));
-        match over {
-            None => {
-                for (dimension, meter) in &mut self.meters {
-                    meter.take(now, cost.of(*dimension));
-                }
-                Ok(())
-            }
-            Some(over) => {
-                if self.charge_refused {
-                    let requests =
-                        self.meters.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
-                    requests.into_iter().for_each(|(_, meter)| meter.take_up_to(now, 1));
-                }
-                Err(over)
-            }
+    /// What is short for a cost, if anything is.
+    fn short(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
+        let over = |(dimension, meter): &mut (Dimension, Meter)| {
+            let requested = cost.of(*dimension);
+            let wait = meter.wait(now, requested).err()?;
+            Some(OverQuota { dimension: *dimension, limit: meter.limit(), requested, wait })
+        };
+        let over = self.meters.iter_mut().filter_map(over);
+        over.max_by_key(|over| over.wait.unwrap_or(Duration::MAX))
+    }
+
+    fn take(&mut self, now: Duration, cost: Cost) {
+        for (dimension, meter) in &mut self.meters {
+            meter.take(now, cost.of(*dimension));
         }
     }
 

@@ -62,10 +62,13 @@ async fn refusals_come_earlier() {
         let ledger = simulator.ledger();
         let used = ledger.answered() as u64 + taken(&simulator);
         assert!(used <= 610, "{used} with {calls}");
+        // They have all that they ask for, and we have the rest.
+        let asked = calls.min(600) as f64;
+        assert!((taken(&simulator) as f64 / asked.max(1.0) - 1.0).abs() < 0.1 || calls == 0);
         refused.push(ledger.refused());
     }
     assert_eq!(refused[0], 0);
-    assert!(refused.is_sorted() && (30..100).contains(&refused[1]) && refused[3] > 300, "{refused:?}");
+    assert!(refused.is_sorted() && (120..240).contains(&refused[1]) && refused[3] > 465, "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,6 +154,31 @@ async fn the_oracle_knows_nothing_of_them() {
         assert_eq!(simulator.oracle(&bodies, 10, secs(60)).time, secs(20));
         sleep(secs(60)).await;
         assert_eq!(simulator.oracle(&bodies, 10, secs(60)).time, secs(20));
+    }
+}
+
+/// Those who wait do so in their order, and one that is too large for the limit is given up.
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_takes_the_first_there_is() {
+    for window in [Window::Bucket, Window::Fixed, Window::Log] {
+        let others = OtherUsers::calls_per_minute(600).output_tokens(10..=10).during(secs(0)..secs(10));
+        let simulator = Simulator::builder()
+            .tokens_per_minute(600)
+            .burst(secs(1))
+            .window(window)
+            .other_users(others.clone())
+            .charge_refused()
+            .build();
+        // About 100 calls in ten seconds, of which one a second has room.
+        sleep(secs(40)).await;
+        let half = taken(&simulator);
+        assert!((40..=41).contains(&half), "{window:?}: {half}");
+        sleep(secs(160)).await;
+        let all = taken(&simulator);
+        assert!((70..130).contains(&all), "{window:?}: {all}");
+        let small = Simulator::builder().tokens_per_minute(9).other_users(others).build();
+        sleep(secs(60)).await;
+        assert_eq!(taken(&small), 0);
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri};
 
 use crate::{
+    accounts::Accounts,
     answer,
     dialect::{Ask, Dialect},
     fault::Fault,
@@ -34,6 +35,8 @@ struct Item {
     number: u64,
     ask: Ask,
     charge: Cost,
+    /// The accounts it may count against: with each key, and until when that is good.
+    accounts: Vec<(usize, Option<Duration>)>,
 }
 
 /// An attempt on its way, ordered by its end.
@@ -41,6 +44,7 @@ struct Item {
 struct Running {
     ends: Duration,
     index: usize,
+    account: usize,
     attempt: u32,
     began: Duration,
     bill: Cost,
@@ -64,7 +68,7 @@ pub(crate) fn best(
     loop {
         while running.peek().is_some_and(|Reverse(next)| next.ends <= now) {
             let Some(Reverse(over)) = running.pop() else { break };
-            quotas.settle(over.ends, over.began, items[over.index].charge, over.bill);
+            quotas.get(over.account).settle(over.ends, over.began, items[over.index].charge, over.bill);
             if !over.is_done {
                 retries.push_back((over.index, over.attempt + 1));
             }
@@ -81,14 +85,17 @@ pub(crate) fn best(
             continue;
         }
         let item = &items[index];
-        if let Err(over) = quotas.admit(now, item.charge) {
-            // What ends before may give tokens back, and limits may change.
-            let refilled = over.wait.map(|wait| now.saturating_add(wait));
-            let next = [refilled, next_end, quotas.next_change()].into_iter().flatten().min();
-            let Some(next) = next else { return Oracle { time: Duration::MAX, attempts } };
-            now = next;
-            continue;
-        }
+        let account = match admit(&mut quotas, now, item) {
+            Ok(account) => account,
+            Err(room) => {
+                // What ends before may give tokens back.
+                let Some(next) = [room, next_end].into_iter().flatten().min() else {
+                    return Oracle { time: Duration::MAX, attempts };
+                };
+                now = next;
+                continue;
+            }
+        };
         if retries.pop_front().is_none() {
             fresh.next();
         }
@@ -97,9 +104,29 @@ pub(crate) fn best(
         let (takes, bill, is_done) = course(settings, item, &planned, attempt_timeout);
         let ends = now.saturating_add(takes);
         last = last.max(ends);
-        running.push(Reverse(Running { ends, index, attempt, began: now, bill, is_done }));
+        running.push(Reverse(Running { ends, index, account, attempt, began: now, bill, is_done }));
     }
     Oracle { time: last, attempts }
+}
+
+/// Admits an item with the first key that has room. Otherwise says when there may be some; none if never.
+fn admit(quotas: &mut Accounts, now: Duration, item: &Item) -> Result<usize, Option<Duration>> {
+    let mut room: Option<Duration> = None;
+    for (account, until) in &item.accounts {
+        if until.is_some_and(|until| until <= now) {
+            continue;
+        }
+        let quotas = quotas.get(*account);
+        match quotas.admit(now, item.charge) {
+            Ok(()) => return Ok(*account),
+            Err(over) => {
+                let refilled = over.wait.map(|wait| now.saturating_add(wait));
+                // Limits may change.
+                room = [room, refilled, quotas.next_change()].into_iter().flatten().min();
+            }
+        }
+    }
+    Err(room)
 }
 
 fn item(provider: &Provider, plan: &Plan, body: &Bytes) -> Option<Item> {
@@ -107,9 +134,20 @@ fn item(provider: &Provider, plan: &Plan, body: &Bytes) -> Option<Item> {
     let json = serde_json::from_slice(body).ok()?;
     let ask = Dialect::OpenAi.parse(&Uri::default(), &HeaderMap::new(), &json).ok()?;
     let settings = &provider.settings;
+    if !settings.serves(&ask.model) {
+        return None;
+    }
     let ask = service::count(settings, ask, number);
     let charge = service::charge(settings, provider.untouched.charging(), &ask, number);
-    Some(Item { number, ask, charge })
+    let untouched = &provider.untouched;
+    let account = |key| untouched.index(key, Some(&ask.model)).unwrap_or(0);
+    let accounts = if settings.keys.is_empty() {
+        vec![(account(None), None)]
+    } else {
+        let keys = settings.keys.iter().enumerate();
+        keys.map(|(index, key)| (account(Some(index)), key.settings.revoked_at)).collect()
+    };
+    Some(Item { number, ask, charge, accounts })
 }
 
 /// How long an attempt takes, what it is billed for, and whether it is the item's last one.

@@ -1,21 +1,25 @@
 //! Setting a simulator up.
 
 use std::{
-    fmt,
+    collections::BTreeMap,
     ops::{Range, RangeInclusive},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
+    accounts::{self, Accounts, Limits, Plain},
     batching::Batching,
     fault::{Closure, Fault, Rule},
-    latency::Latency,
+    keys::{Key, KeySettings},
+    latency::{self, Latency},
     ledger::Seen,
     meter::Window,
+    models::ModelSettings,
+    others::OtherUsers,
     plan::Plan,
     provider::{Provider, Settings},
-    quota::{Charging, Counting, Dimension, Quotas},
+    quota::{Charging, Counting, Dimension},
     simulator::Simulator,
     transport::{Trouble, Troubles},
     wall::Wall,
@@ -35,29 +39,16 @@ pub enum LimitHeaders {
     None,
 }
 
-/// A key to compare with, which does not show itself.
-pub(crate) struct Key(String);
-
-impl Key {
-    pub(crate) fn is(&self, sent: &str) -> bool {
-        self.0 == sent
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
 /// Settings of a [`Simulator`]. Every value of every setting has a meaning, so building cannot fail.
 ///
 /// | setting | default |
 /// |---|---|
 /// | [`seed`](Self::seed) | 0 |
-/// | [`key`](Self::key) | any key, or none, is accepted |
+/// | [`key`](Self::key), [`key_with`](Self::key_with) | any key, or none, is accepted, and all count together |
+/// | [`model`](Self::model) | any model is served |
 /// | limits per minute | none |
 /// | [`scale_limits_at`](Self::scale_limits_at) | no change |
+/// | [`other_users`](Self::other_users) | none |
 /// | [`burst`](Self::burst) | 60 s: a whole minute's limit may be used at once |
 /// | [`window`](Self::window) | [`Window::Bucket`] |
 /// | [`charging`](Self::charging) | [`Charging::Settle`] |
@@ -80,9 +71,10 @@ impl fmt::Debug for Key {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
-    limits: Vec<(Dimension, u64)>,
+    limits: Limits,
     changes: Vec<(Duration, f64)>,
     counting: Counting,
+    others: Option<OtherUsers>,
     anchor: Wall,
     settings: Settings,
 }
@@ -98,10 +90,12 @@ impl Builder {
                 charging: Charging::Settle,
                 charge_refused: false,
             },
+            others: None,
             anchor: Wall::DEFAULT,
             settings: Settings {
                 seed: 0,
-                key: None,
+                keys: Vec::new(),
+                models: BTreeMap::new(),
                 limit_headers: LimitHeaders::All,
                 latency: Latency::none(),
                 way_in: Latency::none(),
@@ -129,10 +123,28 @@ impl Builder {
         self
     }
 
-    /// Refuses every other key with 401. It stands in `Authorization: Bearer`; in Anthropic's dialect in
-    /// `x-api-key`, in Azure's in `api-key`, in Gemini's in `x-goog-api-key` or the query's `key`.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.settings.key = Some(Key(key.into()));
+    /// Adds a key, and refuses every key that was not added with 401. It stands in
+    /// `Authorization: Bearer`; in Anthropic's dialect in `x-api-key`, in Azure's in `api-key`, in Gemini's in `x-goog-api-key` or
+    /// the query's `key`. Each key has quotas of its own.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        self.key_with(key, KeySettings::new())
+    }
+
+    /// As [`key`](Self::key), with what holds for this key alone. Keys are numbered from 0 in the order in which they
+    /// are added: see [`Seen::key`]. The last word on a key counts.
+    pub fn key_with(mut self, key: impl Into<String>, settings: KeySettings) -> Self {
+        let key = key.into();
+        match self.settings.keys.iter_mut().find(|known| known.is(&key)) {
+            Some(known) => known.settings = settings,
+            None => self.settings.keys.push(Key::new(key, settings)),
+        }
+        self
+    }
+
+    /// Adds a model with what holds for it alone, and refuses every model that was not added with 404. The last word on
+    /// a model counts.
+    pub fn model(mut self, name: impl Into<String>, settings: ModelSettings) -> Self {
+        self.settings.models.insert(name.into(), settings);
         self
     }
 
@@ -221,6 +233,13 @@ impl Builder {
         self
     }
 
+    /// Has others use the quotas too: those of each key, or of all together if no key was added. Models that have an
+    /// account of their own are left out. The oracle, the floor and the reference know nothing of other users.
+    pub fn other_users(mut self, others: OtherUsers) -> Self {
+        self.others = Some(others);
+        self
+    }
+
     /// Lets requests that are refused by a quota use up the limit of requests all the same, as some providers do:
     /// who keeps knocking is never let in.
     pub fn charge_refused(mut self) -> Self {
@@ -277,8 +296,7 @@ impl Builder {
 
     /// Speed of the answer after that. What is not a positive number is without limit.
     pub fn tokens_per_second(mut self, speed: f64) -> Self {
-        let seconds = if speed > 0.0 { 1.0 / speed } else { 0.0 };
-        self.settings.token_time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.settings.token_time = latency::of_token(speed);
         self
     }
 
@@ -293,7 +311,8 @@ impl Builder {
     /// Adds a fault that strikes each admitted attempt with this probability. The draw depends on the seed, the body
     /// and the number of the attempt, and on nothing else: not on what else is being sent, and not on when.
     ///
-    /// Of several rules, in the order they were added, the first that applies strikes.
+    /// Of several rules, in the order they were added, the first that applies strikes. Those of the key and then those
+    /// of the model come after the rules that are added here.
     pub fn fault(self, fault: impl Into<Fault>, probability: f64) -> Self {
         self.rule(Rule::Chance(fault.into(), probability))
     }
@@ -308,9 +327,9 @@ impl Builder {
         self.rule(Rule::OnAttempt(fault.into(), attempt))
     }
 
-    /// Adds a rule of your own.
+    /// Adds a rule of your own: for one path, say, or for one model with one key.
     pub fn fault_when(self, choose: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        self.rule(Rule::When(Closure(Box::new(choose))))
+        self.rule(Rule::When(Closure(Arc::new(choose))))
     }
 
     /// Closes connections on which nothing was asked for this long, without a word: the next request on one crosses
@@ -334,13 +353,20 @@ impl Builder {
 
     /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
     pub fn build(self) -> Simulator {
-        let quotas = Quotas::new(self.limits, self.counting).with_changes(self.changes);
+        let plain = Plain {
+            limits: &self.limits,
+            changes: &self.changes,
+            counting: self.counting,
+            others: self.others.as_ref(),
+            seed: self.settings.seed,
+        };
+        let keys = self.settings.keys.iter().map(|key| &key.settings);
+        let quotas = Accounts::new(&plain, keys, &self.settings.models);
         Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))
     }
 
     fn limit(mut self, dimension: Dimension, limit: u64) -> Self {
-        self.limits.retain(|(other, _)| *other != dimension);
-        self.limits.push((dimension, limit));
+        accounts::set(&mut self.limits, dimension, limit);
         self
     }
 

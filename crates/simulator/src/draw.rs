@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     WayIn,
     /// How far a count of tokens is from the average.
     Count,
+    /// When the calls of other users come, and what they take.
+    OtherCall,
     /// The rule at this place in the list of faults.
     Rule(usize),
 }
@@ -44,6 +46,7 @@ impl Draw {
             Purpose::Ranks => u64::MAX,
             Purpose::Count => u64::MAX - 1,
             Purpose::WayIn => u64::MAX - 2,
+            Purpose::OtherCall => u64::MAX - 3,
         };
         // Each part goes through a whole mixing step, so that neighbouring keys share nothing.
         let state = [body, u64::from(attempt), purpose]

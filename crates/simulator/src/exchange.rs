@@ -8,7 +8,7 @@ use crate::{
     fault::Fault,
     ledger::{Entry, Outcome, Seen},
     provider::{Identity, Provider},
-    quota::{Cost, OverQuota},
+    quota::{Cost, OverQuota, Standing},
 };
 
 /// Keeps the ledger and the quotas right: however the reply ends (sent, broken, dropped because the client left), the
@@ -20,6 +20,8 @@ pub(crate) struct Exchange {
     busy: Option<Busy>,
     // Index of its entry in the ledger.
     index: usize,
+    // Which quotas it counts against.
+    account: Option<usize>,
     /// What was taken from the quotas, if it was admitted.
     estimate: Option<Cost>,
     bill: Cost,
@@ -45,7 +47,11 @@ impl Exchange {
         seen.at = provider.now();
         seen.sequence = state.ledger.entries.len() as u64;
         seen.attempt = state.attempts.get(&identity).map_or(1, |attempts| attempts.saturating_add(1));
-        let admission = estimate.map_or(Ok(()), |cost| state.quotas.admit(seen.at, cost));
+        let account = state.quotas.index(seen.key, seen.model.as_deref());
+        let admission = match (account, estimate) {
+            (Some(account), Some(cost)) => state.quotas.get(account).admit(seen.at, cost),
+            _ => Ok(()),
+        };
         let estimate = estimate.filter(|_| admission.is_ok());
         if estimate.is_some() {
             state.attempts.insert(identity, seen.attempt);
@@ -60,12 +66,13 @@ impl Exchange {
             ended: None,
             input_tokens: 0,
             output_tokens: 0,
+            account,
             estimate,
             next_at_end: u64::MAX,
         });
         drop(guard);
         let bill = Cost::default();
-        (Self { provider, busy: Some(busy), index, estimate, bill, breaks: false }, seen, admission)
+        (Self { provider, busy: Some(busy), index, account, estimate, bill, breaks: false }, seen, admission)
     }
 
     pub(crate) fn shared(&self) -> Arc<Provider> {
@@ -74,6 +81,12 @@ impl Exchange {
 
     pub(crate) fn provider(&self) -> &Provider {
         &self.provider
+    }
+
+    /// How the quotas stand that it counts against; nothing if there are none.
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        let mut state = self.provider.state();
+        self.account.map_or_else(Vec::new, |account| state.quotas.get(account).standings(self.provider.now()))
     }
 
     /// Notes what is going to go wrong.
@@ -98,9 +111,9 @@ impl Exchange {
         let state = &mut *guard;
         let now = self.provider.now();
         state.in_flight -= 1;
-        if let Some(estimate) = self.estimate {
+        if let (Some(account), Some(estimate)) = (self.account, self.estimate) {
             let taken = state.ledger.entries[self.index].seen.at;
-            state.quotas.settle(now, taken, estimate, self.bill);
+            state.quotas.get(account).settle(now, taken, estimate, self.bill);
         }
         let next = state.ledger.entries.len() as u64;
         let entry = &mut state.ledger.entries[self.index];

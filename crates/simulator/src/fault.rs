@@ -1,6 +1,6 @@
 //! Ways to misbehave.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use crate::{
     draw::{Draw, Purpose},
@@ -98,18 +98,22 @@ impl fmt::Display for Fault {
 }
 
 /// A fault and when it strikes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Rule {
     Chance(Fault, f64),
-    During(Fault, std::ops::Range<Duration>),
+    During(Fault, Range<Duration>),
     OnAttempt(Fault, u32),
     When(Closure),
 }
 
+/// More rules than any group has.
+const GROUP: usize = 1 << 24;
+
 type Choose = dyn Fn(&Seen) -> Option<Fault> + Send + Sync;
 
 /// A rule of the user's own.
-pub(crate) struct Closure(pub(crate) Box<Choose>);
+#[derive(Clone)]
+pub(crate) struct Closure(pub(crate) Arc<Choose>);
 
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,9 +121,16 @@ impl fmt::Debug for Closure {
     }
 }
 
-/// The fault of this attempt: that of the first rule that applies.
-pub(crate) fn choose(rules: &[Rule], seed: u64, seen: &Seen) -> Option<Fault> {
-    rules.iter().enumerate().find_map(|(index, rule)| match rule {
+/// The fault of this attempt: that of the first rule that applies. The rules come in groups, those of the builder first.
+pub(crate) fn choose<'a>(
+    groups: impl IntoIterator<Item = &'a [Rule]>,
+    seed: u64,
+    seen: &Seen,
+) -> Option<Fault> {
+    let numbered = |(group, rules): (usize, &'a [Rule])| {
+        rules.iter().enumerate().map(move |(index, rule)| (group * GROUP + index, rule))
+    };
+    groups.into_iter().enumerate().flat_map(numbered).find_map(|(index, rule)| match rule {
         Rule::Chance(fault, probability) => {
             // Each rule draws for itself, so that adding one at the end changes nothing for those before it.
             let mut draw = Draw::keyed(seed, seen.body_hash, seen.attempt, Purpose::Rule(index));

@@ -7,6 +7,12 @@ use crate::draw::Draw;
 /// The 99th percentile of the standard normal distribution.
 const Z_99: f64 = 2.326_347_874_040_841;
 
+/// Time for one token at a speed in tokens per second. What is not a positive number is without limit.
+pub(crate) fn of_token(speed: f64) -> Duration {
+    let seconds = if speed > 0.0 { 1.0 / speed } else { 0.0 };
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
 /// A distribution of times.
 ///
 /// ```

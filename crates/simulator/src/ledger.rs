@@ -18,7 +18,7 @@ use crate::{
 
 /// A request, as it stands when it has been read to its end and nothing has been decided yet.
 ///
-/// The key is left out: a ledger can be shown to anyone.
+/// The key itself is left out: a ledger can be shown to anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Seen {
@@ -30,6 +30,9 @@ pub struct Seen {
     pub method: Method,
     /// The request's path, without the query.
     pub path: String,
+    /// The number of its key, from 0 in the order in which keys were [added](crate::Builder::key). None if no keys
+    /// were added, or if it is not one of them.
+    pub key: Option<usize>,
     /// The model asked for, if the body says one.
     pub model: Option<String>,
     /// The `idempotency-key` header.
@@ -48,7 +51,7 @@ pub struct Seen {
 
 impl Seen {
     /// What all draws for this request are keyed by.
-    pub(crate) fn key(&self) -> u64 {
+    pub(crate) fn draw_key(&self) -> u64 {
         self.item.unwrap_or(self.body_hash)
     }
 }
@@ -100,7 +103,8 @@ pub struct Entry {
     pub input_tokens: u64,
     /// Tokens of the answer it is billed for.
     pub output_tokens: u64,
-    // What was taken from the quotas, if it was admitted.
+    // Which quotas it counts against, and what was taken from them, if it was admitted.
+    pub(crate) account: Option<usize>,
     pub(crate) estimate: Option<Cost>,
     // The sequence of the next send at the time this one ended. Tells before from after where the clock stands still.
     pub(crate) next_at_end: u64,
@@ -137,6 +141,8 @@ pub struct Ledger {
     pub(crate) entries: Vec<Entry>,
     pub(crate) peak_concurrency: usize,
     pub(crate) connections: usize,
+    // How many calls of others were admitted, and what they took.
+    pub(crate) others: (u64, Cost),
     pub(crate) outages: Vec<Range<Duration>>,
 }
 
@@ -205,6 +211,13 @@ impl Ledger {
     /// How many sends were let through by key, form and quota.
     pub fn admitted(&self) -> usize {
         self.count(Entry::was_admitted)
+    }
+
+    /// What [other users](crate::Builder::other_users) have taken from the quotas, with all keys and models until now. What
+    /// they still wait for is not in it.
+    pub fn taken_by_others(&self, dimension: Dimension) -> u64 {
+        let (calls, cost) = self.others;
+        if dimension == Dimension::Requests { calls } else { cost.of(dimension) }
     }
 
     /// How many connections were made.
@@ -286,6 +299,7 @@ struct Line<'a> {
     ended: Option<f64>,
     method: &'a str,
     path: &'a str,
+    key: Option<usize>,
     model: Option<&'a str>,
     idempotency_key: Option<&'a str>,
     body_hash: String,
@@ -306,6 +320,7 @@ impl<'a> Line<'a> {
             ended: entry.ended.map(|ended| ended.as_secs_f64()),
             method: seen.method.as_str(),
             path: &seen.path,
+            key: seen.key,
             model: seen.model.as_deref(),
             idempotency_key: seen.idempotency_key.as_deref(),
             body_hash: format!("{:016x}", seen.body_hash),

@@ -58,6 +58,9 @@
 //! | trouble in the field | here |
 //! |---|---|
 //! | limits per minute, announced or not | [`Builder::requests_per_minute`], [`Builder::tokens_per_minute`], [`LimitHeaders`] |
+//! | several keys, models with limits and times of their own, a key that is revoked | [`Builder::key_with`], [`Builder::model`] |
+//! | a fault of one key, one model or one path | [`KeySettings::fault`], [`ModelSettings::fault`], [`Builder::fault_when`] |
+//! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
 //! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
@@ -102,10 +105,10 @@
 //!
 //! # What there is not
 //!
-//! HTTP/2 and TLS; several choices (`n`), tool calls and answers other than words; quotas per model or per key: start
-//! one simulator for each.
+//! HTTP/2 and TLS; several choices (`n`), tool calls and answers other than words.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod answer;
 mod batching;
 mod best;
@@ -117,10 +120,13 @@ mod dialect;
 mod draw;
 mod exchange;
 mod fault;
+mod keys;
 mod latency;
 mod ledger;
 mod meter;
+mod models;
 mod oracle;
+mod others;
 mod plan;
 mod provider;
 mod quota;
@@ -137,10 +143,13 @@ pub use batching::Batching;
 pub use best::Oracle;
 pub use builder::{Builder, LimitHeaders};
 pub use fault::Fault;
+pub use keys::KeySettings;
 pub use latency::Latency;
 pub use ledger::{Entry, Ledger, Outcome, Seen};
 pub use meter::Window;
+pub use models::ModelSettings;
 pub use oracle::Workload;
+pub use others::OtherUsers;
 pub use plan::Plan;
 pub use quota::{Charging, Dimension};
 pub use refusal::Refusal;

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
+    accounts::Accounts,
     ledger::{Entry, Ledger},
-    quota::{Cost, Dimension, Quotas},
+    quota::{Cost, Dimension},
 };
 
 /// What a set of requests asks of a provider, attempts that failed included.
@@ -54,9 +55,10 @@ impl Ledger {
 /// `max((N - b_r) / r, (K - b_k) / k, W / C, longest)`
 ///
 /// with N requests and K tokens against buckets that hold b and refill at r and k, W of work done C at a time, and the
-/// longest single request. An oversized request may take a bucket into debt, so b is at least the largest one.
-pub(crate) fn floor(quotas: &Quotas, workload: &Workload, concurrency: Option<usize>) -> Duration {
-    let limited = quotas.limits().map(|(dimension, limit, capacity)| {
+/// longest single request. Where there are several accounts, b, r and k are their sums. An oversized request may take a
+/// bucket into debt, so b is at least the largest one.
+pub(crate) fn floor(quotas: &Accounts, workload: &Workload, concurrency: Option<usize>) -> Duration {
+    let limited = quotas.limits().into_iter().map(|(dimension, limit, capacity)| {
         let (amount, largest) = match dimension {
             Dimension::Requests => (workload.requests, 1),
             Dimension::Tokens => {
@@ -79,17 +81,19 @@ pub(crate) fn floor(quotas: &Quotas, workload: &Workload, concurrency: Option<us
 
 /// The time in which a client that knows everything serves the admitted sends of a ledger, in their order, as many
 /// at once as told, with nothing refused and nothing lost in between.
-pub(crate) fn reference(mut quotas: Quotas, ledger: &Ledger, concurrency: Option<usize>) -> Duration {
+pub(crate) fn reference(mut quotas: Accounts, ledger: &Ledger, concurrency: Option<usize>) -> Duration {
     let concurrency = concurrency.unwrap_or(usize::MAX).max(1);
     let mut now = Duration::ZERO;
     let mut last = Duration::ZERO;
     // Sends on their way: when they end, and what is settled then.
-    let mut running = BinaryHeap::<Reverse<(Duration, Duration, Cost, Cost)>>::new();
+    let mut running = BinaryHeap::<Reverse<(Duration, Duration, usize, Cost, Cost)>>::new();
     for (entry, estimate) in admitted(ledger) {
+        // What was admitted has an account.
+        let account = entry.account.unwrap_or(0);
         loop {
             while running.peek().is_some_and(|Reverse((ends, ..))| *ends <= now) {
-                if let Some(Reverse((ends, taken, estimate, actual))) = running.pop() {
-                    quotas.settle(ends, taken, estimate, actual);
+                if let Some(Reverse((ends, taken, account, estimate, actual))) = running.pop() {
+                    quotas.get(account).settle(ends, taken, estimate, actual);
                 }
             }
             let next_end = running.peek().map(|Reverse((ends, ..))| *ends);
@@ -97,12 +101,13 @@ pub(crate) fn reference(mut quotas: Quotas, ledger: &Ledger, concurrency: Option
                 now = next_end.unwrap_or(now);
                 continue;
             }
-            match quotas.admit(now, estimate) {
+            match quotas.get(account).admit(now, estimate) {
                 Ok(()) => break,
                 Err(over) => {
                     // What ends before may give tokens back, and limits may change.
                     let refilled = over.wait.map(|wait| now.saturating_add(wait));
-                    let next = [refilled, next_end, quotas.next_change()].into_iter().flatten().min();
+                    let next =
+                        [refilled, next_end, quotas.get(account).next_change()].into_iter().flatten().min();
                     let Some(next) = next else { return Duration::MAX };
                     now = next;
                 }
@@ -111,7 +116,7 @@ pub(crate) fn reference(mut quotas: Quotas, ledger: &Ledger, concurrency: Option
         let ends = now.saturating_add(entry.took());
         last = last.max(ends);
         let actual = Cost { input: entry.input_tokens, output: entry.output_tokens };
-        running.push(Reverse((ends, now, estimate, actual)));
+        running.push(Reverse((ends, now, account, estimate, actual)));
     }
     last
 }

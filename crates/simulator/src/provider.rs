@@ -1,7 +1,7 @@
 //! The provider behind all connections: its settings, its clock, its quotas and its ledger.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ops::{Range, RangeInclusive},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,13 +10,15 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
+    accounts::Accounts,
     batching::{Batch, Batching},
-    builder::{Key, LimitHeaders},
+    builder::LimitHeaders,
     fault::Rule,
+    keys::Key,
     latency::Latency,
-    ledger::Ledger,
+    ledger::{Ledger, Seen},
+    models::ModelSettings,
     plan::Plan,
-    quota::Quotas,
     transport::Troubles,
     wall::Wall,
 };
@@ -25,7 +27,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
-    pub(crate) key: Option<Key>,
+    /// If there are none, any key is accepted.
+    pub(crate) keys: Vec<Key>,
+    /// If there are none, any model is served.
+    pub(crate) models: BTreeMap<String, ModelSettings>,
     pub(crate) limit_headers: LimitHeaders,
     pub(crate) latency: Latency,
     pub(crate) dial: Duration,
@@ -48,6 +53,19 @@ pub(crate) struct Settings {
     pub(crate) batching: Option<Batching>,
 }
 
+impl Settings {
+    pub(crate) fn serves(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.contains_key(model)
+    }
+
+    /// The rules that may strike a request: those of the builder, of its key, and of its model.
+    pub(crate) fn rules(&self, seen: &Seen) -> [&[Rule]; 3] {
+        let key = seen.key.and_then(|key| self.keys.get(key));
+        let model = seen.model.as_ref().and_then(|model| self.models.get(model));
+        [&self.rules, key.map_or(&[], |key| &key.settings.rules), model.map_or(&[], |model| &model.rules)]
+    }
+}
+
 /// What makes two sends attempts at the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
@@ -62,15 +80,15 @@ pub(crate) struct Provider {
     started: Instant,
     // The wall clock at `started`.
     anchor: Wall,
-    /// The quotas as they were at the start, for the oracle.
-    pub(crate) untouched: Quotas,
+    /// The quotas as they were at the start, without other users, for the oracle.
+    pub(crate) untouched: Accounts,
     state: Mutex<State>,
     pub(crate) batch: Option<Batch>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Accounts,
     pub(crate) ledger: Ledger,
     /// Admitted attempts by request: its item, or the hash of its idempotency key or body.
     pub(crate) attempts: HashMap<(Identity, u64), u32>,
@@ -78,11 +96,12 @@ pub(crate) struct State {
 }
 
 impl Provider {
-    pub(crate) fn new(settings: Settings, quotas: Quotas, anchor: Wall) -> Self {
+    pub(crate) fn new(settings: Settings, quotas: Accounts, anchor: Wall) -> Self {
+        let untouched = quotas.alone();
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
-        let state = Mutex::new(State { quotas: quotas.clone(), ledger, ..State::default() });
+        let state = Mutex::new(State { quotas, ledger, ..State::default() });
         let batch = settings.batching.map(Batch::new);
-        Self { settings, started: Instant::now(), anchor, untouched: quotas, state, batch }
+        Self { settings, started: Instant::now(), anchor, untouched, state, batch }
     }
 
     pub(crate) fn started(&self) -> Instant {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::meter::{Meter, Window};
+use crate::{
+    meter::{Meter, Window},
+    others::OtherCalls,
+};
 
 /// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +40,13 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+        }
+    }
+
     pub(crate) fn of(self, dimension: Dimension) -> u64 {
         match dimension {
             Dimension::Requests => 1,
@@ -98,6 +108,9 @@ pub(crate) struct Quotas {
     // The limits at the start, in the order of the meters, and the changes still to come, the next one last.
     limits: Vec<u64>,
     changes: Vec<(Duration, f64)>,
+    others: Option<OtherCalls>,
+    // How many calls of others were admitted, and what they took.
+    taken_by_others: (u64, Cost),
 }
 
 impl Quotas {
@@ -107,7 +120,7 @@ impl Quotas {
         let limits = per_minute.iter().map(|(_, limit)| *limit).collect();
         let meter = |(dimension, limit)| (dimension, Meter::new(window, limit, burst));
         let meters = per_minute.into_iter().map(meter).collect();
-        Self { meters, charge_refused, charging, limits, changes: Vec::new() }
+        Self { meters, charge_refused, charging, limits, ..Self::default() }
     }
 
     /// From `at` on, every limit is this many times what it was at the start.
@@ -117,42 +130,77 @@ impl Quotas {
         self
     }
 
-    /// To be called before the meters are looked at: makes the changes that are due, each at its own time.
+    pub(crate) fn with_others(mut self, others: Option<OtherCalls>) -> Self {
+        self.others = others;
+        self
+    }
+
+    /// To be called before the meters are looked at: makes the changes and the calls of others that are due, each at
+    /// its own time.
     fn advance(&mut self, now: Duration) {
-        while let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
-            for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
-                meter.set_limit(at, (*limit as f64 * factor).round() as u64);
+        loop {
+            let change = self.next_change().unwrap_or(Duration::MAX);
+            let call = self.others.as_ref().and_then(|others| others.due(now));
+            if let Some((at, cost)) = call.filter(|(at, _)| *at < change) {
+                self.let_other_in(at, cost);
+            } else if let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
+                for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
+                    meter.set_limit(at, (*limit as f64 * factor).round() as u64);
+                }
+            } else {
+                return;
             }
         }
+    }
+
+    /// Admits the next call of others, or has it wait. One that can never be admitted is given up.
+    fn let_other_in(&mut self, at: Duration, cost: Cost) {
+        let over = self.short(at, cost);
+        let Some(others) = &mut self.others else { return };
+        if let Some(OverQuota { wait: Some(wait), .. }) = over {
+            return others.wait_until(at.saturating_add(wait));
+        }
+        others.pop();
+        if over.is_none() {
+            self.take(at, cost);
+            let (calls, sum) = self.taken_by_others;
+            self.taken_by_others = (calls + 1, sum.plus(cost));
+        }
+    }
+
+    pub(crate) fn taken_by_others(&mut self, now: Duration) -> (u64, Cost) {
+        self.advance(now);
+        self.taken_by_others
     }
 
     /// Takes the whole cost, or nothing and says what is short.
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
         self.advance(now);
-        let over = self
-            .meters
-            .iter_mut()
-            .filter_map(|(dimension, meter)| {
-                let requested = cost.of(*dimension);
-                let wait = meter.wait(now, requested).err()?;
-                Some(OverQuota { dimension: *dimension, limit: meter.limit(), requested, wait })
-            })
-            .max_by_key(|over| over.wait.unwrap_or(Duration::MAX));
-        match over {
-            None => {
-                for (dimension, meter) in &mut self.meters {
-                    meter.take(now, cost.of(*dimension));
-                }
-                Ok(())
-            }
-            Some(over) => {
-                if self.charge_refused {
-                    let requests =
-                        self.meters.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
-                    requests.into_iter().for_each(|(_, meter)| meter.take_up_to(now, 1));
-                }
-                Err(over)
-            }
+        let Some(over) = self.short(now, cost) else {
+            self.take(now, cost);
+            return Ok(());
+        };
+        if self.charge_refused {
+            let requests = self.meters.iter_mut().find(|(dimension, _)| *dimension == Dimension::Requests);
+            requests.into_iter().for_each(|(_, meter)| meter.take_up_to(now, 1));
+        }
+        Err(over)
+    }
+
+    /// What is short for a cost, if anything is.
+    fn short(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
+        let over = |(dimension, meter): &mut (Dimension, Meter)| {
+            let requested = cost.of(*dimension);
+            let wait = meter.wait(now, requested).err()?;
+            Some(OverQuota { dimension: *dimension, limit: meter.limit(), requested, wait })
+        };
+        let over = self.meters.iter_mut().filter_map(over);
+        over.max_by_key(|over| over.wait.unwrap_or(Duration::MAX))
+    }
+
+    fn take(&mut self, now: Duration, cost: Cost) {
+        for (dimension, meter) in &mut self.meters {
+            meter.take(now, cost.of(*dimension));
         }
     }
 

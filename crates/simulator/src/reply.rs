@@ -40,8 +40,7 @@ impl Reply {
         insert(&mut headers, header::DATE, now.http_date());
         insert(&mut headers, self.dialect.request_id_header(), self.request_id.clone());
         if provider.settings.limit_headers == LimitHeaders::All {
-            let current = || provider.state().quotas.standings(provider.now());
-            let standings = self.standings.clone().unwrap_or_else(current);
+            let standings = self.standings.clone().unwrap_or_else(|| exchange.standings());
             headers.extend(self.dialect.limit_headers(&standings, now));
         }
         let mut response =

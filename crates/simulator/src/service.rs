@@ -41,6 +41,9 @@ pub(crate) async fn answer(
     let served = Dialect::served_at(parts.uri.path());
     let dialect = served.unwrap_or(Dialect::OpenAi);
     let json = serde_json::from_slice::<Value>(&body);
+    let keys = &provider.settings.keys;
+    let sent = dialect.key(&parts.uri, &parts.headers);
+    let key = sent.and_then(|sent| keys.iter().position(|key| key.is(sent)));
 
     let asked = match &json {
         _ if served.is_none() => Err(Refusal::status(404).message("There is nothing at this path.")),
@@ -48,7 +51,7 @@ pub(crate) async fn answer(
             Err(Refusal::status(405).message("Only POST is served at this path."))
         }
         _ if !is_whole => Err(Refusal::status(413)),
-        _ if !has_key(&provider, dialect, &parts) => Err(Refusal::status(401)),
+        _ if !is_accepted(&provider, key) => Err(Refusal::status(401)),
         Err(_) => Err(Refusal::status(400).message("We could not parse the JSON body of your request.")),
         Ok(json) => dialect
             .parse(&parts.uri, &parts.headers, json)
@@ -60,25 +63,27 @@ pub(crate) async fn answer(
         seen.model = Some(ask.model.clone());
         seen.stream = ask.stream;
     }
+    let asked = match asked {
+        Ok(ask) if !provider.settings.serves(&ask.model) => Err(Refusal::status(404)),
+        asked => asked,
+    };
+    seen.key = key;
     seen.item = provider.settings.plan.as_ref().and_then(|plan| plan.item_of(&body));
     if provider.settings.way_in != Latency::none() {
         // The number of the attempt is not known before the admission: the time stands in for it.
         let now = provider.now().as_nanos() as u64;
-        let mut draw = Draw::keyed(provider.settings.seed ^ now, seen.key(), 0, Purpose::WayIn);
+        let mut draw = Draw::keyed(provider.settings.seed ^ now, seen.draw_key(), 0, Purpose::WayIn);
         sleep(provider.settings.way_in.draw(&mut draw)).await;
     }
     let asked = match provider.outage_at(provider.now()) {
         Some(_) => Err(Refusal::status(503)),
-        None => asked.map(|ask| count(&provider.settings, ask, seen.key())),
+        None => asked.map(|ask| count(&provider.settings, ask, seen.draw_key())),
     };
     let charging = provider.untouched.charging();
-    let estimate = asked.as_ref().ok().map(|ask| charge(&provider.settings, charging, ask, seen.key()));
+    let estimate = asked.as_ref().ok().map(|ask| charge(&provider.settings, charging, ask, seen.draw_key()));
     let (mut exchange, seen, admission) = Exchange::begin(provider, busy, seen, estimate);
 
-    let standings = exchange.provider().settings.headers_at_admission.then(|| {
-        let provider = exchange.provider();
-        provider.state().quotas.standings(provider.now())
-    });
+    let standings = exchange.provider().settings.headers_at_admission.then(|| exchange.standings());
     let request_id = request_id(exchange.provider().settings.seed, &seen);
     let reply = Reply { dialect, request_id, standings };
     let ask = match asked {
@@ -97,7 +102,7 @@ pub(crate) async fn answer(
         (Some(plan), Some(item)) => Some(plan.attempt(item, seen.attempt)),
         _ => None,
     };
-    let fault = fault::choose(&settings.rules, settings.seed, &seen);
+    let fault = fault::choose(settings.rules(&seen), settings.seed, &seen);
     let fault = fault.or_else(|| planned.as_ref()?.fault.clone());
     let latency = planned.map(|planned| planned.latency);
     if let Some(fault) = &fault {
@@ -119,7 +124,7 @@ async fn perform(
     let settings = &provider.settings;
     let created = provider.wall().unix_seconds();
     let mark = seen.item.map(Plan::mark);
-    let answer = Answer::to(ask, settings.seed, seen.key(), &settings.output_tokens, created, mark);
+    let answer = Answer::to(ask, settings.seed, seen.draw_key(), &settings.output_tokens, created, mark);
     let draw = |purpose| Draw::keyed(settings.seed, seen.body_hash, seen.attempt, purpose);
     let (latency, timing) = match planned {
         // It is the time of the whole: a quarter of it for the head, the rest for the tokens.
@@ -131,9 +136,13 @@ async fn perform(
         }
         Some(whole) => (whole, Timing { first_token: Duration::ZERO, token: Duration::ZERO, together: 1 }),
         None => {
-            let first_token = settings.first_token.draw(&mut draw(Purpose::FirstToken));
-            let latency = settings.latency.draw(&mut draw(Purpose::Latency));
-            (latency, Timing { first_token, token: settings.token_time, together: 1 })
+            let model = settings.models.get(&ask.model);
+            let first_token = model.and_then(|model| model.first_token).unwrap_or(settings.first_token);
+            let first_token = first_token.draw(&mut draw(Purpose::FirstToken));
+            let latency = model.and_then(|model| model.latency).unwrap_or(settings.latency);
+            let latency = latency.draw(&mut draw(Purpose::Latency));
+            let token = model.and_then(|model| model.token_time).unwrap_or(settings.token_time);
+            (latency, Timing { first_token, token, together: 1 })
         }
     };
 
@@ -230,9 +239,9 @@ async fn read(body: Incoming, limit: usize) -> Result<(Bytes, bool), Cut> {
     }
 }
 
-fn has_key(provider: &Provider, dialect: Dialect, parts: &Parts) -> bool {
-    let sent = dialect.key(&parts.uri, &parts.headers);
-    provider.settings.key.as_ref().is_none_or(|key| sent.is_some_and(|sent| key.is(sent)))
+fn is_accepted(provider: &Provider, key: Option<usize>) -> bool {
+    let keys = &provider.settings.keys;
+    keys.is_empty() || key.is_some_and(|key| keys[key].settings.is_valid_at(provider.now()))
 }
 
 /// Place, time and attempt are filled in by the exchange.
@@ -242,6 +251,7 @@ fn seen(parts: Parts, body: &[u8], json: Option<&Value>) -> Seen {
     Seen {
         sequence: 0,
         at: Duration::ZERO,
+        key: None,
         model: field("model").and_then(Value::as_str).map(Into::into),
         idempotency_key: idempotency_key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
         body_hash: draw::hash(body),

@@ -98,7 +98,9 @@ impl Simulator {
 
     /// Everything seen until now.
     pub fn ledger(&self) -> Ledger {
-        self.provider.state().ledger.clone()
+        let mut state = self.provider.state();
+        state.ledger.others = state.quotas.taken_by_others(self.provider.now());
+        state.ledger.clone()
     }
 
     /// Time since it was built, on tokio's clock.
@@ -108,7 +110,8 @@ impl Simulator {
 
     /// A lower bound of the time for a workload: `max((N - b_r) / r, (K - b_k) / k, W / C, longest)`, with N requests
     /// and K tokens against buckets that hold b and refill at r and k (as they are at the start, changes to come left
-    /// out), W of work done `concurrency` at a time (without limit if none), and the longest single request. Because of
+    /// out), W of work done `concurrency` at a time (without limit if none), and the longest single request. With several keys or models, the limits are sums over
+    /// their accounts. Because of
     /// the tail after the last admission it often cannot be reached: compare with [`reference`](Self::reference), and
     /// name this one beside it. [`Duration::MAX`] if a limit of 0 forbids it.
     pub fn floor(&self, workload: &Workload, concurrency: Option<usize>) -> Duration {
@@ -127,7 +130,8 @@ impl Simulator {
     /// attempts at once, sends nothing in an [outage](Builder::outage), and leaves an attempt after `attempt_timeout`.
     /// A prompt is read as OpenAI's dialect has it.
     ///
-    /// A body without a mark of the plan is left out.
+    /// With several keys, it sends each with the first that has room. A body without a mark of the plan, or with a model
+    /// that is not served, is left out.
     pub fn oracle(&self, bodies: &[Bytes], concurrency: usize, attempt_timeout: Duration) -> Oracle {
         best::best(&self.provider, bodies, concurrency, attempt_timeout)
     }

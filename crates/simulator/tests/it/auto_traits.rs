@@ -1,8 +1,9 @@
 //! Send, Sync and Unpin of every public type.
 
 use outbound_simulator::{
-    Batching, Builder, Charging, Dimension, Entry, Fault, Latency, Ledger, LimitHeaders, Oracle, Outcome,
-    Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window, Workload,
+    Batching, Builder, Charging, Dimension, Entry, Fault, KeySettings, Latency, Ledger, LimitHeaders,
+    ModelSettings, Oracle, OtherUsers, Outcome, Pipe, Plan, Refusal, Seen, Simulator, Trouble, Window,
+    Workload,
 };
 
 fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
@@ -12,6 +13,7 @@ fn public_types_go_anywhere() {
     is_plain::<Batching>();
     is_plain::<Builder>();
     is_plain::<Charging>();
+    is_plain::<ModelSettings>();
     is_plain::<Oracle>();
     is_plain::<Pipe>();
     is_plain::<Plan>();
@@ -20,9 +22,11 @@ fn public_types_go_anywhere() {
     is_plain::<Dimension>();
     is_plain::<Entry>();
     is_plain::<Fault>();
+    is_plain::<KeySettings>();
     is_plain::<Latency>();
     is_plain::<Ledger>();
     is_plain::<LimitHeaders>();
+    is_plain::<OtherUsers>();
     is_plain::<Outcome>();
     is_plain::<Refusal>();
     is_plain::<Seen>();

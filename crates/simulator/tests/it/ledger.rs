@@ -62,7 +62,7 @@ async fn it_is_written_as_a_line_of_json_a_send() {
     assert_eq!(hash.len(), 16);
     let expected = json!({
         "sequence": 1, "at": 0.25, "ended": 0.5, "method": "POST", "path": "/v1/chat/completions",
-        "model": "test-model", "idempotency_key": "line-1", "body_hash": hash, "stream": false, "attempt": 2,
+        "key": null, "model": "test-model", "idempotency_key": "line-1", "body_hash": hash, "stream": false, "attempt": 2,
         "fault": null, "outcome": "answered", "input_tokens": 2, "output_tokens": 5,
     });
     assert_eq!(lines.len(), 2);

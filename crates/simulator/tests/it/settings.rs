@@ -12,6 +12,7 @@ fn the_defaults_are_those_in_the_documentation() {
     for part in [
         "limits: []",
         "changes: []",
+        "others: None",
         "burst: 60s",
         "window: Bucket",
         "charging: Settle",
@@ -26,7 +27,8 @@ fn the_defaults_are_those_in_the_documentation() {
         "dial: 0ns",
         "way_in: Latency { shape: Fixed(0ns),",
         "seed: 0",
-        "key: None",
+        "keys: []",
+        "models: {}",
         "limit_headers: All",
         "latency: Latency { shape: Fixed(0ns),",
         "first_token: Latency { shape: Fixed(0ns),",

@@ -1,0 +1,120 @@
+//! Which quotas a request counts against: those of its key, or those of its model with this key.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    keys::KeySettings,
+    models::ModelSettings,
+    others::{OtherCalls, OtherUsers},
+    quota::{Charging, Cost, Counting, Dimension, Quotas},
+};
+
+/// Limits per minute, at most one for each dimension.
+pub(crate) type Limits = Vec<(Dimension, u64)>;
+
+/// Sets a limit; the last word on a dimension counts.
+pub(crate) fn set(limits: &mut Limits, dimension: Dimension, limit: u64) {
+    limits.retain(|(other, _)| *other != dimension);
+    limits.push((dimension, limit));
+}
+
+/// What the builder says about quotas.
+#[derive(Debug)]
+pub(crate) struct Plain<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) changes: &'a [(Duration, f64)],
+    pub(crate) counting: Counting,
+    pub(crate) others: Option<&'a OtherUsers>,
+    pub(crate) seed: u64,
+}
+
+/// One set of quotas for each key, and one for each key and each model that has limits of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accounts {
+    // For each key, or for all together where none is listed: first its own quotas, then those of its models.
+    quotas: Vec<Quotas>,
+    // Where a model's quotas stand behind those of its key, from 1.
+    models: BTreeMap<String, usize>,
+    keys: usize,
+}
+
+impl Accounts {
+    pub(crate) fn new<'a>(
+        plain: &Plain<'_>,
+        keys: impl ExactSizeIterator<Item = &'a KeySettings>,
+        models: &BTreeMap<String, ModelSettings>,
+    ) -> Self {
+        let count = keys.len();
+        let own: Vec<_> = models.iter().filter(|(_, model)| model.has_account()).collect();
+        let unlisted = KeySettings::new();
+        let mut quotas = Vec::new();
+        let mut push_key = |key: &KeySettings| {
+            let limits = over(plain.limits, &key.limits);
+            let mut push = |limits, others: Option<&OtherUsers>| {
+                let account = quotas.len();
+                let others = others.map(|others| OtherCalls::new(others.clone(), plain.seed, account));
+                let changes = plain.changes.to_vec();
+                quotas.push(Quotas::new(limits, plain.counting).with_changes(changes).with_others(others));
+            };
+            push(limits.clone(), key.others.as_ref().or(plain.others));
+            own.iter().for_each(|(_, model)| push(over(&limits, &model.limits), model.others.as_ref()));
+        };
+        if count == 0 {
+            push_key(&unlisted);
+        }
+        keys.for_each(push_key);
+        let models = own.iter().zip(1..).map(|((name, _), place)| ((*name).clone(), place)).collect();
+        Self { quotas, models, keys: count }
+    }
+
+    /// The account of a request; none if keys are listed and its key is not one of them.
+    pub(crate) fn index(&self, key: Option<usize>, model: Option<&str>) -> Option<usize> {
+        let key = if self.keys == 0 { 0 } else { key? };
+        let place = model.and_then(|model| self.models.get(model)).copied().unwrap_or(0);
+        Some(key * (1 + self.models.len()) + place)
+    }
+
+    pub(crate) fn get(&mut self, account: usize) -> &mut Quotas {
+        &mut self.quotas[account]
+    }
+
+    /// The same without other users.
+    pub(crate) fn alone(&self) -> Self {
+        let mut alone = self.clone();
+        alone.quotas = alone.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
+        alone
+    }
+
+    /// How many calls of others were admitted until now in all accounts, and what they took.
+    pub(crate) fn taken_by_others(&mut self, now: Duration) -> (u64, Cost) {
+        self.quotas.iter_mut().fold((0, Cost::default()), |(calls, sum), quotas| {
+            let (more, cost) = quotas.taken_by_others(now);
+            (calls + more, sum.plus(cost))
+        })
+    }
+
+    pub(crate) fn charging(&self) -> Charging {
+        self.quotas.first().map_or_else(Charging::default, Quotas::charging)
+    }
+
+    /// Each dimension that limits every account, with the sums of their limits per minute and of what can be used at
+    /// once, changes to come left out.
+    pub(crate) fn limits(&self) -> Vec<(Dimension, u64, f64)> {
+        let mut sums = BTreeMap::<Dimension, (usize, u64, f64)>::new();
+        for (dimension, limit, capacity) in self.quotas.iter().flat_map(Quotas::limits) {
+            let (accounts, limits, capacities) = sums.entry(dimension).or_default();
+            *accounts += 1;
+            *limits = limits.saturating_add(limit);
+            *capacities += capacity;
+        }
+        let of_all = sums.into_iter().filter(|(_, (accounts, ..))| *accounts == self.quotas.len());
+        of_all.map(|(dimension, (_, limit, capacity))| (dimension, limit, capacity)).collect()
+    }
+}
+
+/// The limits of something that has some of its own.
+fn over(base: &Limits, own: &Limits) -> Limits {
+    let mut limits = base.clone();
+    own.iter().for_each(|(dimension, limit)| set(&mut limits, *dimension, *limit));
+    limits
+}

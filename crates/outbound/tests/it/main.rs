@@ -26,6 +26,7 @@ mod replies;
 mod requests;
 mod reuse;
 mod secrets;
+mod simulated_dialects;
 mod sockets;
 mod stack;
 mod streams;

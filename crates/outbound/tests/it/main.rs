@@ -24,6 +24,7 @@ mod replies;
 mod requests;
 mod reuse;
 mod secrets;
+mod shared_quota;
 mod sockets;
 mod stack;
 mod streams;

@@ -26,6 +26,7 @@ mod replies;
 mod requests;
 mod reuse;
 mod secrets;
+mod shared_quota;
 mod simulated_dialects;
 mod sockets;
 mod stack;

@@ -302,11 +302,7 @@ async fn an_event_says_what_is_asked_of_whom() {
     let outcome = manager.send(request).await;
     assert!(outcome.result.is_ok(), "{outcome:?}");
     let embed = Request::post("/embeddings", &serde_json::json!({"model": "e", "input": "a river"}));
-    assert_eq!(
-        manager.send(embed.to("other")).await.error_kind(),
-        Some(ErrorKind::Rejected),
-        "no such path there"
-    );
+    assert!(manager.send(embed.to("other")).await.result.is_ok());
     // What cannot be made ready.
     for request in [Request::post_raw("/chat", "{").to("other"), chat(3).to("nowhere").model("m3")] {
         assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));

@@ -1,0 +1,117 @@
+//! Several keys, several models, and quotas that others use too.
+
+use outbound::{Endpoint, Provider, RequestManager};
+use outbound_simulator::{Builder, Dimension, KeySettings, Latency, LimitHeaders, OtherUsers, Simulator};
+use tokio::time::Instant;
+
+use crate::stack::{KEY, all_succeeded, client, manager, ms, run, s};
+
+const SECOND_KEY: &str = "sk-canary-9876543210";
+
+/// A provider without keys, that answers in 200 ms.
+fn provider() -> Builder {
+    Simulator::builder().seed(11).latency(Latency::fixed(ms(200)))
+}
+
+/// The same account's other key.
+fn second_key(simulator: &Simulator) -> Endpoint {
+    Endpoint::new(Provider::openai_compatible())
+        .base_url("http://provider.test/v1")
+        .key(SECOND_KEY)
+        .client(client(simulator))
+}
+
+/// Answers per second of a batch, after what the quota lets through at once.
+async fn goodput(simulator: &Simulator, manager: &RequestManager, requests: usize) -> f64 {
+    let started = Instant::now();
+    all_succeeded(&run(manager, requests).await);
+    assert_eq!(simulator.ledger().answered(), requests);
+    requests as f64 / started.elapsed().as_secs_f64()
+}
+
+fn refused_per_1_000(simulator: &Simulator) -> f64 {
+    let ledger = simulator.ledger();
+    ledger.refused() as f64 * 1_000.0 / ledger.sends() as f64
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_keys_have_nearly_twice_the_goodput_of_one() {
+    for told in [true, false] {
+        let mut rates = Vec::new();
+        for keys in [1, 2] {
+            let simulator = provider().key(KEY).key(SECOND_KEY).requests_per_minute(600).burst(s(1)).build();
+            let mut builder = manager(&simulator).max_concurrent(32);
+            let mut second = second_key(&simulator).max_concurrent(32);
+            if told {
+                builder = builder.requests_per_minute(600);
+                second = second.requests_per_minute(600);
+            }
+            if keys == 2 {
+                builder = builder.another_endpoint(second);
+            }
+            let manager = builder.build().expect("a manager");
+            rates.push(goodput(&simulator, &manager, 1_200).await);
+            let refused = refused_per_1_000(&simulator);
+            assert!(
+                refused <= if told { 0.0 } else { 50.0 },
+                "told {told}: {refused} of 1,000 sends refused"
+            );
+        }
+        assert!(rates[1] >= 1.9 * rates[0], "told {told}: {rates:?} answers per second");
+    }
+}
+
+/// Somebody else takes half of the key's quota: theirs is not ours to lose, and the rest is to be used. Where no header
+/// tells what remains, refusals are all there is to learn from.
+#[tokio::test(start_paused = true)]
+async fn who_shares_a_quota_uses_what_is_left() {
+    for (headers, burst, most_refused) in [
+        (LimitHeaders::All, 10, 25.0),
+        (LimitHeaders::All, 1, 60.0),
+        (LimitHeaders::RetryAfter, 10, 350.0),
+        (LimitHeaders::RetryAfter, 1, 150.0),
+    ] {
+        let others = OtherUsers::calls_per_minute(300);
+        let simulator = provider()
+            .key_with(KEY, KeySettings::new().other_users(others))
+            .requests_per_minute(600)
+            .burst(s(burst))
+            .limit_headers(headers)
+            .build();
+        let manager = manager(&simulator).max_concurrent(32).build().expect("a manager");
+        all_succeeded(&run(&manager, 1_500).await);
+        let ledger = simulator.ledger();
+        assert_eq!((ledger.answered(), ledger.duplicates()), (1_500, 0));
+        let taken = ledger.taken_by_others(Dimension::Requests) as f64;
+        let seconds = simulator.elapsed().as_secs_f64();
+        assert!((taken / seconds / 5.0 - 1.0).abs() < 0.1, "{taken} in {seconds} s");
+        let left = 10.0 * (seconds + burst as f64) - taken;
+        let (used, refused) = (1_500.0 / left, refused_per_1_000(&simulator));
+        assert!(used >= 0.9, "{headers:?}, {burst} s: {used} of what was left");
+        assert!(refused <= most_refused, "{headers:?}, {burst} s: {refused} of 1,000 sends refused");
+    }
+}
+
+/// revoked-key: one of two keys is revoked while a batch runs.
+#[tokio::test(start_paused = true)]
+async fn where_a_key_is_revoked_the_other_goes_on() {
+    let simulator = provider()
+        .key_with(KEY, KeySettings::new().revoked_at(s(20)))
+        .key(SECOND_KEY)
+        .requests_per_minute(600)
+        .burst(s(1))
+        .build();
+    let manager = manager(&simulator)
+        .max_concurrent(32)
+        .another_endpoint(second_key(&simulator).max_concurrent(32))
+        .build()
+        .expect("a manager");
+    let outcomes = run(&manager, 800).await;
+    let ledger = simulator.ledger();
+    let refused = ledger.entries().iter().filter(|entry| entry.outcome.to_string() == "refused 401").count();
+    all_succeeded(&outcomes);
+    assert_eq!(ledger.answered(), 800);
+    assert!(refused <= 4, "{refused} sends with the revoked key");
+    // 400 in the first 20 s, and 10 a second after that.
+    assert!(simulator.elapsed() < s(66), "{:?}", simulator.elapsed());
+}

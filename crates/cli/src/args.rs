@@ -120,6 +120,10 @@ pub(crate) struct Sim {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
+    /// Behave as the `[server]` of a scenario says: a file in TOML, such as those in crates/simulator/scenarios.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["rpm", "tpm", "faults", "seed"])]
+    pub(crate) scenario: Option<PathBuf>,
+
     /// Where to write every send it saw, one JSON object a line, when it ends.
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,

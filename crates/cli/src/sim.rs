@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{BufWriter, Write},
+    path::Path,
 };
+
+use outbound_simulator::Scenario;
 
 use crate::{
     args::Sim,
@@ -13,7 +16,11 @@ use crate::{
 };
 
 pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
-    let mut provider = simulate::provider(arguments.rpm, arguments.tpm, arguments.seed);
+    let scenario = arguments.scenario.as_deref().map(read).transpose()?;
+    let mut provider = match &scenario {
+        Some(scenario) => scenario.server(),
+        None => simulate::provider(arguments.rpm, arguments.tpm, arguments.seed),
+    };
     if let Some(key) = &arguments.key {
         provider = provider.key(key);
     }
@@ -35,10 +42,18 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
         .map_err(|error| Stop::Usage(format!("port {}: {error}", arguments.port)))?;
     // Whoever started it may not be listening any more; then it ends with Ctrl-C all the same.
     let _ = writeln!(std::io::stdout(), "http://{address}/v1");
-    say::line(format_args!(
-        "{} requests and {} tokens a minute; Ctrl-C ends it",
-        arguments.rpm, arguments.tpm
-    ));
+    match scenario {
+        Some(scenario) => say::line(format_args!(
+            "{}; for {} requests, of which {} are to be answered; Ctrl-C ends it",
+            scenario.story(),
+            scenario.workload().requests,
+            scenario.expect().answered
+        )),
+        None => say::line(format_args!(
+            "{} requests and {} tokens a minute; Ctrl-C ends it",
+            arguments.rpm, arguments.tpm
+        )),
+    }
     Interrupt::listen().times(1).await;
     simulator.shutdown().await;
     let seen = simulator.ledger();
@@ -47,4 +62,10 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
         seen.write_to(file).map_err(|error| Stop::Output(format!("{}: {error}", path.display())))?;
     }
     Ok(ALL_SUCCEEDED)
+}
+
+fn read(path: &Path) -> Result<Scenario, Stop> {
+    let wrong = |why: &dyn std::fmt::Display| Stop::Input(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    Scenario::parse(&text).map_err(|error| wrong(&error))
 }

@@ -25,6 +25,7 @@ mod refusals;
 mod replies;
 mod requests;
 mod reuse;
+mod scenarios;
 mod secrets;
 mod shared_quota;
 mod simulated_dialects;

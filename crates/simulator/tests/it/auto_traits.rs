@@ -11,6 +11,10 @@ fn is_plain<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
 #[test]
 fn public_types_go_anywhere() {
     is_plain::<Batching>();
+    is_plain::<outbound_simulator::Scenario>();
+    is_plain::<outbound_simulator::ScenarioError>();
+    is_plain::<outbound_simulator::ScenarioWorkload>();
+    is_plain::<outbound_simulator::Expect>();
     is_plain::<Builder>();
     is_plain::<Charging>();
     is_plain::<ModelSettings>();

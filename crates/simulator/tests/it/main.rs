@@ -19,6 +19,7 @@ mod others;
 mod plans;
 mod quotas;
 mod refusals;
+mod scenarios;
 mod settings;
 mod streams;
 mod troubles;

@@ -16,6 +16,9 @@ const BLUR: Duration = Duration::from_millis(300);
 const CONTRADICTION: u32 = 4;
 const ENOUGH: u32 = 40;
 
+/// Where a limit has moved, the models are told the same again before so many replies.
+const UNMOVED: u32 = 12;
+
 /// Whose limits a reply speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -30,6 +33,8 @@ pub(super) struct Sharing {
     doubt: u32,
     /// Two models were told different limits, and have not agreed since: either the limit has moved, or each has its own.
     differ: bool,
+    /// Replies since then.
+    differing: u32,
     are_apart: bool,
 }
 
@@ -47,14 +52,15 @@ impl Sharing {
         if self.are_apart {
             return (Owner::Model, false);
         }
-        let differed = self.differ;
+        let were_own = self.differing >= UNMOVED;
         for signal in told.iter().filter(|signal| signal.limit.is_some()) {
             self.compare(Last { model, sent_at, signal: *signal });
         }
         self.are_apart = self.doubt >= ENOUGH;
-        let own = self.are_apart || self.differ;
+        self.differing = if self.differ { self.differing.saturating_add(1) } else { 0 };
+        let own = self.are_apart || self.differing >= UNMOVED;
         let owner = if own || self.last.is_empty() { Owner::Model } else { Owner::Account };
-        (owner, own != differed)
+        (owner, own != were_own)
     }
 
     fn compare(&mut self, next: Last) {

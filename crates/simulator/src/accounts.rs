@@ -18,9 +18,9 @@ pub(crate) fn set(limits: &mut Limits, dimension: Dimension, limit: u64) {
     limits.push((dimension, limit));
 }
 
-/// What the builder says about quotas.
+/// What holds for every key and model that has nothing of its own.
 #[derive(Debug)]
-pub(crate) struct Plain<'a> {
+pub(crate) struct Common<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) changes: &'a [(Duration, f64)],
     pub(crate) counting: Counting,
@@ -40,7 +40,7 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn new<'a>(
-        plain: &Plain<'_>,
+        common: &Common<'_>,
         keys: impl ExactSizeIterator<Item = &'a KeySettings>,
         models: &BTreeMap<String, ModelSettings>,
     ) -> Self {
@@ -49,14 +49,14 @@ impl Accounts {
         let unlisted = KeySettings::new();
         let mut quotas = Vec::new();
         let mut push_key = |key: &KeySettings| {
-            let limits = over(plain.limits, &key.limits);
+            let limits = over(common.limits, &key.limits);
             let mut push = |limits, others: Option<&OtherUsers>| {
                 let account = quotas.len();
-                let others = others.map(|others| OtherCalls::new(others.clone(), plain.seed, account));
-                let changes = plain.changes.to_vec();
-                quotas.push(Quotas::new(limits, plain.counting).with_changes(changes).with_others(others));
+                let others = others.map(|others| OtherCalls::new(others.clone(), common.seed, account));
+                let changes = common.changes.to_vec();
+                quotas.push(Quotas::new(limits, common.counting).with_changes(changes).with_others(others));
             };
-            push(limits.clone(), key.others.as_ref().or(plain.others));
+            push(limits.clone(), key.others.as_ref().or(common.others));
             own.iter().for_each(|(_, model)| push(over(&limits, &model.limits), model.others.as_ref()));
         };
         if count == 0 {

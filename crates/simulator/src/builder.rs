@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    accounts::{self, Accounts, Limits, Plain},
+    accounts::{self, Accounts, Common, Limits},
     batching::Batching,
     fault::{Closure, Fault, Rule},
     keys::{Key, KeySettings},
@@ -353,7 +353,7 @@ impl Builder {
 
     /// Starts the simulator's time. Where tokio's clock is paused, call it in that runtime.
     pub fn build(self) -> Simulator {
-        let plain = Plain {
+        let common = Common {
             limits: &self.limits,
             changes: &self.changes,
             counting: self.counting,
@@ -361,7 +361,7 @@ impl Builder {
             seed: self.settings.seed,
         };
         let keys = self.settings.keys.iter().map(|key| &key.settings);
-        let quotas = Accounts::new(&plain, keys, &self.settings.models);
+        let quotas = Accounts::new(&common, keys, &self.settings.models);
         Simulator::new(Arc::new(Provider::new(self.settings, quotas, self.anchor)))
     }
 

@@ -20,8 +20,9 @@ use crate::{
 /// | [`tokens_per_second`](Self::tokens_per_second) | that of the [`Builder`](crate::Builder) |
 /// | [`fault`](Self::fault), [`fault_during`](Self::fault_during) | none |
 ///
-/// A model with a limit or other users of its own has an account of its own with each key. Its requests count there and nowhere
-/// else, and its limit headers tell of that account. What it does not limit itself is limited as for the key.
+/// A model with a limit or other users of its own has an account of its own with each key. Its requests count there
+/// and nowhere else, and its limit headers tell of that account. What it does not limit itself is limited as for the
+/// key.
 ///
 /// ```
 /// use std::time::Duration;

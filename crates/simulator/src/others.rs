@@ -84,7 +84,7 @@ pub(crate) struct OtherCalls {
     // How many calls were drawn, the next one included.
     drawn: u32,
     next: Option<(Duration, Cost)>,
-    // Until when the next one waits for room. Those behind it have no line of their own: they are drawn when it is gone.
+    // Until when the next one waits for room. Those behind it are drawn when it is gone.
     not_before: Duration,
 }
 

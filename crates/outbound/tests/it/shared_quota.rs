@@ -1,10 +1,13 @@
 //! Several keys, several models, and quotas that others use too.
 
-use outbound::{Endpoint, Provider, RequestManager};
-use outbound_simulator::{Builder, Dimension, KeySettings, Latency, LimitHeaders, OtherUsers, Simulator};
+use outbound::{Endpoint, Provider, Request, RequestManager};
+use outbound_simulator::{
+    Builder, Dimension, KeySettings, Latency, LimitHeaders, ModelSettings, OtherUsers, Simulator,
+};
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::stack::{KEY, all_succeeded, client, manager, ms, run, s};
+use crate::stack::{KEY, all_succeeded, body, client, manager, ms, run, s};
 
 const SECOND_KEY: &str = "sk-canary-9876543210";
 
@@ -19,6 +22,12 @@ fn second_key(simulator: &Simulator) -> Endpoint {
         .base_url("http://provider.test/v1")
         .key(SECOND_KEY)
         .client(client(simulator))
+}
+
+fn to(model: &str, id: usize) -> Request {
+    let mut body = body(id);
+    body["model"] = json!(model);
+    Request::chat(&body).id(format!("{model}-{id}"))
 }
 
 /// Answers per second of a batch, after what the quota lets through at once.
@@ -59,6 +68,34 @@ async fn two_keys_have_nearly_twice_the_goodput_of_one() {
         }
         assert!(rates[1] >= 1.9 * rates[0], "told {told}: {rates:?} answers per second");
     }
+}
+
+/// One model's 429 must not hold back what another model has room for. Where the limited one comes first and takes every
+/// place, the other waits for its first replies, and by these it is known to have limits of its own.
+#[tokio::test(start_paused = true)]
+async fn a_model_at_its_limit_does_not_hold_another_back() {
+    let mut times = Vec::new();
+    for large in [0, 4, 12, 20] {
+        let simulator = provider()
+            .key(KEY)
+            .requests_per_minute(1_200)
+            .burst(s(1))
+            .model("small", ModelSettings::new())
+            .model("large", ModelSettings::new().requests_per_minute(30))
+            .build();
+        let manager = manager(&simulator).max_concurrent(16).build().expect("a manager");
+        let requests = (0..large).map(|id| to("large", id)).chain((0..600).map(|id| to("small", id)));
+        let outcomes: Vec<_> = manager.batch(requests).collect().await;
+        all_succeeded(&outcomes);
+        let ledger = simulator.ledger();
+        assert_eq!(ledger.answered(), 600 + large);
+        let of_small = ledger.entries().iter().filter(|entry| entry.seen.model.as_deref() == Some("small"));
+        let refused = of_small.clone().filter(|entry| !entry.was_admitted()).count();
+        assert!(refused <= 20, "{refused} beside {large}");
+        times.push(of_small.filter_map(|entry| entry.ended).max().expect("they ended"));
+    }
+    assert!(times[1].max(times[2]) <= times[0] + s(1), "{times:?}");
+    assert!(times[3] <= times[0] + s(6), "{times:?}");
 }
 
 /// Somebody else takes half of the key's quota: theirs is not ours to lose, and the rest is to be used. Where no header
@@ -114,4 +151,27 @@ async fn where_a_key_is_revoked_the_other_goes_on() {
     assert!(refused <= 4, "{refused} sends with the revoked key");
     // 400 in the first 20 s, and 10 a second after that.
     assert!(simulator.elapsed() < s(66), "{:?}", simulator.elapsed());
+}
+
+/// The same limit for several models, which moves: for a moment replies tell different ones, and it is shared all the same.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_moves_stays_shared_by_all_models() {
+    let simulator = provider()
+        .key(KEY)
+        .requests_per_minute(1_200)
+        .way_in(Latency::log_normal(ms(100), ms(400)))
+        .latency(Latency::log_normal(ms(200), s(2)))
+        .headers_at_admission()
+        .burst(s(1))
+        .scale_limits_at(s(20), 0.5)
+        .scale_limits_at(s(50), 1.0)
+        .scale_limits_at(s(70), 2.0)
+        .build();
+    let manager = manager(&simulator).max_concurrent(64).build().expect("a manager");
+    let requests = (0..3_000).map(|id| to(["a", "b", "c"][id % 3], id));
+    all_succeeded(&manager.batch(requests).collect::<Vec<_>>().await);
+    let refused = refused_per_1_000(&simulator);
+    assert!(refused <= 20.0, "{refused} of 1,000 sends refused");
+    let (elapsed, best) = (simulator.elapsed(), simulator.reference(Some(64)));
+    assert!(elapsed <= best.mul_f64(1.02), "{elapsed:?}, at best {best:?}");
 }

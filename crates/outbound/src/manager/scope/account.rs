@@ -223,6 +223,12 @@ impl Account {
         self.reach.resume();
     }
 
+    /// Forgets what replies said about limits, of the account and of its models.
+    pub(super) fn forget_readings(&self, now: Instant) {
+        self.quota.forget_readings(now);
+        self.models.lock().iter().for_each(|model| model.quota.forget_readings(now));
+    }
+
     /// Lets nobody wait for a limit any more.
     pub(crate) fn close(&self) {
         self.quota.close();

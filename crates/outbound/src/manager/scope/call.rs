@@ -171,10 +171,10 @@ impl Scope {
         sent_at: Instant,
     ) {
         let account = &*self.account;
-        let (owner, parts) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
-        if parts {
-            tracing::debug!("the models of the account have limits of their own");
-            account.quota.forget_readings(now);
+        let (owner, is_new) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
+        if is_new {
+            tracing::debug!(?owner, "whose limits replies tell is seen otherwise");
+            account.forget_readings(now);
         }
         match owner {
             Owner::Model => self.model.quota.observe(now, &observation),

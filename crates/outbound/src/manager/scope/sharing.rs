@@ -16,6 +16,9 @@ const BLUR: Duration = Duration::from_millis(300);
 const CONTRADICTION: u32 = 4;
 const ENOUGH: u32 = 40;
 
+/// Where a limit has moved, the models are told the same again before so many replies.
+const UNMOVED: u32 = 12;
+
 /// Whose limits a reply speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -28,6 +31,10 @@ pub(super) enum Owner {
 pub(super) struct Sharing {
     last: Vec<(Dimension, Last)>,
     doubt: u32,
+    /// Two models were told different limits, and have not agreed since: either the limit has moved, or each has its own.
+    differ: bool,
+    /// Replies since then.
+    differing: u32,
     are_apart: bool,
 }
 
@@ -39,17 +46,21 @@ struct Last {
 }
 
 impl Sharing {
-    /// Takes note of a reply to a request for a model. Whose limits it speaks of, and whether that is new.
+    /// Takes note of a reply to a request for a model. Whose limits it speaks of, and whether what was told before is to be
+    /// forgotten: it was taken for somebody else's.
     pub(super) fn note(&mut self, model: usize, sent_at: Instant, told: &Signals) -> (Owner, bool) {
         if self.are_apart {
             return (Owner::Model, false);
         }
+        let were_own = self.differing >= UNMOVED;
         for signal in told.iter().filter(|signal| signal.limit.is_some()) {
             self.compare(Last { model, sent_at, signal: *signal });
         }
         self.are_apart = self.doubt >= ENOUGH;
-        let owner = if self.are_apart || self.last.is_empty() { Owner::Model } else { Owner::Account };
-        (owner, self.are_apart)
+        self.differing = if self.differ { self.differing.saturating_add(1) } else { 0 };
+        let own = self.are_apart || self.differing >= UNMOVED;
+        let owner = if own || self.last.is_empty() { Owner::Model } else { Owner::Account };
+        (owner, own != were_own)
     }
 
     fn compare(&mut self, next: Last) {
@@ -61,11 +72,20 @@ impl Sharing {
         };
         let Some(between) = next.sent_at.checked_duration_since(last.sent_at) else { return };
         let last = std::mem::replace(last, next);
-        if last.model == next.model || between > APART {
+        if last.model == next.model {
+            return;
+        }
+        let differs = last.signal.limit != next.signal.limit;
+        // What remains is soon another number; a limit is not.
+        self.differ |= differs;
+        if between > APART {
             return;
         }
         match agree(&last.signal, &next.signal, between) {
-            Some(true) => self.doubt = self.doubt.saturating_sub(1),
+            Some(true) => {
+                self.differ = false;
+                self.doubt = self.doubt.saturating_sub(1);
+            }
             Some(false) => self.doubt += CONTRADICTION,
             None => {}
         }

@@ -41,6 +41,37 @@ fn different_limits_are_the_models_own() {
     assert_eq!(after(50, |reply| told(3_000 + 500 * (reply % 2), 40)), Owner::Model);
 }
 
+/// Nobody waits for the limit of another model until that is certain.
+#[test]
+fn different_limits_are_soon_taken_for_the_models_own() {
+    for apart in [0, 20, 5_000] {
+        let (mut sharing, start) = (Sharing::default(), Instant::now());
+        let at = |reply: u64| start + Duration::from_millis(apart * reply);
+        assert_eq!(sharing.note(0, at(0), &told(30, 0)), (Owner::Account, false));
+        assert_eq!(sharing.note(0, at(1), &told(30, 0)), (Owner::Account, false));
+        for reply in 2..13 {
+            assert_eq!(sharing.note(1, at(reply), &told(1_200, 9)), (Owner::Account, false), "{apart} ms");
+        }
+        assert_eq!(sharing.note(1, at(13), &told(1_200, 8)), (Owner::Model, true), "{apart} ms");
+        assert_eq!(sharing.note(1, at(14), &told(1_200, 8)), (Owner::Model, false));
+        assert_eq!(sharing.note(0, at(15), &told(30, 0)), (Owner::Model, false));
+    }
+}
+
+/// It had moved.
+#[test]
+fn a_limit_that_both_tell_is_the_accounts_again() {
+    let (mut sharing, start) = (Sharing::default(), Instant::now());
+    let at = |reply: u64| start + Duration::from_millis(20 * reply);
+    assert_eq!(sharing.note(0, at(0), &told(3_000, 20)), (Owner::Account, false));
+    for reply in 1..12 {
+        assert_eq!(sharing.note(1, at(reply), &told(1_500, 20)), (Owner::Account, false));
+    }
+    assert_eq!(sharing.note(1, at(12), &told(1_500, 20)), (Owner::Model, true));
+    assert_eq!(sharing.note(0, at(13), &told(1_500, 20)), (Owner::Account, true));
+    assert_eq!(sharing.note(1, at(14), &told(1_500, 20)), (Owner::Account, false));
+}
+
 #[test]
 fn what_remains_of_two_quotas_contradicts_itself() {
     assert_eq!(after(50, |reply| told(3_000, if reply % 2 == 0 { 2 } else { 48 })), Owner::Model);

@@ -39,6 +39,8 @@ pub(crate) enum Reason {
     RateLimited,
     SlowDown,
     QuotaSpent,
+    /// Gemini's 400 for a key that it does not know.
+    WrongGeminiKey,
     /// A page of HTML, from a proxy that speaks no dialect.
     Html,
 }
@@ -98,6 +100,10 @@ impl Refusal {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    pub(crate) fn wrong_gemini_key() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Reason::WrongGeminiKey)
     }
 
     pub(crate) fn message(self, message: impl Into<String>) -> Self {

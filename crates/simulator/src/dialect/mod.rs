@@ -127,6 +127,15 @@ impl Dialect {
         }
     }
 
+    /// The refusal of a request without a key that is accepted; `has_key` says whether it has another one.
+    pub(crate) fn no_key(self, has_key: bool) -> Refusal {
+        match self {
+            Self::Gemini if has_key => Refusal::wrong_gemini_key(),
+            Self::Gemini => Refusal::status(403),
+            _ => Refusal::status(401),
+        }
+    }
+
     /// Reads a body. The error is for the sender of it.
     pub(crate) fn parse(self, uri: &Uri, headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
         match self {

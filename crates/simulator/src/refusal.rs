@@ -65,7 +65,8 @@ impl Refusal {
     }
 
     /// 429 because the money is spent, which no waiting cures: `insufficient_quota` in OpenAI's dialect,
-    /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's.
+    /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's, a
+    /// usage limit per week in Ollama's.
     pub fn quota_spent() -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Reason::QuotaSpent)
     }

@@ -229,15 +229,15 @@ impl Dialect {
         }
     }
 
-    /// The header that carries the request's id.
-    pub(crate) fn request_id_header(self) -> HeaderName {
-        match self {
-            Self::Azure => HeaderName::from_static("apim-request-id"),
-            Self::OpenAi | Self::Responses | Self::Embeddings | Self::Gemini | Self::Ollama => {
-                HeaderName::from_static("x-request-id")
-            }
-            Self::Anthropic => HeaderName::from_static("request-id"),
-        }
+    /// The header that carries the request's id. Gemini and Ollama have none.
+    pub(crate) fn request_id_header(self) -> Option<HeaderName> {
+        let name = match self {
+            Self::Azure => "apim-request-id",
+            Self::OpenAi | Self::Responses | Self::Embeddings => "x-request-id",
+            Self::Anthropic => "request-id",
+            Self::Gemini | Self::Ollama => return None,
+        };
+        Some(HeaderName::from_static(name))
     }
 
     /// The limit headers: OpenAI's for requests and tokens, with the time until full as a Go duration; Anthropic's

@@ -107,6 +107,18 @@ async fn every_status_has_a_body_in_the_form_of_the_dialect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn gemini_and_ollama_have_no_headers_of_their_own() {
+    let simulator = five_tokens().requests_per_minute(100).build();
+    for form in streams().iter().chain(&plains()) {
+        let got = ask(&simulator, form).await;
+        let has_own = form.name == "responses";
+        for name in ["x-request-id", "x-ratelimit-remaining-requests"] {
+            assert_eq!(got.header(name).is_some(), has_own, "{}, {name}", form.name);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_is_cut_in_each_way_before_its_end() {
     for form in streams() {
         for after in [0, 2, 99] {

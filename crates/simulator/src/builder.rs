@@ -125,7 +125,8 @@ impl Builder {
 
     /// Adds a key, and refuses every key that was not added with 401. It stands in
     /// `Authorization: Bearer`; in Anthropic's dialect in `x-api-key`, in Azure's in `api-key`, in Gemini's in `x-goog-api-key` or
-    /// the query's `key`. Each key has quotas of its own.
+    /// the query's `key`. Each key has quotas of its own. Gemini refuses a wrong key with 400 and a request without one
+    /// with 403, as the real one does.
     pub fn key(self, key: impl Into<String>) -> Self {
         self.key_with(key, KeySettings::new())
     }

@@ -39,6 +39,8 @@ pub(crate) enum Reason {
     RateLimited,
     SlowDown,
     QuotaSpent,
+    /// Gemini's 400 for a key that it does not know.
+    WrongGeminiKey,
     /// A page of HTML, from a proxy that speaks no dialect.
     Html,
 }
@@ -63,7 +65,8 @@ impl Refusal {
     }
 
     /// 429 because the money is spent, which no waiting cures: `insufficient_quota` in OpenAI's dialect,
-    /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's.
+    /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's, a
+    /// usage limit per week in Ollama's.
     pub fn quota_spent() -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Reason::QuotaSpent)
     }
@@ -98,6 +101,10 @@ impl Refusal {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    pub(crate) fn wrong_gemini_key() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Reason::WrongGeminiKey)
     }
 
     pub(crate) fn message(self, message: impl Into<String>) -> Self {

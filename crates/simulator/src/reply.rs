@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Adds what every reply carries: the date, the request's id and the limits.
+    /// Adds what every reply carries: the date, and where the dialect has them the request's id and the limits.
     pub(crate) fn send(
         &self,
         exchange: Exchange,
@@ -38,7 +38,9 @@ impl Reply {
         let now = provider.wall();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         insert(&mut headers, header::DATE, now.http_date());
-        insert(&mut headers, self.dialect.request_id_header(), self.request_id.clone());
+        if let Some(name) = self.dialect.request_id_header() {
+            insert(&mut headers, name, self.request_id.clone());
+        }
         if provider.settings.limit_headers == LimitHeaders::All {
             let standings = self.standings.clone().unwrap_or_else(|| exchange.standings());
             headers.extend(self.dialect.limit_headers(&standings, now));

@@ -51,7 +51,9 @@ pub(crate) async fn answer(
             Err(Refusal::status(405).message("Only POST is served at this path."))
         }
         _ if !is_whole => Err(Refusal::status(413)),
-        _ if !is_accepted(&provider, key) => Err(Refusal::status(401)),
+        _ if !is_accepted(&provider, key) => {
+            Err(dialect.no_key(dialect.key(&parts.uri, &parts.headers).is_some()))
+        }
         Err(_) => Err(Refusal::status(400).message("We could not parse the JSON body of your request.")),
         Ok(json) => dialect
             .parse(&parts.uri, &parts.headers, json)

@@ -10,7 +10,7 @@ use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager, Req
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use crate::stack::KEY;
+use crate::stack::{self, KEY};
 
 /// What a server was sent, each request as text.
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -145,15 +145,19 @@ async fn a_prompt_is_written_as_the_provider_has_it() {
     }
 }
 
-/// A prompt that falls back to another provider is written anew.
+/// A prompt that falls back to another provider is written anew, in the format of that one.
 #[tokio::test(start_paused = true)]
 async fn a_prompt_is_written_anew_on_another_route() {
     let (first, _seen) = manager(Provider::anthropic(), "application/json", &["{}"]);
-    let second = outbound::Endpoint::new(Provider::gemini()).base_url("http://h.test/v1");
+    let simulator = stack::provider().build();
+    let second = outbound::Endpoint::new(Provider::gemini())
+        .base_url("http://other.test/v1beta")
+        .key(KEY)
+        .client(stack::client(&simulator));
     let manager = first.endpoint("google", second).fallback(Route::to("google").with_model("g")).build();
     let outcome = manager.expect("a manager").send(Request::prompt("m", "Two rivers?")).await;
-    // Nobody is there, but it was tried.
-    assert_eq!(outcome.route, 1);
+    assert!(outcome.route == 1 && outcome.result.is_ok(), "{outcome:?}");
+    assert_eq!(simulator.ledger().entries()[0].seen.path, "/v1beta/models/g:generateContent");
 }
 
 /// What does not go together is said in words, before anything is sent.

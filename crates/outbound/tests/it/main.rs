@@ -6,6 +6,7 @@ mod batching;
 mod concurrency;
 mod control;
 mod defaults;
+mod dialect_faults;
 mod dialects;
 mod driver;
 mod fallbacks;

@@ -78,7 +78,7 @@ pub(super) fn error(refusal: &Refusal, request_id: &str) -> Value {
         Reason::RateLimited => ("rate_limit_error", "This request would exceed your rate limit."),
         Reason::SlowDown => ("rate_limit_error", "This request would exceed your acceleration limit."),
         Reason::QuotaSpent => ("rate_limit_error", "You have reached your spend limit."),
-        Reason::Status | Reason::Html => match refusal.status.as_u16() {
+        Reason::Status | Reason::WrongGeminiKey | Reason::Html => match refusal.status.as_u16() {
             401 => ("authentication_error", "invalid x-api-key"),
             402 => ("billing_error", "Your credit balance is too low."),
             403 => ("permission_error", "You are not allowed to do this."),

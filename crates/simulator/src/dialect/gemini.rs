@@ -42,8 +42,9 @@ pub(super) fn parse(uri: &Uri, body: &Value) -> Result<Ask, String> {
 
 /// Model and method of a path, if it is one of this dialect.
 pub(super) fn target(path: &str) -> Option<(&str, &str)> {
-    let (model, method) = path.rsplit_once("/models/")?.1.split_once(':')?;
-    matches!(method, "generateContent" | "streamGenerateContent").then_some((model, method))
+    let (model, method) = path.rsplit_once("/models/")?.1.rsplit_once(':')?;
+    let is_served = matches!(method, "generateContent" | "streamGenerateContent") && !model.is_empty();
+    is_served.then_some((model, method))
 }
 
 pub(super) fn plain(answer: &Answer) -> Value {
@@ -69,11 +70,15 @@ pub(super) fn events(answer: &Answer, framing: Framing) -> Events {
 }
 
 /// `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status). A quota that is used up is named in a
-/// `QuotaFailure`: by the minute, or by the day where it is spent. A hint is a `RetryInfo` of whole
+/// `QuotaFailure`: by the minute, or by the day where it is spent. A wrong key is a 400 with an
+/// `ErrorInfo`. A hint is a `RetryInfo` of whole
 /// seconds, rounded down as the real one's are, and exact in the message.
 pub(super) fn error(refusal: &Refusal) -> Value {
     let code = refusal.status.as_u16();
     let (status, usual) = match code {
+        _ if refusal.reason == Reason::WrongGeminiKey => {
+            ("INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")
+        }
         401 => ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
         403 => ("PERMISSION_DENIED", "The caller does not have permission."),
         404 => ("NOT_FOUND", "The model is not found for API version v1beta."),
@@ -90,7 +95,7 @@ pub(super) fn error(refusal: &Refusal) -> Value {
     let span = match refusal.reason {
         Reason::QuotaSpent => Some("Day"),
         Reason::RateLimited => Some("Minute"),
-        Reason::Status | Reason::SlowDown | Reason::Html => None,
+        Reason::Status | Reason::SlowDown | Reason::WrongGeminiKey | Reason::Html => None,
     };
     if let Some(span) = span {
         let (metric, id) = if refusal.kind == Some("tokens") {
@@ -105,6 +110,14 @@ pub(super) fn error(refusal: &Refusal) -> Value {
                 "quotaId": id,
                 "quotaDimensions": { "location": "global" },
             }],
+        }));
+    }
+    if refusal.reason == Reason::WrongGeminiKey {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "API_KEY_INVALID",
+            "domain": "googleapis.com",
+            "metadata": { "service": "generativelanguage.googleapis.com" },
         }));
     }
     if let Some(wait) = refusal.hint {

@@ -127,6 +127,15 @@ impl Dialect {
         }
     }
 
+    /// The refusal of a request without a key that is accepted; `has_key` says whether it has another one.
+    pub(crate) fn no_key(self, has_key: bool) -> Refusal {
+        match self {
+            Self::Gemini if has_key => Refusal::wrong_gemini_key(),
+            Self::Gemini => Refusal::status(403),
+            _ => Refusal::status(401),
+        }
+    }
+
     /// Reads a body. The error is for the sender of it.
     pub(crate) fn parse(self, uri: &Uri, headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
         match self {
@@ -220,15 +229,15 @@ impl Dialect {
         }
     }
 
-    /// The header that carries the request's id.
-    pub(crate) fn request_id_header(self) -> HeaderName {
-        match self {
-            Self::Azure => HeaderName::from_static("apim-request-id"),
-            Self::OpenAi | Self::Responses | Self::Embeddings | Self::Gemini | Self::Ollama => {
-                HeaderName::from_static("x-request-id")
-            }
-            Self::Anthropic => HeaderName::from_static("request-id"),
-        }
+    /// The header that carries the request's id. Gemini and Ollama have none.
+    pub(crate) fn request_id_header(self) -> Option<HeaderName> {
+        let name = match self {
+            Self::Azure => "apim-request-id",
+            Self::OpenAi | Self::Responses | Self::Embeddings => "x-request-id",
+            Self::Anthropic => "request-id",
+            Self::Gemini | Self::Ollama => return None,
+        };
+        Some(HeaderName::from_static(name))
     }
 
     /// The limit headers: OpenAI's for requests and tokens, with the time until full as a Go duration; Anthropic's

@@ -5,7 +5,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::{Ask, Events, Framing, prompt};
-use crate::{answer::Answer, refusal::Refusal, wall::Wall};
+use crate::{
+    answer::Answer,
+    refusal::{Reason, Refusal},
+    wall::Wall,
+};
 
 /// Unlike everywhere else a request that does not say `stream` is streamed.
 pub(super) fn parse(body: &Value) -> Result<Ask, String> {
@@ -43,9 +47,13 @@ pub(super) fn events(answer: &Answer) -> Events {
     }
 }
 
-/// `{"error": "..."}`
+/// `{"error": "..."}`: a sentence, and nothing else says what it is about.
 pub(super) fn error(refusal: &Refusal) -> Value {
     let usual = match refusal.status.as_u16() {
+        _ if refusal.reason == Reason::QuotaSpent => {
+            "you have reached your weekly usage limit, upgrade for higher limits: https://ollama.com/upgrade"
+        }
+        401 => "unauthorized",
         404 => "model not found, try pulling it first",
         429 => "too many requests",
         503 => "server busy, please try again.  maximum pending requests exceeded",

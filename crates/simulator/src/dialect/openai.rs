@@ -89,7 +89,7 @@ pub(super) fn error(refusal: &Refusal) -> Value {
             Some("insufficient_quota"),
             "You exceeded your current quota, please check your plan and billing details.",
         ),
-        Reason::Status | Reason::Html => match refusal.status.as_u16() {
+        Reason::Status | Reason::WrongGeminiKey | Reason::Html => match refusal.status.as_u16() {
             401 => ("invalid_request_error", Some("invalid_api_key"), "Incorrect API key provided."),
             403 => ("permission_error", None, "You are not allowed to do this."),
             404 => ("invalid_request_error", Some("model_not_found"), "The model does not exist."),

@@ -8,6 +8,7 @@ mod chance;
 mod chat;
 mod connections;
 mod deployments;
+mod dialect_faults;
 mod dialects;
 mod faults;
 mod keys;

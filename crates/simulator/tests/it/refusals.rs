@@ -145,6 +145,16 @@ fn any_json() -> impl Strategy<Value = Value> {
         "include_usage",
         "max_tokens",
         "n",
+        "contents",
+        "parts",
+        "systemInstruction",
+        "generationConfig",
+        "maxOutputTokens",
+        "options",
+        "num_predict",
+        "input",
+        "instructions",
+        "max_output_tokens",
     ]);
     leaf.prop_recursive(5, 60, 6, move |inner| {
         prop_oneof![
@@ -160,7 +170,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever the body is, it is answered or refused with 400, in either dialect, and the connection goes on.
+    /// Whatever the body is, it is answered or refused with 400, in each dialect, and the connection goes on.
     #[test]
     fn no_body_is_too_odd(
         overrides in prop::collection::vec(any_json(), 1..8),
@@ -170,9 +180,19 @@ proptest! {
         runtime.block_on(async {
             let simulator = Simulator::builder().tokens_per_minute(1_000_000_000).build();
             let mut client = Client::to(&simulator).await.with("anthropic-version", "2023-06-01");
-            for (path, value) in [CHAT, MESSAGES].into_iter().cycle().zip(&overrides) {
+            let paths = [
+                CHAT,
+                MESSAGES,
+                "/v1beta/models/m:generateContent",
+                "/v1beta/models/m:streamGenerateContent",
+                "/api/chat",
+                "/v1/responses",
+            ];
+            for (value, path) in overrides.iter().flat_map(|value| paths.map(|path| (value, path))) {
                 // As it is, and on top of a body that is right, so that more of it is looked at.
                 let mut body = chat("hello");
+                body["contents"] = json!([{ "parts": [{ "text": "hello" }] }]);
+                body["input"] = json!("hello");
                 if let (Value::Object(body), Value::Object(value)) = (&mut body, value) {
                     body.extend(value.clone());
                 }

@@ -278,7 +278,9 @@ impl<'a> Admission<'a> {
             }
             Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
                 let gated = bottleneck == Bottleneck::Gate;
-                self.seat.move_to(if gated { Place::Held } else { Place::Ready });
+                // Who waits for a rate takes no place of those whose models have room.
+                let ready = bottleneck == Bottleneck::Concurrency;
+                self.seat.move_to(if ready { Place::Ready } else { Place::Held });
                 let reason = if gated { Waiting::Refused } else { Waiting::Limits };
                 if gated && !self.has_patience_for(wait.unwrap_or_default()) {
                     return Err(impatient(reason, record));

@@ -24,6 +24,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY: HeaderValue = HeaderValue::from_static("outbound-0123456789abcdef0123456789abcdef");
 
 /// One way to send chats.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Case {
     HyperUtil(HyperClient<HttpConnector, Full<Bytes>>, String, Bytes),
     Client(Client, Bytes),

@@ -4,9 +4,9 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use http::StatusCode;
-use outbound_limiter::{Bottleneck, Charge, QuotaError};
+use outbound_limiter::{Bottleneck, Charge, QuotaError, QuotaLimiter};
 use outbound_provider::Usage;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     destination::Destination,
@@ -34,6 +34,9 @@ const FOR_A_DEPOSIT: Duration = Duration::from_secs(10);
 
 /// How often it looks whether it can pay.
 const LOOK_FOR_A_DEPOSIT: Duration = Duration::from_millis(100);
+
+/// How often whoever has no patience asks whether a gate was closed meanwhile.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A limit beyond the clock's range is none; a century is near enough.
 const CENTURY: Duration = Duration::from_secs(3_155_760_000);
@@ -289,6 +292,10 @@ impl<'a> Admission<'a> {
                 let reserve = quota.reserve(cost);
                 // Its turn may be far away: that is no fault of a request whose time has not begun.
                 let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
+                let gate_holds = gate_holds(quota, self.patience);
+                let changed = async {
+                    select(pin!(changed), pin!(gate_holds)).await;
+                };
                 let (reserve, changed) = (pin!(reserve), pin!(changed));
                 // A change first: what was asked before it may not hold any more.
                 let ended = select(changed, reserve).await;
@@ -388,6 +395,18 @@ impl<'a> Admission<'a> {
         };
         let message = format!("the deadline of {:?} passed, after {sends}{last}", self.limit);
         Error::new(ErrorKind::Deadline, message)
+    }
+}
+
+/// Returns when the gate is closed, for whoever has another way and waits no longer than this for it: a refusal may close it
+/// while others wait, or for longer. Else never. Asked from time to time, since who gives up its turn in vain loses it.
+async fn gate_holds(quota: &QuotaLimiter, patience: Option<Duration>) {
+    let Some(patience) = patience else { return std::future::pending().await };
+    loop {
+        sleep(patience.clamp(SHORTEST_PATIENCE, CENTURY)).await;
+        if quota.gate_closed_until(Instant::now()).is_some() {
+            return;
+        }
     }
 }
 

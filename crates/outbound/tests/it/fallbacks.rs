@@ -148,6 +148,24 @@ async fn endpoints_of_one_name_share_the_requests() {
     assert!(took[0] / took[1] >= 1.9, "{took:?}");
 }
 
+/// A refusal may close the gate for longer while others wait at it: they ask again whether they have so much patience.
+#[tokio::test(start_paused = true)]
+async fn patience_is_asked_again_where_a_wait_grows() {
+    let simulator = provider()
+        .fault_when(|seen| {
+            let wait = if seen.sequence < 2 { s(2) } else { s(600) };
+            (seen.model.as_deref() == Some("test")).then(|| Refusal::rate_limited().retry_after(wait).into())
+        })
+        .build();
+    let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
+    let with = |id| chat(id).fallback(Route::model("other").after(s(3)));
+    let outcomes: Vec<_> = manager.batch((0..8).map(with)).collect().await;
+    for outcome in outcomes {
+        assert!(outcome.result.is_ok() && outcome.route == 1, "{outcome:?}");
+        assert!(outcome.elapsed < s(12), "{:?}", outcome.elapsed);
+    }
+}
+
 /// What one of them refuses, another takes at once.
 #[tokio::test(start_paused = true)]
 async fn what_one_endpoint_refuses_another_takes() {

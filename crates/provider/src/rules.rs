@@ -257,8 +257,12 @@ pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints, own: &[(&str, 
     if let Some(class) = first.or_else(by_wording) {
         return class;
     }
-    if matches!(status, 403 | 429) && !hints.any() && !body.is_dated && is_budget(body) {
-        return QuotaSpent;
+    if matches!(status, 403 | 429) {
+        // Gemini's `quotaId` names a day, and the `RetryInfo` beside it some seconds, after which it is refused again.
+        let headers_tell = hints.exact.or(hints.header).or(hints.reset).is_some();
+        if (names_a_day(body) && !headers_tell) || (!hints.any() && !body.is_dated && is_budget(body)) {
+            return QuotaSpent;
+        }
     }
     by_status(status, hints)
 }
@@ -329,14 +333,20 @@ fn is_throttled(body: &ErrorBody) -> bool {
     })
 }
 
-/// Whether it is a budget of a day, of a month or of money that is used up, by a word that has no other meaning or
-/// by a sentence that nothing speaks against.
+/// The letters and digits of each word.
+fn letters(body: &ErrorBody) -> impl Iterator<Item = String> {
+    body.words.iter().map(|word| word.chars().filter(char::is_ascii_alphanumeric).collect())
+}
+
+fn names_a_day(body: &ErrorBody) -> bool {
+    letters(body).any(|word| has(&word, PER_DAY))
+}
+
+/// Whether it is a budget of a day, of a month or of money that is used up, by a sentence that nothing speaks against.
 fn is_budget(body: &ErrorBody) -> bool {
-    let letters = |word: &String| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
-    let words = || body.words.iter().map(letters);
     let used_up = |text: &str| has(text, BUDGETS) && has(text, USED_UP) && !has(text, ADVICE);
     let sentence = || sentences(&body.wording).any(|text| used_up(text) || has(text, MONEY));
-    words().any(|word| has(&word, PER_DAY)) || (!words().any(|word| is_of_a_rate(&word)) && sentence())
+    !letters(body).any(|word| is_of_a_rate(&word)) && sentence()
 }
 
 /// A code that says it is a rate.

@@ -75,11 +75,15 @@ async fn a_refusal_with_a_hint_is_tried_again_after_it() {
 #[tokio::test(start_paused = true)]
 async fn geminis_quota_per_day_stops_and_its_quota_per_minute_does_not() {
     let of = Provider::gemini();
-    let simulator = provider().fault(Refusal::quota_spent(), 1.0).build();
-    let stopped = manager(of, "http://provider.test/v1beta", &simulator).build().expect("a manager");
-    let error = stopped.send(Request::prompt("m", "Two rivers?")).await.result.expect_err("the day is over");
-    assert_eq!(error.kind(), ErrorKind::QuotaSpent, "{error}");
-    assert_eq!(simulator.ledger().sends(), 1);
+    // Google tells some seconds beside it, after which it is refused again.
+    for refusal in [Refusal::quota_spent(), Refusal::quota_spent().hint(s(22))] {
+        let simulator = provider().fault(refusal, 1.0).build();
+        let stopped = manager(of, "http://provider.test/v1beta", &simulator).build().expect("a manager");
+        let error =
+            stopped.send(Request::prompt("m", "Two rivers?")).await.result.expect_err("the day is over");
+        assert_eq!(error.kind(), ErrorKind::QuotaSpent, "{error}");
+        assert_eq!(simulator.ledger().sends(), 1);
+    }
 
     let simulator = provider().requests_per_minute(1).build();
     let goes_on = manager(of, "http://provider.test/v1beta", &simulator).build().expect("a manager");

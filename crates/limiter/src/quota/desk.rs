@@ -178,9 +178,9 @@ impl QuotaDesk {
 
     /// Lets one through, who may have debts.
     pub(super) fn admit(&mut self, cost: &Cost, now: Instant) {
+        self.gate.pass(now, self.in_flight);
         self.limits.take(cost);
         self.took(cost);
-        self.gate.pass(now);
     }
 
     fn took(&mut self, cost: &Cost) {

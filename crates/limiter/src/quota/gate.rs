@@ -40,7 +40,9 @@ pub(super) struct Gate {
     closed_at: Option<Instant>,
     /// The last wait that a refusal without a hint led to.
     backoff: Duration,
-    /// It has opened since it was closed, and nothing that was sent since has been served.
+    /// When the first was let through after it was closed.
+    opened_at: Option<Instant>,
+    /// A refusal has closed it, and of what was sent since it had opened nothing was served, for all that is known.
     serves_nothing: bool,
 }
 
@@ -54,6 +56,7 @@ impl Gate {
             exempt: false,
             closed_at: None,
             backoff: Duration::ZERO,
+            opened_at: None,
             serves_nothing: false,
         }
     }
@@ -77,7 +80,7 @@ impl Gate {
 
     /// Something was served that was sent at this instant.
     pub(super) fn served(&mut self, sent_at: Instant) {
-        if self.serves_nothing && self.is_news(sent_at) {
+        if self.serves_nothing && self.opened_at.is_none_or(|opened_at| sent_at >= opened_at) {
             self.serves_nothing = false;
         }
     }
@@ -145,11 +148,16 @@ impl Gate {
         self.next.is_some()
     }
 
-    /// One is let through.
+    /// One is let through, beside so many that are in flight.
     #[inline]
-    pub(super) fn pass(&mut self, now: Instant) {
+    pub(super) fn pass(&mut self, now: Instant, in_flight: usize) {
         if std::mem::take(&mut self.exempt) && self.next.is_some_and(|next| next > now) {
             return;
+        }
+        if self.until.is_some_and(|until| self.opened_at.is_none_or(|opened_at| opened_at < until)) {
+            self.opened_at = Some(now);
+            // Refusals come at once, and answers take their time: what is still in flight was not refused.
+            self.serves_nothing &= in_flight == 0;
         }
         match self.gap {
             Some(gap) => self.open_further(now, gap),

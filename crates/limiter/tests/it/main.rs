@@ -8,6 +8,7 @@ mod nested;
 mod nested_model;
 mod quota;
 mod quota_gate;
+mod quota_gate_again;
 mod quota_granted;
 mod quota_named;
 mod quota_order;

@@ -143,3 +143,64 @@ fn all_scenarios_end_as_they_have_to() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
+
+/// The incidents of the field that are known by a name.
+const INCIDENTS: &[&str] = &[
+    "stall-mid-stream",
+    "stall-before-first",
+    "silent-truncation",
+    "error-inside-200",
+    "comment-keepalive",
+    "stale-socket",
+    "nat-silence",
+    "pool-starvation",
+    "hidden-cap",
+    "herd-after-429",
+    "one-worker-learns",
+    "retry-after-ignored",
+    "retry-after-absurd",
+    "rate-limit-is-not-failure",
+    "quota-spent",
+    "long-overload",
+    "retry-product",
+    "nonretryable-retried",
+    "duplicate-billing",
+    "crash-mid-batch",
+    "resume-drift",
+    "one-failure-kills-batch",
+    "memory-grows",
+    "slot-held-in-backoff",
+    "head-of-line",
+    "impossible-request",
+    "estimate-never-settled",
+    "key-in-logs",
+    "key-to-stranger",
+    "ctrl-c",
+    "disk-full",
+    "server-restarts",
+    "strict-json-rebuy",
+    "null-completion",
+    "limit-per-second",
+    "daily-limit-soon-free",
+    "one-model-limited",
+    "parallel-limit",
+    "refusal-without-end",
+    "process-stopped",
+    "slow-consumer",
+    "stderr-gone",
+    "dead-http2",
+    "closes-early",
+];
+
+#[test]
+fn each_incident_is_a_scenario_or_is_said_to_be_tested_elsewhere() {
+    let page = std::fs::read_to_string(folder().join("README.md")).expect("a page");
+    let elsewhere: Vec<_> = page.split(['|', ',']).map(str::trim).collect();
+    for id in INCIDENTS {
+        let is_a_file = folder().join(format!("{id}.toml")).exists();
+        assert!(
+            is_a_file != elsewhere.contains(id),
+            "{id}: a file {is_a_file}, and on the page it is the same"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Segments as files of a folder.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::disk::Disk;
+
+const EXTENSION: &str = "journal";
+
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// The lock is held while this file is open.
+    lock: Mutex<Option<File>>,
+    /// The segment that was written last.
+    current: Mutex<Option<(u64, File)>>,
+}
+
+impl Folder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), lock: Mutex::new(None), current: Mutex::new(None) }
+    }
+
+    fn with<T>(&self, segment: u64, act: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *current {
+            Some((number, file)) if *number == segment => act(file),
+            other => {
+                let file = OpenOptions::new().create(true).append(true).open(self.name(segment))?;
+                act(&mut other.insert((segment, file)).1)
+            }
+        }
+    }
+}
+
+impl Disk for Folder {
+    fn lock(&self) -> io::Result<bool> {
+        fs::create_dir_all(&self.path)?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(self.path.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => {
+                *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != EXTENSION) {
+                continue;
+            }
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            // Only names that this crate gives: another spelling of a number is another's file.
+            numbers.extend(stem.parse().ok().filter(|number| self.name(*number) == path));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn read(&self, segment: u64) -> io::Result<Vec<u8>> {
+        fs::read(self.name(segment))
+    }
+
+    fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        self.with(segment, |file| file.write_all(bytes))
+    }
+
+    fn cut(&self, segment: u64, length: u64) -> io::Result<()> {
+        self.with(segment, |file| file.set_len(length))
+    }
+
+    fn sync(&self, segment: u64) -> io::Result<()> {
+        self.with(segment, |file| file.sync_data())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        // Elsewhere a folder cannot be opened as a file, and its names need no sync.
+        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
+    }
+
+    fn name(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:020}.{EXTENSION}"))
+    }
+
+    fn place(&self) -> PathBuf {
+        self.path.clone()
+    }
+}

@@ -1,0 +1,7 @@
+//! Public behaviour of the journal, in memory and in a folder.
+
+mod support;
+
+mod damage;
+mod life;
+mod segments;

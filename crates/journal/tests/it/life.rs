@@ -28,3 +28,45 @@ fn two_writers_refuse() {
         assert_eq!(second.found_records(), 1);
     }
 }
+
+#[test]
+fn reopening_goes_on_where_the_last_one_ended() {
+    for home in homes() {
+        assert!(home.open(&Journal::builder()).expect("opens").append(b"dropped, not committed").is_ok());
+        home.write(&Journal::builder(), &[b"two"]);
+        let journal = home.open(&Journal::builder()).expect("opens");
+        assert_eq!((journal.found_records(), journal.cut_bytes()), (2, 0));
+        let position = journal.append(b"three").expect("appended");
+        assert_eq!(position.to_string(), "1:61");
+        journal.commit().expect("durable");
+        // Readers need no lock.
+        assert_eq!(home.records().expect("reads"), [&b"dropped, not committed"[..], b"two", b"three"]);
+        assert_eq!(home.segments().len(), 1);
+    }
+}
+
+#[test]
+fn opening_alone_writes_nothing() {
+    for home in homes() {
+        drop(home.open(&Journal::builder()).expect("opens"));
+        assert!(home.segments().is_empty());
+        assert!(home.records().expect("reads").is_empty());
+    }
+}
+
+#[test]
+fn a_record_inside_of_a_torn_record_is_not_taken_for_one() {
+    for home in homes() {
+        home.write(&Journal::builder(), &[b"inner"]);
+        let image = home.segments().remove(0).1;
+        home.remove_segment(1);
+        home.write(&Journal::builder(), &[b"one", &image]);
+        let mut bytes = home.segments().remove(0).1;
+        bytes.pop();
+        bytes.extend([0; 1]);
+        bytes[31] ^= 1;
+        home.set_segment(1, bytes);
+        let journal = home.open(&Journal::builder()).expect("torn, not damaged");
+        assert_eq!((journal.found_records(), journal.cut_bytes()), (1, 8 + image.len() as u64));
+    }
+}

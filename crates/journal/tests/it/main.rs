@@ -2,6 +2,7 @@
 
 mod support;
 
+mod commit;
 mod damage;
 mod life;
 mod segments;

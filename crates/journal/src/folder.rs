@@ -39,7 +39,7 @@ impl Folder {
 
 impl Disk for Folder {
     fn lock(&self) -> io::Result<bool> {
-        fs::create_dir_all(&self.path)?;
+        make(&self.path)?;
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(self.path.join("lock"))?;
         match file.try_lock() {
@@ -80,7 +80,8 @@ impl Disk for Folder {
     }
 
     fn cut(&self, segment: u64, length: u64) -> io::Result<()> {
-        self.with(segment, |file| file.set_len(length))
+        // A file of its own: on Windows one that was opened to append cannot be cut.
+        OpenOptions::new().write(true).open(self.name(segment))?.set_len(length)
     }
 
     fn sync(&self, segment: u64) -> io::Result<()> {
@@ -88,8 +89,7 @@ impl Disk for Folder {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        // Elsewhere a folder cannot be opened as a file, and its names need no sync.
-        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
+        sync_folder(&self.path)
     }
 
     fn name(&self, segment: u64) -> PathBuf {
@@ -99,4 +99,25 @@ impl Disk for Folder {
     fn place(&self) -> PathBuf {
         self.path.clone()
     }
+}
+
+/// Makes a folder and those above it. Their names are durable, too: a folder without a name is lost with all in it.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = match path.parent() {
+        Some(above) if above != Path::new("") => above,
+        _ => Path::new("."),
+    };
+    make(above)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(above),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened as a file, and its names need no sync.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

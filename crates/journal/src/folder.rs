@@ -14,7 +14,7 @@ const EXTENSION: &str = "journal";
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// The lock is held while this file is open.
+    /// The file that is locked.
     lock: Mutex<Option<File>>,
     /// The segment that was written last.
     current: Mutex<Option<(u64, File)>>,
@@ -53,7 +53,11 @@ impl Disk for Folder {
     }
 
     fn unlock(&self) {
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(file) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Closing the file is not enough: a process that is just being started shares it for a moment, and with
+            // it the lock. If this fails, closing it is all that is left.
+            let _ = file.unlock();
+        }
     }
 
     fn segments(&self) -> io::Result<Vec<u64>> {

@@ -233,12 +233,13 @@ impl Journal {
         if state.durable < upto { state.failure() } else { Ok(()) }
     }
 
-    /// Commits, and ends the writer's thread.
+    /// Commits, and ends the writer's thread. It does not wait for others to share the sync.
     ///
     /// # Errors
     ///
     /// As [`commit`](Self::commit).
     pub fn close(self) -> Result<(), Error> {
+        self.shared.state().closing = true;
         self.commit()
     }
 

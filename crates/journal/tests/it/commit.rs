@@ -35,23 +35,37 @@ fn without_a_sync_nothing_is_promised_to_survive() {
 
 #[test]
 fn all_who_wait_share_one_sync() {
+    for fsync in [Fsync::Always, Fsync::Batch(Duration::from_millis(20))] {
+        let memory = Memory::new();
+        let journal = Journal::builder().fsync(fsync).open_memory(&memory).expect("opens");
+        // All have appended before the first of them commits.
+        let together = Barrier::new(16);
+        thread::scope(|scope| {
+            for number in 0..16_u8 {
+                let (journal, together) = (&journal, &together);
+                scope.spawn(move || {
+                    journal.append(&[number]).expect("appended");
+                    together.wait();
+                    journal.commit().expect("durable");
+                });
+            }
+        });
+        assert_eq!(memory.syncs(), 1);
+        assert_eq!(read(&memory.after_power_loss()).len(), 16);
+    }
+}
+
+#[test]
+fn closing_waits_for_nobody_to_share_the_sync() {
     let memory = Memory::new();
-    // Long enough for all threads to come: they pass the barrier together.
-    let fsync = Fsync::Batch(Duration::from_millis(500));
-    let journal = Journal::builder().fsync(fsync).open_memory(&memory).expect("opens");
-    let together = Barrier::new(16);
-    thread::scope(|scope| {
-        for number in 0..16_u8 {
-            let (journal, together) = (&journal, &together);
-            scope.spawn(move || {
-                journal.append(&[number]).expect("appended");
-                together.wait();
-                journal.commit().expect("durable");
-            });
-        }
-    });
-    assert_eq!(memory.syncs(), 1);
-    assert_eq!(read(&memory.after_power_loss()).len(), 16);
+    let an_hour = Fsync::Batch(Duration::from_secs(3600));
+    let journal = Journal::builder().fsync(an_hour).open_memory(&memory).expect("opens");
+    journal.append(b"one").expect("appended");
+    journal.close().expect("durable");
+    let journal = Journal::builder().fsync(an_hour).open_memory(&memory).expect("opens");
+    journal.append(b"two").expect("appended");
+    drop(journal);
+    assert_eq!(read(&memory.after_power_loss()), [b"one", b"two"]);
 }
 
 #[test]

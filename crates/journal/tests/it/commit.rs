@@ -22,6 +22,17 @@ fn what_was_committed_survives_a_loss_of_power() {
 }
 
 #[test]
+fn one_commit_makes_all_segments_durable() {
+    let memory = Memory::new();
+    let journal = Journal::builder().segment_bytes(100).open_memory(&memory).expect("opens");
+    for count in 0..40_u8 {
+        journal.append(&[count; 9]).expect("appended");
+    }
+    journal.commit().expect("durable");
+    assert_eq!(read(&memory.after_power_loss()), (0..40).map(|count| vec![count; 9]).collect::<Vec<_>>());
+}
+
+#[test]
 fn without_a_sync_nothing_is_promised_to_survive() {
     let memory = Memory::new();
     let journal = Journal::builder().fsync(Fsync::Off).open_memory(&memory).expect("opens");

@@ -102,3 +102,27 @@ fn a_later_version_is_not_touched() {
         assert_eq!(home.segments()[0].1, bytes);
     }
 }
+
+#[test]
+fn segments_in_each_others_place_are_damage() {
+    for home in homes() {
+        let records = numbers(0..6);
+        home.write(&small(), &records.iter().map(<[u8; 4]>::as_slice).collect::<Vec<_>>());
+        let segments = home.segments();
+        home.set_segment(1, segments[1].1.clone());
+        home.set_segment(2, segments[0].1.clone());
+        assert!(matches!(home.open(&small()), Err(Error::Damaged { offset: 20, .. })));
+    }
+}
+
+#[test]
+fn a_wrong_header_with_anything_behind_it_is_damage() {
+    for home in homes() {
+        home.write(&small(), &[b"one"]);
+        let mut bytes = home.segments().remove(0).1;
+        bytes[0] ^= 1;
+        home.set_segment(1, bytes.clone());
+        assert!(matches!(home.open(&small()), Err(Error::Damaged { offset: 0, .. })));
+        assert_eq!(home.segments()[0].1, bytes);
+    }
+}

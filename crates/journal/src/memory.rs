@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,10 +10,10 @@ use std::{
 use crate::disk::Disk;
 
 /// A disk in memory, for tests. Clones are the same disk, and it outlives the journals opened on it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     segments: BTreeMap<u64, Segment>,
     locked: bool,
@@ -22,7 +22,7 @@ struct State {
     syncs: u64,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 struct Segment {
     bytes: Vec<u8>,
     synced: usize,
@@ -138,5 +138,13 @@ impl Disk for Memory {
 
     fn place(&self) -> PathBuf {
         PathBuf::from("memory")
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        let bytes: usize = state.segments.values().map(|segment| segment.bytes.len()).sum();
+        f.debug_struct("Memory").field("segments", &state.segments.len()).field("bytes", &bytes).finish()
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     format::{HEADER, Header, any_record_after, read_header, record_at},
 };
 
-/// A record and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A record and its place. `Debug` prints no payload, which may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Where it begins.
     pub position: Position,
@@ -51,7 +51,8 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments.
+    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments,
+    /// [`Error::Damaged`] if a segment has an absurd number.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::of(Arc::new(Folder::new(folder.as_ref())))
     }
@@ -60,7 +61,7 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if there is a gap between two segments.
+    /// As [`read`](Self::read).
     pub fn read_memory(memory: &Memory) -> Result<Self, Error> {
         Self::of(Arc::new(memory.clone()))
     }
@@ -69,6 +70,10 @@ impl Records {
         let numbers = disk.segments().map_err(Error::io(disk.place()))?;
         if let Some(pair) = numbers.windows(2).find(|pair| pair[1] - pair[0] != 1) {
             return Err(Error::Missing { file: disk.name(pair[0] + 1) });
+        }
+        // No journal has ever as many: the name is damaged, and counting on would overflow.
+        if let Some(number) = numbers.last().filter(|number| **number > u64::MAX / 2) {
+            return Err(Error::Damaged { file: disk.name(*number), offset: 0 });
         }
         Ok(Self { disk, rest: numbers.into_iter(), current: None, torn: 0 })
     }
@@ -140,6 +145,13 @@ impl Iterator for Records {
             self.current = None;
         }
         step.transpose()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.bytes.len();
+        f.debug_struct("Record").field("position", &self.position).field("length", &length).finish()
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{Error, Fsync, Position, disk::Disk};
 pub(crate) const BUFFER: usize = 8 << 20;
 
 /// What the callers and the writer share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     /// There is something to do.
@@ -21,7 +20,6 @@ pub(crate) struct Shared {
     pub(crate) done: Condvar,
 }
 
-#[derive(Debug)]
 pub(crate) struct State {
     /// Where the next record begins; at offset 0 the header comes first.
     pub(crate) next: Position,

@@ -1,6 +1,6 @@
 //! Opening, writing, rolling, failing.
 
-use outbound_journal::{Error, Journal};
+use outbound_journal::{Error, Journal, Memory};
 
 use crate::support::homes;
 
@@ -68,4 +68,16 @@ fn a_record_inside_of_a_torn_record_is_not_taken_for_one() {
         let journal = home.open(&Journal::builder()).expect("torn, not damaged");
         assert_eq!((journal.found_records(), journal.cut_bytes()), (1, 8 + image.len() as u64));
     }
+}
+
+#[test]
+fn debug_prints_no_payload() {
+    let memory = Memory::new();
+    let journal = Journal::builder().open_memory(&memory).expect("opens");
+    journal.append(&[171; 3]).expect("appended");
+    journal.commit().expect("durable");
+    let record = journal.records().expect("lists").next().expect("one").expect("right");
+    let printed = format!("{journal:?} {memory:?} {record:?} {:?}", journal.records());
+    assert!(printed.contains("length: 3") && printed.contains("bytes: 31"), "{printed}");
+    assert!(!printed.contains("171"), "{printed}");
 }

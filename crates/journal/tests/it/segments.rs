@@ -126,3 +126,11 @@ fn a_wrong_header_with_anything_behind_it_is_damage() {
         assert_eq!(home.segments()[0].1, bytes);
     }
 }
+
+#[test]
+fn an_absurd_number_is_damage() {
+    for home in homes() {
+        home.set_segment(u64::MAX, Vec::new());
+        assert!(matches!(home.open(&small()), Err(Error::Damaged { offset: 0, .. })));
+    }
+}

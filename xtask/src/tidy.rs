@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-queue", &["outbound-waitlist"]),
     ("outbound-client", &["outbound-timer"]),
     ("outbound-provider", &[]),
+    ("outbound-journal", &[]),
     (
         "outbound",
         &[

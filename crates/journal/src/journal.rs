@@ -1,0 +1,276 @@
+//! The journal: opening, appending, committing.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    Error, Memory, Records,
+    disk::Disk,
+    folder::Folder,
+    format::{HEADER, PREFIX, header, put_record},
+    writer::{BUFFER, Shared, State, Writer},
+};
+
+/// When the bytes of a commit are synced to the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fsync {
+    /// At once. Those who commit while a sync is under way share the next one.
+    #[default]
+    Always,
+    /// So long after the first who waits: more share one sync, and each commit takes so much longer.
+    Batch(Duration),
+    /// Never. A commit returns when the system has the bytes: they survive a crash of the process, not of the machine.
+    Off,
+}
+
+/// A place in a journal. Positions are ordered as their records are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Where in the segment, in bytes.
+    pub offset: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.segment, self.offset)
+    }
+}
+
+/// Settings of a [`Journal`].
+#[derive(Debug, Clone)]
+pub struct JournalBuilder {
+    fsync: Fsync,
+    segment_bytes: u64,
+    max_record: u32,
+}
+
+impl JournalBuilder {
+    /// When commits are synced. Default: [`Fsync::Always`].
+    #[must_use]
+    pub fn fsync(mut self, fsync: Fsync) -> Self {
+        self.fsync = fsync;
+        self
+    }
+
+    /// A segment takes no further record that would make it larger than this, in bytes. Default: 64 MiB.
+    ///
+    /// A record that is larger by itself has a segment of its own.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// The largest record, in bytes. Default: 1 MiB.
+    #[must_use]
+    pub fn max_record(mut self, bytes: u32) -> Self {
+        self.max_record = bytes;
+        self
+    }
+
+    /// Opens the journal in a folder, which is made if it is not there. A torn end is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Missing`], [`Error::Version`], [`Error::Io`]. Nothing was
+    /// changed then.
+    pub fn open(&self, folder: impl AsRef<Path>) -> Result<Journal, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
+        self.open_on(&disk)
+    }
+
+    /// Opens the journal in a memory, just as in a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_memory(&self, memory: &Memory) -> Result<Journal, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+        self.open_on(&disk)
+    }
+
+    fn open_on(&self, disk: &Arc<dyn Disk>) -> Result<Journal, Error> {
+        if !disk.lock().map_err(Error::io(disk.place()))? {
+            return Err(Error::Locked { folder: disk.place() });
+        }
+        self.open_locked(disk).inspect_err(|_| disk.unlock())
+    }
+
+    fn open_locked(&self, disk: &Arc<dyn Disk>) -> Result<Journal, Error> {
+        let mut records = Records::of(disk.clone())?;
+        let mut found = 0;
+        for record in &mut records {
+            record?;
+            found += 1;
+        }
+        let end = records.end();
+        let mut next = Position { segment: 1, offset: 0 };
+        if let Some(end) = end {
+            next = end.position;
+            let file = disk.name(next.segment);
+            if end.torn > 0 {
+                disk.cut(next.segment, next.offset).map_err(Error::io(&file))?;
+            }
+            // What was found may be in the system's memory only. It is durable before anybody builds on it.
+            if self.fsync != Fsync::Off {
+                disk.sync(next.segment).map_err(Error::io(&file))?;
+                disk.sync_names().map_err(Error::io(disk.place()))?;
+            }
+            if next.offset > 0 && end.max_record != self.max_record {
+                // The limit is in the header: another limit begins another segment.
+                next = Position { segment: next.segment + 1, offset: 0 };
+            }
+        }
+        let shared = Arc::new(Shared::new(next));
+        let writer = Writer {
+            shared: shared.clone(),
+            disk: disk.clone(),
+            fsync: self.fsync,
+            dirty: None,
+            newest: end.map(|end| end.position.segment),
+            new_names: false,
+        };
+        let thread = thread::Builder::new().name(String::from("journal")).spawn(move || writer.run());
+        let thread = Some(thread.map_err(Error::io(disk.place()))?);
+        let cut = end.map_or(0, |end| end.torn);
+        Ok(Journal { settings: self.clone(), disk: disk.clone(), shared, thread, found, cut })
+    }
+}
+
+/// An append-only log of records, open for writing.
+///
+/// Share it by reference or in an `Arc`. Dropping it writes and syncs what was appended, ends the writer's thread and
+/// gives the lock back; only [`close`](Self::close) tells whether that worked.
+pub struct Journal {
+    settings: JournalBuilder,
+    disk: Arc<dyn Disk>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    found: u64,
+    cut: u64,
+}
+
+impl Journal {
+    /// Settings, each with its default.
+    pub fn builder() -> JournalBuilder {
+        JournalBuilder { fsync: Fsync::Always, segment_bytes: 64 << 20, max_record: 1 << 20 }
+    }
+
+    /// How many records were there when it was opened.
+    pub fn found_records(&self) -> u64 {
+        self.found
+    }
+
+    /// How many bytes of a torn end were cut when it was opened.
+    pub fn cut_bytes(&self) -> u64 {
+        self.cut
+    }
+
+    /// Adds a record, and says where. It is durable after the next [`commit`](Self::commit).
+    ///
+    /// It only copies the bytes, but blocks while 8 MiB wait to be written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`]; [`Error::Failed`] after a write or a sync that failed.
+    pub fn append(&self, record: &[u8]) -> Result<Position, Error> {
+        let max = self.settings.max_record;
+        if u32::try_from(record.len()).map_or(true, |bytes| bytes > max) {
+            return Err(Error::TooLarge { bytes: record.len(), max });
+        }
+        let full = |state: &mut State| state.pending_bytes >= BUFFER && state.failed.is_none();
+        let state = self.shared.done.wait_while(self.shared.state(), full);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.failure()?;
+        let length = (PREFIX + record.len()) as u64;
+        if state.next.offset > HEADER as u64 && state.next.offset + length > self.settings.segment_bytes {
+            state.next = Position { segment: state.next.segment + 1, offset: 0 };
+        }
+        let segment = state.next.segment;
+        if state.pending.last().is_none_or(|(last, _)| *last != segment) {
+            state.pending.push((segment, Vec::new()));
+        }
+        let mut position = state.next;
+        let State { pending, pending_bytes, .. } = &mut *state;
+        if let Some((_, bytes)) = pending.last_mut() {
+            let before = bytes.len();
+            if position.offset == 0 {
+                bytes.extend_from_slice(&header(max));
+                position.offset = HEADER as u64;
+            }
+            put_record(bytes, segment, position.offset, record);
+            *pending_bytes += bytes.len() - before;
+        }
+        state.next.offset = position.offset + length;
+        state.appended += 1;
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(position)
+    }
+
+    /// Blocks until all that was appended before is durable, in the sense of the journal's [`Fsync`].
+    ///
+    /// All who wait share one sync.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] if a write or a sync failed. Whether the records since the last good commit are there is
+    /// not known until the journal is opened again.
+    pub fn commit(&self) -> Result<(), Error> {
+        let mut state = self.shared.state();
+        let upto = state.appended;
+        state.wanted = state.wanted.max(upto);
+        self.shared.work.notify_one();
+        let waiting = |state: &mut State| state.durable < upto && state.failed.is_none();
+        let state = self.shared.done.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        if state.durable < upto { state.failure() } else { Ok(()) }
+    }
+
+    /// Commits, and ends the writer's thread. It does not wait for others to share the sync.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn close(self) -> Result<(), Error> {
+        self.shared.state().closing = true;
+        self.commit()
+    }
+
+    /// Reads all records that were handed to the system, committed ones at least. Works after a failure, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::read`].
+    pub fn records(&self) -> Result<Records, Error> {
+        Records::of(self.disk.clone())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed there, and there is nobody left to tell.
+            let _ = thread.join();
+        }
+        self.disk.unlock();
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.disk.place();
+        f.debug_struct("Journal")
+            .field("place", &place)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

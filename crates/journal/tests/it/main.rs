@@ -1,0 +1,9 @@
+//! Public behaviour of the journal, in memory and in a folder.
+
+mod support;
+
+mod commit;
+mod crash;
+mod damage;
+mod life;
+mod segments;

@@ -79,8 +79,8 @@ impl JournalBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Missing`], [`Error::Version`], [`Error::Io`]. Nothing was
-    /// changed then.
+    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Missing`], [`Error::Version`]: the segments are left as they
+    /// are. [`Error::Io`].
     pub fn open(&self, folder: impl AsRef<Path>) -> Result<Journal, Error> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
         self.open_on(&disk)

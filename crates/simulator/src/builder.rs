@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::Deserialize;
+
 use crate::{
     accounts::{self, Accounts, Common, Limits},
     batching::Batching,
@@ -26,7 +28,8 @@ use crate::{
 };
 
 /// What a provider tells about its limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LimitHeaders {
     /// Its standing in each dimension on every reply; on a refusal also the wait in every form of the dialect.
     #[default]

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::{bucket::Bucket, window::Windowed};
 
 /// How a limit per minute is kept.
 ///
 /// The length of a window and of a log, and what a bucket holds, is [`Builder::burst`](crate::Builder::burst).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Window {
     /// A bucket that refills all the time.
     #[default]

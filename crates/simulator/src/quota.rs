@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::{
     meter::{Meter, Window},
     others::OtherCalls,
@@ -77,7 +79,8 @@ pub(crate) struct Standing {
 }
 
 /// What an admission takes from the quotas of tokens, and whether it is corrected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Charging {
     /// The prompt and `max_tokens` at admission, and never corrected (OpenAI).
     Estimate,

@@ -14,13 +14,15 @@ use std::{
     time::Duration,
 };
 
+use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
 /// What is wrong with the way to the provider for some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Trouble {
     /// The server is gone: open connections are reset, new ones refused.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What has to come of it. What is not said is not looked at.
+/// What has to come of it. A count that is not said is 0; a bound that is not said is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -25,9 +25,9 @@ pub struct Expect {
     pub at_once_at_least: Option<usize>,
     /// The same, at most.
     pub at_once_at_most: Option<usize>,
-    /// So many requests were billed more than once, at most. Default: none was.
+    /// So many requests were billed more than once, at most.
     pub billed_twice_at_most: usize,
-    /// So many outcomes say that they may be duplicates, at most. Default: none does.
+    /// So many outcomes say that they may be duplicates, at most.
     pub possible_duplicates_at_most: usize,
     /// The server has seen one request so often at most.
     pub attempts_at_most: Option<u32>,

@@ -19,9 +19,9 @@ pub(super) struct Server {
     requests_per_minute: Option<u64>,
     tokens_per_minute: Option<u64>,
     burst: Option<Time>,
-    window: Option<WindowName>,
-    charging: Option<ChargingName>,
-    limit_headers: Option<HeadersName>,
+    window: Option<Window>,
+    charging: Option<Charging>,
+    limit_headers: Option<LimitHeaders>,
     others_per_minute: Option<u64>,
     latency: Option<Times>,
     time_to_first_token: Option<Times>,
@@ -49,30 +49,6 @@ struct LogNormal {
     median: Time,
     p99: Time,
     max: Option<Time>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum WindowName {
-    Bucket,
-    Fixed,
-    Log,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ChargingName {
-    Estimate,
-    Settle,
-    Actual,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum HeadersName {
-    All,
-    RetryAfter,
-    None,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -125,20 +101,9 @@ enum FaultName {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Way {
-    kind: TroubleName,
+    kind: Trouble,
     from: Time,
     to: Time,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum TroubleName {
-    Refused,
-    Reset,
-    SilentDrop,
-    Swallowed,
-    NameGone,
-    TlsBroken,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -188,25 +153,13 @@ impl Server {
             builder = builder.burst(burst.0);
         }
         if let Some(window) = self.window {
-            builder = builder.window(match window {
-                WindowName::Bucket => Window::Bucket,
-                WindowName::Fixed => Window::Fixed,
-                WindowName::Log => Window::Log,
-            });
+            builder = builder.window(window);
         }
         if let Some(charging) = self.charging {
-            builder = builder.charging(match charging {
-                ChargingName::Estimate => Charging::Estimate,
-                ChargingName::Settle => Charging::Settle,
-                ChargingName::Actual => Charging::Actual,
-            });
+            builder = builder.charging(charging);
         }
         if let Some(headers) = self.limit_headers {
-            builder = builder.limit_headers(match headers {
-                HeadersName::All => LimitHeaders::All,
-                HeadersName::RetryAfter => LimitHeaders::RetryAfter,
-                HeadersName::None => LimitHeaders::None,
-            });
+            builder = builder.limit_headers(headers);
         }
         if let Some(calls) = self.others_per_minute {
             builder = builder.other_users(OtherUsers::calls_per_minute(calls));
@@ -230,8 +183,7 @@ impl Server {
             builder = builder.batching(batch.batching());
         }
         builder = self.fault.iter().fold(builder, |builder, rule| rule.add_to(builder));
-        builder =
-            self.trouble.iter().fold(builder, |builder, way| builder.trouble(way.trouble(), way.times()));
+        builder = self.trouble.iter().fold(builder, |builder, way| builder.trouble(way.kind, way.times()));
         builder =
             self.outage.iter().fold(builder, |builder, Between { from, to }| builder.outage(from.0..to.0));
         self.model.iter().fold(builder, |builder, model| builder.model(&model.name, model.settings()))
@@ -327,17 +279,6 @@ impl Rule {
 impl Way {
     fn times(self) -> Range<Duration> {
         self.from.0..self.to.0
-    }
-
-    fn trouble(self) -> Trouble {
-        match self.kind {
-            TroubleName::Refused => Trouble::Refused,
-            TroubleName::Reset => Trouble::Reset,
-            TroubleName::SilentDrop => Trouble::SilentDrop,
-            TroubleName::Swallowed => Trouble::Swallowed,
-            TroubleName::NameGone => Trouble::NameGone,
-            TroubleName::TlsBroken => Trouble::TlsBroken,
-        }
     }
 }
 

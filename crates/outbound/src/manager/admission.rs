@@ -4,9 +4,9 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use http::StatusCode;
-use outbound_limiter::{Bottleneck, Charge, QuotaError, QuotaLimiter};
+use outbound_limiter::{Bottleneck, Charge, QuotaError};
 use outbound_provider::Usage;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     destination::Destination,
@@ -23,6 +23,7 @@ use super::{
 mod balance;
 mod equal;
 mod leave;
+mod limits;
 mod second;
 mod turn;
 
@@ -34,9 +35,6 @@ const FOR_A_DEPOSIT: Duration = Duration::from_secs(10);
 
 /// How often it looks whether it can pay.
 const LOOK_FOR_A_DEPOSIT: Duration = Duration::from_millis(100);
-
-/// How often whoever has no patience asks whether a gate was closed meanwhile.
-const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A limit beyond the clock's range is none; a century is near enough.
 const CENTURY: Duration = Duration::from_secs(3_155_760_000);
@@ -258,87 +256,6 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
-    async fn reserve(
-        &mut self,
-        destination: &Destination<'_>,
-        changed: impl Future<Output = ()>,
-        record: &mut Record,
-    ) -> Result<Option<Charge>, Error> {
-        let quota = &destination.scope.model.quota;
-        let cost = destination.prepared.cost;
-        let now = Instant::now();
-        let line = &destination.scope.model.line;
-        let standing = line.standing(self.order, destination.prepared.units(), &mut self.standing, now);
-        if standing.is_some_and(|_| !line.is_empty()) {
-            return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
-        }
-        let reserved = match quota.try_reserve_at(cost, now) {
-            Err(QuotaError::MustWait { bottleneck, .. })
-                if standing.is_some() && bottleneck != Bottleneck::Gate =>
-            {
-                return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
-            }
-            Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
-                let gated = bottleneck == Bottleneck::Gate;
-                // Who waits for a rate takes no place of those whose models have room.
-                let ready = bottleneck == Bottleneck::Concurrency;
-                self.seat.move_to(if ready { Place::Ready } else { Place::Held });
-                let reason = if gated { Waiting::Refused } else { Waiting::Limits };
-                if gated && !self.has_patience_for(wait.unwrap_or_default()) {
-                    return Err(impatient(reason, record));
-                }
-                self.tell(Step::Waiting { reason, at_least: wait });
-                let reserve = quota.reserve(cost);
-                // Its turn may be far away: that is no fault of a request whose time has not begun.
-                let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
-                let gate_holds = gate_holds(quota, self.patience);
-                let changed = async {
-                    select(pin!(changed), pin!(gate_holds)).await;
-                };
-                let (reserve, changed) = (pin!(reserve), pin!(changed));
-                // A change first: what was asked before it may not hold any more.
-                let ended = select(changed, reserve).await;
-                if gated {
-                    self.held(now.elapsed(), record);
-                } else {
-                    record.waited += now.elapsed();
-                }
-                match ended {
-                    Either::Left(_) => return Ok(None),
-                    // Its turn came in time, but this task did not run then.
-                    Either::Right((Ok(_), _)) if Instant::now() >= self.deadline() => {
-                        return Err(self.past_deadline(record));
-                    }
-                    Either::Right((reserved, _)) => reserved,
-                }
-            }
-            reserved => reserved,
-        };
-        match reserved {
-            Ok(reservation) => Ok(Some(reservation.sent())),
-            Err(error) => Err(self.not_reserved(&error, record)),
-        }
-    }
-
-    fn not_reserved(&self, error: &QuotaError, record: &Record) -> Error {
-        match *error {
-            QuotaError::Impossible { .. } => Error::new(ErrorKind::Impossible, error.to_string()),
-            QuotaError::MustWait { .. } if Instant::now() >= self.deadline() => self.past_deadline(record),
-            QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. } => {
-                let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
-                let message = format!(
-                    "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
-                );
-                Error::new(ErrorKind::Deadline, message)
-            }
-            QuotaError::MustWait { .. } => {
-                Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: ")))
-            }
-            _ => turned_away(record),
-        }
-    }
-
     /// Waits between two attempts, unless that becomes pointless meanwhile; then until an extra call is paid for.
     pub(crate) async fn back_off(
         &mut self,
@@ -395,18 +312,6 @@ impl<'a> Admission<'a> {
         };
         let message = format!("the deadline of {:?} passed, after {sends}{last}", self.limit);
         Error::new(ErrorKind::Deadline, message)
-    }
-}
-
-/// Returns when the gate is closed, for whoever has another way and waits no longer than this for it: a refusal may close it
-/// while others wait, or for longer. Else never. Asked from time to time, since who gives up its turn in vain loses it.
-async fn gate_holds(quota: &QuotaLimiter, patience: Option<Duration>) {
-    let Some(patience) = patience else { return std::future::pending().await };
-    loop {
-        sleep(patience.clamp(SHORTEST_PATIENCE, CENTURY)).await;
-        if quota.gate_closed_until(Instant::now()).is_some() {
-            return;
-        }
     }
 }
 

@@ -127,9 +127,12 @@ impl Record {
         self.under_way.into_iter().flatten()
     }
 
-    pub(crate) fn begins(&mut self, attempt: UnderWay, now: Instant, repeatable: bool) {
-        self.under_way[attempt as usize] = Some((now, self.next_attempt()));
+    /// An attempt goes out: says which one it is, from 1.
+    pub(crate) fn begins(&mut self, attempt: UnderWay, now: Instant, repeatable: bool) -> u32 {
+        let number = self.next_attempt();
+        self.under_way[attempt as usize] = Some((now, number));
         self.repeatable = repeatable;
+        number
     }
 
     /// The answer has come.

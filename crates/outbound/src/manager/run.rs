@@ -97,11 +97,10 @@ impl<'a, A: Attempt> Run<'a, A> {
         if let Some(expense) = &mut admitted.expense {
             expense.sent();
         }
-        let number = record.next_attempt();
+        let number = record.begins(attempt, sent_at, prepared.repeatable);
         if let Some(observed) = self.admission.observed {
             observed.sent(&scope.account, number);
         }
-        record.begins(attempt, sent_at, prepared.repeatable);
         Sent { admitted, call, sent_at, attempt, number }
     }
 

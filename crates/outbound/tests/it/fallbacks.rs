@@ -151,18 +151,26 @@ async fn endpoints_of_one_name_share_the_requests() {
 /// A refusal may close the gate for longer while others wait at it: they ask again whether they have so much patience.
 #[tokio::test(start_paused = true)]
 async fn patience_is_asked_again_where_a_wait_grows() {
-    let simulator = provider()
-        .fault_when(|seen| {
-            let wait = if seen.sequence < 2 { s(2) } else { s(600) };
-            (seen.model.as_deref() == Some("test")).then(|| Refusal::rate_limited().retry_after(wait).into())
-        })
-        .build();
-    let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
-    let with = |id| chat(id).fallback(Route::model("other").after(s(3)));
-    let outcomes: Vec<_> = manager.batch((0..8).map(with)).collect().await;
-    for outcome in outcomes {
-        assert!(outcome.result.is_ok() && outcome.route == 1, "{outcome:?}");
-        assert!(outcome.elapsed < s(12), "{:?}", outcome.elapsed);
+    // With a priority they wait in a line of their own, and only the first of them for the gate.
+    for (priority, endpoints) in [(0, 1), (1, 1), (0, 2), (1, 2)] {
+        let simulator = provider()
+            .fault_when(|seen| {
+                let wait = if seen.sequence < 2 { s(2) } else { s(600) };
+                let refusal = Refusal::rate_limited().retry_after(wait);
+                (seen.model.as_deref() == Some("test")).then(|| refusal.into())
+            })
+            .build();
+        let mut manager = manager(&simulator).max_concurrent(2);
+        if endpoints == 2 {
+            manager = manager.another_endpoint(endpoint(&simulator).max_concurrent(2));
+        }
+        let manager = manager.build().expect("a manager");
+        let with = |id| chat(id).priority(priority).fallback(Route::model("other").after(s(3)));
+        let outcomes: Vec<_> = manager.batch((0..8).map(with)).collect().await;
+        for outcome in outcomes {
+            assert!(outcome.result.is_ok() && outcome.route == 1, "{priority}, {endpoints}: {outcome:?}");
+            assert!(outcome.elapsed < s(12), "{priority}, {endpoints}: {:?}", outcome.elapsed);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures::future::{FutureExt, select_all};
 
-use super::*;
+use super::{limits::gates_hold, *};
 
 /// Where a request has been that may go to several places.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,7 +84,7 @@ impl<'a> Admission<'a> {
                 }
             }
             let now = Instant::now();
-            let (mut turns, mut held) = (Vec::<Turn<'_>>::new(), None);
+            let (mut turns, mut gates, mut held) = (Vec::<Turn<'_>>::new(), Vec::new(), None);
             let (mut stopped, mut error) = (None, None);
             for index in self.by_load() {
                 let destination = &destinations[index];
@@ -113,6 +113,7 @@ impl<'a> Admission<'a> {
                         Err(QuotaError::MustWait { .. }) => {
                             let turn = scope.model.quota.reserve(cost);
                             turns.push(Box::pin(turn.map(move |reserved| (index, reserved))));
+                            gates.push(&scope.model.quota);
                         }
                         Err(why) => error = Some(self.not_reserved(&why, record)),
                     },
@@ -144,7 +145,8 @@ impl<'a> Admission<'a> {
                     None => std::future::pending().await,
                 }
             });
-            let news = select(changed, select(timer, lost));
+            let gates = pin!(gates_hold(&gates, self.patience));
+            let news = select(select(changed, gates), select(timer, lost));
             let turn = select(select_all(turns), news).await;
             record.waited += now.elapsed();
             if let Either::Left((((index, Ok(reservation)), ..), _)) = turn {

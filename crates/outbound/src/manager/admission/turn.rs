@@ -1,6 +1,6 @@
 //! Waiting for the limits in the order of priorities and tenants.
 
-use super::*;
+use super::{limits::gates_hold, *};
 
 impl Admission<'_> {
     /// Waits for its turn, and then for the limits. `None`: something has changed meanwhile, and all has to be asked again;
@@ -13,6 +13,10 @@ impl Admission<'_> {
     ) -> Result<Option<Charge>, Error> {
         let (model, cost, began) = (&destination.scope.model, destination.prepared.cost, Instant::now());
         let Some(standing) = self.standing else { return Ok(None) };
+        let gate = model.quota.gate_closed_until(began).map(|until| until - began);
+        if gate.is_some_and(|wait| !self.has_patience_for(wait)) {
+            return Err(impatient(Waiting::Refused, record));
+        }
         self.seat.move_to(Place::Ready);
         self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
         let deadline = self.deadline();
@@ -28,8 +32,11 @@ impl Admission<'_> {
                 }
             }
         };
+        let patience = self.patience;
         let news = async {
-            select(pin!(changed), pin!(sleep_until(deadline))).await;
+            let gate = [&model.quota];
+            let gate = pin!(gates_hold(&gate, patience));
+            select(pin!(changed), select(pin!(sleep_until(deadline)), gate)).await;
         };
         let (news, reserve) = (pin!(news), pin!(reserve));
         let reserved = match select(news, reserve).await {

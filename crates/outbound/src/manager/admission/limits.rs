@@ -1,0 +1,106 @@
+//! Waiting for the limits.
+
+use outbound_limiter::QuotaLimiter;
+use tokio::time::sleep;
+
+use super::*;
+
+/// How often whoever has no patience asks whether a gate was closed meanwhile.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Admission<'_> {
+    /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
+    pub(super) async fn reserve(
+        &mut self,
+        destination: &Destination<'_>,
+        changed: impl Future<Output = ()>,
+        record: &mut Record,
+    ) -> Result<Option<Charge>, Error> {
+        let quota = &destination.scope.model.quota;
+        let cost = destination.prepared.cost;
+        let now = Instant::now();
+        let line = &destination.scope.model.line;
+        let standing = line.standing(self.order, destination.prepared.units(), &mut self.standing, now);
+        if standing.is_some_and(|_| !line.is_empty()) {
+            return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+        }
+        let reserved = match quota.try_reserve_at(cost, now) {
+            Err(QuotaError::MustWait { bottleneck, .. })
+                if standing.is_some() && bottleneck != Bottleneck::Gate =>
+            {
+                return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+            }
+            Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
+                let gated = bottleneck == Bottleneck::Gate;
+                // Who waits for a rate takes no place of those whose models have room.
+                let ready = bottleneck == Bottleneck::Concurrency;
+                self.seat.move_to(if ready { Place::Ready } else { Place::Held });
+                let reason = if gated { Waiting::Refused } else { Waiting::Limits };
+                if gated && !self.has_patience_for(wait.unwrap_or_default()) {
+                    return Err(impatient(reason, record));
+                }
+                self.tell(Step::Waiting { reason, at_least: wait });
+                let reserve = quota.reserve(cost);
+                // Its turn may be far away: that is no fault of a request whose time has not begun.
+                let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
+                let patience = self.patience;
+                let changed = async {
+                    select(pin!(changed), pin!(gates_hold(&[quota], patience))).await;
+                };
+                let (reserve, changed) = (pin!(reserve), pin!(changed));
+                // A change first: what was asked before it may not hold any more.
+                let ended = select(changed, reserve).await;
+                if gated {
+                    self.held(now.elapsed(), record);
+                } else {
+                    record.waited += now.elapsed();
+                }
+                match ended {
+                    Either::Left(_) => return Ok(None),
+                    // Its turn came in time, but this task did not run then.
+                    Either::Right((Ok(_), _)) if Instant::now() >= self.deadline() => {
+                        return Err(self.past_deadline(record));
+                    }
+                    Either::Right((reserved, _)) => reserved,
+                }
+            }
+            reserved => reserved,
+        };
+        match reserved {
+            Ok(reservation) => Ok(Some(reservation.sent())),
+            Err(error) => Err(self.not_reserved(&error, record)),
+        }
+    }
+
+    pub(super) fn not_reserved(&self, error: &QuotaError, record: &Record) -> Error {
+        match *error {
+            QuotaError::Impossible { .. } => Error::new(ErrorKind::Impossible, error.to_string()),
+            QuotaError::MustWait { .. } if Instant::now() >= self.deadline() => self.past_deadline(record),
+            QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. } => {
+                let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
+                let message = format!(
+                    "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
+                );
+                Error::new(ErrorKind::Deadline, message)
+            }
+            QuotaError::MustWait { .. } => {
+                Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: ")))
+            }
+            _ => turned_away(record),
+        }
+    }
+}
+
+/// Returns when all these gates are closed, for whoever has another way and waits no longer than this for them: a refusal may
+/// close one while others wait, or for longer. Else never. Asked from time to time, since who gives up its turn in vain loses
+/// it.
+pub(super) async fn gates_hold(gates: &[&QuotaLimiter], patience: Option<Duration>) {
+    let Some(patience) = patience else { return std::future::pending().await };
+    loop {
+        sleep(patience.clamp(SHORTEST_PATIENCE, CENTURY)).await;
+        let now = Instant::now();
+        if gates.iter().all(|quota| quota.gate_closed_until(now).is_some()) {
+            return;
+        }
+    }
+}

@@ -131,6 +131,9 @@
 //! ([`drain`](RequestManager::drain)). A [`snapshot`](RequestManager::snapshot) says for each endpoint and model what it
 //! believes, what it waits for and why.
 //!
+//! **Surviving a crash.** A [`SendLog`] writes down what is about to be sent, before its bytes leave. After a crash it tells
+//! which requests may have been billed; they are sent again with [`Request::maybe_sent_before`].
+//!
 //! **Looking on.** An [`Observer`] is told each step of each request. [`Metrics`] is one that counts them, and writes the
 //! page that Prometheus reads; `outbound-otel` has one for OpenTelemetry. The same steps are told to `tracing`, with the target
 //! `outbound::request` and the names of this table. Where nobody listens to it on the level of INFO, a request costs
@@ -214,7 +217,7 @@ pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
     Metrics, ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError,
     Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
-    ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting,
+    SendLog, Sending, ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting, Written,
 };
 
 /// The README's example, compiled.

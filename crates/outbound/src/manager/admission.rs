@@ -241,6 +241,15 @@ impl<'a> Admission<'a> {
         stopped(&why.message, record)
     }
 
+    /// Nothing more of the batch is sent, wherever it goes.
+    pub(crate) fn stop_all(&self, why: &str, record: &Record) -> Error {
+        self.seat.stop(Stopped { kind: ErrorKind::Stopped, message: why.to_owned(), until: None });
+        for Destination { scope, .. } in self.destinations {
+            scope.account.notify().notify_waiters();
+        }
+        stopped(why, record)
+    }
+
     /// Returns when nothing more is sent in this scope, for this batch or at all.
     fn stopped_or_closed(&self, scope: &'a Scope) -> impl Future<Output = ()> + use<'a> {
         let (lifecycle, batch) = (self.lifecycle, self.seat.batch());

@@ -21,6 +21,7 @@ use super::{
     route::Route,
     run::Hedging,
     scope::{Account, Endpoint, Reach},
+    send_log::SendLog,
     settings::Settings,
     telling::GuardedObserver,
 };
@@ -47,6 +48,7 @@ use super::{
 /// | `cache` | none |
 /// | `hedge` | never |
 /// | `observer` | none |
+/// | `send_log` | none |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
 #[must_use = "a builder does nothing until it builds"]
@@ -284,6 +286,12 @@ impl RequestManagerBuilder {
     /// Who is told what becomes of each request while it happens. Each call adds one, and they are told in this order.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.push(GuardedObserver::new(observer));
+        self
+    }
+
+    /// Where it is written down that a request leaves, before it does. Default: nowhere.
+    pub fn send_log(mut self, log: impl SendLog) -> Self {
+        self.settings.send_log = Some(Box::new(log));
         self
     }
 

@@ -113,9 +113,11 @@ pub(crate) fn task(
     let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
     let number = guest.as_ref().map(|_| inner.next_number());
     let telling = number.and_then(|number| inner.telling(number, job.index, &job.request));
+    let mut record = Record::new(job.since.unwrap_or_else(Instant::now));
+    record.maybe_sent_before = job.request.options().maybe_sent_before;
     let mut teller = Teller {
         inner: Arc::clone(inner),
-        record: Some(Record::new(job.since.unwrap_or_else(Instant::now))),
+        record: Some(record),
         request: Some(job.request),
         index: job.index,
         to: Some(to),

@@ -7,6 +7,7 @@
 //!              inner
 //!              reuse
 //!         run · wire
+//!   send_log
 //!   admission · read
 //!   telling
 //!   destination
@@ -45,6 +46,7 @@ mod reuse;
 mod route;
 mod run;
 mod scope;
+mod send_log;
 mod settings;
 mod shared;
 mod snapshot;
@@ -71,6 +73,7 @@ pub use self::{
     route::Route,
     run::Hedging,
     scope::{Endpoint, ModelLimits, Stopped},
+    send_log::{SendLog, Sending, Written},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},
 };

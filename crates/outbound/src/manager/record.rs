@@ -15,6 +15,7 @@ use super::{
     outcome::{AttemptRecord, Outcome, Reused},
     reply::Reply,
     request::Request,
+    send_log::Logged,
 };
 
 /// So many attempts are listed. Of a longer way the first and the last are kept.
@@ -38,6 +39,10 @@ pub(crate) struct Record {
     maybe_processed: bool,
     /// When the attempts under way began, and which they are. Dropped now, they may have been sent.
     under_way: [Option<(Instant, u32)>; 2],
+    /// What a log of what is sent has of it.
+    pub(super) logged: Logged,
+    /// An earlier run may have sent it.
+    pub(crate) maybe_sent_before: bool,
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
@@ -78,6 +83,8 @@ impl Record {
             possible_duplicate: false,
             maybe_processed: false,
             under_way: [None; 2],
+            logged: Logged::default(),
+            maybe_sent_before: false,
             repeatable: false,
             last_failure: None,
             route: 0,
@@ -132,6 +139,7 @@ impl Record {
         let number = self.next_attempt();
         self.under_way[attempt as usize] = Some((now, number));
         self.repeatable = repeatable;
+        self.maybe_processed |= self.maybe_sent_before && !repeatable;
         number
     }
 

@@ -73,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) model: Option<String>,
     /// It is answered by a call of its own.
     fresh: bool,
+    /// An earlier run may have sent it.
+    pub(crate) maybe_sent_before: bool,
 }
 
 #[derive(Clone)]
@@ -297,6 +299,14 @@ impl Request {
     /// [shares](super::RequestManagerBuilder::coalesce) them too: for several answers to one prompt. Default: no.
     pub fn fresh(mut self) -> Self {
         self.set().fresh = true;
+        self
+    }
+
+    /// An earlier run may have sent it, and nobody knows its answer: see [`SendLog`](super::SendLog). So its outcome is a
+    /// [possible duplicate](super::Outcome::possible_duplicate) once it is sent, unless sending it twice does nothing twice.
+    /// Default: no.
+    pub fn maybe_sent_before(mut self) -> Self {
+        self.set().maybe_sent_before = true;
         self
     }
 

@@ -14,6 +14,7 @@ use super::{
     record::{Record, UnderWay},
     reply::Reply,
     scope::{self, Call},
+    send_log::Log,
 };
 
 /// What a run needs to know.
@@ -23,6 +24,8 @@ pub(crate) struct Run<'a, A> {
     pub(crate) rules: Rules,
     /// How slow calls are hedged, if they are.
     pub(crate) hedges: Option<&'a Hedges>,
+    /// Where it is written down that the request leaves, if it is.
+    pub(crate) log: Option<Log<'a>>,
     /// The number of the request in the manager, and the draw that belongs to it.
     pub(crate) number: u64,
     pub(crate) draw: u64,
@@ -53,6 +56,9 @@ impl<'a, A: Attempt> Run<'a, A> {
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
+            if let Some(log) = &self.log {
+                admitted = log.write_down(admitted, &self.admission, record).await?;
+            }
             let sent = self.send_out(admitted, UnderWay::First, record);
             let destination = sent.admitted.destination;
             let deadline = self.admission.deadline();
@@ -68,6 +74,9 @@ impl<'a, A: Attempt> Run<'a, A> {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => *failed,
             };
+            if let Some(log) = &self.log {
+                log.failed(failure.maybe_processed(), record);
+            }
             let elsewhere = self.admission.others_take_it(destination, failure.fault.of_account, at)
                 && self.may_go_on(&failure, record);
             let wait = match verdict.next {

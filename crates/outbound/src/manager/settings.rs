@@ -9,6 +9,7 @@ use super::{
     reuse::ResponseCache,
     route::Route,
     run::Hedging,
+    send_log::SendLog,
     telling::GuardedObserver,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) coalesces: bool,
     pub(crate) cache: Option<ResponseCache>,
     pub(crate) hedging: Option<Hedging>,
+    /// Told before a request leaves.
+    pub(crate) send_log: Option<Box<dyn SendLog>>,
 }
 
 impl fmt::Debug for Settings {
@@ -58,6 +61,7 @@ impl fmt::Debug for Settings {
             .field("coalesces", &self.coalesces)
             .field("cache", &self.cache)
             .field("hedging", &self.hedging)
+            .field("send_log", &self.send_log.is_some())
             .finish()
     }
 }
@@ -82,6 +86,7 @@ impl Default for Settings {
             coalesces: false,
             cache: None,
             hedging: None,
+            send_log: None,
         }
     }
 }

@@ -28,6 +28,7 @@ mod requests;
 mod reuse;
 mod scenarios;
 mod secrets;
+mod send_log;
 mod shared_quota;
 mod simulated_dialects;
 mod sockets;

@@ -80,7 +80,7 @@ async fn run(
         observed: None,
     };
     let rules = Rules { max_attempts, retry_ambiguous: true };
-    let run = Run { attempt, admission, rules, hedges: None, number, draw, items: None };
+    let run = Run { attempt, admission, rules, hedges: None, log: None, number, draw, items: None };
     let result = run.run(&mut Record::new(began)).await;
     (result.err().map(|error| error.kind()), began.elapsed())
 }

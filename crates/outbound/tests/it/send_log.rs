@@ -1,0 +1,139 @@
+//! What is written down before a request leaves.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use outbound::{ErrorKind, Request, SendLog, Sending, Written};
+use outbound_simulator::{Fault, Refusal, Simulator};
+use tokio::time::Instant;
+
+use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
+
+/// Keeps what it is told, in words.
+#[derive(Clone, Default)]
+struct Words {
+    said: Arc<Mutex<Vec<String>>>,
+    /// So long each takes.
+    takes: Duration,
+    /// After so many it fails.
+    room: Option<usize>,
+    /// Sends that the server had seen when one was written down.
+    server: Option<Simulator>,
+}
+
+impl Words {
+    fn said(&self) -> Vec<String> {
+        self.said.lock().expect("no panic").clone()
+    }
+
+    fn say(&self, word: &str, request: Sending<'_>) -> usize {
+        let mut said = self.said.lock().expect("no panic");
+        said.push(format!("{word} {}", request.id.unwrap_or_default()));
+        said.len()
+    }
+}
+
+impl SendLog for Words {
+    fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
+        Box::pin(async move {
+            let sends = self.server.as_ref().map(|server| server.ledger().sends());
+            tokio::time::sleep(self.takes).await;
+            // Nothing of it left meanwhile.
+            assert_eq!(self.server.as_ref().map(|server| server.ledger().sends()), sends);
+            let written = self.say("sending", request);
+            match self.room {
+                Some(room) if written > room => Err("the disk is full".into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn not_processed(&self, request: Sending<'_>) {
+        self.say("not processed", request);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_until_it_is_written_down() {
+    let simulator = provider().build();
+    let log = Words { takes: s(3), server: Some(simulator.clone()), ..Words::default() };
+    let manager = manager(&simulator).max_concurrent(1).send_log(log.clone()).build().expect("a manager");
+    let began = Instant::now();
+    all_succeeded(&run(&manager, 2).await);
+    assert!(began.elapsed() >= s(6));
+    assert_eq!(log.said(), ["sending r0", "sending r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_status_refuses_was_not_processed_and_is_written_down_anew() {
+    for refusal in [Refusal::rate_limited(), Refusal::status(503)] {
+        let simulator = provider().fault_on_attempt(refusal, 1).build();
+        let log = Words::default();
+        let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
+        let outcome = manager.send(chat(1)).await;
+        assert!(outcome.result.is_ok() && !outcome.possible_duplicate, "{outcome:?}");
+        assert_eq!(log.said(), ["sending r1", "not processed r1", "sending r1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_processed_stays_written_down() {
+    // A reset after the request was written, then a refusal: the refusal takes nothing back.
+    let simulator = provider()
+        .fault_on_attempt(Fault::ResetBeforeHeaders, 1)
+        .fault_on_attempt(Refusal::rate_limited(), 2)
+        .fault_on_attempt(Refusal::status(503), 3)
+        .build();
+    let log = Words::default();
+    let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
+    let outcome = manager.send(chat(1)).await;
+    assert!(outcome.result.is_ok() && outcome.possible_duplicate, "{outcome:?}");
+    assert_eq!((outcome.sends, log.said()), (4, vec![String::from("sending r1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
+    let simulator = provider().build();
+    let log = Words { room: Some(5), ..Words::default() };
+    let manager = manager(&simulator).max_concurrent(2).send_log(log.clone()).build().expect("a manager");
+    let mut batch = manager.batch((0..100).map(chat));
+    let mut succeeded = 0;
+    while let Some(outcome) = batch.next().await {
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        succeeded += 1;
+    }
+    assert_eq!(
+        (succeeded, simulator.ledger().sends()),
+        (5, 5),
+        "what was written down is brought to its end"
+    );
+    let stopped = batch.stopped().expect("it is stopped");
+    assert_eq!(stopped.kind, ErrorKind::Stopped);
+    assert!(stopped.message.ends_with("could not be written down first: the disk is full"), "{stopped:?}");
+    let rest = batch.into_rest();
+    let source: Vec<_> = rest.source.expect("not read to its end").collect().await;
+    assert_eq!(rest.requests.len() + source.len(), 95);
+    let outcome = manager.send(chat(1)).await;
+    assert_eq!(outcome.error_kind(), Some(ErrorKind::Stopped));
+    assert!(outcome.unsent.is_some(), "it is handed back");
+    assert_eq!(simulator.ledger().sends(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_may_have_sent_is_a_possible_duplicate_once_it_is_sent() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).build().expect("a manager");
+    let outcome = manager.send(chat(1).maybe_sent_before()).await;
+    assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 1, "{outcome:?}");
+    // What never leaves is none.
+    manager.shutdown(ms(0)).await;
+    let outcome = manager.send(chat(2).maybe_sent_before()).await;
+    assert!(outcome.result.is_err() && !outcome.possible_duplicate, "{outcome:?}");
+    // And what does nothing twice is none.
+    let other = crate::stack::manager(&simulator).build().expect("a manager");
+    let outcome = other.send(Request::get("/models").maybe_sent_before()).await;
+    assert!(!outcome.possible_duplicate && outcome.sends == 1, "{outcome:?}");
+}

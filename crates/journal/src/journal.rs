@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Error, Memory, Records,
+    Committed, Error, Memory, Records,
     disk::Disk,
     folder::Folder,
     format::{HEADER, PREFIX, header, put_record},
@@ -175,7 +175,8 @@ impl Journal {
 
     /// Adds a record, and says where. It is durable after the next [`commit`](Self::commit).
     ///
-    /// It only copies the bytes, but blocks while 8 MiB wait to be written.
+    /// It only copies the bytes, but it blocks its thread while 8 MiB wait to be written. In async code, keep what
+    /// was appended and not yet [`committed`](Self::committed) below that, or call this where blocking is allowed.
     ///
     /// # Errors
     ///
@@ -228,9 +229,21 @@ impl Journal {
         let upto = state.appended;
         state.wanted = state.wanted.max(upto);
         self.shared.work.notify_one();
-        let waiting = |state: &mut State| state.durable < upto && state.failed.is_none();
+        let waiting = |state: &mut State| state.committed(upto).is_none();
         let state = self.shared.done.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
-        if state.durable < upto { state.failure() } else { Ok(()) }
+        state.committed(upto).unwrap_or(Ok(()))
+    }
+
+    /// Waits until all that was appended before this call is durable, as [`commit`](Self::commit) does, without a
+    /// thread.
+    ///
+    /// Those who wait here and those who block in `commit` share one sync.
+    ///
+    /// # Errors
+    ///
+    /// The future's, as [`commit`](Self::commit).
+    pub fn committed(&self) -> Committed<'_> {
+        Committed::new(&self.shared)
     }
 
     /// Commits, and ends the writer's thread. It does not wait for others to share the sync.

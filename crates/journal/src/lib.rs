@@ -1,8 +1,8 @@
 //! An append-only log of records that survives a crash.
 //!
 //! A [`Journal`] takes bytes and gives them back in order. A thread of its own writes them, and ends with it; no
-//! async runtime is needed. [`Journal::append`] only copies, [`Journal::commit`] blocks until all is durable: in
-//! async code, call it where blocking is allowed.
+//! async runtime is needed. [`Journal::append`] only copies. [`Journal::commit`] blocks until all is durable, and
+//! [`Journal::committed`] is a future that waits for the same.
 //!
 //! # Example
 //!
@@ -59,6 +59,7 @@
 
 #![forbid(unsafe_code)]
 
+mod committed;
 mod disk;
 mod error;
 mod folder;
@@ -68,6 +69,7 @@ mod memory;
 mod records;
 mod writer;
 
+pub use committed::Committed;
 pub use error::Error;
 pub use journal::{Fsync, Journal, JournalBuilder, Position};
 pub use memory::Memory;

@@ -1,8 +1,10 @@
 //! The writer's thread: it writes what was appended, and syncs once for all who wait.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Waker,
     time::Duration,
 };
 
@@ -32,9 +34,29 @@ pub(crate) struct State {
     pub(crate) durable: u64,
     pub(crate) failed: Option<(io::ErrorKind, String)>,
     pub(crate) closing: bool,
+    /// Who waits without a thread: by how many records have to be durable, and by a number of its own.
+    pub(crate) wakers: BTreeMap<(u64, u64), Waker>,
+    pub(crate) last_waiter: u64,
 }
 
 impl State {
+    /// How waiting for so many records to be durable ended; `None` while it has not.
+    pub(crate) fn committed(&self, upto: u64) -> Option<Result<(), Error>> {
+        if self.durable >= upto {
+            return Some(Ok(()));
+        }
+        self.failure().err().map(Err)
+    }
+
+    /// Takes the wakers of all whose waiting has ended.
+    fn ended(&mut self) -> BTreeMap<(u64, u64), Waker> {
+        let rest = match self.failed {
+            Some(_) => BTreeMap::new(),
+            None => self.wakers.split_off(&(self.durable + 1, 0)),
+        };
+        std::mem::replace(&mut self.wakers, rest)
+    }
+
     pub(crate) fn failure(&self) -> Result<(), Error> {
         match &self.failed {
             Some((kind, message)) => Err(Error::Failed { kind: *kind, message: message.clone() }),
@@ -54,6 +76,8 @@ impl Shared {
             durable: 0,
             failed: None,
             closing: false,
+            wakers: BTreeMap::new(),
+            last_waiter: 0,
         };
         Self { state: Mutex::new(state), work: Condvar::new(), done: Condvar::new() }
     }
@@ -87,8 +111,11 @@ impl Writer {
                 Ok(()) => {}
                 Err(error) => state.failed = Some((error.kind(), error.to_string())),
             }
+            let ended = state.ended();
             drop(state);
             self.shared.done.notify_all();
+            // Without the lock: a waker is somebody else's code.
+            ended.into_values().for_each(Waker::wake);
             if closing || result.is_err() {
                 return;
             }

@@ -3,6 +3,7 @@
 mod support;
 
 mod commit;
+mod committed;
 mod crash;
 mod damage;
 mod life;

@@ -1,6 +1,13 @@
 //! What a journal needs of the place where its segments are.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+/// The number under which a rewrite makes its segment. No segment of a journal has it.
+pub(crate) const DRAFT: u64 = 0;
 
 /// Numbered segments of bytes. Two implementations: a folder, and memory.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
@@ -9,10 +16,13 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn unlock(&self);
     /// Numbers of all segments, in order.
     fn segments(&self) -> io::Result<Vec<u64>>;
-    fn read(&self, segment: u64) -> io::Result<Vec<u8>>;
+    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>>;
     /// Adds at the end of a segment, which is made if it is not there.
     fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()>;
     fn cut(&self, segment: u64, length: u64) -> io::Result<()>;
+    /// Gives a segment another number, which no segment has.
+    fn rename(&self, segment: u64, to: u64) -> io::Result<()>;
+    fn remove(&self, segment: u64) -> io::Result<()>;
     /// Returns when the bytes of a segment are durable.
     fn sync(&self, segment: u64) -> io::Result<()>;
     /// Returns when the names of the segments are durable.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -34,6 +34,11 @@ impl Folder {
                 act(&mut other.insert((segment, file)).1)
             }
         }
+    }
+
+    /// Closes the current file, whose name is about to change.
+    fn forget(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -75,8 +80,8 @@ impl Disk for Folder {
         Ok(numbers)
     }
 
-    fn read(&self, segment: u64) -> io::Result<Vec<u8>> {
-        fs::read(self.name(segment))
+    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.name(segment))?))
     }
 
     fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
@@ -86,6 +91,16 @@ impl Disk for Folder {
     fn cut(&self, segment: u64, length: u64) -> io::Result<()> {
         // A file of its own: on Windows one that was opened to append cannot be cut.
         OpenOptions::new().write(true).open(self.name(segment))?.set_len(length)
+    }
+
+    fn rename(&self, segment: u64, to: u64) -> io::Result<()> {
+        self.forget();
+        fs::rename(self.name(segment), self.name(to))
+    }
+
+    fn remove(&self, segment: u64) -> io::Result<()> {
+        self.forget();
+        fs::remove_file(self.name(segment))
     }
 
     fn sync(&self, segment: u64) -> io::Result<()> {

@@ -1,20 +1,24 @@
-//! Bytes of a segment: its header, its records, and where they stop to be right.
-
-use std::ops::Range;
+//! Bytes of a segment: its header, its records, its marks.
 
 /// Bytes before the first record.
 pub(crate) const HEADER: usize = 20;
-/// Bytes before a record's payload.
+/// Bytes before a record's payload. A mark has these and no payload.
 pub(crate) const PREFIX: usize = 8;
+/// In the place of a length: this is a mark.
+pub(crate) const MARK: u32 = u32::MAX;
 
 const MAGIC: &[u8; 8] = b"outbound";
-const VERSION: u32 = 1;
+const VERSION: u16 = 1;
+/// The journal begins with this segment, whatever there is before it.
+const BEGINS: u16 = 1;
 
 /// The header of a segment whose records have at most `max_record` bytes.
-pub(crate) fn header(max_record: u32) -> [u8; HEADER] {
+pub(crate) fn header(max_record: u32, begins: bool) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
+    let flags = if begins { BEGINS } else { 0 };
     bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[10..12].copy_from_slice(&flags.to_le_bytes());
     bytes[12..16].copy_from_slice(&max_record.to_le_bytes());
     let sum = crc32fast::hash(&bytes[..16]);
     bytes[16..].copy_from_slice(&sum.to_le_bytes());
@@ -23,65 +27,65 @@ pub(crate) fn header(max_record: u32) -> [u8; HEADER] {
 
 /// Adds a record that begins at `offset` of its segment.
 pub(crate) fn put_record(into: &mut Vec<u8>, segment: u64, offset: u64, payload: &[u8]) {
-    // The caller has compared the length with a limit that is a u32.
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    // The caller has compared the length with a limit that is less than a mark's.
+    let length = u32::try_from(payload.len()).unwrap_or(MARK);
+    put(into, segment, offset, length, payload);
+}
+
+/// Adds a mark that begins at `offset` of its segment.
+pub(crate) fn put_mark(into: &mut Vec<u8>, segment: u64, offset: u64) {
+    put(into, segment, offset, MARK, &[]);
+}
+
+fn put(into: &mut Vec<u8>, segment: u64, offset: u64, length: u32, payload: &[u8]) {
     into.extend_from_slice(&length.to_le_bytes());
     into.extend_from_slice(&checksum(segment, offset, length, payload).to_le_bytes());
     into.extend_from_slice(payload);
 }
 
-/// The place is in the sum, so that a record inside of another record's payload is never taken for one.
-fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -> u32 {
+/// The place is in the sum, so that a record inside of another record's payload is never taken for one. It is never
+/// zero, so that zeros are no record.
+pub(crate) fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&segment.to_le_bytes());
     sum.update(&offset.to_le_bytes());
     sum.update(&length.to_le_bytes());
     sum.update(payload);
-    sum.finalize()
+    sum.finalize().max(1)
 }
 
 /// What a look at a header said.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
-    Good { max_record: u32 },
+    Good { max_record: u32, begins: bool },
     Unknown { version: u32 },
     Wrong,
 }
 
 pub(crate) fn read_header(bytes: &[u8]) -> Header {
-    if bytes.len() < HEADER || &bytes[..8] != MAGIC {
+    if bytes.len() < HEADER
+        || &bytes[..8] != MAGIC
+        || number(bytes, 16) != Some(crc32fast::hash(&bytes[..16]))
+    {
         return Header::Wrong;
     }
-    // The version comes first: another version may have its sum elsewhere.
-    let sum_is_right = number(bytes, 16) == Some(crc32fast::hash(&bytes[..16]));
-    match (number(bytes, 8), number(bytes, 12)) {
-        (Some(VERSION), Some(max_record)) if sum_is_right => Header::Good { max_record },
-        (Some(version), _) if sum_is_right => Header::Unknown { version },
-        _ => Header::Wrong,
+    let version = u16::from_le_bytes([bytes[8], bytes[9]]);
+    let flags = u16::from_le_bytes([bytes[10], bytes[11]]);
+    match number(bytes, 12) {
+        // A flag that is not known may change the meaning of all that follows.
+        Some(max_record) if version == VERSION && flags <= BEGINS => {
+            Header::Good { max_record, begins: flags == BEGINS }
+        }
+        _ => Header::Unknown { version: version.into() },
     }
+}
+
+/// The length and the sum at the start of `bytes`.
+pub(crate) fn read_prefix(bytes: &[u8]) -> Option<(u32, u32)> {
+    Some((number(bytes, 0)?, number(bytes, 4)?))
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at + 4)?;
     Some(u32::from_le_bytes(four.try_into().ok()?))
-}
-
-/// The payload of the record that begins at `at`; `None` if it is incomplete or wrong.
-pub(crate) fn record_at(bytes: &[u8], segment: u64, at: usize, max_record: u32) -> Option<Range<usize>> {
-    let length = number(bytes, at)?;
-    let sum = number(bytes, at + 4)?;
-    if length > max_record {
-        return None;
-    }
-    let begin = at + PREFIX;
-    let payload = begin..begin.checked_add(usize::try_from(length).ok()?)?;
-    let right = checksum(segment, at as u64, length, bytes.get(payload.clone())?) == sum;
-    right.then_some(payload)
-}
-
-/// Whether a right record begins anywhere behind `at`.
-///
-/// The length of a wrong record cannot be trusted, so every byte is tried.
-pub(crate) fn any_record_after(bytes: &[u8], segment: u64, at: usize, max_record: u32) -> bool {
-    (at + 1..bytes.len()).any(|at| record_at(bytes, segment, at, max_record).is_some())
 }

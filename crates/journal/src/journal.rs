@@ -12,8 +12,8 @@ use crate::{
     Committed, Error, Memory, Records,
     disk::Disk,
     folder::Folder,
-    format::{HEADER, PREFIX, header, put_record},
-    writer::{BUFFER, Shared, State, Writer},
+    format::{HEADER, MARK, PREFIX, header, put_record},
+    writer::{BUFFER, Files, Shared, State, run},
 };
 
 /// When the bytes of a commit are synced to the device.
@@ -24,7 +24,8 @@ pub enum Fsync {
     Always,
     /// So long after the first who waits: more share one sync, and each commit takes so much longer.
     Batch(Duration),
-    /// Never. A commit returns when the system has the bytes: they survive a crash of the process, not of the machine.
+    /// Never, except for a [rewrite](Journal::rewrite). A commit returns when the system has the bytes: they survive a
+    /// crash of the process, not of the machine.
     Off,
 }
 
@@ -48,7 +49,7 @@ impl fmt::Display for Position {
 pub struct JournalBuilder {
     fsync: Fsync,
     segment_bytes: u64,
-    max_record: u32,
+    pub(crate) max_record: u32,
 }
 
 impl JournalBuilder {
@@ -68,14 +69,16 @@ impl JournalBuilder {
         self
     }
 
-    /// The largest record, in bytes. Default: 1 MiB.
+    /// The largest record, in bytes. Default: 1 MiB. At most 4 GiB less two bytes.
     #[must_use]
     pub fn max_record(mut self, bytes: u32) -> Self {
-        self.max_record = bytes;
+        // The last number is that of a mark.
+        self.max_record = bytes.min(MARK - 1);
         self
     }
 
-    /// Opens the journal in a folder, which is made if it is not there. A torn end is cut.
+    /// Opens the journal in a folder, which is made if it is not there. A torn end is cut, and what a
+    /// [rewrite](Journal::rewrite) has left is removed.
     ///
     /// # Errors
     ///
@@ -104,11 +107,13 @@ impl JournalBuilder {
     }
 
     fn open_locked(&self, disk: &Arc<dyn Disk>) -> Result<Journal, Error> {
-        let mut records = Records::of(disk.clone())?;
+        let mut records = Records::of(disk)?;
         let mut found = 0;
-        for record in &mut records {
-            record?;
+        while records.advance()?.is_some() {
             found += 1;
+        }
+        for leftover in records.leftovers() {
+            disk.remove(*leftover).map_err(Error::io(disk.name(*leftover)))?;
         }
         let end = records.end();
         let mut next = Position { segment: 1, offset: 0 };
@@ -128,19 +133,25 @@ impl JournalBuilder {
                 next = Position { segment: next.segment + 1, offset: 0 };
             }
         }
-        let shared = Arc::new(Shared::new(next));
-        let writer = Writer {
-            shared: shared.clone(),
+        let files = Files {
             disk: disk.clone(),
             fsync: self.fsync,
             dirty: None,
             newest: end.map(|end| end.position.segment),
             new_names: false,
         };
-        let thread = thread::Builder::new().name(String::from("journal")).spawn(move || writer.run());
+        let shared = Arc::new(Shared::new(next, end.is_none_or(|end| end.marked), files));
+        let writer = shared.clone();
+        let thread = thread::Builder::new().name(String::from("journal")).spawn(move || run(&writer));
         let thread = Some(thread.map_err(Error::io(disk.place()))?);
         let cut = end.map_or(0, |end| end.torn);
         Ok(Journal { settings: self.clone(), disk: disk.clone(), shared, thread, found, cut })
+    }
+
+    pub(crate) fn fits(&self, record: &[u8]) -> Result<(), Error> {
+        let max = self.max_record;
+        let fits = u32::try_from(record.len()).is_ok_and(|bytes| bytes <= max);
+        if fits { Ok(()) } else { Err(Error::TooLarge { bytes: record.len(), max }) }
     }
 }
 
@@ -149,9 +160,9 @@ impl JournalBuilder {
 /// Share it by reference or in an `Arc`. Dropping it writes and syncs what was appended, ends the writer's thread and
 /// gives the lock back; only [`close`](Self::close) tells whether that worked.
 pub struct Journal {
-    settings: JournalBuilder,
-    disk: Arc<dyn Disk>,
-    shared: Arc<Shared>,
+    pub(crate) settings: JournalBuilder,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     found: u64,
     cut: u64,
@@ -182,11 +193,9 @@ impl Journal {
     ///
     /// [`Error::TooLarge`]; [`Error::Failed`] after a write or a sync that failed.
     pub fn append(&self, record: &[u8]) -> Result<Position, Error> {
-        let max = self.settings.max_record;
-        if u32::try_from(record.len()).map_or(true, |bytes| bytes > max) {
-            return Err(Error::TooLarge { bytes: record.len(), max });
-        }
-        let full = |state: &mut State| state.pending_bytes >= BUFFER && state.failed.is_none();
+        self.settings.fits(record)?;
+        let full =
+            |state: &mut State| (state.pending_bytes >= BUFFER || state.rewriting) && state.failed.is_none();
         let state = self.shared.done.wait_while(self.shared.state(), full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.failure()?;
@@ -203,7 +212,7 @@ impl Journal {
         if let Some((_, bytes)) = pending.last_mut() {
             let before = bytes.len();
             if position.offset == 0 {
-                bytes.extend_from_slice(&header(max));
+                bytes.extend_from_slice(&header(self.settings.max_record, false));
                 position.offset = HEADER as u64;
             }
             put_record(bytes, segment, position.offset, record);
@@ -211,6 +220,7 @@ impl Journal {
         }
         state.next.offset = position.offset + length;
         state.appended += 1;
+        state.marked = false;
         drop(state);
         self.shared.work.notify_one();
         Ok(position)
@@ -262,7 +272,7 @@ impl Journal {
     ///
     /// As [`Records::read`].
     pub fn records(&self) -> Result<Records, Error> {
-        Records::of(self.disk.clone())
+        Records::of(&self.disk)
     }
 }
 

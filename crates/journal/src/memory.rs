@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    io::{self, Cursor, Read},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,15 +16,22 @@ pub struct Memory(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    segments: BTreeMap<u64, Segment>,
+    /// What is under which number, as programs see it.
+    segments: BTreeMap<u64, File>,
+    /// The same, as it was when the names were synced last.
+    durable: BTreeMap<u64, File>,
     locked: bool,
     room: Option<usize>,
+    changes: Option<u64>,
     fail_next_sync: bool,
     syncs: u64,
 }
 
+/// Bytes that may have several names, or none.
+type File = Arc<Mutex<Bytes>>;
+
 #[derive(Clone, Default)]
-struct Segment {
+struct Bytes {
     bytes: Vec<u8>,
     synced: usize,
 }
@@ -34,35 +42,46 @@ impl Memory {
         Self::default()
     }
 
-    /// Another disk with what a loss of power leaves of this one at worst: the bytes that were synced.
+    /// Another disk with what a loss of power leaves of this one at worst: the names and the bytes that were synced.
     #[must_use]
     pub fn after_power_loss(&self) -> Self {
-        let segments = self.state().segments.clone().into_iter().map(|(number, mut segment)| {
-            segment.bytes.truncate(segment.synced);
-            (number, segment)
-        });
-        Self(Arc::new(Mutex::new(State { segments: segments.collect(), ..State::default() })))
+        let copy = Self::new();
+        for (number, file) in &self.state().durable {
+            let file = bytes(file);
+            copy.set_segment(*number, file.bytes[..file.synced].to_vec());
+        }
+        copy
     }
 
-    /// Numbers and bytes of all segments, in order.
+    /// Numbers and bytes of all segments, in order. Number 0 is a rewrite that has not ended.
     pub fn segments(&self) -> Vec<(u64, Vec<u8>)> {
-        self.state().segments.iter().map(|(number, segment)| (*number, segment.bytes.clone())).collect()
+        self.state().segments.iter().map(|(number, file)| (*number, bytes(file).bytes.clone())).collect()
     }
 
     /// Puts a segment in place, to try damage.
     pub fn set_segment(&self, number: u64, bytes: Vec<u8>) {
-        let synced = bytes.len();
-        self.state().segments.insert(number, Segment { bytes, synced });
+        let file = File::new(Mutex::new(Bytes { synced: bytes.len(), bytes }));
+        let mut state = self.state();
+        state.segments.insert(number, file.clone());
+        state.durable.insert(number, file);
     }
 
     /// Takes a segment away.
     pub fn remove_segment(&self, number: u64) {
-        self.state().segments.remove(&number);
+        let mut state = self.state();
+        state.segments.remove(&number);
+        state.durable.remove(&number);
     }
 
     /// The disk takes so many more bytes and is full then. `None`, the default: no limit.
     pub fn set_room(&self, bytes: Option<usize>) {
         self.state().room = bytes;
+    }
+
+    /// The disk makes so many more changes (writes, cuts, renames, removals, syncs), and each one after them fails.
+    /// `None`, the default: no limit.
+    pub fn set_changes(&self, changes: Option<u64>) {
+        self.state().changes = changes;
     }
 
     /// The next sync fails, as once after a fault of the device.
@@ -77,6 +96,29 @@ impl Memory {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for one more change.
+    fn change(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        match &mut state.changes {
+            Some(0) => Err(io::Error::other("the device is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(state)
+            }
+            None => Ok(state),
+        }
+    }
+}
+
+fn bytes(file: &File) -> MutexGuard<'_, Bytes> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn find(&self, segment: u64) -> io::Result<MutexGuard<'_, Bytes>> {
+        Ok(bytes(self.segments.get(&segment).ok_or(io::ErrorKind::NotFound)?))
     }
 }
 
@@ -94,41 +136,53 @@ impl Disk for Memory {
         Ok(self.state().segments.keys().copied().collect())
     }
 
-    fn read(&self, segment: u64) -> io::Result<Vec<u8>> {
-        let state = self.state();
-        let segment = state.segments.get(&segment).ok_or(io::ErrorKind::NotFound)?;
-        Ok(segment.bytes.clone())
+    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>> {
+        let bytes = self.state().find(segment)?.bytes.clone();
+        Ok(Box::new(Cursor::new(bytes)))
     }
 
-    fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
+    fn append(&self, segment: u64, new: &[u8]) -> io::Result<()> {
+        let mut state = self.change()?;
         // Like a file, a full disk takes a part of what it is given.
-        let taken = state.room.unwrap_or(bytes.len()).min(bytes.len());
+        let taken = state.room.unwrap_or(new.len()).min(new.len());
         state.room = state.room.map(|room| room - taken);
-        state.segments.entry(segment).or_default().bytes.extend_from_slice(&bytes[..taken]);
-        if taken < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        bytes(state.segments.entry(segment).or_default()).bytes.extend_from_slice(&new[..taken]);
+        if taken < new.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn cut(&self, segment: u64, length: u64) -> io::Result<()> {
-        let mut state = self.state();
-        let segment = state.segments.entry(segment).or_default();
-        segment.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        segment.synced = segment.synced.min(segment.bytes.len());
+        let state = self.change()?;
+        let mut file = state.find(segment)?;
+        file.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        file.synced = file.synced.min(file.bytes.len());
         Ok(())
     }
 
+    fn rename(&self, segment: u64, to: u64) -> io::Result<()> {
+        let mut state = self.change()?;
+        let file = state.segments.remove(&segment).ok_or(io::ErrorKind::NotFound)?;
+        state.segments.insert(to, file);
+        Ok(())
+    }
+
+    fn remove(&self, segment: u64) -> io::Result<()> {
+        self.change()?.segments.remove(&segment).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     fn sync(&self, segment: u64) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.change()?;
         state.syncs += 1;
         if std::mem::take(&mut state.fail_next_sync) {
             return Err(io::Error::other("the device did not take the bytes"));
         }
-        let segment = state.segments.entry(segment).or_default();
-        segment.synced = segment.bytes.len();
+        let mut file = state.find(segment)?;
+        file.synced = file.bytes.len();
         Ok(())
     }
 
     fn sync_names(&self) -> io::Result<()> {
+        let mut state = self.change()?;
+        state.durable = state.segments.clone();
         Ok(())
     }
 
@@ -144,7 +198,7 @@ impl Disk for Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        let bytes: usize = state.segments.values().map(|segment| segment.bytes.len()).sum();
-        f.debug_struct("Memory").field("segments", &state.segments.len()).field("bytes", &bytes).finish()
+        let total: usize = state.segments.values().map(|file| bytes(file).bytes.len()).sum();
+        f.debug_struct("Memory").field("segments", &state.segments.len()).field("bytes", &total).finish()
     }
 }

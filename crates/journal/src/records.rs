@@ -1,12 +1,13 @@
 //! Reading: all records in order, up to the torn end.
 
-use std::{fmt, path::Path, sync::Arc, vec};
+use std::{fmt, io, ops::Range, path::Path, sync::Arc, vec};
 
 use crate::{
     Error, Memory, Position,
-    disk::Disk,
+    disk::{DRAFT, Disk},
     folder::Folder,
-    format::{HEADER, Header, any_record_after, read_header, record_at},
+    format::{HEADER, Header},
+    segment::Segment,
 };
 
 /// A record and its place. `Debug` prints no payload, which may hold secrets.
@@ -21,21 +22,16 @@ pub struct Record {
 /// An iterator over the records of a journal, oldest first.
 ///
 /// It takes no lock and writes nothing, so it works while a writer is at work and while the disk is full. It gives
-/// what the writer has handed to the system, committed or not, and one whole segment at a time is in memory. At an
-/// incomplete or wrong record with no right one behind it, it ends as at the end of the journal. After an error it
-/// gives nothing more.
+/// what the writer has handed to the system, committed or not, and holds one record and 256 KiB in memory. At an
+/// incomplete or wrong record with no right one and no mark behind it, it ends as at the end of the journal. If the
+/// journal is [rewritten](crate::Journal::rewrite) meanwhile, it may end with [`Error::Io`]. After an error it gives
+/// nothing more.
 pub struct Records {
     disk: Arc<dyn Disk>,
     rest: vec::IntoIter<u64>,
     current: Option<Segment>,
-    torn: u64,
-}
-
-struct Segment {
-    number: u64,
-    bytes: Vec<u8>,
-    max_record: u32,
-    at: usize,
+    end: Option<End>,
+    leftovers: Vec<u64>,
 }
 
 /// Where a walk over the last segment ended.
@@ -44,6 +40,8 @@ pub(crate) struct End {
     pub(crate) position: Position,
     pub(crate) max_record: u32,
     pub(crate) torn: u64,
+    /// Whether a mark comes behind the last record.
+    pub(crate) marked: bool,
 }
 
 impl Records {
@@ -51,10 +49,11 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments,
-    /// [`Error::Damaged`] if a segment has an absurd number.
+    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments or
+    /// before the first, [`Error::Damaged`] if a segment has an absurd number.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::of(Arc::new(Folder::new(folder.as_ref())))
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
+        Self::of(&disk)
     }
 
     /// Reads the journal in a memory.
@@ -63,41 +62,85 @@ impl Records {
     ///
     /// As [`read`](Self::read).
     pub fn read_memory(memory: &Memory) -> Result<Self, Error> {
-        Self::of(Arc::new(memory.clone()))
+        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+        Self::of(&disk)
     }
 
-    pub(crate) fn of(disk: Arc<dyn Disk>) -> Result<Self, Error> {
-        let numbers = disk.segments().map_err(Error::io(disk.place()))?;
-        if let Some(pair) = numbers.windows(2).find(|pair| pair[1] - pair[0] != 1) {
-            return Err(Error::Missing { file: disk.name(pair[0] + 1) });
+    pub(crate) fn of(disk: &Arc<dyn Disk>) -> Result<Self, Error> {
+        let mut tries = 0;
+        loop {
+            match Self::begin(disk.clone()) {
+                // The journal was rewritten between listing the segments and looking at them.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && tries < 8 => {
+                    tries += 1;
+                }
+                result => return result,
+            }
         }
+    }
+
+    fn begin(disk: Arc<dyn Disk>) -> Result<Self, Error> {
+        let mut numbers = disk.segments().map_err(Error::io(disk.place()))?;
         // No journal has ever as many: the name is damaged, and counting on would overflow.
         if let Some(number) = numbers.last().filter(|number| **number > u64::MAX / 2) {
             return Err(Error::Damaged { file: disk.name(*number), offset: 0 });
         }
-        Ok(Self { disk, rest: numbers.into_iter(), current: None, torn: 0 })
+        let mut first = None;
+        for (index, number) in numbers.iter().enumerate().rev().filter(|(_, number)| **number != DRAFT) {
+            let file = disk.name(*number);
+            let source = disk.read(*number).map_err(Error::io(&file))?;
+            let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
+            if matches!(header, Header::Good { begins: true, .. }) {
+                first = Some(index);
+                break;
+            }
+        }
+        let drafts = numbers.iter().take_while(|number| **number == DRAFT).count();
+        let rest = numbers.split_off(first.unwrap_or(drafts));
+        let before = if first.is_some() { rest.first().map_or(0, |first| first - 1) } else { 0 };
+        let mut expected = before;
+        for number in &rest {
+            expected += 1;
+            if *number != expected {
+                return Err(Error::Missing { file: disk.name(expected) });
+            }
+        }
+        Ok(Self { disk, rest: rest.into_iter(), current: None, end: None, leftovers: numbers })
+    }
+
+    /// Segments that a rewrite has left: they are no part of the journal.
+    pub(crate) fn leftovers(&self) -> &[u64] {
+        &self.leftovers
     }
 
     /// Where the last segment ends, after a walk without an error; `None` if there is no segment.
     pub(crate) fn end(&self) -> Option<End> {
-        let segment = self.current.as_ref()?;
-        let position = Position { segment: segment.number, offset: segment.at as u64 };
-        Some(End { position, max_record: segment.max_record, torn: self.torn })
+        self.end
     }
 
-    fn step(&mut self) -> Result<Option<Record>, Error> {
+    /// The next record's place, and its payload for `bytes` of the current segment.
+    pub(crate) fn advance(&mut self) -> Result<Option<(Position, Range<usize>)>, Error> {
         loop {
             if let Some(segment) = &mut self.current {
-                if let Some(record) = segment.next() {
-                    return Ok(Some(record));
+                let number = segment.number;
+                let io = |disk: &Arc<dyn Disk>| Error::io(disk.name(number));
+                if let Some((offset, payload)) = segment.next().map_err(io(&self.disk))? {
+                    return Ok(Some((Position { segment: number, offset }, payload)));
                 }
-                let left = segment.bytes.len() - segment.at;
+                let offset = segment.offset();
                 let last = self.rest.as_slice().is_empty();
-                if left > 0 && (!last || !segment.is_torn()) {
-                    let file = self.disk.name(segment.number);
-                    return Err(Error::Damaged { file, offset: segment.at as u64 });
+                if segment.has_more().map_err(io(&self.disk))?
+                    && !(last && segment.is_torn().map_err(io(&self.disk))?)
+                {
+                    return Err(Error::Damaged { file: self.disk.name(number), offset });
                 }
-                self.torn = left as u64;
+                self.end = Some(End {
+                    position: Position { segment: number, offset },
+                    max_record: segment.max_record,
+                    torn: segment.offset() - offset,
+                    marked: segment.marked,
+                });
+                self.current = None;
             }
             let Some(number) = self.rest.next() else { return Ok(None) };
             self.current = Some(self.open(number)?);
@@ -106,32 +149,20 @@ impl Records {
 
     fn open(&self, number: u64) -> Result<Segment, Error> {
         let file = self.disk.name(number);
-        let bytes = self.disk.read(number).map_err(Error::io(&file))?;
-        match read_header(&bytes) {
-            Header::Good { max_record } => Ok(Segment { number, bytes, max_record, at: HEADER }),
+        let source = self.disk.read(number).map_err(Error::io(&file))?;
+        let (mut segment, header) = Segment::open(number, source).map_err(Error::io(&file))?;
+        match header {
+            Header::Good { .. } => Ok(segment),
             Header::Unknown { version } => Err(Error::Version { file, version }),
             // The crash came while the segment was made: it is torn from its first byte on.
-            Header::Wrong if self.rest.as_slice().is_empty() && bytes.len() <= HEADER => {
-                Ok(Segment { number, bytes, max_record: 0, at: 0 })
+            Header::Wrong
+                if self.rest.as_slice().is_empty()
+                    && !segment.has_more_than(HEADER).map_err(Error::io(&file))? =>
+            {
+                Ok(segment)
             }
             Header::Wrong => Err(Error::Damaged { file, offset: 0 }),
         }
-    }
-}
-
-impl Segment {
-    fn next(&mut self) -> Option<Record> {
-        if self.at < HEADER {
-            return None;
-        }
-        let payload = record_at(&self.bytes, self.number, self.at, self.max_record)?;
-        let position = Position { segment: self.number, offset: self.at as u64 };
-        self.at = payload.end;
-        Some(Record { position, bytes: self.bytes[payload].to_vec() })
-    }
-
-    fn is_torn(&self) -> bool {
-        !any_record_after(&self.bytes, self.number, self.at, self.max_record)
     }
 }
 
@@ -139,12 +170,17 @@ impl Iterator for Records {
     type Item = Result<Record, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step();
+        let step = self.advance();
         if step.is_err() {
             self.rest = Vec::new().into_iter();
             self.current = None;
         }
-        step.transpose()
+        let (position, payload) = match step.transpose()? {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let bytes = self.current.as_ref()?.bytes(payload).to_vec();
+        Some(Ok(Record { position, bytes }))
     }
 }
 

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, Fsync, Position, disk::Disk};
+use crate::{
+    Error, Fsync, Position,
+    disk::Disk,
+    format::{PREFIX, put_mark},
+};
 
 /// Bytes that may wait to be written. An append waits while there are as many.
 pub(crate) const BUFFER: usize = 8 << 20;
@@ -28,18 +32,31 @@ pub(crate) struct State {
     /// Segments and bytes that wait to be written.
     pub(crate) pending: Vec<(u64, Vec<u8>)>,
     pub(crate) pending_bytes: usize,
+    /// Whether a mark comes behind the last record.
+    pub(crate) marked: bool,
     /// Records appended; of these, how many somebody waits for, and how many are durable.
     pub(crate) appended: u64,
     pub(crate) wanted: u64,
     pub(crate) durable: u64,
     pub(crate) failed: Option<(io::ErrorKind, String)>,
     pub(crate) closing: bool,
+    /// Who writes takes this, and puts it back.
+    pub(crate) files: Option<Files>,
+    /// A rewrite has them: an append waits.
+    pub(crate) rewriting: bool,
     /// Who waits without a thread: by how many records have to be durable, and by a number of its own.
     pub(crate) wakers: BTreeMap<(u64, u64), Waker>,
     pub(crate) last_waiter: u64,
 }
 
 impl State {
+    pub(crate) fn failure(&self) -> Result<(), Error> {
+        match &self.failed {
+            Some((kind, message)) => Err(Error::Failed { kind: *kind, message: message.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// How waiting for so many records to be durable ended; `None` while it has not.
     pub(crate) fn committed(&self, upto: u64) -> Option<Result<(), Error>> {
         if self.durable >= upto {
@@ -57,25 +74,37 @@ impl State {
         std::mem::replace(&mut self.wakers, rest)
     }
 
-    pub(crate) fn failure(&self) -> Result<(), Error> {
-        match &self.failed {
-            Some((kind, message)) => Err(Error::Failed { kind: *kind, message: message.clone() }),
-            None => Ok(()),
+    /// Adds a mark where records come behind the last one. It is written with them, and costs no sync of its own.
+    fn mark(&mut self) {
+        let Position { segment, offset } = self.next;
+        if self.marked || offset == 0 {
+            return;
         }
+        if self.pending.last().is_none_or(|(last, _)| *last != segment) {
+            self.pending.push((segment, Vec::new()));
+        }
+        if let Some((_, bytes)) = self.pending.last_mut() {
+            put_mark(bytes, segment, offset);
+        }
+        self.next.offset += PREFIX as u64;
+        self.marked = true;
     }
 }
 
 impl Shared {
-    pub(crate) fn new(next: Position) -> Self {
+    pub(crate) fn new(next: Position, marked: bool, files: Files) -> Self {
         let state = State {
             next,
             pending: Vec::new(),
             pending_bytes: 0,
+            marked,
             appended: 0,
             wanted: 0,
             durable: 0,
             failed: None,
             closing: false,
+            files: Some(files),
+            rewriting: false,
             wakers: BTreeMap::new(),
             last_waiter: 0,
         };
@@ -85,10 +114,82 @@ impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Wakes all who wait for what has changed in the state.
+    pub(crate) fn changed(&self, mut state: MutexGuard<'_, State>) {
+        let ended = state.ended();
+        drop(state);
+        self.work.notify_one();
+        self.done.notify_all();
+        // Without the lock: a waker is somebody else's code.
+        ended.into_values().for_each(Waker::wake);
+    }
 }
 
-pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
+/// Runs until the journal closes or something fails. A failed write or sync is never tried again: the system may
+/// have dropped the bytes, and a second sync would then say that all is well.
+pub(crate) fn run(shared: &Shared) {
+    while let Some(mut work) = wait(shared) {
+        let result = work.files.write(work.chunks, work.sync);
+        let mut state = shared.state();
+        match &result {
+            Ok(()) if work.sync => state.durable = work.upto,
+            Ok(()) => {}
+            Err(error) => state.failed = Some((error.kind(), error.to_string())),
+        }
+        state.files = Some(work.files);
+        shared.changed(state);
+        if work.closing || result.is_err() {
+            return;
+        }
+    }
+}
+
+struct Work {
+    files: Files,
+    chunks: Vec<(u64, Vec<u8>)>,
+    /// Records appended so far.
+    upto: u64,
+    sync: bool,
+    closing: bool,
+}
+
+/// Waits for work. `None` after a failure.
+fn wait(shared: &Shared) -> Option<Work> {
+    let idle = |state: &mut State| {
+        let nothing = state.pending.is_empty() && state.wanted <= state.durable && !state.closing;
+        (nothing || state.files.is_none()) && state.failed.is_none()
+    };
+    let mut state = shared.state();
+    loop {
+        state = shared.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        let fsync = state.files.as_ref().map(|files| files.fsync);
+        if let (Some(Fsync::Batch(wait)), true) = (fsync, state.wanted > state.durable) {
+            state = gather(shared, state, wait);
+        }
+        if state.failed.is_some() {
+            return None;
+        }
+        // While it gathered, a rewrite may have taken them.
+        let Some(files) = state.files.take() else { continue };
+        let sync = state.wanted > state.durable || state.closing;
+        if sync {
+            state.mark();
+        }
+        let chunks = std::mem::take(&mut state.pending);
+        state.pending_bytes = 0;
+        return Some(Work { files, chunks, upto: state.appended, sync, closing: state.closing });
+    }
+}
+
+fn gather<'a>(shared: &Shared, state: MutexGuard<'a, State>, wait: Duration) -> MutexGuard<'a, State> {
+    let more_may_come = |state: &mut State| state.pending_bytes < BUFFER && !state.closing;
+    let waited = shared.work.wait_timeout_while(state, wait, more_may_come);
+    waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// The segments that are written, and what of them no sync has covered.
+pub(crate) struct Files {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) fsync: Fsync,
     /// The segment that was written last, if it has bytes that no sync has covered.
@@ -98,52 +199,8 @@ pub(crate) struct Writer {
     pub(crate) new_names: bool,
 }
 
-impl Writer {
-    /// Runs until the journal closes or something fails. A failed write or sync is never tried again: the system
-    /// may have dropped the bytes, and a second sync would then say that all is well.
-    pub(crate) fn run(mut self) {
-        loop {
-            let (chunks, upto, sync, closing) = self.wait();
-            let result = self.write(chunks).and_then(|()| if sync { self.sync() } else { Ok(()) });
-            let mut state = self.shared.state();
-            match &result {
-                Ok(()) if sync => state.durable = upto,
-                Ok(()) => {}
-                Err(error) => state.failed = Some((error.kind(), error.to_string())),
-            }
-            let ended = state.ended();
-            drop(state);
-            self.shared.done.notify_all();
-            // Without the lock: a waker is somebody else's code.
-            ended.into_values().for_each(Waker::wake);
-            if closing || result.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Waits for work. Gives the bytes to write, the number of records appended so far, whether to sync, and
-    /// whether this is the end.
-    fn wait(&self) -> (Vec<(u64, Vec<u8>)>, u64, bool, bool) {
-        let idle =
-            |state: &mut State| state.pending.is_empty() && state.wanted <= state.durable && !state.closing;
-        let state = self.shared.work.wait_while(self.shared.state(), idle);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        if let (Fsync::Batch(wait), true) = (self.fsync, state.wanted > state.durable) {
-            state = self.gather(state, wait);
-        }
-        let chunks = std::mem::take(&mut state.pending);
-        state.pending_bytes = 0;
-        (chunks, state.appended, state.wanted > state.durable || state.closing, state.closing)
-    }
-
-    fn gather<'a>(&self, state: MutexGuard<'a, State>, wait: Duration) -> MutexGuard<'a, State> {
-        let more_may_come = |state: &mut State| state.pending_bytes < BUFFER && !state.closing;
-        let waited = self.shared.work.wait_timeout_while(state, wait, more_may_come);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn write(&mut self, chunks: Vec<(u64, Vec<u8>)>) -> io::Result<()> {
+impl Files {
+    fn write(&mut self, chunks: Vec<(u64, Vec<u8>)>, sync: bool) -> io::Result<()> {
         for (segment, bytes) in chunks {
             if self.newest != Some(segment) {
                 // A segment is durable before the next one exists: only the last can have a torn end.
@@ -154,7 +211,7 @@ impl Writer {
             self.disk.append(segment, &bytes)?;
             self.dirty = Some(segment);
         }
-        Ok(())
+        if sync { self.sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {

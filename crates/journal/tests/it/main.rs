@@ -7,4 +7,5 @@ mod committed;
 mod crash;
 mod damage;
 mod life;
+mod rewrite;
 mod segments;

@@ -36,7 +36,7 @@ impl Home {
         match self {
             Self::Memory(memory) => memory.segments(),
             Self::Folder(folder) => {
-                (1..).map_while(|number| Some((number, fs::read(file(folder, number)).ok()?))).collect()
+                (0..50).filter_map(|number| Some((number, fs::read(file(folder, number)).ok()?))).collect()
             }
         }
     }

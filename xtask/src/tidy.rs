@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),
     ("outbound-simulator", &[]),
     ("outbound-otel", &["outbound"]),
-    ("outbound-cli", &["outbound", "outbound-simulator"]),
+    ("outbound-cli", &["outbound", "outbound-journal", "outbound-simulator"]),
 ];
 
 /// Longest source file, in lines, tests included; anything over `EXPLAIN` is listed on every run.

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use outbound::Provider;
 
+use crate::output::Fsync;
+
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
 #[command(name = "outbound", version, about, propagate_version = true)]
@@ -35,9 +37,20 @@ pub(crate) struct Run {
     #[arg(short, long, value_name = "OUT.jsonl")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Replace the output if it holds something already. (The default output of --simulate is always replaced.)
-    #[arg(long)]
-    pub(crate) force: bool,
+    /// Begin anew. An output that holds something is kept under another name. [default: go on where the run before
+    /// stopped: what has its answer is not sent again. The default output of --simulate is always replaced.]
+    #[arg(long, alias = "force")]
+    pub(crate) fresh: bool,
+
+    /// Go on, and send again what failed.
+    #[arg(long, conflicts_with = "fresh")]
+    pub(crate) retry_failed: bool,
+
+    /// How soon an answer is safe from a loss of power: after 200 ms (batch), at once (always), or when the system pleases
+    /// (off). A crash of this command alone loses none at any setting. What is sent is written down, with a sync, before
+    /// it leaves, unless this is off.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) fsync: Fsync,
 
     /// Send to a simulated provider inside this process instead: real HTTP over loopback, with limits and faults.
     #[arg(long, conflicts_with_all = ["base_url", "key_env", "provider"])]
@@ -92,7 +105,7 @@ pub(crate) struct Run {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is named), 4 authentication or spent quota,
-6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
+5 stopped early and nothing failed (the same command goes on), 6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
 
 #[derive(Debug, Args)]
 pub(crate) struct Sim {

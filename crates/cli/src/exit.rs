@@ -17,6 +17,8 @@ pub(crate) enum Stop {
 pub(crate) const ALL_SUCCEEDED: u8 = 0;
 pub(crate) const SOME_FAILED: u8 = 1;
 pub(crate) const REFUSED: u8 = 4;
+/// It ended early, nothing failed, and the same command goes on.
+pub(crate) const RESUMABLE: u8 = 5;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 impl Stop {

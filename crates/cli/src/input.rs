@@ -65,6 +65,12 @@ impl Line {
         }
     }
 
+    /// The first 64 bits of the SHA-256 of what is sent.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let parts = ["POST", "\n", &self.url, "\n", self.body.get()];
+        crate::identity::Digest::of(&parts.map(str::as_bytes)).0
+    }
+
     /// The request to send: the line's path below the base URL's own path, of which it does not repeat the end. Below
     /// `/openai/v1` the batch format's `/v1/chat/completions` is `/chat/completions`.
     pub(crate) fn into_request(self, base_path: &str) -> Request {

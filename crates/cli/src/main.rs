@@ -4,6 +4,7 @@
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
 mod exit;
+mod identity;
 mod input;
 mod interrupt;
 mod output;
@@ -12,6 +13,7 @@ mod run;
 mod say;
 mod sim;
 mod simulate;
+mod state;
 mod summary;
 
 use std::process::ExitCode;

@@ -1,58 +1,192 @@
-//! The file of answers: lines in the shape of an OpenAI batch output file, written as they complete.
+//! The file of answers: lines in the shape of an OpenAI batch output file, written as they complete, and taken up again by a
+//! later run.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use outbound::Outcome;
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
-use crate::exit::Stop;
+use self::sync::Syncer;
+pub(crate) use self::{
+    earlier::{Changed, Earlier, State},
+    sync::Fsync,
+};
+use crate::{exit::Stop, identity::Digest};
+
+mod earlier;
+mod line;
+mod sync;
+
+/// How a run treats what its output holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// It goes on from there.
+    Resume,
+    /// It goes on from there, and sends again what failed.
+    RetryFailed,
+    /// It begins anew. The old file gets another name, or none where nobody asked for it.
+    Fresh { keep: bool },
+}
+
+/// An output that was looked at, and not changed.
+pub(crate) struct Found {
+    path: PathBuf,
+    existing: Existing,
+    /// `None`: it is not there, or it is no regular file.
+    file: Option<File>,
+    pub(crate) earlier: Earlier,
+}
 
 /// Where the answers go.
 pub(crate) struct Output {
-    writer: Box<dyn Write>,
+    writer: Writer,
     name: String,
-    line: Vec<u8>,
+    /// Lines that are not written yet.
+    pending: Vec<u8>,
+}
+
+enum Writer {
+    /// A regular file, and how many bytes of it are whole lines.
+    File { file: File, length: u64, syncer: Option<Syncer> },
+    /// A pipe, a device, a terminal: what was written to it cannot be read again.
+    Stream(Box<dyn Write>),
+}
+
+impl Found {
+    /// Looks at an output, and locks it. Nothing is changed, not even made.
+    ///
+    /// # Errors
+    ///
+    /// Where another run writes it, and where it holds what this command did not write.
+    pub(crate) fn look(path: &Path, existing: Existing) -> Result<Self, Stop> {
+        let mut found = Self { path: path.to_owned(), existing, file: None, earlier: Earlier::default() };
+        if path.as_os_str() == "-" || !path.is_file() {
+            return Ok(found);
+        }
+        let name = path.display().to_string();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| unwritable(&name, &error))?;
+        lock(&file, &name)?;
+        if let Existing::Resume | Existing::RetryFailed = existing {
+            let retry_failed = existing == Existing::RetryFailed;
+            found.earlier = Earlier::read(&mut file, &name, retry_failed)?;
+        }
+        found.file = Some(file);
+        Ok(found)
+    }
+
+    /// Whether answers can be known again in a later run: whether it is a file, or will be.
+    pub(crate) fn can_be_resumed(&self) -> bool {
+        self.path.as_os_str() != "-" && (self.file.is_some() || !self.path.exists())
+    }
+
+    /// Makes the output ready to be written: what a crash cut is mended, and what is sent again is taken out.
+    pub(crate) fn begin(self, fsync: Fsync) -> Result<(Output, Earlier), Stop> {
+        let name = self.path.display().to_string();
+        let Self { path, existing, file, earlier } = self;
+        if path.as_os_str() == "-" {
+            let writer = Writer::Stream(Box::new(io::stdout()));
+            return Ok((
+                Output { writer, name: String::from("standard output"), pending: Vec::new() },
+                earlier,
+            ));
+        }
+        let error = |error: io::Error| unwritable(&name, &error);
+        let file = match (file, existing) {
+            (None, _) => new_file(&path, &name)?,
+            (Some(file), Existing::Fresh { keep: false }) => {
+                file.set_len(0).map_err(error)?;
+                file
+            }
+            (Some(file), Existing::Fresh { keep: true }) => {
+                if file.metadata().map_err(error)?.len() > 0 {
+                    fs::rename(&path, free_name(&path)).map_err(error)?;
+                    new_file(&path, &name)?
+                } else {
+                    file
+                }
+            }
+            (Some(mut file), Existing::RetryFailed | Existing::Resume) => {
+                if earlier.has_lines_to_drop() {
+                    file = without_what_is_sent_again(file, &path, existing, &name)?;
+                }
+                mend(&mut file, &earlier).map_err(error)?;
+                file
+            }
+        };
+        let length = file.metadata().map_err(error)?;
+        let writer = if length.is_file() {
+            let syncer = Syncer::start(&file, fsync).map_err(error)?;
+            Writer::File { file, length: length.len(), syncer }
+        } else {
+            Writer::Stream(Box::new(file))
+        };
+        Ok((Output { writer, name, pending: Vec::new() }, earlier))
+    }
 }
 
 impl Output {
-    /// Opens the output. A file that holds something is only replaced if `replace` says so.
-    pub(crate) fn open(path: &Path, replace: bool) -> Result<Self, Stop> {
-        let name = path.display().to_string();
-        if path.as_os_str() == "-" {
-            return Ok(Self {
-                writer: Box::new(io::stdout()),
-                name: String::from("standard output"),
-                line: Vec::new(),
-            });
-        }
-        let occupied = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
-        if occupied && !replace {
-            return Err(Stop::Output(format!("{name} holds something already; --force replaces it")));
-        }
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-        match opened {
-            Ok(file) => Ok(Self { writer: Box::new(file), name, line: Vec::new() }),
-            Err(error) => Err(Stop::Output(format!("{name}: {error}"))),
-        }
+    /// Adds the line of an outcome to those that [`write`](Self::write) writes. `request` is the digest of what was sent.
+    pub(crate) fn add(&mut self, outcome: &Outcome, request: Digest) {
+        line::put(&mut self.pending, outcome, request);
     }
 
-    /// Writes one line, whole, before it returns.
-    pub(crate) fn write(&mut self, outcome: &Outcome) -> Result<(), Stop> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, &Line::of(outcome))
-            .map_err(io::Error::from)
-            .and_then(|()| {
-                self.line.push(b'\n');
-                self.writer.write_all(&self.line)?;
-                self.writer.flush()
-            })
-            .map_err(|error| Stop::Output(format!("{}: {error}", self.name)))
+    /// Writes all lines that were added, whole, before it returns. After an error the file ends with a whole line, and what
+    /// was not written is still there to be tried again.
+    pub(crate) fn write(&mut self) -> Result<(), Stop> {
+        self.try_to_write().map_err(|error| unwritable(&self.name, &error))
+    }
+
+    fn try_to_write(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        match &mut self.writer {
+            Writer::Stream(writer) => {
+                writer.write_all(&self.pending)?;
+                writer.flush()?;
+            }
+            Writer::File { file, length, syncer } => {
+                if let Err(error) = file.write_all(&self.pending) {
+                    // Without this the next line would follow half a one.
+                    file.set_len(*length)?;
+                    return Err(error);
+                }
+                *length += self.pending.len() as u64;
+                if let Some(syncer) = syncer {
+                    syncer.written()?;
+                }
+            }
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Whether there are lines that could not be written, and trying again may help: room on a disk comes back.
+    pub(crate) fn may_be_tried_again(&self) -> bool {
+        !self.pending.is_empty() && matches!(self.writer, Writer::File { .. })
+    }
+
+    /// How many lines are not written.
+    pub(crate) fn lost(&self) -> usize {
+        self.pending.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// Makes all that was written durable.
+    pub(crate) fn finish(self) -> Result<(), Stop> {
+        let Self { writer, name, .. } = self;
+        match writer {
+            Writer::File { syncer: Some(syncer), .. } => {
+                syncer.finish().map_err(|error| unwritable(&name, &error))
+            }
+            Writer::File { syncer: None, .. } | Writer::Stream(_) => Ok(()),
+        }
     }
 }
 
@@ -64,121 +198,87 @@ pub(crate) fn default_path(input: &Path, simulate: bool) -> PathBuf {
     input.with_extension(if simulate { "simulated.jsonl" } else { "results.jsonl" })
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    id: String,
-    custom_id: &'a str,
-    response: Option<Response<'a>>,
-    error: Option<Failure<'a>>,
-    /// Everything that the batch format has no place for.
-    outbound: Extra,
+fn unwritable(name: &str, error: &io::Error) -> Stop {
+    Stop::Output(format!("{name}: {error}"))
 }
 
-#[derive(Serialize)]
-struct Response<'a> {
-    status_code: u16,
-    request_id: &'a str,
-    body: Box<RawValue>,
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    partial: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Extra {
-    sends: u32,
-    charged: u32,
-    refused: u32,
-    waited_ms: u64,
-    elapsed_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens: Option<u64>,
-    possible_duplicate: bool,
-}
-
-impl<'a> Line<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
-        let (reply, error) = match &outcome.result {
-            Ok(reply) => (Some(reply), None),
-            Err(error) => (error.reply(), Some(error)),
-        };
-        Line {
-            id: format!("batch_req_{:08}", outcome.index + 1),
-            custom_id: outcome.id.as_deref().unwrap_or_default(),
-            response: reply.map(|reply| Response {
-                status_code: reply.status.as_u16(),
-                request_id: reply.request_id().unwrap_or_default(),
-                body: one_line(&reply.body),
-            }),
-            error: error.map(|error| Failure {
-                code: error.kind().as_str(),
-                message: error.to_string(),
-                partial: error.partial(),
-            }),
-            outbound: Extra {
-                sends: outcome.sends,
-                charged: outcome.charged,
-                refused: outcome.refused,
-                waited_ms: milliseconds(outcome.waited),
-                elapsed_ms: milliseconds(outcome.elapsed),
-                input_tokens: outcome.usage.map(|usage| usage.input),
-                output_tokens: outcome.usage.map(|usage| usage.output),
-                possible_duplicate: outcome.possible_duplicate,
-            },
-        }
+/// Keeps a second run from the same file, be it under another name.
+fn lock(file: &File, name: &str) -> Result<(), Stop> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Stop::Output(format!(
+            "{name}: another run writes it; wait for its end, or give another --output"
+        ))),
+        // Not every file system has locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 
-/// A body as one line of JSON: itself if it is JSON, else the JSON that can be read in it, else a string. A line break in
-/// JSON can only be white space between two tokens, so it can be blanked without reading further.
-fn one_line(body: &[u8]) -> Box<RawValue> {
-    let text = String::from_utf8_lossy(body);
-    let line = text.replace(['\n', '\r'], " ");
-    let readable = || outbound::provider::lenient_json(body).and_then(|value| to_raw_value(&value).ok());
-    RawValue::from_string(line)
-        .ok()
-        .or_else(readable)
-        .or_else(|| to_raw_value(&text).ok())
-        .unwrap_or_default()
+fn new_file(path: &Path, name: &str) -> Result<File, Stop> {
+    let opened = OpenOptions::new().read(true).append(true).create(true).open(path);
+    let file = match opened {
+        // A pipe or a device may be for writing only.
+        Err(_) if path.exists() && !path.is_file() => OpenOptions::new().write(true).open(path),
+        opened => opened,
+    };
+    let file = file.map_err(|error| unwritable(name, &error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        lock(&file, name)?;
+    }
+    Ok(file)
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+/// The name with the first number behind it that no file has.
+fn free_name(path: &Path) -> PathBuf {
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+}
+
+/// Cuts a line that has no end, and ends one that has all but that.
+fn mend(file: &mut File, earlier: &Earlier) -> io::Result<()> {
+    if earlier.has_lines_to_drop() {
+        return Ok(());
+    }
+    file.set_len(earlier.whole)?;
+    if earlier.whole > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::Start(earlier.whole - 1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file without the lines that are sent again in the place of the old one, at once or not at all.
+fn without_what_is_sent_again(
+    mut old: File,
+    path: &Path,
+    existing: Existing,
+    name: &str,
+) -> Result<File, Stop> {
+    let retry_failed = existing == Existing::RetryFailed;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut copy = || {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        old.seek(SeekFrom::Start(0))?;
+        Earlier::copy(&mut old, io::BufWriter::new(&file), retry_failed)?;
+        file.sync_all()?;
+        drop(file);
+        let file = OpenOptions::new().read(true).append(true).open(&beside)?;
+        // Locked before it has the name that others look for.
+        let _ = file.try_lock();
+        fs::rename(&beside, path)?;
+        Ok(file)
+    };
+    copy().map_err(|error: io::Error| unwritable(name, &error))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_one_line_whatever_it_is() {
-        assert_eq!(one_line(b"{\n  \"a\": 1\r\n}").get(), "{   \"a\": 1  }");
-        assert_eq!(one_line(b"<html>\n</html>").get(), r#""<html>\n</html>""#);
-        assert_eq!(one_line(b"").get(), r#""""#);
-        assert_eq!(one_line(b"\xff").get(), "\"\u{fffd}\"");
-    }
-
-    #[test]
-    fn the_default_output_stands_beside_the_input() {
-        assert_eq!(default_path(Path::new("a/in.jsonl"), false), Path::new("a/in.results.jsonl"));
-        assert_eq!(default_path(Path::new("in.jsonl"), true), Path::new("in.simulated.jsonl"));
-        assert_eq!(default_path(Path::new("-"), true), Path::new("-"));
-    }
-
-    #[test]
-    fn an_occupied_file_is_not_replaced_unasked() {
-        let folder = tempfile::tempdir().expect("a folder for the test");
-        let path = folder.path().join("out.jsonl");
-        std::fs::write(&path, "paid for\n").expect("a file in it");
-        assert!(matches!(Output::open(&path, false), Err(Stop::Output(_))));
-        assert_eq!(std::fs::read_to_string(&path).expect("still there"), "paid for\n");
-        assert!(Output::open(&path, true).is_ok());
-    }
-}
+mod tests;

@@ -114,24 +114,24 @@ fn an_unreachable_address_is_said_clearly() {
     let base = format!("http://127.0.0.1:{port}/v1");
     let arguments = ["run", text(&input), "-o", text(&output), "--base-url", &base, "--max-attempts", "1"];
     let run = outbound(&arguments).output().expect("it runs");
-    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(run.status.code(), Some(5));
     assert!(said(&run).to_lowercase().contains("refused"), "{}", said(&run));
     assert!(answers(&output).iter().all(|answer| answer["error"]["code"] == "connection"));
 }
 
 #[test]
-fn force_replaces_nothing_for_a_run_that_cannot_begin() {
+fn fresh_moves_nothing_for_a_run_that_cannot_begin() {
     let folder = folder();
     let input = input(&folder, 2, &[]);
     let paid = folder.path().join("paid.jsonl");
     std::fs::write(&paid, "paid for\n").expect("a file");
-    let run = outbound(&["run", "typo.jsonl", "-o", text(&paid), "--force", "--simulate"])
+    let run = outbound(&["run", "typo.jsonl", "-o", text(&paid), "--fresh", "--simulate"])
         .output()
         .expect("it runs");
     assert_eq!(run.status.code(), Some(3));
     assert_eq!(std::fs::read_to_string(&paid).expect("still there"), "paid for\n");
     let before = std::fs::read_to_string(&input).expect("the input");
-    let same = outbound(&["run", text(&input), "-o", text(&input), "--force", "--simulate"])
+    let same = outbound(&["run", text(&input), "-o", text(&input), "--fresh", "--simulate"])
         .output()
         .expect("it runs");
     assert_eq!(same.status.code(), Some(2), "{}", said(&same));
@@ -150,7 +150,7 @@ async fn the_customary_key_stays_at_home() {
         let (input, out) = (text(&input).to_owned(), out.clone());
         let run = tokio::task::spawn_blocking(move || {
             let base = format!("http://{address}/v1");
-            let mut arguments = vec!["run", &input, "-o", &out, "--force", "--base-url", &base];
+            let mut arguments = vec!["run", &input, "-o", &out, "--fresh", "--base-url", &base];
             if named {
                 arguments.extend(["--key-env", "OPENAI_API_KEY"]);
             }

@@ -2,6 +2,7 @@
 
 mod exits;
 mod interrupts;
+mod resume;
 mod runs;
 mod support;
 mod trust;

@@ -157,7 +157,8 @@ fn the_proxy_of_the_environment_is_used_but_for_the_simulator() {
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
         std::io::Result::Ok(String::from_utf8_lossy(&request).into_owned())
     });
-    let base = ["run", text(&input), "--base-url", "http://far-away.invalid/v1", "--deadline", "20s"];
+    let base =
+        ["run", text(&input), "--fresh", "--base-url", "http://far-away.invalid/v1", "--deadline", "20s"];
     let run = outbound(&base).env("HTTP_PROXY", &url).output().expect("it runs");
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     let request = served.join().expect("no panic").expect("a request");
@@ -191,7 +192,7 @@ fn a_proxy_that_refuses_stops_the_run_before_its_deadline() {
     });
     let run = ["run", text(&input), "--base-url", "https://far-away.invalid/v1", "--deadline", "60s"];
     let run = outbound(&run).env("https_proxy", url).output().expect("it runs");
-    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    assert_eq!(run.status.code(), Some(5), "{}", said(&run));
     let said = said(&run);
     assert!(said.contains("answered CONNECT with 407 Proxy Authentication Required"), "{said}");
     assert!(said.contains("not sent: 20") && !said.contains("canary"), "{said}");

@@ -49,7 +49,7 @@ async fn a_private_authority_is_trusted_where_its_file_is_named() {
     std::fs::write(&other, "no certificate").expect("a file");
     let run_with = |more: &[&str], variable: Option<&std::path::Path>| {
         let arguments =
-            [&["run", text(&input), "--force", "--base-url", &base, "--deadline", "4s"], more].concat();
+            [&["run", text(&input), "--fresh", "--base-url", &base, "--deadline", "4s"], more].concat();
         let mut command = outbound(&arguments);
         command.env_remove("SSL_CERT_FILE").envs(variable.map(|file| ("SSL_CERT_FILE", file)));
         let run = tokio::task::block_in_place(|| command.output().expect("it runs"));
@@ -59,7 +59,7 @@ async fn a_private_authority_is_trusted_where_its_file_is_named() {
     assert_eq!(run_with(&[], Some(&file)).0, Some(0));
     assert_eq!(run(&["--ca", text(&file)]).0, Some(0));
     let (code, said) = run(&[]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(5));
     assert!(
         said.contains("the server's certificate is self-signed, and not among the trusted roots"),
         "{said}"

@@ -1,0 +1,126 @@
+//! A line of the output: the shape of an OpenAI batch output line, with one key more for what is ours.
+
+use std::time::Duration;
+
+use outbound::Outcome;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::identity::Digest;
+
+/// Adds the line of an outcome, with its line end. `request` is the digest of what was sent.
+pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, request: Digest) {
+    let before = into.len();
+    if serde_json::to_writer(&mut *into, &Line::of(outcome, request)).is_err() {
+        // Writing to memory fails for no line that we make.
+        into.truncate(before);
+        return;
+    }
+    into.push(b'\n');
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    id: String,
+    custom_id: &'a str,
+    response: Option<Response<'a>>,
+    error: Option<Failure<'a>>,
+    /// Everything that the batch format has no place for.
+    outbound: Extra,
+}
+
+#[derive(Serialize)]
+struct Response<'a> {
+    status_code: u16,
+    request_id: &'a str,
+    body: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Extra {
+    /// What was sent, so that a later run knows whether its line is still the same.
+    request: Digest,
+    sends: u32,
+    charged: u32,
+    refused: u32,
+    waited_ms: u64,
+    elapsed_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens: Option<u64>,
+    possible_duplicate: bool,
+}
+
+impl<'a> Line<'a> {
+    fn of(outcome: &'a Outcome, request: Digest) -> Self {
+        let (reply, error) = match &outcome.result {
+            Ok(reply) => (Some(reply), None),
+            Err(error) => (error.reply(), Some(error)),
+        };
+        let custom_id = outcome.id.as_deref().unwrap_or_default();
+        Line {
+            id: format!("batch_req_{}", Digest::of_id(custom_id)),
+            custom_id,
+            response: reply.map(|reply| Response {
+                status_code: reply.status.as_u16(),
+                request_id: reply.request_id().unwrap_or_default(),
+                body: one_line(&reply.body),
+            }),
+            error: error.map(|error| Failure {
+                code: error.kind().as_str(),
+                message: error.to_string(),
+                partial: error.partial(),
+            }),
+            outbound: Extra {
+                request,
+                sends: outcome.sends,
+                charged: outcome.charged,
+                refused: outcome.refused,
+                waited_ms: milliseconds(outcome.waited),
+                elapsed_ms: milliseconds(outcome.elapsed),
+                input_tokens: outcome.usage.map(|usage| usage.input),
+                output_tokens: outcome.usage.map(|usage| usage.output),
+                possible_duplicate: outcome.possible_duplicate,
+            },
+        }
+    }
+}
+
+/// A body as one line of JSON: itself if it is JSON, else the JSON that can be read in it, else a string. A line break in
+/// JSON can only be white space between two tokens, so it can be blanked without reading further.
+fn one_line(body: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(body);
+    let line = text.replace(['\n', '\r'], " ");
+    let readable = || outbound::provider::lenient_json(body).and_then(|value| to_raw_value(&value).ok());
+    RawValue::from_string(line)
+        .ok()
+        .or_else(readable)
+        .or_else(|| to_raw_value(&text).ok())
+        .unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_one_line_whatever_it_is() {
+        assert_eq!(one_line(b"{\n  \"a\": 1\r\n}").get(), "{   \"a\": 1  }");
+        assert_eq!(one_line(b"<html>\n</html>").get(), r#""<html>\n</html>""#);
+        assert_eq!(one_line(b"").get(), r#""""#);
+        assert_eq!(one_line(b"\xff").get(), "\"\u{fffd}\"");
+    }
+}

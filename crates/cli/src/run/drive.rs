@@ -1,0 +1,165 @@
+//! Sending every line and writing every answer.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::Path,
+    pin::pin,
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::{FusedFuture, ready, select},
+};
+use outbound::{ErrorKind, Outcome, Request, RequestManager, Stopped};
+use tokio::sync::Notify;
+
+use super::survey::known;
+use crate::{
+    exit::Stop,
+    identity::Digest,
+    input::Line,
+    interrupt::Interrupt,
+    output::{Earlier, Output},
+    state::State,
+};
+
+/// So many outcomes that are there are written at once.
+const AT_ONCE: usize = 256;
+
+/// How often, and how often at most, answers that could not be written are tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+const TRIES: usize = 20;
+
+/// What the lines of a run pass through.
+pub(super) struct Drive<'a> {
+    pub(super) input: &'a Path,
+    pub(super) base_path: &'a str,
+    pub(super) manager: &'a RequestManager,
+    pub(super) interrupt: &'a Interrupt,
+    /// What earlier runs made of it.
+    pub(super) earlier: &'a Earlier,
+    pub(super) state: Option<&'a State>,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// Lines that an earlier run was done with.
+    pub(super) done_before: u64,
+    pub(super) stopped: Option<Stopped>,
+    /// What went wrong with the input or the output.
+    pub(super) wrong: Option<Stop>,
+}
+
+impl Drive<'_> {
+    /// Goes on until the input ends, or goes wrong, or the output does, or somebody interrupts. Attempts that are under way
+    /// by then are brought to their end, unless their answers could be written nowhere.
+    pub(super) async fn run(
+        &self,
+        lines: impl Stream<Item = Result<Line, Stop>>,
+        output: &mut Output,
+        mut done: impl FnMut(&Outcome),
+    ) -> End {
+        let (wrong, done_before) = (RefCell::new(None), Cell::new(0));
+        // What was sent, by the digest of its id.
+        let in_flight = RefCell::new(HashMap::new());
+        let full = Notify::new();
+        let interrupted = Box::pin(self.interrupt.clone().times(1));
+        let ending = select(interrupted, Box::pin(full.notified())).map(drop).shared();
+        let requests = lines
+            .map(|line| line.and_then(|line| self.request(line, &in_flight)))
+            .map(|request| request.map_err(|stop| drop(wrong.replace(Some(stop)))).ok())
+            .take_while(|request| ready(request.is_some()))
+            .filter_map(|request| {
+                let request = request.flatten();
+                done_before.set(done_before.get() + u64::from(request.is_none()));
+                ready(request)
+            })
+            .take_until(ending.clone());
+        let mut batch = Box::pin(self.manager.batch_stream(requests));
+        let mut at_once = pin!(self.interrupt.clone().times(2));
+        let closing = async {
+            ending.await;
+            self.manager.shutdown(Duration::MAX).await
+        };
+        // Fused, since it is polled on after it is done.
+        let mut closing = pin!(closing.fuse());
+        let mut unwritable = None;
+        loop {
+            let mut outcomes = (&mut batch).ready_chunks(AT_ONCE);
+            let outcomes = tokio::select! {
+                biased;
+                () = at_once.as_mut() => break,
+                _ = closing.as_mut(), if !closing.is_terminated() => continue,
+                outcomes = outcomes.next() => outcomes,
+            };
+            let Some(outcomes) = outcomes else { break };
+            for outcome in &outcomes {
+                let id = Digest::of_id(outcome.id.as_deref().unwrap_or_default());
+                let request = in_flight.borrow_mut().remove(&id);
+                // What an interrupt kept from its answer has no line: that is for another run.
+                if let Some(request) = request
+                    && outcome.error_kind() != Some(ErrorKind::ShutDown)
+                {
+                    output.add(outcome, request);
+                }
+                done(outcome);
+            }
+            if let Err(stop) = output.write() {
+                unwritable.get_or_insert(stop);
+                if !output.may_be_tried_again() {
+                    break;
+                }
+                // Nothing more is sent. What is under way is paid for, and waits for room.
+                full.notify_one();
+            }
+        }
+        let stopped = batch.stopped();
+        drop(batch);
+        if let Some(stop) = unwritable.take() {
+            unwritable = Some(self.write_at_last(output, stop).await);
+        }
+        // What is sent could not be written down: that is the disk, too.
+        let unlogged = stopped.as_ref().filter(|stopped| stopped.kind == ErrorKind::Stopped);
+        let unlogged =
+            unlogged.map(|stopped| Stop::Output(format!("nothing more is sent: {}", stopped.message)));
+        End { done_before: done_before.get(), stopped, wrong: unwritable.or(unlogged).or(wrong.take()) }
+    }
+
+    /// The request of a line; `None` if an earlier run was done with it.
+    fn request(
+        &self,
+        line: Line,
+        in_flight: &RefCell<HashMap<Digest, Digest>>,
+    ) -> Result<Option<Request>, Stop> {
+        if known(&line, self.earlier, self.input)?.is_some() {
+            return Ok(None);
+        }
+        let id = Digest::of_id(&line.custom_id);
+        in_flight.borrow_mut().insert(id, Digest(line.fingerprint()));
+        let request = line.into_request(self.base_path);
+        let sent_before = self.state.is_some_and(|state| state.may_have_been_sent(id));
+        Ok(Some(if sent_before { request.maybe_sent_before() } else { request }))
+    }
+
+    /// Tries again to write what came after the output had failed. The error is the first one, with what it cost.
+    async fn write_at_last(&self, output: &mut Output, first: Stop) -> Stop {
+        for _ in 0..TRIES {
+            if !output.may_be_tried_again() || output.write().is_ok() {
+                break;
+            }
+            let again = pin!(tokio::time::sleep(TRY_AGAIN));
+            if let futures::future::Either::Right(_) =
+                select(again, pin!(self.interrupt.clone().times(2))).await
+            {
+                break;
+            }
+        }
+        match output.lost() {
+            0 => Stop::Output(format!("{first}. Every answer that came is written")),
+            lost => Stop::Output(format!("{first}. {lost} answers that came are not written")),
+        }
+    }
+}

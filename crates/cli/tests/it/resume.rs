@@ -1,0 +1,247 @@
+//! What is paid for is kept, and a run that ended early is taken up by the same command.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Child, Output, Stdio},
+    time::Duration,
+};
+
+use outbound_simulator::{Latency, Refusal, Simulator};
+use tempfile::TempDir;
+
+use crate::support::{answers, folder, ids, input, line, outbound, said, text};
+
+/// A server, an input of so many lines, and an output.
+struct Job {
+    simulator: Simulator,
+    base: String,
+    folder: TempDir,
+    lines: usize,
+    input: PathBuf,
+    output: PathBuf,
+}
+
+impl Job {
+    async fn new(lines: usize, simulator: Simulator) -> Self {
+        let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+        let folder = folder();
+        let input = input(&folder, lines, &[]);
+        let output = folder.path().join("out.jsonl");
+        Self { simulator, base: format!("http://{address}/v1"), folder, lines, input, output }
+    }
+
+    fn command(&self, more: &[&str]) -> std::process::Command {
+        let mut arguments = vec![
+            "run",
+            text(&self.input),
+            "-o",
+            text(&self.output),
+            "--base-url",
+            &self.base,
+            "--concurrency",
+            "8",
+        ];
+        arguments.extend(more);
+        outbound(&arguments)
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        let mut command = self.command(more);
+        tokio::task::block_in_place(|| command.output().expect("it runs"))
+    }
+
+    fn start(&self) -> Child {
+        self.command(&[]).stderr(Stdio::piped()).spawn().expect("it starts")
+    }
+
+    /// Until the server has seen so many.
+    async fn seen(&self, sends: usize) {
+        while self.simulator.ledger().sends() < sends {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Each line has one answer, and no other line is there.
+    fn is_complete(&self) {
+        let answers = answers(&self.output);
+        let ids: BTreeMap<_, _> =
+            answers.iter().map(|answer| (answer["custom_id"].to_string(), answer)).collect();
+        assert_eq!((answers.len(), ids.len()), (self.lines, self.lines), "none lost, none doubled");
+        assert!(answers.iter().all(|answer| answer["error"].is_null()));
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("out.jsonl.state")
+    }
+}
+
+fn fast() -> Simulator {
+    Simulator::builder().latency(Latency::fixed(Duration::from_millis(20))).build()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_taken_up_and_what_was_under_way_is_flagged() {
+    let job = Job::new(200, fast()).await;
+    let mut resent = 0;
+    for kill in 1..=5 {
+        let mut child = job.start();
+        job.seen(kill * 25).await;
+        child.kill().expect("it is killed");
+        child.wait().expect("it ended");
+    }
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    job.is_complete();
+    let sends = job.simulator.ledger().sends();
+    for answer in answers(&job.output) {
+        resent += usize::from(answer["outbound"]["possible_duplicate"] == true);
+    }
+    // At most eight are under way when it is killed, and as many answers may have come that were not written yet.
+    let extra = sends - job.lines;
+    assert!(extra <= resent && resent <= 5 * 16, "{extra} sent again, {resent} flagged");
+    assert!(resent > 0, "it was killed at work");
+    assert!(!job.state().exists(), "nothing is left to be taken up");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_run_sends_nothing() {
+    let job = Job::new(20, fast()).await;
+    for _ in 0..2 {
+        let run = job.run(&[]);
+        assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+        job.is_complete();
+        assert_eq!(job.simulator.ledger().sends(), 20);
+    }
+    // A line more: it alone is sent.
+    let more = std::fs::read_to_string(&job.input).expect("the input") + &line(20) + "\n";
+    std::fs::write(&job.input, more).expect("a line more");
+    assert_eq!(job.run(&[]).status.code(), Some(0));
+    assert_eq!((answers(&job.output).len(), job.simulator.ledger().sends()), (21, 21));
+    let run = job.run(&["--fresh"]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert_eq!((answers(&job.output).len(), job.simulator.ledger().sends()), (21, 42));
+    assert_eq!(answers(&job.folder.path().join("out.jsonl.1")).len(), 21, "the old file is kept");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_costs_nothing_that_the_right_one_does_not_bring() {
+    let job = Job::new(30, Simulator::builder().key("right").build()).await;
+    let run = |key: &str| {
+        let mut command = job.command(&["--key-env", "K"]);
+        tokio::task::block_in_place(|| command.env("K", key).output().expect("it runs"))
+    };
+    assert_eq!(run("wrong").status.code(), Some(4));
+    let right = run("right");
+    assert_eq!(right.status.code(), Some(0), "{}", said(&right));
+    job.is_complete();
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_sent_again_only_if_asked() {
+    // The first ten requests are refused for what they are.
+    let refuse = Refusal::status(422);
+    let simulator = Simulator::builder()
+        .fault_when(move |seen| (seen.sequence < 10).then(|| refuse.clone().into()))
+        .build();
+    let job = Job::new(40, simulator).await;
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    assert_eq!(ids(&answers(&job.output)).len(), 40);
+    let run = job.run(&[]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 40), "{}", said(&run));
+    assert!(said(&run).contains("--retry-failed"), "{}", said(&run));
+    let run = job.run(&["--retry-failed"]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 50), "{}", said(&run));
+    job.is_complete();
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_body_and_another_input_are_named_and_nothing_is_sent() {
+    let job = Job::new(3, fast()).await;
+    assert_eq!(job.run(&[]).status.code(), Some(0));
+    let before = std::fs::read_to_string(&job.output).expect("the output");
+    let changed = std::fs::read_to_string(&job.input).expect("the input").replace("What is 1", "What was 1");
+    std::fs::write(&job.input, changed).expect("a change");
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(3));
+    let says = "line 2: `custom_id` \"r1\" was answered in an earlier run, and what it would send now is something else";
+    assert!(said(&run).contains(says), "{}", said(&run));
+    let others: String = (50..60).map(|id| line(id) + "\n").collect();
+    std::fs::write(&job.input, others).expect("another input");
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(6));
+    assert!(said(&run).contains("none of the 3 lines in the output belongs to"), "{}", said(&run));
+    assert_eq!(job.simulator.ledger().sends(), 3);
+    assert_eq!(std::fs::read_to_string(&job.output).expect("the output"), before);
+    job.simulator.shutdown().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_on_one_output_refuse_under_whatever_name() {
+    let job =
+        Job::new(50, Simulator::builder().latency(Latency::fixed(Duration::from_millis(300))).build()).await;
+    let mut first = job.start();
+    job.seen(9).await;
+    let (link, hard) = (job.folder.path().join("link"), job.folder.path().join("hard"));
+    std::os::unix::fs::symlink(&job.output, &link).expect("a link");
+    std::fs::hard_link(&job.output, &hard).expect("a link");
+    for output in [&job.output, &link, &hard] {
+        let run = job.run(&["-o", text(output)]);
+        assert_eq!(run.status.code(), Some(2), "given twice");
+        let mut command = outbound(&["run", text(&job.input), "-o", text(output), "--base-url", &job.base]);
+        let run = tokio::task::block_in_place(|| command.output().expect("it runs"));
+        assert_eq!(run.status.code(), Some(6));
+        assert!(said(&run).contains("another run writes it"), "{}", said(&run));
+    }
+    tokio::task::block_in_place(|| first.wait()).expect("it ends");
+    job.is_complete();
+    assert_eq!(job.simulator.ledger().sends(), 50);
+    job.simulator.shutdown().await;
+}
+
+/// Where the system has an own folder of limited size.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_of_fsync_brings_every_answer() {
+    for fsync in ["batch", "always", "off"] {
+        let job = Job::new(100, Simulator::builder().build()).await;
+        let run = job.run(&["--fsync", fsync]);
+        assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+        job.is_complete();
+        job.simulator.shutdown().await;
+    }
+}
+
+/// Standard input cannot be read ahead, but what has its answer is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_input_is_taken_up_too() {
+    let job = Job::new(40, fast()).await;
+    let arguments = ["run", "-", "-o", text(&job.output), "--base-url", &job.base, "--concurrency", "4"];
+    let start = || {
+        let input = std::fs::File::open(&job.input).expect("the input");
+        outbound(&arguments).stdin(input).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    let mut killed = start();
+    job.seen(20).await;
+    killed.kill().expect("it is killed");
+    killed.wait().expect("it ended");
+    let child = start();
+    let run = tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends");
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    job.is_complete();
+    assert!(job.simulator.ledger().sends() <= 44);
+    job.simulator.shutdown().await;
+}
+
+#[test]
+fn the_state_of_a_path_that_is_missing_is_no_panic() {
+    let run = outbound(&["run", "no-such.jsonl", "--simulate", "-o", "no/such/folder/out.jsonl"]).output();
+    assert_eq!(run.expect("it runs").status.code(), Some(3));
+    assert!(!Path::new("no").exists());
+}

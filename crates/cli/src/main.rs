@@ -13,6 +13,7 @@ mod say;
 mod sim;
 mod simulate;
 mod summary;
+mod watch;
 
 use std::process::ExitCode;
 

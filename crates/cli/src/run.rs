@@ -5,10 +5,9 @@ use std::{cell::RefCell, path::Path, pin::pin, time::Duration};
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
 use outbound::{ClientBuilder, ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
 use outbound_simulator::Simulator;
-use tokio::time::Instant;
 
 use crate::{
-    args::{Concurrency, Run},
+    args::{Concurrency, HowTold, Run},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, SOME_FAILED, Stop},
     input::{self, Line},
     interrupt::Interrupt,
@@ -17,10 +16,12 @@ use crate::{
     say,
     simulate::{self, Plan},
     summary::Summary,
+    watch::Watch,
 };
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let interrupt = Interrupt::listen();
+    say::in_json(arguments.telling.progress == HowTold::Json);
     // A file is read through once before anything is sent: a mistake on the last line costs nothing then.
     let job = tokio::select! {
         job = survey(&arguments.input) => job?,
@@ -35,33 +36,32 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     let replace = arguments.force || (arguments.simulate && arguments.output.is_none());
     let target = Target::of(&arguments, job.as_ref()).await?;
-    let manager = target.builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
+    let watch = Watch::new(arguments.telling.html.is_some());
+    let builder = target.builder.observer(watch.clone());
+    let manager = builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
     // The input first: nothing is replaced for a run that cannot begin.
     let lines = input::lines(input::open(&arguments.input).await?, &arguments.input);
     let mut output = Output::open(&path, replace)?;
 
-    let started = Instant::now();
-    let mut summary = Summary::default();
-    let mut progress = Progress::start(job.as_ref().map(|job| job.requests), arguments.quiet);
+    let mut summary = Summary::new(&watch);
+    summary.asked = job.as_ref().map(|job| job.requests);
+    summary.output = path.display().to_string();
+    let progress =
+        Progress::start(&manager, &watch, &interrupt, summary.asked, &arguments.telling, arguments.quiet);
     let end = drive(lines, &target.base_path, &manager, &interrupt, &mut output, |outcome| {
         summary.add(outcome);
-        progress.show(&summary);
     })
     .await;
-    let end = end.map(|stopped| summary.stopped = stopped);
-    summary.asked = job.as_ref().map(|job| job.requests);
     manager.shutdown(Duration::ZERO).await;
     progress.finish();
-    summary.wall = started.elapsed();
+    summary.ended(&manager, &interrupt, &end);
     if let Some(simulator) = target.simulator {
         simulator.shutdown().await;
         if !arguments.quiet {
             say::line(simulate::seen(&simulator.ledger()));
         }
     }
-    if !arguments.quiet {
-        say::line(format_args!("{summary}\n{} answers written to {}", summary.done(), path.display()));
-    }
+    summary.tell(&arguments.telling, arguments.quiet);
     end?;
     Ok(match () {
         () if interrupt.asked() => INTERRUPTED,

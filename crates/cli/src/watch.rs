@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use outbound::{ErrorKind, Event, Observer, Outcome, Snapshot, Step, Usage};
+use outbound::{ErrorKind, Event, Observer, Outcome, Snapshot, Step, Usage, client::Delivery};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -179,19 +179,22 @@ impl Counts {
                     series.sent(now);
                 }
             }
-            Step::AttemptEnded { took, status, failure, message, .. } => {
+            Step::AttemptEnded { took, delivery, status, failure, message, .. } => {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 self.last_end = now;
                 self.attempt_ended(took, failure, message, now);
+                if delivery == Delivery::NotSent {
+                    let began = now.checked_sub(took).unwrap_or(now);
+                    self.pace.not_sent(began);
+                    if let Some(series) = &mut self.series {
+                        series.not_sent(began);
+                    }
+                }
                 if let Some(inside) = self.inside.get_mut(id) {
                     inside.under_way = inside.under_way.saturating_sub(1);
-                    inside.perhaps_billed |= match failure {
-                        Some(ErrorKind::ShutDown | ErrorKind::Cancelled | ErrorKind::Timeout) => {
-                            status.is_none()
-                        }
-                        Some(ErrorKind::StreamBroken) => true,
-                        _ => false,
-                    };
+                    // A head of a reply is a refusal, unless its body was an answer that broke off.
+                    inside.perhaps_billed |= delivery == Delivery::MaybeSent
+                        || (failure.is_some() && status.is_some_and(|status| status.is_success()));
                 }
             }
             Step::Ended { failure, usage, sends, .. } => {

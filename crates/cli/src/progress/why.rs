@@ -62,7 +62,11 @@ impl Why {
 
     /// Whether it will take a while, or nobody knows how long.
     pub(crate) fn is_long(&self) -> bool {
-        self.seconds.map_or(self.reason != "concurrency", |seconds| seconds > LONG)
+        match self.reason {
+            "concurrency" => false,
+            "limits" | "refused" | "backoff" => self.seconds.is_some_and(|seconds| seconds > LONG),
+            _ => true,
+        }
     }
 
     /// Whether it says another thing than the one before.

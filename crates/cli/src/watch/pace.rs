@@ -43,6 +43,15 @@ impl Pace {
         self.second(now).sent += 1;
     }
 
+    /// What was told as sent at an instant has not left.
+    pub(super) fn not_sent(&mut self, at: Instant) {
+        let number = at.saturating_duration_since(self.began).as_secs();
+        let second = &mut self.seconds[(number % SECONDS as u64) as usize];
+        if second.number == number {
+            second.sent = second.sent.saturating_sub(1);
+        }
+    }
+
     pub(super) fn done(&mut self, now: Instant) {
         self.second(now).done += 1;
     }
@@ -95,6 +104,10 @@ mod tests {
         let rates = pace.rates(at(100.0)).expect("known");
         assert!((rates.sent - 60.0).abs() < 1.1, "{rates:?}");
         assert!((rates.tokens - 1_000.0).abs() < 20.0, "{rates:?}");
+        pace.not_sent(at(99.5));
+        pace.not_sent(at(20.5));
+        let fewer = pace.rates(at(100.0)).expect("known").sent;
+        assert!((rates.sent - fewer - 1.0).abs() < 0.1, "{fewer}: only the one of the last minute");
         assert_eq!(pace.rates(at(161.0)), Some(Rates::default()), "all of it is long ago");
     }
 }

@@ -72,6 +72,12 @@ impl Series {
         self.at(now).sent += 1;
     }
 
+    /// What was told as sent at an instant has not left.
+    pub(super) fn not_sent(&mut self, at: Instant) {
+        let bucket = self.at(at);
+        bucket.sent = bucket.sent.saturating_sub(1);
+    }
+
     pub(super) fn answered(&mut self, now: Instant, took: Duration) {
         let bucket = self.at(now);
         let class = ((took.as_secs_f64() * 1e3).max(1.0).ln() / FACTOR.ln()) as usize;

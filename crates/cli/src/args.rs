@@ -7,6 +7,10 @@ use outbound::Provider;
 
 use crate::output::Fsync;
 
+mod telling;
+
+pub(crate) use self::telling::{HowTold, Telling};
+
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
 #[command(name = "outbound", version, about, propagate_version = true)]
@@ -101,6 +105,9 @@ pub(crate) struct Run {
     /// Say nothing on standard error but what went wrong.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) telling: Telling,
 }
 
 const EXIT_CODES: &str = "\

@@ -15,6 +15,7 @@ mod sim;
 mod simulate;
 mod state;
 mod summary;
+mod watch;
 
 use std::process::ExitCode;
 

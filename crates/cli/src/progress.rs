@@ -1,66 +1,167 @@
-//! How far a run has come, on standard error.
+//! How far a run has come and why it waits, on standard error.
 
-use std::{
-    io::{self, IsTerminal},
-    time::Duration,
+use std::{io::IsTerminal, time::Duration};
+
+use outbound::RequestManager;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::Instant;
+use self::{status::Status, why::Why};
+use crate::{
+    args::{HowTold, Telling},
+    interrupt::Interrupt,
+    say,
+    watch::Watch,
+};
 
-use crate::{say, summary::Summary};
+mod screen;
+mod status;
+mod why;
+mod words;
 
-/// Where standard error is no terminal, one plain line in this time.
+pub(crate) use self::{
+    screen::Screen,
+    words::{amount, plain, seconds, time},
+};
+
+/// How often it is looked what the manager does.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// One plain line in this time.
 const EVERY: Duration = Duration::from_secs(10);
 
-pub(crate) enum Progress {
+/// The shortest time between two lines.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The task that tells. It goes on while no request ends, and ends with this.
+pub(crate) struct Progress {
+    task: JoinHandle<()>,
+    how: How,
+}
+
+/// Where progress goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
     Silent,
-    Bar(ProgressBar),
-    Lines { total: Option<u64>, next: Instant },
+    Lines,
+    Json,
+    Screen,
+}
+
+/// What the task knows.
+struct Teller {
+    manager: RequestManager,
+    watch: Watch,
+    interrupt: Interrupt,
+    /// How many requests there are.
+    of: Option<u64>,
+    lines: Lines,
+}
+
+/// When the last line was said, and the reason in it.
+struct Lines {
+    how: How,
+    said_at: Instant,
+    why: Option<Why>,
 }
 
 impl Progress {
-    pub(crate) fn start(total: Option<u64>, quiet: bool) -> Self {
-        if quiet {
-            return Self::Silent;
-        }
-        if !io::stderr().is_terminal() {
-            return Self::Lines { total, next: Instant::now() + EVERY };
-        }
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
-        let template = if total.is_some() {
-            "{bar:30} {pos}/{len} {msg} ({elapsed}, {eta} to go)"
-        } else {
-            "{spinner} {pos} {msg} ({elapsed})"
+    pub(crate) fn start(
+        manager: &RequestManager,
+        watch: &Watch,
+        interrupt: &Interrupt,
+        of: Option<u64>,
+        telling: &Telling,
+        quiet: bool,
+    ) -> Self {
+        let how = How::of(telling.progress, quiet);
+        say::in_json(how == How::Json);
+        let teller = Teller {
+            manager: manager.clone(),
+            watch: watch.clone(),
+            interrupt: interrupt.clone(),
+            of,
+            lines: Lines { how, said_at: Instant::now(), why: None },
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self::Bar(bar)
+        Self { task: tokio::spawn(teller.tell()), how }
     }
 
-    pub(crate) fn show(&mut self, summary: &Summary) {
-        match self {
-            Self::Silent => {}
-            Self::Bar(bar) => {
-                bar.set_position(summary.done());
-                bar.set_message(format!("{} of them failed", summary.failed));
+    pub(crate) fn finish(self) {
+        self.task.abort();
+        if self.how == How::Screen {
+            say::clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl How {
+    fn of(told: HowTold, quiet: bool) -> Self {
+        match told {
+            _ if quiet => Self::Silent,
+            HowTold::None => Self::Silent,
+            HowTold::Json => Self::Json,
+            HowTold::Auto if std::io::stderr().is_terminal() && !is_dumb() => Self::Screen,
+            HowTold::Auto | HowTold::Plain => Self::Lines,
+        }
+    }
+}
+
+/// Whether the terminal cannot move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+impl Teller {
+    async fn tell(mut self) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let snapshot = self.manager.snapshot();
+            self.watch.look(&snapshot);
+            if self.lines.how == How::Silent {
+                continue;
             }
-            Self::Lines { total, next } => {
-                let now = Instant::now();
-                if now >= *next {
-                    *next = now + EVERY;
-                    let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
-                    say::line(format_args!("{}{of} done, {} of them failed", summary.done(), summary.failed));
+            let interrupted = self.interrupt.asked();
+            let status = self.watch.read(|counts| Status::of(counts, &snapshot, self.of, interrupted));
+            match self.lines.how {
+                How::Screen => say::show(words::screen(&status)),
+                _ => {
+                    if let Some(line) = self.lines.next(&status, Instant::now()) {
+                        say::raw(line);
+                    }
                 }
             }
         }
     }
+}
 
-    pub(crate) fn finish(self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
+impl Lines {
+    /// The line to say now, if it is time for one.
+    fn next(&mut self, status: &Status, now: Instant) -> Option<String> {
+        let since = now.saturating_duration_since(self.said_at);
+        let every = if self.how == How::Json { AT_MOST_EVERY } else { EVERY };
+        let begins_long = |why: &Why| why.is_long() && why.differs(self.why.as_ref());
+        let news = status.why.as_ref().is_some_and(begins_long) && since >= AT_MOST_EVERY;
+        if since < every && !news {
+            return None;
         }
+        self.said_at = now;
+        self.why.clone_from(&status.why);
+        Some(match self.how {
+            How::Json => serde_json::to_string(status).unwrap_or_default(),
+            _ => words::line(status),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use self::{drive::Drive, survey::Job, target::Target};
 use crate::{
-    args::Run,
+    args::{HowTold, Run},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, RESUMABLE, SOME_FAILED, Stop},
     input,
     interrupt::Interrupt,
@@ -19,14 +17,17 @@ use crate::{
     say, simulate,
     state::{Header, State},
     summary::Summary,
+    watch::Watch,
 };
 
 mod drive;
+mod go_on;
 mod survey;
 mod target;
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let interrupt = Interrupt::listen();
+    say::in_json(arguments.telling.progress == HowTold::Json);
     let path = arguments
         .output
         .clone()
@@ -56,15 +57,18 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     } else {
         None
     };
-    let mut builder = target.builder;
+    let watch = Watch::new(arguments.telling.html.is_some());
+    let mut builder = target.builder.observer(watch.clone());
     if let Some(state) = &state {
         builder = builder.seed(state.header.seed).send_log(state.log());
     }
     let manager = builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
 
-    let started = Instant::now();
-    let mut summary = Summary::default();
-    let mut progress = Progress::start(job.as_ref().map(|job| job.requests - job.done), arguments.quiet);
+    let mut summary = Summary::new(&watch);
+    summary.asked = job.as_ref().map(|job| job.requests - job.done);
+    summary.output = path.display().to_string();
+    let progress =
+        Progress::start(&manager, &watch, &interrupt, summary.asked, &arguments.telling, arguments.quiet);
     let drive = Drive {
         input: &arguments.input,
         base_path: &target.base_path,
@@ -73,28 +77,21 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         earlier: &earlier,
         state: state.as_ref(),
     };
-    let end = drive
-        .run(lines, &mut output, |outcome| {
-            summary.add(outcome);
-            progress.show(&summary);
-        })
-        .await;
+    let end = drive.run(lines, &mut output, |outcome| summary.add(outcome)).await;
     let wrong = end.wrong.map_or(Ok(()), Err).and(output.finish());
-    summary.stopped = end.stopped;
-    summary.asked = job.as_ref().map(|job| job.requests - end.done_before);
     manager.shutdown(Duration::ZERO).await;
-    drop(manager);
     progress.finish();
-    summary.wall = started.elapsed();
+    summary.skipped = end.done_before;
+    summary.go_on = Some(go_on::command(summary.failed > 0));
+    summary.ended(&manager, &interrupt, end.stopped, wrong.as_ref().err());
+    drop(manager);
     if let Some(simulator) = target.simulator {
         simulator.shutdown().await;
         if !arguments.quiet {
             say::line(simulate::seen(&simulator.ledger()));
         }
     }
-    if !arguments.quiet {
-        say::line(format_args!("{summary}\n{} answers written to {}", summary.done(), path.display()));
-    }
+    summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
     let code = match () {
         () if interrupt.asked() => INTERRUPTED,

@@ -4,6 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use http::StatusCode;
+use outbound_client::Delivery;
 use outbound_limiter::{Bottleneck, Charge, QuotaError};
 use outbound_provider::Usage;
 use tokio::time::{Instant, sleep_until};
@@ -88,14 +89,14 @@ impl<'a> Admission<'a> {
         &self,
         attempt: u32,
         sent_at: Instant,
-        status: Option<StatusCode>,
+        (delivery, status): (Delivery, Option<StatusCode>),
         failure: Option<ErrorKind>,
         message: &str,
         usage: Option<Usage>,
     ) {
         if let Some(observed) = &self.observed {
             let took = sent_at.elapsed();
-            observed.tell(Step::AttemptEnded { attempt, took, status, failure, message, usage });
+            observed.tell(Step::AttemptEnded { attempt, took, delivery, status, failure, message, usage });
         }
     }
 

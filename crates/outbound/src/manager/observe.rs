@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
-use outbound_client::Origin;
+use outbound_client::{Delivery, Origin};
 use outbound_provider::Usage;
 
 use super::{error::ErrorKind, money::Money, outcome::Reused};
@@ -152,6 +152,8 @@ pub enum Step<'a> {
         attempt: u32,
         /// How long it took, connecting included.
         took: Duration,
+        /// Whether the server has it: surely not, perhaps, or surely. One that was cut off perhaps.
+        delivery: Delivery,
         /// The status of the reply, if there was one.
         status: Option<StatusCode>,
         /// How it failed; `None` if it brought the answer.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use outbound_client::Delivery;
 use tokio::time::Instant;
 
 use super::{
@@ -127,8 +128,8 @@ impl<'a, A: Attempt> Run<'a, A> {
         pass.ended();
         let failure = match result {
             Ok(Answer { reply, usage, signals }) => {
-                let status = Some(reply.status);
-                self.admission.attempt_ended(number, sent_at, status, None, "", usage);
+                let replied = (Delivery::Replied, Some(reply.status));
+                self.admission.attempt_ended(number, sent_at, replied, None, "", usage);
                 record.arrived(attempt, reply.status, usage);
                 record.cost = expense.map(|expense| expense.answered(usage));
                 scope.succeeded(call, &signals, usage, charge);
@@ -139,7 +140,8 @@ impl<'a, A: Attempt> Run<'a, A> {
         let at = Instant::now();
         let message = scope.account.redact(failure.message());
         let verdict = self.judge(destination, &failure, record, deadline, at);
-        self.admission.attempt_ended(number, sent_at, failure.status, Some(failure.kind), &message, None);
+        let replied = (failure.delivery, failure.status);
+        self.admission.attempt_ended(number, sent_at, replied, Some(failure.kind), &message, None);
         scope.failed(call, &told(&failure, verdict, &message, at), charge);
         record.failed(attempt, &failure, verdict, &message, at);
         if let Some(expense) = expense {

@@ -40,6 +40,8 @@ pub struct EndpointSnapshot {
     pub stopped: Option<Stopped>,
     /// How long nothing has come back from the address, though it was tried.
     pub out_for: Option<Duration>,
+    /// When the next request looks whether the address is back. `None` while one does, or if it is not out.
+    pub next_probe: Option<Instant>,
     /// The limits that hold for all its models.
     pub quota: QuotaSnapshot,
     /// The models that requests have named.
@@ -56,6 +58,8 @@ pub struct ModelSnapshot {
     pub stopped: Option<Stopped>,
     /// How long nothing but failures has come back: one request at a time looks whether that is over.
     pub failing_for: Option<Duration>,
+    /// When the next request looks whether that is over. `None` while one does, or if it does not fail.
+    pub next_probe: Option<Instant>,
     /// Its limits, as learnt from replies; what the first in line waits for, and until when.
     pub quota: QuotaSnapshot,
 }
@@ -81,6 +85,7 @@ impl EndpointSnapshot {
             address: account.address.clone(),
             stopped: account.stopped(now),
             out_for: account.reach.out_since().map(|since| now.saturating_duration_since(since)),
+            next_probe: account.reach.next_probe(),
             quota: account.quota.snapshot(),
             models: models.iter().map(|model| ModelSnapshot::of(model, now)).collect(),
         }
@@ -93,6 +98,7 @@ impl ModelSnapshot {
             name: model.name.as_deref().map(str::to_owned),
             stopped: model.stopped(now),
             failing_for: model.down_since().map(|since| now.saturating_duration_since(since)),
+            next_probe: model.next_probe(),
             quota: model.quota.snapshot(),
         }
     }

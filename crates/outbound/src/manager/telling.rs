@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use outbound_client::Delivery;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -174,7 +175,15 @@ impl Telling {
         self.queue();
         for (began, attempt) in record.under_way() {
             let took = began.elapsed();
-            self.tell(Step::AttemptEnded { attempt, took, status: None, failure, message: "", usage: None });
+            self.tell(Step::AttemptEnded {
+                attempt,
+                took,
+                delivery: Delivery::MaybeSent,
+                status: None,
+                failure,
+                message: "",
+                usage: None,
+            });
         }
         self.tell(Step::Ended {
             failure,

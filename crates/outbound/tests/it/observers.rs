@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use outbound::{Endpoint, ErrorKind, Event, Observer, Provider, Request, Route, Step};
+use outbound::{
+    Client, Endpoint, ErrorKind, Event, Observer, Origin, Provider, Request, Route, Step, client::Delivery,
+};
 use outbound_simulator::{Fault, Refusal};
 use tracing::{
     Metadata,
@@ -108,6 +110,43 @@ async fn each_step_is_told_once_and_in_its_order() {
                     waits for the time between two attempts; waited for the time between two attempts; \
                     admitted; sent 2; item after 200ms; answered 2 after 200ms; ended well";
     assert_eq!(words.told(), expected);
+}
+
+/// Keeps whether the server had each attempt.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
+
+impl Observer for Deliveries {
+    fn event(&self, event: &Event<'_>) {
+        if let Step::AttemptEnded { delivery, .. } = event.step {
+            self.0.lock().expect("no panic").push(delivery);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_tells_whether_the_server_had_it() {
+    let deliveries = Deliveries::default();
+    let taken = || std::mem::take(&mut *deliveries.0.lock().expect("no panic"));
+    let simulator = provider().fault_on_attempt(Fault::Silence, 1).build();
+    let manager = || manager(&simulator).observer(deliveries.clone()).attempt_timeout(s(2));
+    assert!(manager().build().expect("a manager").send(chat(1)).await.result.is_ok());
+    assert_eq!(taken(), [Delivery::MaybeSent, Delivery::Replied]);
+
+    let refused = Client::builder().connector(|_: &Origin| async {
+        Err::<tokio::io::DuplexStream, _>(std::io::ErrorKind::ConnectionRefused.into())
+    });
+    let nowhere = manager().client(refused).max_attempts(1).build().expect("a manager");
+    assert!(nowhere.send(chat(1)).await.result.is_err());
+    let told = taken();
+    assert!(!told.is_empty() && told.iter().all(|delivery| *delivery == Delivery::NotSent), "{told:?}");
+
+    let cut_off = manager().build().expect("a manager");
+    let sent = tokio::time::timeout(ms(100), cut_off.send(chat(2)));
+    assert!(sent.await.is_err(), "it has not ended");
+    // Its task is dropped in its turn.
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(taken(), [Delivery::MaybeSent]);
 }
 
 /// A subscriber of logs that panics.

@@ -294,3 +294,37 @@ async fn a_rest_is_no_silence() {
     assert!(tokio::time::timeout(ms(1_900), batch.next()).await.is_err());
     assert_eq!(simulator.ledger().sends(), 4 + 4, "no probes beside them");
 }
+
+/// Whoever looks on is told when somebody looks next whether the server is back.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_tells_when_the_server_is_asked_next() {
+    for (builder, reached) in [
+        (healthy().trouble(Trouble::Refused, s(5)..s(65)), false),
+        (healthy().fault_during(Refusal::status(500), s(5)..s(65)), true),
+    ] {
+        let simulator = builder.build();
+        let manager = manager(&simulator).build().expect("a manager");
+        let looks = async {
+            tokio::time::sleep(s(1)).await;
+            let snapshot = manager.snapshot();
+            let endpoint = &snapshot.endpoints[0];
+            assert_eq!((endpoint.next_probe, endpoint.models[0].next_probe), (None, None), "all is well");
+            let mut told = Vec::new();
+            for _ in 0..40 {
+                tokio::time::sleep(ms(500)).await;
+                let snapshot = manager.snapshot();
+                let endpoint = &snapshot.endpoints[0];
+                let next = if reached { endpoint.models[0].next_probe } else { endpoint.next_probe };
+                told.extend(next.map(|at| at.saturating_duration_since(Instant::now())));
+            }
+            told
+        };
+        let (outcomes, told) = tokio::join!(run(&manager, 1_000), looks);
+        all_succeeded(&outcomes);
+        assert!(told.len() > 10, "{reached}: {told:?}");
+        assert!(
+            told.iter().any(|wait| *wait > ms(500)) && told.iter().all(|wait| *wait <= s(20)),
+            "{told:?}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::{future::pending, pin::pin, time::Duration};
 
 use futures::future::{Either, select};
+use outbound_client::Delivery;
 use outbound_retry::{Budget, Latencies};
 use tokio::time::{Instant, sleep};
 
@@ -152,7 +153,14 @@ impl<'a, A: Attempt> Run<'a, A> {
         // What the server refuses for what it is, it refuses twice.
         if result.as_ref().err().is_none_or(Failure::is_final) {
             let failure = Some(ErrorKind::Cancelled);
-            self.admission.attempt_ended(other.number, other.sent_at, None, failure, "", None);
+            self.admission.attempt_ended(
+                other.number,
+                other.sent_at,
+                (Delivery::MaybeSent, None),
+                failure,
+                "",
+                None,
+            );
             record.given_up(other.attempt);
             drop(other);
             return self.ended(ended, result, deadline, record);

@@ -119,6 +119,11 @@ impl Health {
         self.down.map(|down| down.since)
     }
 
+    /// When the next call may go as a probe; `None` while one is under way, or if it is not down.
+    pub(crate) fn next_probe(&self) -> Option<Instant> {
+        self.down.filter(|down| down.pending == 0).map(|down| down.next_probe)
+    }
+
     /// It is known to be down, though no call has failed: the calls under way hang. A look took so long to fail.
     pub(crate) fn lost(&mut self, now: Instant, fails_in: Duration) {
         if self.down.is_none() {

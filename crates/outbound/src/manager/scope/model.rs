@@ -106,6 +106,10 @@ impl Model {
         self.state.lock().health.down_since()
     }
 
+    pub(crate) fn next_probe(&self) -> Option<Instant> {
+        self.state.lock().health.next_probe()
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.state.lock().health.is_down()
     }

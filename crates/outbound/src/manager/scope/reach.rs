@@ -111,6 +111,15 @@ impl Reach {
         never_reached.or(state.health.down_since()).or(state.mute.as_ref().map(|mute| mute.silent_since))
     }
 
+    /// When the next call looks whether it is back; `None` while one does, or if it is not out.
+    pub(crate) fn next_probe(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        if state.health.is_down() {
+            return state.health.next_probe();
+        }
+        state.mute.as_ref().map(|mute| mute.next_probe)
+    }
+
     /// Whether it takes calls, and nothing comes back.
     pub(super) fn is_mute(&self) -> bool {
         self.state.lock().mute.is_some()

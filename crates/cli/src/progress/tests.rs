@@ -1,0 +1,249 @@
+//! What is said at given moments, against a provider in memory, on the paused clock.
+
+use futures::StreamExt;
+use outbound::{Client, ModelLimits, Origin, Request, RequestManagerBuilder};
+use outbound_simulator::{Builder, Latency, Refusal, Simulator, Trouble};
+use serde_json::json;
+
+use super::*;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn provider() -> Builder {
+    Simulator::builder().seed(3).latency(Latency::fixed(Duration::from_millis(500)))
+}
+
+fn manager(simulator: &Simulator) -> RequestManagerBuilder {
+    let dialled = simulator.clone();
+    let client = Client::builder().connector(move |_: &Origin| {
+        let dialled = dialled.clone();
+        async move { dialled.dial().await }
+    });
+    RequestManager::builder().base_url("http://provider.test/v1").key("k").client(client).seed(7)
+}
+
+fn request(id: usize) -> Request {
+    let messages = json!([{"role": "user", "content": "Hello."}]);
+    Request::chat(&json!({"model": "m", "messages": messages, "max_tokens": 50})).id(format!("r{id}"))
+}
+
+/// A run that goes on in the background.
+struct Run {
+    manager: RequestManager,
+    watch: Watch,
+    requests: u64,
+}
+
+impl Run {
+    fn start(builder: RequestManagerBuilder, requests: usize) -> Self {
+        let watch = Watch::new(true);
+        let manager = builder.observer(watch.clone()).build().expect("a manager");
+        let (watched, batched) = (watch.clone(), manager.clone());
+        tokio::spawn(async move {
+            let mut outcomes = batched.batch((0..requests).map(request));
+            while let Some(outcome) = StreamExt::next(&mut outcomes).await {
+                watched.handed_over(&outcome);
+            }
+        });
+        Self { manager, watch, requests: requests as u64 }
+    }
+
+    async fn after(&self, time: Duration) -> Status {
+        tokio::time::sleep(time).await;
+        self.now(false)
+    }
+
+    fn now(&self, interrupted: bool) -> Status {
+        let snapshot = self.manager.snapshot();
+        self.watch.look(&snapshot);
+        self.watch.read(|counts| Status::of(counts, &snapshot, Some(self.requests), interrupted))
+    }
+}
+
+fn text(status: &Status) -> &str {
+    status.why.as_ref().map(|why| why.text.as_str()).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_named_with_the_time_until_it_has_room() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
+    let status = run.after(s(2)).await;
+    assert_eq!(text(&status), "waiting 8 s: requests of m");
+    assert_eq!((status.done, status.of, status.in_flight), (1, Some(5), 0));
+    assert_eq!(status.requests_per_minute_limit, Some(6.0));
+    assert_eq!(text(&run.after(s(5)).await), "waiting 3 s: requests of m");
+
+    let run = Run::start(manager(&simulator), 5);
+    run.manager.set_limits(None, &ModelLimits::new().output_tokens_per_minute(60));
+    let status = run.after(s(2)).await;
+    let why = status.why.as_ref().expect("a reason");
+    assert!(why.text.starts_with("waiting ") && why.text.ends_with(" s: output tokens of m"), "{why:?}");
+    assert!(why.is_long() && why.seconds > Some(5.0), "{why:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_models_share_has_no_model() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).requests_per_minute(6), 3);
+    let other = run.manager.clone();
+    tokio::spawn(async move {
+        other.send(Request::chat(&json!({"model": "n", "messages": []})).id("n")).await;
+    });
+    let status = run.after(s(2)).await;
+    assert!(text(&status).starts_with("waiting 8 s: requests"), "{status:?}");
+    assert!(!text(&status).contains(" of "), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_is_named_with_the_next_probe() {
+    let simulator = provider().trouble(Trouble::Refused, s(3)..s(603)).build();
+    let run = Run::start(manager(&simulator).max_concurrent(4), 100);
+    assert_eq!(text(&run.after(s(2)).await), "as many in flight as may be: 4");
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        let status = run.after(s(5)).await;
+        assert!(text(&status).starts_with("provider down since "), "{status:?}");
+        assert!(text(&status).contains(" UTC ("), "{status:?}");
+        assert_eq!(status.to_go_s, None, "nobody knows");
+        seen.extend(status.why.and_then(|why| why.seconds));
+    }
+    assert!(seen.iter().any(|next| *next > 5.0), "{seen:?}");
+    assert!(text(&run.now(false)).contains(", next probe in "), "{:?}", run.now(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_only_fails_is_named() {
+    let simulator = provider().fault_during(Refusal::status(500), s(3)..s(603)).build();
+    let run = Run::start(manager(&simulator).max_concurrent(4), 100);
+    let status = run.after(s(63)).await;
+    assert!(text(&status).starts_with("provider down for m since "), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_server_asks_for_is_named() {
+    let refusal = Refusal::rate_limited().retry_after(s(30));
+    let simulator = provider().fault_during(refusal, s(0)..s(1)).build();
+    let run = Run::start(manager(&simulator).max_concurrent(4), 20);
+    let status = run.after(Duration::from_millis(10_500)).await;
+    assert_eq!(text(&status), "server asks for a pause of 20 s (429) for model m");
+    assert_eq!((status.refused, status.in_flight, status.retries), (4, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_our_own_and_an_end_are_named() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).max_concurrent(4), 100);
+    tokio::time::sleep(s(1)).await;
+    assert_eq!(run.now(true).in_flight, 4);
+    assert_eq!(text(&run.now(true)), "finishing 4 in flight; again to stop now");
+    run.manager.pause();
+    assert_eq!(text(&run.after(s(2)).await), "paused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_held_says_what_the_provider_said() {
+    let simulator = provider().fault(Refusal::quota_spent(), 1.0).latency(Latency::fixed(s(3))).build();
+    let run = Run::start(manager(&simulator).max_concurrent(1), 20);
+    let status = run.after(s(4)).await;
+    let said = text(&status);
+    assert!(said.starts_with("the account is held: ") && said.ends_with("; asking once more"), "{status:?}");
+    assert!(said.to_lowercase().contains("quota"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_named() {
+    let simulator = provider().latency(Latency::fixed(s(30))).build();
+    let run = Run::start(manager(&simulator).max_concurrent(4), 4);
+    assert_eq!(text(&run.after(s(4)).await), "");
+    assert_eq!(text(&run.after(s(8)).await), "4 in flight, none of them has ended for 12 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_to_go_is_that_of_the_last_minute() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).requests_per_minute(60), 600);
+    assert_eq!(run.after(s(1)).await.to_go_s, None, "too early");
+    let status = run.after(s(119)).await;
+    let to_go = status.to_go_s.expect("known by now");
+    assert!((to_go - 480.0).abs() < 15.0, "{to_go}");
+    let rate = status.requests_per_minute.expect("known by now");
+    assert!((rate - 60.0).abs() < 2.0, "{rate}");
+    run.manager.set_limits(None, &ModelLimits::new().requests_per_minute(6));
+    let status = run.after(s(120)).await;
+    let slower = status.to_go_s.expect("known still");
+    assert!(slower > 3_000.0, "at the new pace: {slower}");
+    let line = words::line(&status);
+    assert!(
+        line.starts_with("[4m 00s] ") && line.contains(" of 600 done, ") && line.contains(" to go; "),
+        "{line}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_come_every_ten_seconds_and_at_once_for_a_long_wait() {
+    let simulator = provider().trouble(Trouble::Refused, s(12)..s(42)).build();
+    let run = Run::start(manager(&simulator).requests_per_minute(120), 1_000);
+    let mut lines = Lines { how: How::Lines, said_at: Instant::now(), why: None };
+    let began = Instant::now();
+    let mut said = Vec::new();
+    for _ in 0..200 {
+        let status = run.after(LOOK).await;
+        if let Some(line) = lines.next(&status, Instant::now()) {
+            said.push((began.elapsed().as_secs_f64(), line));
+        }
+    }
+    assert_eq!(said[0].0, 10.0);
+    assert!(said[1].0 < 14.0 && said[1].1.contains("; provider down since "), "{said:?}");
+    assert!(said.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1.0), "{said:?}");
+    assert!((5..=8).contains(&said.len()), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_of_json_has_every_field() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
+    let status = run.after(s(2)).await;
+    let mut lines = Lines { how: How::Json, said_at: Instant::now() - s(1), why: None };
+    let line = lines.next(&status, Instant::now()).expect("a line each second");
+    let json: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    for field in [
+        "event",
+        "elapsed_s",
+        "done",
+        "of",
+        "failed",
+        "in_flight",
+        "retries",
+        "refused",
+        "requests_per_minute",
+        "requests_per_minute_limit",
+        "tokens_per_minute",
+        "tokens_per_minute_limit",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "cost_projected",
+        "to_go_s",
+        "why",
+    ] {
+        assert!(json.get(field).is_some(), "{field}");
+    }
+    assert_eq!(json.as_object().map(serde_json::Map::len), Some(18));
+    assert_eq!(json["why"]["reason"], "limits");
+    assert_eq!(json["why"]["seconds"], 8.0);
+    assert_eq!(lines.next(&status, Instant::now()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_screen_is_three_lines() {
+    let simulator = provider().build();
+    let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
+    let status = run.after(s(22)).await;
+    let screen = words::screen(&status);
+    assert_eq!(screen[0], "████████████░░░░░░░░ 3 of 5 done · about 15 s to go · 22 s");
+    assert!(screen[1].starts_with("0 in flight · 8 of 6 requests/min · "), "{screen:?}");
+    assert_eq!(screen[2], "waiting 8 s: requests of m");
+}

@@ -1,0 +1,203 @@
+//! Why nothing or little moves.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use outbound::{ModelSnapshot, Snapshot, Waiting, limiter::Bottleneck};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::words::{plain, time};
+use crate::watch::{self, Counts};
+
+/// A wait that is worth a word at once.
+const LONG: f64 = 5.0;
+
+/// Shorter waits under limits are how limits work.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// So long no attempt has ended before that is a reason.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Why nothing or little moves.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Why {
+    /// The [name of a wait](Waiting::as_str), or `finishing`, `stopped`, `concurrency`, `no_answer`, `output`, `input`.
+    pub(crate) reason: &'static str,
+    /// What it concerns, such as a limit or a model: a reason for another is another reason.
+    pub(crate) of: String,
+    /// How long it is still waited at the least, in seconds.
+    pub(crate) seconds: Option<f64>,
+    /// All of that for a person.
+    pub(crate) text: String,
+}
+
+impl Why {
+    pub(crate) fn of(counts: &Counts, snapshot: &Snapshot, interrupted: bool, now: Instant) -> Option<Self> {
+        if interrupted {
+            let text = format!("finishing {} in flight; again to stop now", counts.in_flight);
+            return Some(Self::new("finishing", "", None, text));
+        }
+        if snapshot.paused {
+            return Some(Self::new(Waiting::Paused.as_str(), "", None, "paused"));
+        }
+        outage(snapshot, now)
+            .or_else(|| account(counts))
+            .or_else(|| stopped(snapshot))
+            .or_else(|| refused(snapshot, now))
+            .or_else(|| money(counts, snapshot))
+            .or_else(|| limits(snapshot, now))
+            .or_else(|| nothing_moves(counts, snapshot, now))
+            .or_else(|| places(snapshot))
+    }
+
+    fn new(
+        reason: &'static str,
+        of: impl Into<String>,
+        wait: Option<Duration>,
+        text: impl Into<String>,
+    ) -> Self {
+        let seconds = wait.map(|wait| (wait.as_secs_f64() * 10.0).round() / 10.0);
+        Self { reason, of: of.into(), seconds, text: text.into() }
+    }
+
+    /// Whether it will take a while, or nobody knows how long.
+    pub(crate) fn is_long(&self) -> bool {
+        match self.reason {
+            "concurrency" => false,
+            "limits" | "refused" | "backoff" => self.seconds.is_some_and(|seconds| seconds > LONG),
+            _ => true,
+        }
+    }
+
+    /// Whether it says another thing than the one before.
+    pub(crate) fn differs(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| (before.reason, &before.of) != (self.reason, &self.of))
+    }
+}
+
+/// A server that is not there, or a model that only fails.
+fn outage(snapshot: &Snapshot, now: Instant) -> Option<Why> {
+    let next = |probe: Option<Instant>| match probe {
+        Some(at) if at > now => {
+            let wait = at - now;
+            (Some(wait), format!("next probe in {}", time(wait)))
+        }
+        Some(_) => (None, String::from("the next request is a probe")),
+        None => (None, String::from("a probe is under way")),
+    };
+    for endpoint in &snapshot.endpoints {
+        let name = endpoint.name.as_deref().unwrap_or("provider");
+        if let Some(out_for) = endpoint.out_for {
+            let (wait, next) = next(endpoint.next_probe);
+            let text = format!("{} down since {}, {next}", plain(name), clock(out_for));
+            return Some(Why::new(Waiting::Outage.as_str(), &endpoint.address, wait, text));
+        }
+        for model in &endpoint.models {
+            let Some(failing_for) = model.failing_for else { continue };
+            let (wait, next) = next(model.next_probe);
+            let whose = model.name.as_deref().map(|name| format!(" for {}", plain(name))).unwrap_or_default();
+            let text = format!("{} down{whose} since {}, {next}", plain(name), clock(failing_for));
+            return Some(Why::new(Waiting::Outage.as_str(), format!("{name}{whose}"), wait, text));
+        }
+    }
+    None
+}
+
+/// The key or the money was refused, and one more request finds out whether that holds for all.
+fn account(counts: &Counts) -> Option<Why> {
+    let held = counts.waits.of(Waiting::Account).now;
+    let why = counts.refusal.as_deref().unwrap_or("the key or the money was refused");
+    let text = || format!("the account is held: {}; asking once more", plain(why));
+    (held > 0).then(|| Why::new(Waiting::Account.as_str(), "", None, text()))
+}
+
+/// Nothing more is sent, and what is under way is brought to its end.
+fn stopped(snapshot: &Snapshot) -> Option<Why> {
+    let of_models = |endpoint: &outbound::EndpointSnapshot| {
+        endpoint.models.iter().find_map(|model| model.stopped.clone())
+    };
+    let mut endpoints = snapshot.endpoints.iter();
+    let stopped = endpoints.find_map(|endpoint| endpoint.stopped.clone().or_else(|| of_models(endpoint)))?;
+    Some(Why::new("stopped", "", None, format!("stopped: {}", plain(&stopped.message))))
+}
+
+/// The server has refused requests for their rate, and is left alone.
+fn refused(snapshot: &Snapshot, now: Instant) -> Option<Why> {
+    let models = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.models);
+    let closed = models.filter_map(|model| Some((model.quota.gate_closed_until?, model)));
+    let (until, model) = closed.filter(|(until, _)| *until > now).max_by_key(|(until, _)| *until)?;
+    let (wait, name) = (until - now, model.name.as_deref().unwrap_or_default());
+    let whose = if name.is_empty() { String::new() } else { format!(" for model {}", plain(name)) };
+    let text = format!("server asks for a pause of {} (429){whose}", time(wait));
+    Some(Why::new(Waiting::Refused.as_str(), name, Some(wait), text))
+}
+
+fn money(counts: &Counts, snapshot: &Snapshot) -> Option<Why> {
+    let budget = snapshot.budget.filter(|_| counts.waits.of(Waiting::Money).now > 0)?;
+    let spent = snapshot.spent;
+    let text =
+        format!("{spent} of the budget of {budget} spent: waiting for what is under way to leave some");
+    Some(Why::new(Waiting::Money.as_str(), "", None, text))
+}
+
+/// A limit of the provider's, or one that was told: the one that is waited for the longest.
+fn limits(snapshot: &Snapshot, now: Instant) -> Option<Why> {
+    let waiting = watch::waiting(snapshot).filter_map(|(endpoint, model)| {
+        let Some(Bottleneck::Dimension(dimension)) = model.quota.bottleneck else { return None };
+        let wait = model.quota.next_admission.map(|at| at.saturating_duration_since(now));
+        Some((wait.unwrap_or_default(), watch::scarce(dimension, endpoint, model)))
+    });
+    let (wait, what) = waiting.max_by_key(|(wait, _)| *wait)?;
+    let text = if wait < SHORT {
+        format!("at the limit: {}", plain(&what))
+    } else {
+        format!("waiting {}: {}", time(wait), plain(&what))
+    };
+    Some(Why::new(Waiting::Limits.as_str(), what, Some(wait), text))
+}
+
+/// Calls are out and nothing comes back, or none is out.
+fn nothing_moves(counts: &Counts, snapshot: &Snapshot, now: Instant) -> Option<Why> {
+    let in_flight = counts.in_flight;
+    let silent = now.saturating_duration_since(counts.last_end);
+    if in_flight > 0 {
+        let text = || format!("{in_flight} in flight, none of them has ended for {}", time(silent));
+        return (silent >= SILENCE).then(|| Why::new("no_answer", "", None, text()));
+    }
+    let waiting = |reason: Waiting| Some(counts.waits.of(reason).now).filter(|waiting| *waiting > 0);
+    if let Some(waiting) = waiting(Waiting::Backoff) {
+        let text = format!("{waiting} between two attempts");
+        return Some(Why::new(Waiting::Backoff.as_str(), "", Some(Duration::ZERO), text));
+    }
+    if let Some(waiting) = waiting(Waiting::Budget) {
+        let text = format!("{waiting} failed and wait: too many extra calls for the successes there are");
+        return Some(Why::new(Waiting::Budget.as_str(), "", None, text));
+    }
+    if snapshot.active > 0 || silent < SILENCE {
+        return None;
+    }
+    let ended = counts.left();
+    if ended.unwritten.count > 0 {
+        let text = format!("{} answered, waiting for the output to take them", ended.unwritten.count);
+        return Some(Why::new("output", "", None, text));
+    }
+    Some(Why::new("input", "", None, "waiting for more input"))
+}
+
+/// As many are in flight as may be.
+fn places(snapshot: &Snapshot) -> Option<Why> {
+    let is_full = |model: &ModelSnapshot| model.quota.bottleneck == Some(Bottleneck::Concurrency);
+    watch::waiting(snapshot).find(|(_, model)| is_full(model))?;
+    let places =
+        snapshot.endpoints.iter().filter_map(|endpoint| endpoint.quota.max_concurrent).sum::<usize>();
+    let text = format!("as many in flight as may be: {places}");
+    Some(Why::new("concurrency", "", None, text))
+}
+
+/// The time of day so long ago, in UTC: `14:02 UTC`, and the day where it is another.
+fn clock(ago: Duration) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let then = now.saturating_sub(ago).as_secs();
+    let (hours, minutes) = (then / 3_600 % 24, then / 60 % 60);
+    format!("{hours:02}:{minutes:02} UTC ({})", time(ago))
+}

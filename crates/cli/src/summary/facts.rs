@@ -1,0 +1,171 @@
+//! The summary as facts: what `--summary` writes, and what the report and the words are made of.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Failures, Ids, Slow, Summary, in_seconds};
+use crate::watch::{Counts, WAITS};
+
+/// What a run came to. As JSON: times in seconds, money in dollars, `null` where a thing is not known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Facts {
+    /// `summary`.
+    pub(crate) event: &'static str,
+    pub(crate) wall_s: f64,
+    /// Requests of this run.
+    pub(crate) asked: Option<u64>,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// Answered before this run.
+    pub(crate) skipped: u64,
+    /// Never sent, or only in vain.
+    pub(crate) not_sent: u64,
+    /// Sent, and what came of it is not known.
+    pub(crate) perhaps_billed: Ids,
+    /// Answered, and not in the output.
+    pub(crate) unwritten: Ids,
+    pub(crate) interrupted: bool,
+    /// Why nothing more was sent.
+    pub(crate) stopped: Option<String>,
+    /// What went wrong with the input or the output.
+    pub(crate) trouble: Option<String>,
+    pub(crate) attempts: u64,
+    pub(crate) retries: u64,
+    /// Attempts refused for the rate.
+    pub(crate) refused: u64,
+    /// Attempts that failed, by class.
+    pub(crate) failed_attempts: BTreeMap<&'static str, u64>,
+    pub(crate) possible_duplicates: u64,
+    /// Answers that no call of their own brought.
+    pub(crate) reused: u64,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) cost: Option<f64>,
+    /// Of attempts that brought an answer.
+    pub(crate) latency: Option<Latency>,
+    pub(crate) slowest: Vec<Slow>,
+    pub(crate) waits: Vec<WaitedFor>,
+    /// What the first in line waited for under the limits, seconds by limit, from looks four times a second.
+    pub(crate) short_of: BTreeMap<String, f64>,
+    pub(crate) efficiency: Option<Efficiency>,
+    /// Requests that failed, by class.
+    pub(crate) failures: BTreeMap<&'static str, Failures>,
+    pub(crate) output: String,
+    pub(crate) go_on: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) p50_s: f64,
+    pub(crate) p90_s: f64,
+    pub(crate) p99_s: f64,
+    pub(crate) longest_s: f64,
+}
+
+/// What was waited for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct WaitedFor {
+    /// The [name of a wait](outbound::Waiting::as_str).
+    pub(crate) reason: &'static str,
+    /// Seconds, of all requests together.
+    pub(crate) sum_s: f64,
+    /// The share of the wall time in which at least one waited for it.
+    pub(crate) share: f64,
+}
+
+/// The best possible time by the known limits, as a share of the wall time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Efficiency {
+    pub(crate) e: f64,
+    pub(crate) best_s: f64,
+    /// What the best time is bound by: a limit, or the places in flight.
+    pub(crate) bound_by: String,
+}
+
+impl Facts {
+    pub(super) fn of(summary: &Summary, counts: &Counts, now: Instant) -> Self {
+        let wall = summary.wall;
+        let left = counts.left();
+        let (succeeded, failed) = (summary.succeeded, summary.failed);
+        let with_an_end = succeeded + failed + left.perhaps_billed.count + left.unwritten.count;
+        // Where nobody knows how many there are, those that were read and not sent.
+        let not_sent = summary.asked.map_or(left.not_sent, |asked| asked.saturating_sub(with_an_end));
+        let spent = summary.spent.as_dollars();
+        Self {
+            event: "summary",
+            wall_s: in_seconds(wall),
+            asked: summary.asked,
+            succeeded,
+            failed,
+            skipped: summary.skipped,
+            not_sent,
+            perhaps_billed: left.perhaps_billed,
+            unwritten: left.unwritten,
+            interrupted: summary.interrupted,
+            stopped: summary.stopped.as_ref().map(|stopped| stopped.message.clone()),
+            trouble: summary.trouble.clone(),
+            attempts: counts.attempts,
+            retries: counts.retries,
+            refused: counts.refused,
+            failed_attempts: counts.failed_attempts.clone(),
+            possible_duplicates: summary.possible_duplicates,
+            reused: summary.reused,
+            input_tokens: counts.input_tokens,
+            output_tokens: counts.output_tokens,
+            cost: Some(spent).filter(|spent| *spent > 0.0),
+            latency: latency(counts),
+            slowest: summary.slowest.clone(),
+            waits: waits(counts, wall, now),
+            short_of: counts
+                .limits
+                .short
+                .iter()
+                .map(|(what, time)| (what.clone(), in_seconds(*time)))
+                .collect(),
+            efficiency: efficiency(counts, wall),
+            failures: summary.failures.clone(),
+            output: summary.output.clone(),
+            go_on: summary.go_on.clone(),
+        }
+    }
+}
+
+fn latency(counts: &Counts) -> Option<Latency> {
+    let quantile = |share| counts.latency.quantile(share).map(in_seconds);
+    Some(Latency {
+        p50_s: quantile(0.5)?,
+        p90_s: quantile(0.9)?,
+        p99_s: quantile(0.99)?,
+        longest_s: in_seconds(counts.latency.longest()?),
+    })
+}
+
+fn waits(counts: &Counts, wall: Duration, now: Instant) -> Vec<WaitedFor> {
+    let waits = WAITS.iter().map(|reason| (reason, counts.waits.of(*reason)));
+    let waited = waits.filter(|(_, wait)| !wait.any(now).is_zero()).map(|(reason, wait)| WaitedFor {
+        reason: reason.as_str(),
+        sum_s: in_seconds(wait.sum),
+        share: share(wait.any(now), wall),
+    });
+    waited.collect()
+}
+
+fn efficiency(counts: &Counts, wall: Duration) -> Option<Efficiency> {
+    let (by_limit, limit) = counts.limits.least_time(&counts.used)?;
+    let places =
+        counts.limits.places.and_then(|places| u32::try_from(places).ok()).filter(|places| *places > 0);
+    let by_places = places.map(|places| (counts.serving / places, format!("{places} in flight")));
+    let (best, bound_by) =
+        [Some((by_limit, limit)), by_places].into_iter().flatten().max_by_key(|(best, _)| *best)?;
+    Some(Efficiency { e: share(best, wall), best_s: in_seconds(best.min(wall)), bound_by })
+}
+
+/// What part of a time another is: at most all of it, to a thousandth.
+fn share(part: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() {
+        return 0.0;
+    }
+    ((part.as_secs_f64() / whole.as_secs_f64()).min(1.0) * 1e3).round() / 1e3
+}

@@ -1,0 +1,224 @@
+//! The limits that hold, as the manager has them, and what the first in line waits for.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use outbound::{
+    EndpointSnapshot, ModelSnapshot, Snapshot, Usage,
+    limiter::{Bottleneck, QuotaDimension, Snapshot as QuotaSnapshot},
+};
+use tokio::time::Instant;
+
+use crate::progress::{amount, time};
+
+const MINUTE: f64 = 60.0;
+
+/// So many things that the first in line waits for are told apart.
+const SHORT: usize = 24;
+
+/// What stands for all others.
+const OTHERS: &str = "other limits";
+
+/// The limits that were seen in force.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    looked: Instant,
+    known: Vec<Limit>,
+    /// How many models were named.
+    models: usize,
+    /// How many may be in flight, of all endpoints together.
+    pub(crate) places: Option<usize>,
+    /// What the first in line waited for, and how long, by what was seen at each look.
+    pub(crate) short: BTreeMap<String, Duration>,
+}
+
+/// One limit, of a model or of all.
+#[derive(Debug, Clone, PartialEq)]
+struct Limit {
+    model: Option<String>,
+    dimension: QuotaDimension,
+    window: Duration,
+    amount: f64,
+    /// The most that was seen to be had at once.
+    at_once: f64,
+}
+
+/// What answers and failures took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    requests: f64,
+    input: f64,
+    output: f64,
+}
+
+impl Used {
+    pub(super) fn add(&mut self, usage: Usage) {
+        self.requests += 1.0;
+        self.input += usage.input as f64;
+        self.output += usage.output as f64;
+    }
+
+    fn of(&self, dimension: QuotaDimension) -> f64 {
+        match dimension {
+            QuotaDimension::Requests => self.requests,
+            QuotaDimension::Tokens => self.input + self.output,
+            QuotaDimension::InputTokens => self.input,
+            QuotaDimension::OutputTokens => self.output,
+            _ => 0.0,
+        }
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            input: self.input + other.input,
+            output: self.output + other.output,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { looked: now, known: Vec::new(), models: 0, places: None, short: BTreeMap::new() }
+    }
+
+    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant) {
+        let since = now.saturating_duration_since(std::mem::replace(&mut self.looked, now));
+        for what in short(snapshot) {
+            let full = self.short.len() >= SHORT && !self.short.contains_key(&what);
+            *self.short.entry(if full { OTHERS.to_owned() } else { what }).or_default() += since;
+        }
+        let places = snapshot.endpoints.iter().map(|endpoint| endpoint.quota.max_concurrent);
+        self.places = places.sum::<Option<usize>>().filter(|places| *places > 0);
+        self.models =
+            snapshot.endpoints.iter().map(|endpoint| endpoint.models.len()).max().unwrap_or_default();
+        let mut seen = Vec::new();
+        for endpoint in &snapshot.endpoints {
+            note(&mut seen, None, &endpoint.quota);
+            for model in &endpoint.models {
+                note(&mut seen, Some(model.name.as_deref().unwrap_or_default()), &model.quota);
+            }
+        }
+        for limit in &mut seen {
+            if let Some(known) = self.known.iter().find(|known| known.is_same(limit)) {
+                limit.at_once = limit.at_once.max(known.at_once);
+            }
+        }
+        if !seen.is_empty() {
+            self.known = seen;
+        }
+    }
+
+    /// How much of this a minute all limits together allow; `None` where some of it is not limited.
+    pub(crate) fn per_minute(&self, dimension: QuotaDimension) -> Option<f64> {
+        let lowest = |of_all: bool| {
+            let mut by_model = BTreeMap::<_, f64>::new();
+            let limits = self.known.iter().filter(|limit| limit.model.is_none() == of_all);
+            for limit in limits.filter(|limit| limit.dimension == dimension) {
+                let rate = limit.rate() * MINUTE;
+                let lowest = by_model.entry(limit.model.as_deref()).or_insert(rate);
+                *lowest = lowest.min(rate);
+            }
+            let all_are_limited = of_all || by_model.len() >= self.models;
+            (all_are_limited && !by_model.is_empty()).then(|| by_model.values().sum::<f64>())
+        };
+        [lowest(true), lowest(false)].into_iter().flatten().reduce(f64::min)
+    }
+
+    /// Tokens a minute, whichever of them are limited: of input and output together, or each.
+    pub(crate) fn tokens_per_minute(&self) -> Option<f64> {
+        let each = self
+            .per_minute(QuotaDimension::InputTokens)
+            .zip(self.per_minute(QuotaDimension::OutputTokens))
+            .map(|(input, output)| input + output);
+        self.per_minute(QuotaDimension::Tokens).or(each)
+    }
+
+    /// The least time in which so much can be used under these limits, and which of them it is; `None` where none is known.
+    ///
+    /// What can be had at once takes no time, the rest comes at the rate of the limit.
+    pub(crate) fn least_time(&self, used: &BTreeMap<String, Used>) -> Option<(Duration, String)> {
+        let all = used.values().fold(Used::default(), Used::and);
+        let times = self.known.iter().filter_map(|limit| {
+            let used = match &limit.model {
+                Some(model) => used.get(model).copied().unwrap_or_default(),
+                None => all,
+            };
+            let used = used.of(limit.dimension);
+            let later = (used - limit.at_once).max(0.0);
+            let least = Duration::try_from_secs_f64(later / limit.rate()).ok()?;
+            let what = of_model(limit.dimension, limit.model.as_deref());
+            let (used, amount, window) = (amount(used), amount(limit.amount), time(limit.window));
+            Some((least, format!("{used} {what} at {amount} in {window}")))
+        });
+        times.max_by_key(|(time, _)| *time)
+    }
+}
+
+impl Limit {
+    /// A second.
+    fn rate(&self) -> f64 {
+        self.amount / self.window.as_secs_f64()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.model, self.dimension, self.window) == (&other.model, other.dimension, other.window)
+    }
+}
+
+/// The limits of a quota; those of several endpoints add up.
+fn note(seen: &mut Vec<Limit>, model: Option<&str>, quota: &QuotaSnapshot) {
+    for told in quota.dimensions.iter().filter(|told| told.limit > 0 && !told.window.is_zero()) {
+        let limit = Limit {
+            model: model.map(str::to_owned),
+            dimension: told.dimension,
+            window: told.window,
+            amount: told.limit as f64,
+            at_once: told.available as f64,
+        };
+        match seen.iter_mut().find(|known| known.is_same(&limit)) {
+            Some(known) => {
+                known.amount += limit.amount;
+                known.at_once += limit.at_once;
+            }
+            None => seen.push(limit),
+        }
+    }
+}
+
+/// What the first in each line waits for.
+fn short(snapshot: &Snapshot) -> Vec<String> {
+    let mut short: Vec<_> = waiting(snapshot)
+        .filter_map(|(endpoint, model)| match model.quota.bottleneck? {
+            Bottleneck::Dimension(dimension) => Some(scarce(dimension, endpoint, model)),
+            Bottleneck::Concurrency => Some(String::from("places in flight")),
+            _ => None,
+        })
+        .collect();
+    short.sort_unstable();
+    short.dedup();
+    short
+}
+
+/// The models for which requests wait for their turn, each with its endpoint.
+pub(crate) fn waiting(snapshot: &Snapshot) -> impl Iterator<Item = (&EndpointSnapshot, &ModelSnapshot)> {
+    let endpoints = snapshot.endpoints.iter();
+    let models = endpoints.flat_map(|endpoint| endpoint.models.iter().map(move |model| (endpoint, model)));
+    models.filter(|(_, model)| model.quota.waiting > 0)
+}
+
+/// What is scarce: `output tokens of m`. A limit that several models share has none of their names.
+pub(crate) fn scarce(
+    dimension: QuotaDimension,
+    endpoint: &EndpointSnapshot,
+    model: &ModelSnapshot,
+) -> String {
+    let is_own = model.quota.dimensions.iter().any(|limit| limit.dimension == dimension);
+    of_model(dimension, model.name.as_deref().filter(|_| is_own || endpoint.models.len() == 1))
+}
+
+fn of_model(dimension: QuotaDimension, model: Option<&str>) -> String {
+    match model {
+        Some(model) if !model.is_empty() => format!("{dimension} of {model}"),
+        _ => dimension.to_string(),
+    }
+}

@@ -46,6 +46,8 @@ pub(crate) struct Output {
     name: String,
     /// Lines that are not written yet.
     pending: Vec<u8>,
+    /// There was no room for them.
+    is_full: bool,
 }
 
 enum Writer {
@@ -93,7 +95,7 @@ impl Found {
         if path.as_os_str() == "-" {
             let writer = Writer::Stream(Box::new(io::stdout()));
             return Ok((
-                Output { writer, name: String::from("standard output"), pending: Vec::new() },
+                Output { writer, name: String::from("standard output"), pending: Vec::new(), is_full: false },
                 earlier,
             ));
         }
@@ -127,7 +129,7 @@ impl Found {
         } else {
             Writer::Stream(Box::new(file))
         };
-        Ok((Output { writer, name, pending: Vec::new() }, earlier))
+        Ok((Output { writer, name, pending: Vec::new(), is_full: false }, earlier))
     }
 }
 
@@ -140,7 +142,10 @@ impl Output {
     /// Writes all lines that were added, whole, before it returns. After an error the file ends with a whole line, and what
     /// was not written is still there to be tried again.
     pub(crate) fn write(&mut self) -> Result<(), Stop> {
-        self.try_to_write().map_err(|error| unwritable(&self.name, &error))
+        let written = self.try_to_write();
+        let kind = written.as_ref().err().map(io::Error::kind);
+        self.is_full = matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded));
+        written.map_err(|error| unwritable(&self.name, &error))
     }
 
     fn try_to_write(&mut self) -> io::Result<()> {
@@ -168,14 +173,14 @@ impl Output {
         Ok(())
     }
 
-    /// Whether there are lines that could not be written, and trying again may help: room on a disk comes back.
-    pub(crate) fn may_be_tried_again(&self) -> bool {
-        !self.pending.is_empty() && matches!(self.writer, Writer::File { .. })
+    /// Whether lines can be written to it later that could not be written now.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.writer, Writer::File { .. })
     }
 
-    /// How many lines are not written.
-    pub(crate) fn lost(&self) -> usize {
-        self.pending.iter().filter(|byte| **byte == b'\n').count()
+    /// Whether lines wait for room on the disk, which may come back.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.is_full && self.is_file()
     }
 
     /// Makes all that was written durable.

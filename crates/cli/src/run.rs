@@ -82,8 +82,17 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     manager.shutdown(Duration::ZERO).await;
     progress.finish();
     summary.skipped = end.done_before;
-    summary.go_on = Some(go_on::command(summary.failed > 0));
     summary.ended(&manager, &interrupt, end.stopped, wrong.as_ref().err());
+    let code = match () {
+        () if interrupt.asked() => INTERRUPTED,
+        () if summary.key_or_money_refused() => REFUSED,
+        () if summary.failed > 0 => SOME_FAILED,
+        () if summary.stopped.is_some() => RESUMABLE,
+        () => ALL_SUCCEEDED,
+    };
+    if can_be_resumed && (code != ALL_SUCCEEDED || wrong.is_err()) {
+        summary.go_on = Some(go_on::command(summary.failed > 0));
+    }
     drop(manager);
     if let Some(simulator) = target.simulator {
         simulator.shutdown().await;
@@ -93,13 +102,6 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
-    let code = match () {
-        () if interrupt.asked() => INTERRUPTED,
-        () if summary.key_or_money_refused() => REFUSED,
-        () if summary.failed > 0 => SOME_FAILED,
-        () if summary.stopped.is_some() => RESUMABLE,
-        () => ALL_SUCCEEDED,
-    };
     if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures()) {
         state.remove();
     }

@@ -10,7 +10,7 @@ use std::{
 
 use futures::{
     FutureExt, Stream, StreamExt,
-    future::{FusedFuture, ready, select},
+    future::{Either, FusedFuture, ready, select},
 };
 use outbound::{ErrorKind, Outcome, Request, RequestManager, Stopped};
 use tokio::sync::Notify;
@@ -86,7 +86,8 @@ impl Drive<'_> {
         };
         // Fused, since it is polled on after it is done.
         let mut closing = pin!(closing.fuse());
-        let mut unwritable = None;
+        // Outcomes whose lines are not written, and why.
+        let (mut unwritten, mut unwritable) = (Vec::new(), None);
         loop {
             let mut outcomes = (&mut batch).ready_chunks(AT_ONCE);
             let outcomes = tokio::select! {
@@ -96,30 +97,40 @@ impl Drive<'_> {
                 outcomes = outcomes.next() => outcomes,
             };
             let Some(outcomes) = outcomes else { break };
-            for outcome in &outcomes {
+            for outcome in outcomes {
                 let id = Digest::of_id(outcome.id.as_deref().unwrap_or_default());
                 let request = in_flight.borrow_mut().remove(&id);
                 // What an interrupt kept from its answer has no line: that is for another run.
                 if let Some(request) = request
                     && outcome.error_kind() != Some(ErrorKind::ShutDown)
                 {
-                    output.add(outcome, request);
+                    output.add(&outcome, request);
                 }
-                done(outcome);
+                unwritten.push(outcome);
             }
-            if let Err(stop) = output.write() {
-                unwritable.get_or_insert(stop);
-                if !output.may_be_tried_again() {
-                    break;
+            match output.write() {
+                Ok(()) => unwritten.drain(..).for_each(|outcome| done(&outcome)),
+                Err(stop) => {
+                    unwritable.get_or_insert(stop);
+                    if !output.is_file() {
+                        break;
+                    }
+                    // Nothing more is sent. What is under way is paid for, and waits for room.
+                    full.notify_one();
                 }
-                // Nothing more is sent. What is under way is paid for, and waits for room.
-                full.notify_one();
             }
         }
         let stopped = batch.stopped();
         drop(batch);
         if let Some(stop) = unwritable.take() {
-            unwritable = Some(self.write_at_last(output, stop).await);
+            if self.write_at_last(output).await {
+                unwritten.drain(..).for_each(|outcome| done(&outcome));
+            }
+            let has_a_line = |outcome: &&Outcome| outcome.error_kind() != Some(ErrorKind::ShutDown);
+            unwritable = Some(match unwritten.iter().filter(has_a_line).count() {
+                0 => Stop::Output(format!("{stop}. Every answer that came is written")),
+                lost => Stop::Output(format!("{stop}. {lost} answers that came are not written")),
+            });
         }
         // What is sent could not be written down: that is the disk, too.
         let unlogged = stopped.as_ref().filter(|stopped| stopped.kind == ErrorKind::Stopped);
@@ -144,22 +155,21 @@ impl Drive<'_> {
         Ok(Some(if sent_before { request.maybe_sent_before() } else { request }))
     }
 
-    /// Tries again to write what came after the output had failed. The error is the first one, with what it cost.
-    async fn write_at_last(&self, output: &mut Output, first: Stop) -> Stop {
+    /// Tries again to write what came after the output had failed, and says whether it could.
+    async fn write_at_last(&self, output: &mut Output) -> bool {
         for _ in 0..TRIES {
-            if !output.may_be_tried_again() || output.write().is_ok() {
-                break;
+            if output.write().is_ok() {
+                return true;
+            }
+            if !output.waits_for_room() {
+                return false;
             }
             let again = pin!(tokio::time::sleep(TRY_AGAIN));
-            if let futures::future::Either::Right(_) =
-                select(again, pin!(self.interrupt.clone().times(2))).await
-            {
-                break;
+            let interrupted = pin!(self.interrupt.clone().times(2));
+            if let Either::Right(_) = select(again, interrupted).await {
+                return false;
             }
         }
-        match output.lost() {
-            0 => Stop::Output(format!("{first}. Every answer that came is written")),
-            lost => Stop::Output(format!("{first}. {lost} answers that came are not written")),
-        }
+        output.write().is_ok()
     }
 }

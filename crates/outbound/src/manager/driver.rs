@@ -114,7 +114,9 @@ pub(crate) fn task(
     let number = guest.as_ref().map(|_| inner.next_number());
     let telling = number.and_then(|number| inner.telling(number, job.index, &job.request));
     let mut record = Record::new(job.since.unwrap_or_else(Instant::now));
-    record.maybe_sent_before = job.request.options().maybe_sent_before;
+    if job.request.options().maybe_sent_before {
+        record.was_maybe_sent_before();
+    }
     let mut teller = Teller {
         inner: Arc::clone(inner),
         record: Some(record),

@@ -42,7 +42,7 @@ pub(crate) struct Record {
     /// What a log of what is sent has of it.
     pub(super) logged: Logged,
     /// An earlier run may have sent it.
-    pub(crate) maybe_sent_before: bool,
+    maybe_sent_before: bool,
     /// Sending it twice does nothing twice.
     repeatable: bool,
     last_failure: Option<String>,
@@ -90,6 +90,12 @@ impl Record {
             route: 0,
             reused: None,
         }
+    }
+
+    /// An earlier run may have sent it, and has written that down for good.
+    pub(crate) fn was_maybe_sent_before(&mut self) {
+        self.maybe_sent_before = true;
+        self.logged = Logged::ForGood;
     }
 
     pub(crate) fn sends(&self) -> u32 {

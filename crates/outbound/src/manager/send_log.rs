@@ -18,7 +18,9 @@ pub trait SendLog: Send + Sync + 'static {
     /// A request is about to leave: all limits have let it through, and nothing of it is out. It waits for the future, and
     /// holds its turn meanwhile, so it is best to write many down with one sync. The future may be dropped.
     ///
-    /// Called before the first attempt, and before a later one only after [`not_processed`](Self::not_processed).
+    /// Called before the first attempt, and before a later one only after [`not_processed`](Self::not_processed). Not called
+    /// for a request that [an earlier run may have sent](super::Request::maybe_sent_before): the log has that already, and it
+    /// has to keep it until the answer is there.
     ///
     /// # Errors
     ///

@@ -124,10 +124,12 @@ async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_run_may_have_sent_is_a_possible_duplicate_once_it_is_sent() {
-    let simulator = provider().build();
-    let manager = manager(&simulator).build().expect("a manager");
+    let simulator = provider().fault_on_attempt(Refusal::rate_limited(), 1).build();
+    let log = Words::default();
+    let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
     let outcome = manager.send(chat(1).maybe_sent_before()).await;
-    assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 1, "{outcome:?}");
+    assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 2, "{outcome:?}");
+    assert!(log.said().is_empty(), "a refusal of this run says nothing of the earlier one");
     // What never leaves is none.
     manager.shutdown(ms(0)).await;
     let outcome = manager.send(chat(2).maybe_sent_before()).await;

@@ -137,7 +137,7 @@ async fn a_disk_that_is_full_stops_the_run_and_keeps_what_is_there() {
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert_eq!(answers(&output).len(), lines);
     let answered: usize = sends_by_key(&simulator).values().sum();
-    // So many are under way at most when it is full.
-    assert!(answered - lines <= 3 * (WIDTH + 1), "{answered} answered");
+    // So many are under way when it is full, and as many leave before that is known.
+    assert!(answered - lines <= 3 * 2 * WIDTH, "{answered} answered");
     simulator.shutdown().await;
 }

@@ -38,3 +38,4 @@ mod transport;
 mod verdict;
 mod waits;
 mod wire;
+mod work;

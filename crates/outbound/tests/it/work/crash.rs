@@ -21,8 +21,10 @@ const ITEMS: u32 = 2000;
 async fn the_process_that_is_killed() {
     let Some(folder) = env::var_os(FOLDER) else { return };
     let store = FolderWork::open(folder).expect("opens");
-    // Not `println`, which a test keeps to itself.
-    let say = |word: &str, id: &str| writeln!(std::io::stderr(), "{word} {id}").expect("somebody reads");
+    // Not `println`, which a test keeps to itself. Each line is one write, so that a kill does not cut it.
+    let say = |word: &str, id: &str| {
+        std::io::stderr().write_all(format!("{word} {id}\n").as_bytes()).expect("somebody reads");
+    };
     store.push(work(0..ITEMS)).await.expect("works");
     say("pushed", "all");
     loop {

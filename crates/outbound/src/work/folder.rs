@@ -17,7 +17,8 @@ const MAX_RECORD: u32 = 64 << 20;
 /// tokio's; others wait meanwhile. A disk that is full fails calls, and loses nothing.
 ///
 /// When it is opened, all work that was claimed is taken back: its holders went with their process. Dropping the last
-/// clone blocks until what is not durable yet is written, and gives the folder to the next.
+/// clone blocks until what is not durable yet is written, and gives the folder to the next; where a call was dropped
+/// while it rewrote the journal, when that has ended.
 #[derive(Debug, Clone)]
 pub struct FolderWork(Engine);
 

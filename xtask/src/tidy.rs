@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "outbound-queue",
             "outbound-client",
             "outbound-provider",
+            "outbound-journal",
         ],
     ),
     ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),

@@ -10,6 +10,7 @@ mod allocations;
 mod case;
 mod firing;
 mod goodput;
+mod journal;
 mod measure;
 mod queue;
 mod retry;
@@ -32,6 +33,7 @@ const TOPICS: &[Topic] = &[
     Topic { name: "timeout", groups: timeout::groups, also: firing::measure },
     Topic { name: "retry", groups: retry::groups, also: || () },
     Topic { name: "queue", groups: queue::groups, also: queue::also },
+    Topic { name: "journal", groups: Vec::new, also: journal::measure },
     Topic { name: "goodput", groups: Vec::new, also: goodput::measure },
 ];
 

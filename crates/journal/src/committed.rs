@@ -46,9 +46,8 @@ impl Future for Committed<'_> {
         });
         let before = state.wakers.insert((self.upto, waiter), waker);
         state.wanted = state.wanted.max(self.upto);
-        drop(state);
+        self.shared.wake_writer(state);
         drop(before);
-        self.shared.work.notify_one();
         Poll::Pending
     }
 }

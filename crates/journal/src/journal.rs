@@ -204,25 +204,20 @@ impl Journal {
             state.next = Position { segment: state.next.segment + 1, offset: 0 };
         }
         let segment = state.next.segment;
-        if state.pending.last().is_none_or(|(last, _)| *last != segment) {
-            state.pending.push((segment, Vec::new()));
-        }
         let mut position = state.next;
-        let State { pending, pending_bytes, .. } = &mut *state;
-        if let Some((_, bytes)) = pending.last_mut() {
-            let before = bytes.len();
-            if position.offset == 0 {
-                bytes.extend_from_slice(&header(self.settings.max_record, false));
-                position.offset = HEADER as u64;
-            }
-            put_record(bytes, segment, position.offset, record);
-            *pending_bytes += bytes.len() - before;
+        let bytes = state.buffer(segment);
+        let before = bytes.len();
+        if position.offset == 0 {
+            bytes.extend_from_slice(&header(self.settings.max_record, false));
+            position.offset = HEADER as u64;
         }
+        put_record(bytes, segment, position.offset, record);
+        let added = bytes.len() - before;
+        state.pending_bytes += added;
         state.next.offset = position.offset + length;
         state.appended += 1;
         state.marked = false;
-        drop(state);
-        self.shared.work.notify_one();
+        self.shared.wake_writer(state);
         Ok(position)
     }
 
@@ -238,9 +233,10 @@ impl Journal {
         let mut state = self.shared.state();
         let upto = state.appended;
         state.wanted = state.wanted.max(upto);
-        self.shared.work.notify_one();
+        self.shared.wake_writer(state);
         let waiting = |state: &mut State| state.committed(upto).is_none();
-        let state = self.shared.done.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        let state =
+            self.shared.done.wait_while(self.shared.state(), waiting).unwrap_or_else(PoisonError::into_inner);
         state.committed(upto).unwrap_or(Ok(()))
     }
 
@@ -278,8 +274,9 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.shared.state().closing = true;
-        self.shared.work.notify_one();
+        let mut state = self.shared.state();
+        state.closing = true;
+        self.shared.wake_writer(state);
         if let Some(thread) = self.thread.take() {
             // A panic there was printed there, and there is nobody left to tell.
             let _ = thread.join();

@@ -90,9 +90,15 @@ impl Records {
             let file = disk.name(*number);
             let source = disk.read(*number).map_err(Error::io(&file))?;
             let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
-            if matches!(header, Header::Good { begins: true, .. }) {
-                first = Some(index);
-                break;
+            match header {
+                Header::Good { begins: true, .. } => {
+                    first = Some(index);
+                    break;
+                }
+                // Whether it begins here is not known.
+                Header::Unknown { version } => return Err(Error::Version { file, version }),
+                // What is wrong is reported when it is read.
+                Header::Good { .. } | Header::Wrong => {}
             }
         }
         let drafts = numbers.iter().take_while(|number| **number == DRAFT).count();

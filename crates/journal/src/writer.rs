@@ -20,8 +20,8 @@ pub(crate) const BUFFER: usize = 8 << 20;
 /// What the callers and the writer share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// There is something to do.
-    pub(crate) work: Condvar,
+    /// There is something to do: see [`State::idle`].
+    work: Condvar,
     /// Something was done, or failed.
     pub(crate) done: Condvar,
 }
@@ -32,6 +32,10 @@ pub(crate) struct State {
     /// Segments and bytes that wait to be written.
     pub(crate) pending: Vec<(u64, Vec<u8>)>,
     pub(crate) pending_bytes: usize,
+    /// An empty buffer that was used before: its memory is there already.
+    spare: Vec<u8>,
+    /// The writer sleeps. Waking it is a call of the system, also where nobody sleeps.
+    idle: bool,
     /// Whether a mark comes behind the last record.
     pub(crate) marked: bool,
     /// Records appended; of these, how many somebody waits for, and how many are durable.
@@ -74,18 +78,23 @@ impl State {
         std::mem::replace(&mut self.wakers, rest)
     }
 
+    /// The buffer for what comes next to the end of a segment.
+    pub(crate) fn buffer(&mut self, segment: u64) -> &mut Vec<u8> {
+        if self.pending.last().is_none_or(|(last, _)| *last != segment) {
+            let spare = std::mem::take(&mut self.spare);
+            self.pending.push((segment, spare));
+        }
+        let last = self.pending.len() - 1;
+        &mut self.pending[last].1
+    }
+
     /// Adds a mark where records come behind the last one. It is written with them, and costs no sync of its own.
     fn mark(&mut self) {
         let Position { segment, offset } = self.next;
         if self.marked || offset == 0 {
             return;
         }
-        if self.pending.last().is_none_or(|(last, _)| *last != segment) {
-            self.pending.push((segment, Vec::new()));
-        }
-        if let Some((_, bytes)) = self.pending.last_mut() {
-            put_mark(bytes, segment, offset);
-        }
+        put_mark(self.buffer(segment), segment, offset);
         self.next.offset += PREFIX as u64;
         self.marked = true;
     }
@@ -97,6 +106,8 @@ impl Shared {
             next,
             pending: Vec::new(),
             pending_bytes: 0,
+            spare: Vec::new(),
+            idle: false,
             marked,
             appended: 0,
             wanted: 0,
@@ -115,11 +126,19 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the writer, if it sleeps: there is something to do.
+    pub(crate) fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
+        let was_idle = std::mem::take(&mut state.idle);
+        drop(state);
+        if was_idle {
+            self.work.notify_one();
+        }
+    }
+
     /// Wakes all who wait for what has changed in the state.
     pub(crate) fn changed(&self, mut state: MutexGuard<'_, State>) {
         let ended = state.ended();
-        drop(state);
-        self.work.notify_one();
+        self.wake_writer(state);
         self.done.notify_all();
         // Without the lock: a waker is somebody else's code.
         ended.into_values().for_each(Waker::wake);
@@ -130,8 +149,12 @@ impl Shared {
 /// have dropped the bytes, and a second sync would then say that all is well.
 pub(crate) fn run(shared: &Shared) {
     while let Some(mut work) = wait(shared) {
-        let result = work.files.write(work.chunks, work.sync);
+        let result = work.files.write(&work.chunks, work.sync);
         let mut state = shared.state();
+        if let Some((_, mut spare)) = work.chunks.pop().filter(|_| state.spare.capacity() == 0) {
+            spare.clear();
+            state.spare = spare;
+        }
         match &result {
             Ok(()) if work.sync => state.durable = work.upto,
             Ok(()) => {}
@@ -158,7 +181,8 @@ struct Work {
 fn wait(shared: &Shared) -> Option<Work> {
     let idle = |state: &mut State| {
         let nothing = state.pending.is_empty() && state.wanted <= state.durable && !state.closing;
-        (nothing || state.files.is_none()) && state.failed.is_none()
+        state.idle = (nothing || state.files.is_none()) && state.failed.is_none();
+        state.idle
     };
     let mut state = shared.state();
     loop {
@@ -183,7 +207,10 @@ fn wait(shared: &Shared) -> Option<Work> {
 }
 
 fn gather<'a>(shared: &Shared, state: MutexGuard<'a, State>, wait: Duration) -> MutexGuard<'a, State> {
-    let more_may_come = |state: &mut State| state.pending_bytes < BUFFER && !state.closing;
+    let more_may_come = |state: &mut State| {
+        state.idle = state.pending_bytes < BUFFER && !state.closing;
+        state.idle
+    };
     let waited = shared.work.wait_timeout_while(state, wait, more_may_come);
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
@@ -200,15 +227,16 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    fn write(&mut self, chunks: Vec<(u64, Vec<u8>)>, sync: bool) -> io::Result<()> {
+    fn write(&mut self, chunks: &[(u64, Vec<u8>)], sync: bool) -> io::Result<()> {
         for (segment, bytes) in chunks {
+            let segment = *segment;
             if self.newest != Some(segment) {
                 // A segment is durable before the next one exists: only the last can have a torn end.
                 self.sync()?;
                 self.new_names = true;
                 self.newest = Some(segment);
             }
-            self.disk.append(segment, &bytes)?;
+            self.disk.append(segment, bytes)?;
             self.dirty = Some(segment);
         }
         if sync { self.sync() } else { Ok(()) }

@@ -35,7 +35,8 @@
 //! | `queue` | [`queue`] | queues and worker pools |
 //! | `client` | [`client`] | one HTTP request |
 //! | `provider` | [`provider`] | what replies mean |
-//! | `manager` | the crate's root | all of them, composed |
+//! | `work` | [`work`] | work that survives a crash |
+//! | `manager` | the crate's root | all but the work, composed |
 //!
 //! The page [`pieces`] shows them around one call without the manager; [`verdict`](verdict()) says what a failed call means
 //! for its retry.
@@ -167,7 +168,7 @@
 //!
 //! # Not offered yet
 //!
-//! Journals that survive a crash.
+//! A manager that works off a store of [`work`] by itself.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
@@ -208,6 +209,8 @@ mod manager;
 pub mod pieces;
 #[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
 mod verdict;
+#[cfg(feature = "work")]
+pub mod work;
 
 #[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
 pub use crate::verdict::verdict;

@@ -39,3 +39,4 @@ mod transport;
 mod verdict;
 mod waits;
 mod wire;
+mod work;

@@ -1,0 +1,169 @@
+//! What happens to work, and its bytes in a journal.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// One change. Items have the numbers 0, 1, 2... in the order of their events.
+#[derive(Clone)]
+pub(crate) enum Event {
+    /// The first of all: this is a journal of work, and leases with larger numbers follow.
+    Begin {
+        last_lease: u64,
+    },
+    /// The next item.
+    Item {
+        id: Arc<str>,
+        deliveries: u32,
+        ambiguous: bool,
+        state: State,
+    },
+    Claimed {
+        lease: u64,
+        item: usize,
+    },
+    Sent {
+        lease: u64,
+    },
+    /// With the id, so that this is no shorter than the finished item in a history.
+    Finished {
+        lease: u64,
+        id: Arc<str>,
+        answer: Bytes,
+    },
+    Released {
+        lease: u64,
+        sent: bool,
+    },
+    Exported {
+        item: usize,
+    },
+}
+
+#[derive(Clone)]
+pub(crate) enum State {
+    /// Not done; with the payload.
+    Open(Bytes),
+    /// Done; with the answer.
+    Done(Bytes),
+    Exported,
+}
+
+const BEGIN: u8 = b'B';
+const OPEN: u8 = b'I';
+const DONE: u8 = b'D';
+const GONE: u8 = b'G';
+const CLAIMED: u8 = b'C';
+const SENT: u8 = b'S';
+const FINISHED: u8 = b'F';
+const RELEASED: u8 = b'R';
+const EXPORTED: u8 = b'E';
+
+/// Behind the kind of the first event. The last byte is the version.
+const MAGIC: &[u8] = b"outbound work 1";
+
+impl Event {
+    /// The bytes of a record: a kind, numbers in little-endian order, and text or bytes at the end.
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::Begin { last_lease } => {
+                into.push(BEGIN);
+                into.extend_from_slice(MAGIC);
+                into.extend_from_slice(&last_lease.to_le_bytes());
+            }
+            Self::Item { id, deliveries, ambiguous, state } => {
+                let (kind, bytes) = match state {
+                    State::Open(payload) => (OPEN, &payload[..]),
+                    State::Done(answer) => (DONE, &answer[..]),
+                    State::Exported => (GONE, &[][..]),
+                };
+                into.push(kind);
+                into.extend_from_slice(&deliveries.to_le_bytes());
+                into.push(u8::from(*ambiguous));
+                text(into, id);
+                into.extend_from_slice(bytes);
+            }
+            Self::Claimed { lease, item } => {
+                numbered(into, CLAIMED, *lease);
+                into.extend_from_slice(&(*item as u64).to_le_bytes());
+            }
+            Self::Sent { lease } => numbered(into, SENT, *lease),
+            Self::Finished { lease, id, answer } => {
+                numbered(into, FINISHED, *lease);
+                text(into, id);
+                into.extend_from_slice(answer);
+            }
+            Self::Released { lease, sent } => {
+                numbered(into, RELEASED, *lease);
+                into.push(u8::from(*sent));
+            }
+            Self::Exported { item } => numbered(into, EXPORTED, *item as u64),
+        }
+    }
+
+    /// `None` if these are not the bytes of an event.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, mut rest) = bytes.split_first()?;
+        let event = match *kind {
+            BEGIN => {
+                rest = rest.strip_prefix(MAGIC)?;
+                Self::Begin { last_lease: number(&mut rest)? }
+            }
+            OPEN | DONE | GONE => {
+                let deliveries = u32::from_le_bytes(*rest.split_off(..4)?.first_chunk()?);
+                let ambiguous = flag(&mut rest)?;
+                let id = id(&mut rest)?;
+                let state = match *kind {
+                    OPEN => State::Open(all(&mut rest)),
+                    DONE => State::Done(all(&mut rest)),
+                    _ => State::Exported,
+                };
+                Self::Item { id, deliveries, ambiguous, state }
+            }
+            CLAIMED => Self::Claimed { lease: number(&mut rest)?, item: index(&mut rest)? },
+            SENT => Self::Sent { lease: number(&mut rest)? },
+            FINISHED => {
+                Self::Finished { lease: number(&mut rest)?, id: id(&mut rest)?, answer: all(&mut rest) }
+            }
+            RELEASED => Self::Released { lease: number(&mut rest)?, sent: flag(&mut rest)? },
+            EXPORTED => Self::Exported { item: index(&mut rest)? },
+            _ => return None,
+        };
+        rest.is_empty().then_some(event)
+    }
+}
+
+fn numbered(into: &mut Vec<u8>, kind: u8, number: u64) {
+    into.push(kind);
+    into.extend_from_slice(&number.to_le_bytes());
+}
+
+fn text(into: &mut Vec<u8>, text: &str) {
+    into.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    into.extend_from_slice(text.as_bytes());
+}
+
+fn id(rest: &mut &[u8]) -> Option<Arc<str>> {
+    let length = index(rest)?;
+    Some(str::from_utf8(rest.split_off(..length)?).ok()?.into())
+}
+
+fn all(rest: &mut &[u8]) -> Bytes {
+    Bytes::copy_from_slice(std::mem::take(rest))
+}
+
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?))
+}
+
+fn index(rest: &mut &[u8]) -> Option<usize> {
+    usize::try_from(number(rest)?).ok()
+}
+
+fn flag(rest: &mut &[u8]) -> Option<bool> {
+    match rest.split_off_first()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}

@@ -1,0 +1,42 @@
+//! Stores of work: one suite for all, a simple model beside them, and crashes of the one in a folder.
+
+mod crash;
+mod folder;
+mod property;
+mod suite;
+
+use outbound::work::{FolderWork, MemoryWork};
+use outbound_journal::{Journal, Memory};
+
+#[tokio::test(start_paused = true)]
+async fn memory_conforms() {
+    suite::conforms(MemoryWork::new).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_conforms() {
+    let folders = tempfile::tempdir().expect("a folder");
+    let mut number = 0;
+    suite::conforms(|| {
+        number += 1;
+        FolderWork::open(folders.path().join(number.to_string())).expect("opens")
+    })
+    .await;
+}
+
+/// With a journal that is rewritten and rolls all the time.
+#[tokio::test(start_paused = true)]
+async fn a_folder_in_memory_conforms() {
+    suite::conforms(|| in_memory(&Memory::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_holders_on_two_threads() {
+    suite::many_holders(MemoryWork::new()).await;
+    suite::many_holders(in_memory(&Memory::new())).await;
+}
+
+fn in_memory(memory: &Memory) -> FolderWork {
+    let journal = Journal::builder().segment_bytes(4096).open_memory(memory).expect("opens");
+    FolderWork::on(journal).expect("holds work")
+}

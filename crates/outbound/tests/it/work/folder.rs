@@ -1,0 +1,285 @@
+//! The store in a folder: restarts, garbage, full disks, journals of others.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use outbound::work::{Ambiguous, Counts, FolderWork, Pushed, Work, WorkStore};
+use outbound_journal::{Fsync, Journal, Memory, Records};
+use tokio::time;
+
+use super::{
+    in_memory,
+    suite::{answer, work},
+};
+
+const TTL: Duration = Duration::from_secs(60);
+
+fn bytes(memory: &Memory) -> usize {
+    memory.segments().iter().map(|(_, bytes)| bytes.len()).sum()
+}
+
+fn futures_are_send(store: &FolderWork) {
+    fn send<T: Send>(_: T) {}
+    send(store.push(Vec::new()));
+    send(store.claim(1, TTL, Ambiguous::Take));
+    send(store.finish(&[]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_there_are_three_outcomes_and_no_wait() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = FolderWork::open(folder.path()).expect("opens");
+    futures_are_send(&store);
+    store.push(work(0..4)).await.expect("works");
+    let leases = store.claim(3, TTL, Ambiguous::Leave).await.expect("works");
+    store.sent(&[&leases[1], &leases[2]]).await.expect("works");
+    store.finish(&[(&leases[2], answer("2"))]).await.expect("works");
+    let second = FolderWork::open(folder.path()).expect_err("one at a time");
+    assert!(second.source().expect("why").to_string().contains("another writer"), "{second}");
+    drop(store);
+
+    let store = FolderWork::open(folder.path()).expect("opens");
+    let expected = Counts { ready: 2, ambiguous: 1, claimed: 0, done: 1, exported: 0 };
+    assert_eq!(store.counts().await.expect("works"), expected);
+    let again = store.claim(9, TTL, Ambiguous::Leave).await.expect("works");
+    let seen: Vec<_> = again.iter().map(|lease| (&*lease.id, lease.deliveries)).collect();
+    assert_eq!(seen, [("0", 2), ("3", 1)]);
+    let perhaps = store.claim(9, TTL, Ambiguous::Take).await.expect("works");
+    assert!(perhaps.len() == 1 && perhaps[0].may_have_been_sent);
+    // A holder of the first life has no say in the second, and no number comes twice.
+    assert!(store.finish(&[(&leases[0], answer("0"))]).await.expect("works")[0].is_err());
+    assert!(again.iter().all(|lease| lease.number > leases[2].number));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_no_use_any_more_is_dropped() {
+    let memory = Memory::new();
+    let store = in_memory(&memory);
+    let mut most = 0;
+    store.push(vec![Work::new("stays", vec![7; 100_000])]).await.expect("works");
+    let stays = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    store.sent(&[&stays]).await.expect("works");
+    for round in 0..200 {
+        let ids: Vec<Arc<str>> = (0..10).map(|number| format!("{round} {number}").into()).collect();
+        let payloads = ids.iter().map(|id| Work::new(id.clone(), vec![1; 2048])).collect();
+        store.push(payloads).await.expect("works");
+        let leases = store.claim(10, TTL, Ambiguous::Leave).await.expect("works");
+        assert_eq!(leases.len(), 10);
+        let answers: Vec<_> = leases.iter().map(|lease| (lease, vec![2; 2048].into())).collect();
+        store.finish(&answers).await.expect("works");
+        store.exported(&ids).await.expect("works");
+        most = most.max(bytes(&memory));
+    }
+    // 8 MiB went through it. A megabyte is not worth a rewrite, half of it may be garbage, and ids stay.
+    assert!(most < (1 << 20) + 2 * (100_000 + 2000 * 60) + 100_000, "{most}");
+    // The lease is held over all that, and number and state survive.
+    let left = in_memory(&memory.after_power_loss());
+    let expected = Counts { ready: 0, ambiguous: 1, claimed: 0, done: 0, exported: 2000 };
+    assert_eq!(left.counts().await.expect("works"), expected);
+    assert!(store.finish(&[(&stays, "done".into())]).await.expect("works")[0].is_ok());
+    let number = stays.number;
+    drop(store);
+    let store = in_memory(&memory);
+    assert_eq!(store.answers(9).await.expect("works")[0].bytes, "done");
+    assert_eq!(store.push(vec![Work::new("0 0", "again")]).await.expect("works"), [Pushed::Done]);
+    store.push(vec![Work::new("new", "")]).await.expect("works");
+    let next = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    assert!(next.number > number + 1999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_that_come_to_nothing_do_not_fill_the_disk() {
+    let memory = Memory::new();
+    let store = in_memory(&memory);
+    store.push(work(0..10)).await.expect("works");
+    for _ in 0..5000 {
+        let leases = store.claim(10, TTL, Ambiguous::Leave).await.expect("works");
+        let leases: Vec<_> = leases.iter().collect();
+        store.release(&leases, false).await.expect("works");
+    }
+    assert!(bytes(&memory) < 5 << 19, "{}", bytes(&memory));
+    let lease = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    assert_eq!(lease.deliveries, 5001);
+}
+
+#[tokio::test]
+async fn calls_that_come_together_share_a_sync() {
+    let memory = Memory::new();
+    let batch = Fsync::Batch(Duration::from_millis(20));
+    let journal = Journal::builder().fsync(batch).open_memory(&memory).expect("opens");
+    let store = FolderWork::on(journal).expect("holds work");
+    for round in 0..10_u32 {
+        let before = memory.syncs();
+        let calls = (0..256).map(|number| store.push(work([round * 256 + number])));
+        for pushed in join_all(calls).await {
+            assert_eq!(pushed.expect("works"), [Pushed::New]);
+        }
+        assert!(memory.syncs() - before <= 3, "{}", memory.syncs() - before);
+        let left = in_memory(&memory.after_power_loss());
+        assert_eq!(left.counts().await.expect("works").ready, (round as usize + 1) * 256);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_fails_calls_and_loses_nothing() {
+    for room in (0..2000).step_by(61) {
+        let memory = Memory::new();
+        let store = in_memory(&memory);
+        store.push(work(0..20)).await.expect("works");
+        let leases = store.claim(20, TTL, Ambiguous::Leave).await.expect("works");
+        memory.set_room(Some(room));
+        let mut finished = 0;
+        for lease in &leases {
+            match store.finish(&[(lease, vec![1; 100].into())]).await {
+                Ok(held) => assert!(held[0].is_ok()),
+                Err(error) => {
+                    assert_eq!(error.to_string(), "the store of work failed");
+                    assert!(error.source().expect("why").to_string().contains("failed write"));
+                    break;
+                }
+            }
+            finished += 1;
+        }
+        assert!(finished < 20);
+        assert!(store.answers(100).await.is_err(), "nobody knows which of them are durable");
+        assert!(store.push(work(30..31)).await.is_err());
+        drop(store);
+        memory.set_room(None);
+        let counts = in_memory(&memory).counts().await.expect("works");
+        assert!(counts.done == finished || counts.done == finished + 1, "{counts:?} {finished}");
+        assert_eq!(counts.done + counts.ready, 20);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_an_error_and_the_store_goes_on() {
+    let memory = Memory::new();
+    let journal = Journal::builder().max_record(1000).open_memory(&memory).expect("opens");
+    let store = FolderWork::on(journal).expect("holds work");
+    let large = vec![Work::new("a", ""), Work::new("b", vec![1; 1000]), Work::new("c", "")];
+    let error = store.push(large).await.expect_err("too large");
+    assert!(error.source().expect("why").to_string().contains("limit of 1000 bytes"));
+    let lease = store.claim(9, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    assert!(store.finish(&[(&lease, vec![1; 1000].into())]).await.is_err());
+    // The largest answer that fits in a record fits in a rewritten journal, too.
+    let mut most = 1000;
+    while store.finish(&[(&lease, vec![1; most].into())]).await.is_err() {
+        most -= 1;
+    }
+    assert_eq!(
+        store.push(vec![Work::new("a", ""), Work::new("b", "")]).await.expect("works"),
+        [Pushed::Done, Pushed::New]
+    );
+    for _ in 0..60_000 {
+        let lease = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+        store.release(&[&lease], false).await.expect("works");
+    }
+    assert!(bytes(&memory) < 5 << 19, "{} of {most}", bytes(&memory));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_dropped_during_a_rewrite_costs_nothing() {
+    for polls in 1..4 {
+        let memory = Memory::new();
+        let store = in_memory(&memory);
+        let ids: Vec<Arc<str>> = (0..30).map(|id| id.to_string().into()).collect();
+        let big = ids.iter().map(|id| Work::new(id.clone(), vec![1; 100_000])).collect();
+        store.push(big).await.expect("works");
+        let leases = store.claim(30, TTL, Ambiguous::Leave).await.expect("works");
+        let answers: Vec<_> = leases.iter().map(|lease| (lease, answer(&lease.id))).collect();
+        let before = bytes(&memory);
+        {
+            let mut call = std::pin::pin!(store.finish(&answers));
+            for _ in 0..polls {
+                if futures::poll!(call.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // Whatever comes next waits for it.
+        store.push(work(100..101)).await.expect("works");
+        assert!(bytes(&memory) < before / 10, "it was rewritten");
+        drop(store);
+        // The thread that did it may have the folder a moment longer.
+        let opens = || Journal::builder().open_memory(&memory).ok();
+        let journal = (0..10_000).find_map(|_| {
+            std::thread::yield_now();
+            opens()
+        });
+        let counts =
+            FolderWork::on(journal.expect("opens")).expect("holds work").counts().await.expect("works");
+        assert_eq!((counts.ready, counts.done), (1, 30));
+    }
+}
+
+#[tokio::test]
+async fn a_journal_of_something_else_is_refused_and_not_touched() {
+    for records in [&[&b"hello"[..]][..], &[b""], &[b"Boutbound work 2\0\0\0\0\0\0\0\0"]] {
+        let memory = Memory::new();
+        let journal = Journal::builder().open_memory(&memory).expect("opens");
+        records.iter().for_each(|record| assert!(journal.append(record).is_ok()));
+        journal.close().expect("durable");
+        let before = memory.segments();
+        let error =
+            FolderWork::on(Journal::builder().open_memory(&memory).expect("opens")).expect_err("refused");
+        let why = error.source().expect("why").to_string();
+        assert_eq!(why, "the record at 1:20 is not one of a store of work");
+        assert_eq!(memory.segments(), before);
+    }
+}
+
+/// Each record is cut, made longer, or left out: an error, or something sensible, and never a panic.
+#[tokio::test(start_paused = true)]
+async fn records_that_are_wrong_are_errors() {
+    let memory = Memory::new();
+    let store = in_memory(&memory);
+    store.push(work(0..3)).await.expect("works");
+    let leases = store.claim(3, TTL, Ambiguous::Leave).await.expect("works");
+    store.sent(&[&leases[0], &leases[1]]).await.expect("works");
+    store.release(&[&leases[1]], true).await.expect("works");
+    store.finish(&[(&leases[0], answer("0"))]).await.expect("works");
+    store.exported(std::slice::from_ref(&leases[0].id)).await.expect("works");
+    drop(store);
+    let records: Vec<_> =
+        Records::read_memory(&memory).expect("lists").map(|record| record.expect("right").bytes).collect();
+    assert!(records.len() > 10);
+    let open = |records: &[Vec<u8>]| {
+        let memory = Memory::new();
+        let journal = Journal::builder().open_memory(&memory).expect("opens");
+        records.iter().for_each(|record| assert!(journal.append(record).is_ok()));
+        FolderWork::on(journal)
+    };
+    assert!(open(&records).is_ok());
+    let mut refused = 0;
+    for index in 0..records.len() {
+        let mut without = records.clone();
+        without.remove(index);
+        refused += u32::from(open(&without).is_err());
+        let mut twice = records.clone();
+        twice.insert(index, records[index].clone());
+        refused += u32::from(open(&twice).is_err());
+        for length in 0..records[index].len() {
+            let mut cut = records.clone();
+            cut[index].truncate(length);
+            refused += u32::from(open(&cut).is_err());
+            let mut flipped = records.clone();
+            flipped[index][length] ^= 0x80;
+            refused += u32::from(open(&flipped).is_err());
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_prints_no_payload_and_no_answer() {
+    let store = in_memory(&Memory::new());
+    let pushed = Work::new("id", "canary");
+    store.push(vec![pushed.clone()]).await.expect("works");
+    let lease = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    store.finish(&[(&lease, "canary".into())]).await.expect("works");
+    let answers = store.answers(1).await.expect("works");
+    time::advance(TTL).await;
+    let printed = format!("{pushed:?} {lease:?} {answers:?} {store:?}");
+    assert!(printed.contains("\"id\"") && !printed.contains("canary"), "{printed}");
+}

@@ -1,0 +1,253 @@
+//! Random calls beside a model that is too simple to be wrong.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use outbound::work::{Ambiguous, Counts, FolderWork, Lease, MemoryWork, Pushed, WorkStore};
+use outbound_journal::Memory;
+use proptest::prelude::*;
+use tokio::time::{self, Instant};
+
+use super::{
+    in_memory,
+    suite::{answer, work},
+};
+
+#[derive(Debug, Clone)]
+enum Call {
+    Push(u32),
+    Claim(usize, u64, bool),
+    /// These take the lease that was given out as the so many last.
+    Sent(usize),
+    Renew(usize, u64),
+    Finish(usize),
+    Release(usize, bool),
+    Export(u32),
+    Wait(u64),
+    Reopen,
+}
+
+fn calls() -> impl Strategy<Value = Vec<Call>> {
+    let call = prop_oneof![
+        3 => (0..8_u32).prop_map(Call::Push),
+        4 => (0..4_usize, 1..50_u64, any::<bool>()).prop_map(|(most, ttl, take)| Call::Claim(most, ttl, take)),
+        3 => (0..6_usize).prop_map(Call::Sent),
+        1 => (0..6_usize, 1..50_u64).prop_map(|(lease, ttl)| Call::Renew(lease, ttl)),
+        3 => (0..6_usize).prop_map(Call::Finish),
+        2 => (0..6_usize, any::<bool>()).prop_map(|(lease, sent)| Call::Release(lease, sent)),
+        1 => (0..8_u32).prop_map(Call::Export),
+        2 => (1..40_u64).prop_map(Call::Wait),
+        1 => Just(Call::Reopen),
+    ];
+    proptest::collection::vec(call, 0..80)
+}
+
+#[derive(Debug, Clone, Default)]
+struct Item {
+    deliveries: u32,
+    ambiguous: bool,
+    /// Number, end, whether it was sent.
+    lease: Option<(u64, Instant, bool)>,
+    done: bool,
+    exported: bool,
+}
+
+/// All items in the order in which they were pushed, looked through from the front each time.
+#[derive(Debug, Default)]
+struct Model(Vec<(u32, Item)>);
+
+impl Model {
+    fn find(&mut self, id: u32) -> Option<&mut Item> {
+        self.0.iter_mut().find(|(other, _)| *other == id).map(|(_, item)| item)
+    }
+
+    fn held(&mut self, lease: u64) -> Option<&mut Item> {
+        let mut items = self.0.iter_mut().map(|(_, item)| item);
+        items.find(|item| item.lease.is_some_and(|(number, ..)| number == lease))
+    }
+
+    fn rescue(&mut self, all: bool) {
+        for (_, item) in &mut self.0 {
+            if let Some((_, end, sent)) = item.lease
+                && (all || end <= Instant::now())
+            {
+                item.lease = None;
+                item.ambiguous |= sent;
+            }
+        }
+    }
+
+    fn claimable(&self, take: bool) -> Option<u32> {
+        let free = |item: &Item| !item.done && item.lease.is_none() && (take || !item.ambiguous);
+        self.0.iter().find(|(_, item)| free(item)).map(|(id, _)| *id)
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (_, item) in &self.0 {
+            *match item {
+                Item { exported: true, .. } => &mut counts.exported,
+                Item { done: true, .. } => &mut counts.done,
+                Item { lease: Some(_), .. } => &mut counts.claimed,
+                Item { ambiguous: true, .. } => &mut counts.ambiguous,
+                Item { .. } => &mut counts.ready,
+            } += 1;
+        }
+        counts
+    }
+}
+
+/// Makes the calls on both. `reopen` gives the store after a restart, if it survives one.
+async fn run<S: WorkStore>(
+    mut store: S,
+    calls: &[Call],
+    reopen: impl Fn(S) -> Option<S>,
+) -> (Model, Option<S>) {
+    let mut model = Model::default();
+    let mut given: Vec<Lease> = Vec::new();
+    let mut last_number = 0;
+    for call in calls {
+        let lease = |back: &usize| given.iter().rev().nth(*back).cloned();
+        match call {
+            Call::Push(id) => {
+                let expected = match model.find(*id) {
+                    Some(item) if item.done => Pushed::Done,
+                    Some(_) => Pushed::Unfinished,
+                    None => Pushed::New,
+                };
+                if expected == Pushed::New {
+                    model.0.push((*id, Item::default()));
+                }
+                assert_eq!(store.push(work([*id])).await.expect("works"), [expected]);
+            }
+            Call::Claim(most, ttl, take) => {
+                let ttl = Duration::from_millis(*ttl);
+                let ambiguous = if *take { Ambiguous::Take } else { Ambiguous::Leave };
+                let leases = store.claim(*most, ttl, ambiguous).await.expect("works");
+                model.rescue(false);
+                for lease in &leases {
+                    let id = model.claimable(*take).expect("the store gave more than there is");
+                    let item = model.find(id).expect("it was found");
+                    item.deliveries += 1;
+                    assert!(lease.number > last_number);
+                    last_number = lease.number;
+                    item.lease = Some((lease.number, Instant::now() + ttl, false));
+                    let expected = (id.to_string(), item.deliveries, item.ambiguous, format!("payload {id}"));
+                    let payload = String::from_utf8(lease.payload.to_vec()).expect("text");
+                    assert_eq!(
+                        (lease.id.to_string(), lease.deliveries, lease.may_have_been_sent, payload),
+                        expected
+                    );
+                }
+                assert!(leases.len() == *most || model.claimable(*take).is_none());
+                given.extend(leases);
+            }
+            Call::Sent(back) => {
+                let Some(lease) = lease(back) else { continue };
+                model.rescue(false);
+                let held = model.held(lease.number).and_then(|item| item.lease.as_mut());
+                let expected = held.map(|held| held.2 = true).is_some();
+                assert_eq!(store.sent(&[&lease]).await.expect("works")[0].is_ok(), expected);
+            }
+            Call::Renew(back, ttl) => {
+                let Some(lease) = lease(back) else { continue };
+                let ttl = Duration::from_millis(*ttl);
+                let held = model.held(lease.number).and_then(|item| item.lease.as_mut());
+                let expected = held.map(|held| held.1 = Instant::now() + ttl).is_some();
+                assert_eq!(store.renew(&[&lease], ttl).await.expect("works")[0].is_ok(), expected);
+            }
+            Call::Finish(back) => {
+                let Some(lease) = lease(back) else { continue };
+                let held = model.held(lease.number);
+                let expected = held.is_some();
+                if let Some(item) = held {
+                    (item.lease, item.done) = (None, true);
+                }
+                let finished = store.finish(&[(&lease, answer(&lease.id))]).await.expect("works");
+                assert_eq!(finished[0].is_ok(), expected);
+            }
+            Call::Release(back, sent) => {
+                let Some(lease) = lease(back) else { continue };
+                let held = model.held(lease.number);
+                let expected = held.is_some();
+                if let Some(item) = held {
+                    item.lease = None;
+                    item.ambiguous |= sent;
+                }
+                assert_eq!(store.release(&[&lease], *sent).await.expect("works")[0].is_ok(), expected);
+            }
+            Call::Export(id) => {
+                if let Some(item) = model.find(*id) {
+                    item.exported |= item.done;
+                }
+                store.exported(&[id.to_string().into()]).await.expect("works");
+            }
+            Call::Wait(millis) => time::advance(Duration::from_millis(*millis)).await,
+            Call::Reopen => match reopen(store) {
+                Some(opened) => {
+                    store = opened;
+                    model.rescue(true);
+                }
+                None => return (model, None),
+            },
+        }
+        assert_eq!(store.counts().await.expect("works"), model.counts());
+        // Where all is durable anyway: looking at answers makes it so.
+        if !matches!(call, Call::Finish(_) | Call::Export(_)) {
+            continue;
+        }
+        let answers = store.answers(100).await.expect("works");
+        let ids: Vec<_> = answers.iter().map(|one| one.id.to_string()).collect();
+        let done = model.0.iter().filter(|(_, item)| item.done && !item.exported);
+        assert_eq!(ids, done.map(|(id, _)| id.to_string()).collect::<Vec<_>>());
+        assert!(answers.iter().all(|one| one.bytes == answer(&one.id)));
+    }
+    (model, Some(store))
+}
+
+/// What a loss of power may leave: what was said to be durable is there, and what was sent is not taken for unsent.
+async fn after_power_loss(store: &FolderWork, model: &Model, released: bool) {
+    let ids = model.0.iter().map(|(id, _)| *id);
+    let pushed = store.push(work(ids)).await.expect("works");
+    let unsent: BTreeMap<Arc<str>, u32> = store
+        .claim(100, Duration::from_secs(1), Ambiguous::Leave)
+        .await
+        .expect("works")
+        .into_iter()
+        .map(|lease| (lease.id, lease.deliveries))
+        .collect();
+    for ((id, item), pushed) in model.0.iter().zip(pushed) {
+        assert_eq!(pushed, if item.done { Pushed::Done } else { Pushed::Unfinished }, "{id}");
+        let sent = item.lease.is_some_and(|(.., sent)| sent);
+        // A release that was not durable yet may be lost.
+        if sent || item.ambiguous && !released {
+            assert!(!unsent.contains_key(&*id.to_string()), "{id} may have been sent");
+        }
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+proptest! {
+    #[test]
+    fn memory_does_what_the_model_does(calls in calls()) {
+        block_on(run(MemoryWork::new(), &calls, |_| None));
+    }
+
+    #[test]
+    fn a_folder_does_what_the_model_does_over_restarts(calls in calls()) {
+        let memory = Memory::new();
+        block_on(async {
+            let (model, store) = run(in_memory(&memory), &calls, |store| {
+                drop(store);
+                Some(in_memory(&memory))
+            }).await;
+            let left = in_memory(&memory.after_power_loss());
+            drop(store);
+            let released = calls.iter().any(|call| matches!(call, Call::Release(_, true)));
+            after_power_loss(&left, &model, released).await;
+        });
+    }
+}

@@ -63,7 +63,8 @@ struct Teller {
 /// When the last line was said, and the reason in it.
 struct Lines {
     how: How,
-    said_at: Instant,
+    began: Instant,
+    said_at: Option<Instant>,
     why: Option<Why>,
 }
 
@@ -83,7 +84,7 @@ impl Progress {
             watch: watch.clone(),
             interrupt: interrupt.clone(),
             of,
-            lines: Lines { how, said_at: Instant::now(), why: None },
+            lines: Lines::new(how),
         };
         Self { task: tokio::spawn(teller.tell()), how }
     }
@@ -145,16 +146,21 @@ impl Teller {
 }
 
 impl Lines {
+    fn new(how: How) -> Self {
+        Self { how, began: Instant::now(), said_at: None, why: None }
+    }
+
     /// The line to say now, if it is time for one.
     fn next(&mut self, status: &Status, now: Instant) -> Option<String> {
-        let since = now.saturating_duration_since(self.said_at);
+        let since = now.saturating_duration_since(self.said_at.unwrap_or(self.began));
         let every = if self.how == How::Json { AT_MOST_EVERY } else { EVERY };
         let begins_long = |why: &Why| why.is_long() && why.differs(self.why.as_ref());
-        let news = status.why.as_ref().is_some_and(begins_long) && since >= AT_MOST_EVERY;
+        let news = status.why.as_ref().is_some_and(begins_long)
+            && (since >= AT_MOST_EVERY || self.said_at.is_none());
         if since < every && !news {
             return None;
         }
-        self.said_at = now;
+        self.said_at = Some(now);
         self.why.clone_from(&status.why);
         Some(match self.how {
             How::Json => serde_json::to_string(status).unwrap_or_default(),

@@ -2,6 +2,8 @@
 
 mod exits;
 mod interrupts;
+mod progress;
 mod runs;
+mod summary;
 mod support;
 mod trust;

@@ -9,14 +9,14 @@ use crate::{
     args::{HowTold, Telling},
     exit::Stop,
     interrupt::Interrupt,
-    say,
+    report, say,
     watch::{Ids, Watch},
 };
 
 mod facts;
-mod words;
+pub(crate) mod words;
 
-pub(crate) use self::facts::Facts;
+pub(crate) use self::facts::{Facts, Latency};
 
 /// So many of the slowest are shown.
 const SLOWEST: usize = 5;
@@ -171,6 +171,10 @@ impl Summary {
         let pretty = |facts| serde_json::to_string_pretty(facts).map(|text| text + "\n").unwrap_or_default();
         if let Some(path) = &telling.summary {
             write(path, "summary", &pretty(&facts));
+        }
+        if let Some(path) = &telling.html {
+            let page = self.watch.read(|counts| report::page(&facts, counts));
+            write(path, "report", &page);
         }
     }
 

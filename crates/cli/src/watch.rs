@@ -12,12 +12,10 @@ use outbound::{ErrorKind, Event, Observer, Outcome, Snapshot, Step, Usage, clien
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-#[allow(dead_code, reason = "the report reads all of it")]
 mod histogram;
 mod left;
 mod limits;
 mod pace;
-#[allow(dead_code, reason = "the report reads all of it")]
 mod series;
 mod waits;
 
@@ -26,7 +24,7 @@ pub(crate) use self::{
     left::Ids,
     limits::{Limits, Used, scarce, waiting},
     pace::Pace,
-    series::Series,
+    series::{Bucket, Series},
     waits::{WAITS, Waits},
 };
 

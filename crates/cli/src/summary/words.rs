@@ -128,7 +128,7 @@ pub(crate) fn reason(name: &str) -> &'static str {
     }
 }
 
-fn ids(ids: &Ids) -> String {
+pub(crate) fn ids(ids: &Ids) -> String {
     let mut text = ids.ids.iter().map(|id| plain(id)).collect::<Vec<_>>().join(", ");
     let more = ids.count - ids.ids.len() as u64;
     if more > 0 {

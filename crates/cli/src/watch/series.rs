@@ -172,7 +172,7 @@ impl Bucket {
         (self.longest > Duration::ZERO).then_some(self.longest)
     }
 
-    fn take_in(&mut self, other: &Self) {
+    pub(crate) fn take_in(&mut self, other: &Self) {
         self.sent += other.sent;
         self.answered += other.answered;
         self.failed += other.failed;

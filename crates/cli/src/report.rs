@@ -27,7 +27,8 @@ const STYLE: &str = include_str!("report/style.css");
 
 /// The whole page.
 pub(crate) fn page(facts: &Facts, counts: &Counts) -> String {
-    let title = format!("{} of requests to {}", wall(facts.wall_s), facts.output);
+    let done = amount((facts.succeeded + facts.failed) as f64);
+    let title = format!("{done} done in {}; answers in {}", wall(facts.wall_s), facts.output);
     let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     let _ = write!(
         page,

@@ -18,13 +18,13 @@ pub(super) fn times(end: f64) -> Vec<(f64, String)> {
     ticks(step, end).into_iter().map(|at| (at, time(at, step))).collect()
 }
 
-/// The upper end of an axis on which this is the highest, and its ticks.
-pub(super) fn amounts(highest: f64) -> (f64, Vec<f64>) {
+/// The upper end of an axis on which this is the highest, and its ticks; `whole` for what is counted.
+pub(super) fn amounts(highest: f64, whole: bool) -> (f64, Vec<f64>) {
     let highest = if highest.is_finite() && highest > 0.0 { highest } else { 1.0 };
     let power = 10_f64.powf((highest / MOST).log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].into_iter().map(|times| times * power).find(|step| highest / step <= MOST);
-    let step = step.unwrap_or(power * 10.0);
+    let step = step.unwrap_or(power * 10.0).max(if whole { 1.0 } else { 0.0 });
     let end = (highest / step).ceil() * step;
     (end, ticks(step, end))
 }
@@ -52,10 +52,11 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        assert_eq!(amounts(37.0), (40.0, vec![0.0, 10.0, 20.0, 30.0, 40.0]));
-        assert_eq!(amounts(0.0).0, 1.0);
-        assert_eq!(amounts(f64::NAN).0, 1.0);
-        assert_eq!(amounts(600.0).0, 600.0);
+        assert_eq!(amounts(37.0, true), (40.0, vec![0.0, 10.0, 20.0, 30.0, 40.0]));
+        assert_eq!(amounts(0.0, true), (1.0, vec![0.0, 1.0]));
+        assert_eq!(amounts(1.0, false).1, [0.0, 0.5, 1.0]);
+        assert_eq!(amounts(f64::NAN, false).0, 1.0);
+        assert_eq!(amounts(600.0, true).0, 600.0);
         for end in [0.05, 3.0, 61.0, 5_000.0, 90_000.0, 4e6] {
             let ticks = times(end);
             assert!(ticks.len() <= 7 && ticks.iter().all(|(at, _)| *at <= end * 1.001), "{end}: {ticks:?}");

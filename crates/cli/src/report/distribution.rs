@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::{
     axis,
     lines::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame},
-    times::length,
+    times::{count, length},
 };
-use crate::{progress::amount, summary::Latency, watch::Histogram};
+use crate::{summary::Latency, watch::Histogram};
 
 /// So many classes of the histogram make one bar, and fewer where there are few.
 const TOGETHER: usize = 4;
@@ -33,21 +33,20 @@ pub(super) fn chart(histogram: &Histogram, latency: Option<&Latency>) -> String 
     let (from, to) = (first.0.ln() - room, last.1.ln() + room);
     let x = |time: f64| LEFT + (time.ln() - from) / (to - from) * (RIGHT - LEFT);
     let highest = bars.iter().map(|(.., count)| *count as f64).fold(0.0, f64::max);
-    let (top, ticks) = axis::amounts(highest);
-    let whole: Vec<_> = ticks.into_iter().filter(|at| at.fract() == 0.0).collect();
+    let (top, ticks) = axis::amounts(highest, true);
     let y = |count: f64| BOTTOM - count / top * (BOTTOM - TOP);
     html += &frame(
         &times(from.exp(), to.exp()).into_iter().map(|at| (x(at), length(at))).collect::<Vec<_>>(),
-        &whole.into_iter().map(|at| (y(at), amount(at))).collect::<Vec<_>>(),
+        &ticks.into_iter().map(|at| (y(at), count(at))).collect::<Vec<_>>(),
         "time to the answer",
         "answers",
     );
-    for (from, to, count) in &bars {
-        let (left, width, above) = (x(*from) + 0.5, (x(*to) - x(*from) - 1.0).max(0.5), y(*count as f64));
+    for (from, to, answers) in &bars {
+        let (left, width, above) = (x(*from) + 0.5, (x(*to) - x(*from) - 1.0).max(0.5), y(*answers as f64));
         let _ = writeln!(
             html,
             "<rect class=\"bar c1\" x=\"{left:.1}\" y=\"{above:.1}\" width=\"{width:.1}\" height=\"{:.1}\">\
-             <title>{} to {}: {count} answers</title></rect>",
+             <title>{} to {}: {answers} answers</title></rect>",
             BOTTOM - above,
             length(*from),
             length(*to),

@@ -10,7 +10,7 @@ use super::{
 /// The drawing, and the frame in it: enough room at the left for numbers, below for times.
 pub(super) const WIDTH: f64 = 460.0;
 pub(super) const HEIGHT: f64 = 230.0;
-pub(super) const LEFT: f64 = 54.0;
+pub(super) const LEFT: f64 = 72.0;
 pub(super) const RIGHT: f64 = 450.0;
 pub(super) const TOP: f64 = 12.0;
 pub(super) const BOTTOM: f64 = 184.0;
@@ -26,6 +26,8 @@ pub(super) struct Chart<'a> {
     pub(super) lines: Vec<Line>,
     /// A number of that axis for people.
     pub(super) number: fn(f64) -> String,
+    /// Whether that axis counts things.
+    pub(super) whole: bool,
     /// What is said where nothing is to be drawn.
     pub(super) none: &'a str,
 }
@@ -63,7 +65,7 @@ impl Chart<'_> {
             let _ = write!(html, "<span><i class=\"{}{dashed}\"></i>{}</span>", line.class, line.name);
         }
         let highest = known.iter().flat_map(|line| &line.values).flatten().copied().fold(0.0, f64::max);
-        let (top, ticks) = axis::amounts(highest);
+        let (top, ticks) = axis::amounts(highest, self.whole);
         let _ = writeln!(
             html,
             "</p></figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"

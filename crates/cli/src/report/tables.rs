@@ -36,7 +36,7 @@ pub(super) fn notes(facts: &Facts) -> String {
 }
 
 pub(super) fn tables(facts: &Facts) -> String {
-    format!("{}{}{}", summary(facts), failures(facts), slowest(facts))
+    format!("<div class=\"tables\">\n{}{}{}</div>\n", summary(facts), failures(facts), slowest(facts))
 }
 
 fn summary(facts: &Facts) -> String {
@@ -84,7 +84,7 @@ fn failures(facts: &Facts) -> String {
     for (class, failures) in &facts.failures {
         let _ = writeln!(
             html,
-            "<tr><td>{class}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td class=\"name\">{class}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             failures.count,
             escape(&failures.first_id),
             escape(&failures.first_message)

@@ -39,7 +39,7 @@ async fn page_of(builder: RequestManagerBuilder, requests: usize) -> (String, Fa
     summary.asked = Some(requests as u64);
     summary.output = String::from("out<b>.jsonl");
     let request = |id: usize| {
-        let messages = json!([{"role": "user", "content": "Hello."}]);
+        let messages = json!([{"role": "user", "content": format!("Hello {id}.")}]);
         let body = json!({"model": "m<i>", "messages": messages, "max_tokens": 50});
         Request::chat(&body).id(format!("{ID}{id}"))
     };

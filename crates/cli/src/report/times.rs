@@ -38,11 +38,12 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
             Line {
                 name: "limit",
                 class: "c0",
-                values: parts.each(|part| part.request_limit),
+                values: parts.carried(|part| part.request_limit),
                 look: Look::Dashed,
             },
         ],
-        number: amount,
+        number: count,
+        whole: true,
         none: NOTHING,
     };
     let tokens = Chart {
@@ -55,11 +56,12 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
             Line {
                 name: "limit",
                 class: "c0",
-                values: parts.each(|part| part.token_limit),
+                values: parts.carried(|part| part.token_limit),
                 look: Look::Dashed,
             },
         ],
-        number: amount,
+        number: count,
+        whole: true,
         none: NOTHING,
     };
     let in_flight = Chart {
@@ -74,14 +76,10 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
                 values: parts.each(|part| Some(part.in_flight as f64)),
                 look: Look::Area,
             },
-            Line {
-                name: "waiting",
-                class: "c2",
-                values: parts.each(|part| Some(part.waiting().iter().sum())),
-                look: Look::Line,
-            },
+            Line { name: "waiting", class: "c2", values: parts.carried(Bucket::waiting), look: Look::Line },
         ],
-        number: amount,
+        number: count,
+        whole: true,
         none: NOTHING,
     };
     let time = |length: Option<std::time::Duration>| length.map(|length| length.as_secs_f64());
@@ -111,16 +109,22 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
             },
         ],
         number: length,
+        whole: false,
         none: "No answer came.",
     };
     [requests, tokens, in_flight, latency].map(|chart| chart.html()).concat()
+}
+
+/// A number on an axis: `30k`, not `30.0k`.
+pub(super) fn count(number: f64) -> String {
+    amount(number).replace(".0", "")
 }
 
 /// A time on an axis.
 pub(super) fn length(length: f64) -> String {
     match length {
         none if none <= 0.0 => String::from("0"),
-        _ => seconds(std::time::Duration::from_secs_f64(length)),
+        _ => seconds(std::time::Duration::from_secs_f64(length)).replace(".00 s", " s").replace(".0 s", " s"),
     }
 }
 
@@ -144,6 +148,16 @@ impl Parts {
 
     fn each(&self, of: impl Fn(&Bucket) -> Option<f64>) -> Vec<Option<f64>> {
         self.buckets.iter().map(of).collect()
+    }
+
+    /// What holds on until something else is seen.
+    fn carried(&self, of: impl Fn(&Bucket) -> Option<f64>) -> Vec<Option<f64>> {
+        let mut last = None;
+        let values = self.buckets.iter().map(|part| {
+            last = of(part).or(last);
+            last
+        });
+        values.collect()
     }
 
     /// Amounts a minute.

@@ -1,6 +1,10 @@
 //! How far a run has come and why it waits, on standard error.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+    time::Duration,
+};
 
 use outbound::RequestManager;
 use tokio::{
@@ -10,7 +14,7 @@ use tokio::{
 
 use self::{status::Status, why::Why};
 use crate::{
-    args::{HowTold, Telling},
+    args::{HowTold, Run},
     interrupt::Interrupt,
     say,
     watch::Watch,
@@ -43,7 +47,7 @@ pub(crate) struct Progress {
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(crate) enum How {
     Silent,
     Lines,
     Json,
@@ -69,16 +73,14 @@ struct Lines {
 }
 
 impl Progress {
+    /// `of`: how many requests there are, where that is known.
     pub(crate) fn start(
         manager: &RequestManager,
         watch: &Watch,
         interrupt: &Interrupt,
         of: Option<u64>,
-        telling: &Telling,
-        quiet: bool,
+        how: How,
     ) -> Self {
-        let how = How::of(telling.progress, quiet);
-        say::in_json(how == How::Json);
         let teller = Teller {
             manager: manager.clone(),
             watch: watch.clone(),
@@ -104,12 +106,15 @@ impl Drop for Progress {
 }
 
 impl How {
-    fn of(told: HowTold, quiet: bool) -> Self {
-        match told {
-            _ if quiet => Self::Silent,
+    pub(crate) fn of(arguments: &Run, output: &Path) -> Self {
+        // Answers on the same terminal would be drawn over.
+        let answers_are_shown = output.as_os_str() == "-" && io::stdout().is_terminal();
+        let can_draw = io::stderr().is_terminal() && !is_dumb() && !answers_are_shown;
+        match arguments.telling.progress {
+            _ if arguments.quiet => Self::Silent,
             HowTold::None => Self::Silent,
             HowTold::Json => Self::Json,
-            HowTold::Auto if std::io::stderr().is_terminal() && !is_dumb() => Self::Screen,
+            HowTold::Auto if can_draw => Self::Screen,
             HowTold::Auto | HowTold::Plain => Self::Lines,
         }
     }

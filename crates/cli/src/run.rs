@@ -12,7 +12,7 @@ use crate::{
     input::{self, Line},
     interrupt::Interrupt,
     output::{self, Output},
-    progress::Progress,
+    progress::{How, Progress},
     say,
     simulate::{self, Plan},
     summary::Summary,
@@ -34,6 +34,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if is_same_file(&arguments.input, &path) {
         return Err(Stop::Usage(format!("{} is the input and the output", path.display())));
     }
+    arguments.telling.check(&[&arguments.input, &path])?;
     let replace = arguments.force || (arguments.simulate && arguments.output.is_none());
     let target = Target::of(&arguments, job.as_ref()).await?;
     let watch = Watch::new(arguments.telling.html.is_some());
@@ -46,8 +47,8 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let mut summary = Summary::new(&watch);
     summary.asked = job.as_ref().map(|job| job.requests);
     summary.output = path.display().to_string();
-    let progress =
-        Progress::start(&manager, &watch, &interrupt, summary.asked, &arguments.telling, arguments.quiet);
+    let how = How::of(&arguments, &path);
+    let progress = Progress::start(&manager, &watch, &interrupt, summary.asked, how);
     let end = drive(lines, &target.base_path, &manager, &interrupt, &mut output, |outcome| {
         summary.add(outcome);
     })

@@ -18,6 +18,9 @@ pub(crate) mod words;
 
 pub(crate) use self::facts::{Facts, Latency};
 
+/// So many characters of a message are kept.
+const LONGEST: usize = 2_000;
+
 /// So many of the slowest are shown.
 const SLOWEST: usize = 5;
 
@@ -112,7 +115,7 @@ impl Summary {
                 let failures = self.failures.entry(error.kind().as_str()).or_insert_with(|| Failures {
                     count: 0,
                     first_id: outcome.id.clone().unwrap_or_default(),
-                    first_message: error.to_string(),
+                    first_message: error.to_string().chars().take(LONGEST).collect(),
                 });
                 failures.count += 1;
             }

@@ -3,6 +3,7 @@
 mod exits;
 mod interrupts;
 mod progress;
+mod report;
 mod runs;
 mod summary;
 mod support;

@@ -205,16 +205,38 @@ async fn a_stop_says_why_and_how_many_were_not_sent() {
     adds_up(&facts);
 }
 
+/// The answers are paid for: nothing of what is told replaces them.
+#[test]
+fn a_summary_has_a_file_of_its_own() {
+    let folder = folder();
+    let input = input(&folder, 3, &[]);
+    let (input, output) = (text(&input).to_owned(), text(&folder.path().join("out.jsonl")).to_owned());
+    let beside = format!("{}/./out.jsonl", text(folder.path()));
+    for (flag, path, says) in [
+        ("--summary", &*input, "is used already"),
+        ("--summary", &*output, "is used already"),
+        ("--html", &*beside, "is used already"),
+        ("--html", text(folder.path()), "is a folder"),
+        ("--summary", "/no/such/folder/summary.json", "there is no such folder"),
+    ] {
+        let run =
+            outbound(&["run", "--simulate", &input, "-o", &output, flag, path]).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(2), "{path}: {}", said(&run));
+        assert!(said(&run).contains(flag) && said(&run).contains(says), "{path}: {}", said(&run));
+        assert!(!Path::new(&output).exists(), "found before anything was sent");
+    }
+    let both = ["--summary", "same", "--html", "same"];
+    let run = outbound(&[&["run", "--simulate", &*input][..], &both].concat()).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn a_summary_that_cannot_be_written_changes_no_code() {
     let folder = folder();
     let input = input(&folder, 3, &[]);
-    let arguments = ["run", "--simulate", text(&input), "--summary", "/no/such/folder/summary.json"];
-    let run = outbound(&arguments).output().expect("it runs");
+    let run =
+        outbound(&["run", "--simulate", text(&input), "--summary", "/dev/full"]).output().expect("it runs");
     assert_eq!(run.status.code(), Some(0));
-    assert!(
-        said(&run).contains("the summary is not written to /no/such/folder/summary.json: "),
-        "{}",
-        said(&run)
-    );
+    assert!(said(&run).contains("the summary is not written to /dev/full: "), "{}", said(&run));
 }

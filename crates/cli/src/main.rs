@@ -9,6 +9,7 @@ mod input;
 mod interrupt;
 mod output;
 mod progress;
+mod report;
 mod run;
 mod say;
 mod sim;

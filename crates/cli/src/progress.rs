@@ -1,6 +1,10 @@
 //! How far a run has come and why it waits, on standard error.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+    time::Duration,
+};
 
 use outbound::RequestManager;
 use tokio::{
@@ -10,7 +14,7 @@ use tokio::{
 
 use self::{status::Status, why::Why};
 use crate::{
-    args::{HowTold, Telling},
+    args::{HowTold, Run},
     interrupt::Interrupt,
     say,
     watch::Watch,
@@ -43,7 +47,7 @@ pub(crate) struct Progress {
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(crate) enum How {
     Silent,
     Lines,
     Json,
@@ -63,27 +67,26 @@ struct Teller {
 /// When the last line was said, and the reason in it.
 struct Lines {
     how: How,
-    said_at: Instant,
+    began: Instant,
+    said_at: Option<Instant>,
     why: Option<Why>,
 }
 
 impl Progress {
+    /// `of`: how many requests there are, where that is known.
     pub(crate) fn start(
         manager: &RequestManager,
         watch: &Watch,
         interrupt: &Interrupt,
         of: Option<u64>,
-        telling: &Telling,
-        quiet: bool,
+        how: How,
     ) -> Self {
-        let how = How::of(telling.progress, quiet);
-        say::in_json(how == How::Json);
         let teller = Teller {
             manager: manager.clone(),
             watch: watch.clone(),
             interrupt: interrupt.clone(),
             of,
-            lines: Lines { how, said_at: Instant::now(), why: None },
+            lines: Lines::new(how),
         };
         Self { task: tokio::spawn(teller.tell()), how }
     }
@@ -103,12 +106,15 @@ impl Drop for Progress {
 }
 
 impl How {
-    fn of(told: HowTold, quiet: bool) -> Self {
-        match told {
-            _ if quiet => Self::Silent,
+    pub(crate) fn of(arguments: &Run, output: &Path) -> Self {
+        // Answers on the same terminal would be drawn over.
+        let answers_are_shown = output.as_os_str() == "-" && io::stdout().is_terminal();
+        let can_draw = io::stderr().is_terminal() && !is_dumb() && !answers_are_shown;
+        match arguments.telling.progress {
+            _ if arguments.quiet => Self::Silent,
             HowTold::None => Self::Silent,
             HowTold::Json => Self::Json,
-            HowTold::Auto if std::io::stderr().is_terminal() && !is_dumb() => Self::Screen,
+            HowTold::Auto if can_draw => Self::Screen,
             HowTold::Auto | HowTold::Plain => Self::Lines,
         }
     }
@@ -145,16 +151,21 @@ impl Teller {
 }
 
 impl Lines {
+    fn new(how: How) -> Self {
+        Self { how, began: Instant::now(), said_at: None, why: None }
+    }
+
     /// The line to say now, if it is time for one.
     fn next(&mut self, status: &Status, now: Instant) -> Option<String> {
-        let since = now.saturating_duration_since(self.said_at);
+        let since = now.saturating_duration_since(self.said_at.unwrap_or(self.began));
         let every = if self.how == How::Json { AT_MOST_EVERY } else { EVERY };
         let begins_long = |why: &Why| why.is_long() && why.differs(self.why.as_ref());
-        let news = status.why.as_ref().is_some_and(begins_long) && since >= AT_MOST_EVERY;
+        let news = status.why.as_ref().is_some_and(begins_long)
+            && (since >= AT_MOST_EVERY || self.said_at.is_none());
         if since < every && !news {
             return None;
         }
-        self.said_at = now;
+        self.said_at = Some(now);
         self.why.clone_from(&status.why);
         Some(match self.how {
             How::Json => serde_json::to_string(status).unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::{
     input,
     interrupt::Interrupt,
     output::{self, Existing, Found},
-    progress::Progress,
+    progress::{How, Progress},
     say, simulate,
     state::{Header, State},
     summary::Summary,
@@ -35,6 +35,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if is_same_file(&arguments.input, &path) {
         return Err(Stop::Usage(format!("{} is the input and the output", path.display())));
     }
+    arguments.telling.check(&[&arguments.input, &path])?;
     let existing = existing(&arguments);
     let found = Found::look(&path, existing)?;
     let job = tokio::select! {
@@ -67,8 +68,8 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let mut summary = Summary::new(&watch);
     summary.asked = job.as_ref().map(|job| job.requests - job.done);
     summary.output = path.display().to_string();
-    let progress =
-        Progress::start(&manager, &watch, &interrupt, summary.asked, &arguments.telling, arguments.quiet);
+    let how = How::of(&arguments, &path);
+    let progress = Progress::start(&manager, &watch, &interrupt, summary.asked, how);
     let drive = Drive {
         input: &arguments.input,
         base_path: &target.base_path,

@@ -9,14 +9,17 @@ use crate::{
     args::{HowTold, Telling},
     exit::Stop,
     interrupt::Interrupt,
-    say,
+    report, say,
     watch::{Ids, Watch},
 };
 
 mod facts;
-mod words;
+pub(crate) mod words;
 
-pub(crate) use self::facts::Facts;
+pub(crate) use self::facts::{Facts, Latency};
+
+/// So many characters of a message are kept.
+const LONGEST: usize = 2_000;
 
 /// So many of the slowest are shown.
 const SLOWEST: usize = 5;
@@ -112,7 +115,7 @@ impl Summary {
                 let failures = self.failures.entry(error.kind().as_str()).or_insert_with(|| Failures {
                     count: 0,
                     first_id: outcome.id.clone().unwrap_or_default(),
-                    first_message: error.to_string(),
+                    first_message: error.to_string().chars().take(LONGEST).collect(),
                 });
                 failures.count += 1;
             }
@@ -170,6 +173,10 @@ impl Summary {
         let pretty = |facts| serde_json::to_string_pretty(facts).map(|text| text + "\n").unwrap_or_default();
         if let Some(path) = &telling.summary {
             write(path, "summary", &pretty(&facts));
+        }
+        if let Some(path) = &telling.html {
+            let page = self.watch.read(|counts| report::page(&facts, counts));
+            write(path, "report", &page);
         }
     }
 

@@ -12,12 +12,10 @@ use outbound::{ErrorKind, Event, Observer, Outcome, Snapshot, Step, Usage, clien
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-#[allow(dead_code, reason = "the report reads all of it")]
 mod histogram;
 mod left;
 mod limits;
 mod pace;
-#[allow(dead_code, reason = "the report reads all of it")]
 mod series;
 mod waits;
 
@@ -26,7 +24,7 @@ pub(crate) use self::{
     left::Ids,
     limits::{Limits, Used, scarce, waiting},
     pace::Pace,
-    series::Series,
+    series::{Bucket, Series},
     waits::{WAITS, Waits},
 };
 
@@ -139,10 +137,10 @@ impl Watch {
     pub(crate) fn look(&self, snapshot: &Snapshot) {
         let mut counts = self.0.lock();
         let now = Instant::now();
-        let Counts { limits, series, waits, in_flight, .. } = &mut *counts;
+        let Counts { limits, series, waits, .. } = &mut *counts;
         limits.look(snapshot, now);
         if let Some(series) = series {
-            series.look(now, *in_flight, waits, limits);
+            series.look(now, waits, limits);
         }
     }
 
@@ -176,12 +174,15 @@ impl Counts {
                     inside.under_way += 1;
                 }
                 if let Some(series) = &mut self.series {
-                    series.sent(now);
+                    series.sent(now, self.in_flight);
                 }
             }
             Step::AttemptEnded { took, delivery, status, failure, message, .. } => {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 self.last_end = now;
+                if let Some(series) = &mut self.series {
+                    series.in_flight(now, self.in_flight);
+                }
                 self.attempt_ended(took, failure, message, now);
                 if delivery == Delivery::NotSent {
                     let began = now.checked_sub(took).unwrap_or(now);

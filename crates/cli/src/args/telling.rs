@@ -1,8 +1,10 @@
 //! What a run tells while it runs and afterwards.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+
+use crate::exit::Stop;
 
 #[derive(Debug, Args)]
 pub(crate) struct Telling {
@@ -32,4 +34,36 @@ pub(crate) enum HowTold {
     Plain,
     Json,
     None,
+}
+
+impl Telling {
+    /// What is found out now costs nothing: a file that replaces another of the run's, or that has no place.
+    pub(crate) fn check(&self, others: &[&Path]) -> Result<(), Stop> {
+        let mut taken: Vec<_> = others.iter().map(|path| real(path)).collect();
+        for (flag, path) in [("--summary", &self.summary), ("--html", &self.html)] {
+            let Some(path) = path else { continue };
+            let (name, found) = (path.display(), real(path));
+            if taken.contains(&found) {
+                return Err(Stop::Usage(format!("{flag} {name}: that file is used already in this run")));
+            }
+            if path.is_dir() {
+                return Err(Stop::Usage(format!("{flag} {name}: that is a folder; name a file in it")));
+            }
+            if !found.parent().is_some_and(Path::is_dir) {
+                return Err(Stop::Usage(format!("{flag} {name}: there is no such folder")));
+            }
+            taken.push(found);
+        }
+        Ok(())
+    }
+}
+
+/// The path by which a file is known, whether or not it is there.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let in_its_folder = || {
+        let folder = absolute.parent()?.canonicalize().ok()?;
+        Some(folder.join(absolute.file_name()?))
+    };
+    absolute.canonicalize().ok().or_else(in_its_folder).unwrap_or(absolute)
 }

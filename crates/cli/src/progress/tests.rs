@@ -186,7 +186,7 @@ async fn the_time_to_go_is_that_of_the_last_minute() {
 async fn lines_come_every_ten_seconds_and_at_once_for_a_long_wait() {
     let simulator = provider().trouble(Trouble::Refused, s(12)..s(42)).build();
     let run = Run::start(manager(&simulator).requests_per_minute(120), 1_000);
-    let mut lines = Lines { how: How::Lines, said_at: Instant::now(), why: None };
+    let mut lines = Lines::new(How::Lines);
     let began = Instant::now();
     let mut said = Vec::new();
     for _ in 0..200 {
@@ -206,7 +206,7 @@ async fn a_line_of_json_has_every_field() {
     let simulator = provider().build();
     let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
     let status = run.after(s(2)).await;
-    let mut lines = Lines { how: How::Json, said_at: Instant::now() - s(1), why: None };
+    let mut lines = Lines::new(How::Json);
     let line = lines.next(&status, Instant::now()).expect("a line each second");
     let json: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     for field in [

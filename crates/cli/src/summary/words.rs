@@ -71,7 +71,7 @@ impl Facts {
                 short.sort_by(|one, other| other.1.total_cmp(one.1));
                 for (what, length) in short {
                     let share = percent((length / self.wall_s.max(1e-9)).min(1.0));
-                    write!(f, "\n  short of {}: {share} of the time", plain(what))?;
+                    write!(f, "\n  the first in line waited for {}: {share} of the time", plain(what))?;
                 }
             }
         }
@@ -128,7 +128,7 @@ pub(crate) fn reason(name: &str) -> &'static str {
     }
 }
 
-fn ids(ids: &Ids) -> String {
+pub(crate) fn ids(ids: &Ids) -> String {
     let mut text = ids.ids.iter().map(|id| plain(id)).collect::<Vec<_>>().join(", ");
     let more = ids.count - ids.ids.len() as u64;
     if more > 0 {

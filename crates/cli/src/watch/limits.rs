@@ -191,6 +191,7 @@ fn short(snapshot: &Snapshot) -> Vec<String> {
         .filter_map(|(endpoint, model)| match model.quota.bottleneck? {
             Bottleneck::Dimension(dimension) => Some(scarce(dimension, endpoint, model)),
             Bottleneck::Concurrency => Some(String::from("places in flight")),
+            Bottleneck::Gate => Some(String::from("the end of a refusal (429)")),
             _ => None,
         })
         .collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbound::limiter::QuotaDimension;
 use tokio::time::Instant;
 
-use super::{Limits, WAITS, Waits};
+use super::{Limits, Waits};
 
 /// So many spans there are at most. When all are used, two and two become one.
 pub(crate) const MOST: usize = 600;
@@ -14,14 +14,16 @@ pub(crate) const MOST: usize = 600;
 const FIRST: Duration = Duration::from_millis(100);
 
 /// The classes of times in a span: from a millisecond on, each longer by this factor.
-const CLASSES: usize = 56;
-const FACTOR: f64 = 1.35;
+const CLASSES: usize = 80;
+const FACTOR: f64 = 1.2;
 
 #[derive(Debug)]
 pub(crate) struct Series {
     began: Instant,
     span: Duration,
     buckets: Vec<Bucket>,
+    /// How many attempts are in flight, as told last.
+    in_flight: u64,
 }
 
 /// One span of time.
@@ -34,8 +36,8 @@ pub(crate) struct Bucket {
     pub(crate) tokens: u64,
     /// How many attempts were in flight at most.
     pub(crate) in_flight: u64,
-    /// How many requests waited for each of [`WAITS`], added up over the looks.
-    waiting: [u64; WAITS.len()],
+    /// How many requests waited, added up over the looks.
+    waiting: u64,
     looks: u64,
     /// Requests and tokens a minute that the limits allow, as seen last.
     pub(crate) request_limit: Option<f64>,
@@ -53,7 +55,7 @@ impl Default for Bucket {
             refused: 0,
             tokens: 0,
             in_flight: 0,
-            waiting: [0; WAITS.len()],
+            waiting: 0,
             looks: 0,
             request_limit: None,
             token_limit: None,
@@ -65,11 +67,20 @@ impl Default for Bucket {
 
 impl Series {
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, span: FIRST, buckets: Vec::new() }
+        Self { began: now, span: FIRST, buckets: Vec::new(), in_flight: 0 }
     }
 
-    pub(super) fn sent(&mut self, now: Instant) {
+    /// So many are in flight with this one.
+    pub(super) fn sent(&mut self, now: Instant, in_flight: u64) {
         self.at(now).sent += 1;
+        self.in_flight(now, in_flight);
+    }
+
+    /// So many are in flight from now on.
+    pub(super) fn in_flight(&mut self, now: Instant, in_flight: u64) {
+        let bucket = self.at(now);
+        bucket.in_flight = bucket.in_flight.max(in_flight);
+        self.in_flight = in_flight;
     }
 
     /// What was told as sent at an instant has not left.
@@ -101,13 +112,10 @@ impl Series {
         bucket.tokens = bucket.tokens.saturating_add(tokens);
     }
 
-    pub(super) fn look(&mut self, now: Instant, in_flight: u64, waits: &Waits, limits: &Limits) {
+    pub(super) fn look(&mut self, now: Instant, waits: &Waits, limits: &Limits) {
         let bucket = self.at(now);
-        bucket.in_flight = bucket.in_flight.max(in_flight);
         bucket.looks += 1;
-        for (sum, waiting) in bucket.waiting.iter_mut().zip(waits.now()) {
-            *sum += waiting;
-        }
+        bucket.waiting += waits.now();
         bucket.request_limit = limits.per_minute(QuotaDimension::Requests).or(bucket.request_limit);
         bucket.token_limit = limits.tokens_per_minute().or(bucket.token_limit);
     }
@@ -124,7 +132,9 @@ impl Series {
             let place = usize::try_from(elapsed.as_nanos() / self.span.as_nanos()).unwrap_or(usize::MAX);
             if place < MOST {
                 if place >= self.buckets.len() {
-                    self.buckets.resize(place + 1, Bucket::default());
+                    // What was in flight still is.
+                    let since = Bucket { in_flight: self.in_flight, ..Bucket::default() };
+                    self.buckets.resize(place + 1, since);
                 }
                 return &mut self.buckets[place];
             }
@@ -149,12 +159,12 @@ fn merged(buckets: &[Bucket], together: usize) -> Vec<Bucket> {
 }
 
 impl Bucket {
-    /// How many requests waited for each of [`WAITS`], on average.
-    pub(crate) fn waiting(&self) -> [f64; WAITS.len()] {
-        self.waiting.map(|sum| sum as f64 / self.looks.max(1) as f64)
+    /// How many requests waited, on average; `None` if nobody looked.
+    pub(crate) fn waiting(&self) -> Option<f64> {
+        (self.looks > 0).then(|| self.waiting as f64 / self.looks as f64)
     }
 
-    /// The time that this share of its answers took at most, to a sixth; `None` without answers.
+    /// The time that this share of its answers took at most, to a tenth; `None` without answers.
     pub(crate) fn quantile(&self, share: f64) -> Option<Duration> {
         let count: u64 = self.times.iter().map(|count| u64::from(*count)).sum();
         let wanted = (count as f64 * share).ceil().max(1.0);
@@ -163,6 +173,9 @@ impl Bucket {
             seen += f64::from(*count);
             seen >= wanted
         })?;
+        if class == self.times.iter().rposition(|count| *count > 0)? && self.times[class] == 1 {
+            return self.longest();
+        }
         let middle = FACTOR.powf(class as f64 + 0.5) / 1e3;
         Some(Duration::from_secs_f64(middle).min(self.longest))
     }
@@ -172,7 +185,7 @@ impl Bucket {
         (self.longest > Duration::ZERO).then_some(self.longest)
     }
 
-    fn take_in(&mut self, other: &Self) {
+    pub(crate) fn take_in(&mut self, other: &Self) {
         self.sent += other.sent;
         self.answered += other.answered;
         self.failed += other.failed;
@@ -183,9 +196,7 @@ impl Bucket {
         self.request_limit = other.request_limit.or(self.request_limit);
         self.token_limit = other.token_limit.or(self.token_limit);
         self.longest = self.longest.max(other.longest);
-        for (sum, more) in self.waiting.iter_mut().zip(other.waiting) {
-            *sum += more;
-        }
+        self.waiting += other.waiting;
         for (sum, more) in self.times.iter_mut().zip(other.times) {
             *sum = sum.saturating_add(more);
         }
@@ -201,7 +212,7 @@ mod tests {
         let began = Instant::now();
         let mut series = Series::new(began);
         for second in 0..20_000 {
-            series.sent(began + Duration::from_secs(second));
+            series.sent(began + Duration::from_secs(second), 1);
             series.answered(began + Duration::from_secs(second), Duration::from_millis(second % 1_000));
         }
         assert!(series.buckets.len() <= MOST);
@@ -210,15 +221,15 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.sent).sum::<u64>(), 20_000);
         // Of the seconds from 614 to 819.
         let median = parts[3].quantile(0.5).expect("answers").as_secs_f64();
-        assert!(span == Duration::from_millis(204_800) && (median / 0.716 - 1.0).abs() < 0.17, "{median}");
+        assert!(span == Duration::from_millis(204_800) && (median / 0.716 - 1.0).abs() < 0.1, "{median}");
     }
 
     #[test]
     fn a_long_silence_does_not_take_long() {
         let began = Instant::now();
         let mut series = Series::new(began);
-        series.sent(began);
-        series.sent(began + Duration::from_secs(100 * 24 * 3_600));
+        series.sent(began, 1);
+        series.sent(began + Duration::from_secs(100 * 24 * 3_600), 1);
         assert_eq!(series.parts(MOST).1.iter().map(|part| part.sent).sum::<u64>(), 2);
     }
 }

@@ -58,8 +58,8 @@ impl Waits {
     }
 
     /// How many wait now, whatever for.
-    pub(crate) fn now(&self) -> [u64; WAITS.len()] {
-        self.0.map(|wait| wait.now)
+    pub(crate) fn now(&self) -> u64 {
+        self.0.iter().map(|wait| wait.now).sum()
     }
 
     fn of_mut(&mut self, reason: Waiting) -> Option<&mut Wait> {

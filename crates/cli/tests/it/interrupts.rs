@@ -10,7 +10,7 @@ use outbound_simulator::{Latency, Simulator};
 
 use crate::support::{answers, folder, ids, input, outbound, said, text};
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()));
 }

@@ -3,7 +3,10 @@
 mod crash;
 mod exits;
 mod interrupts;
+mod progress;
+mod report;
 mod resume;
 mod runs;
+mod summary;
 mod support;
 mod trust;

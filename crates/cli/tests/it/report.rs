@@ -51,7 +51,7 @@ async fn no_id_is_markup() {
         assert!(page.contains(&format!("<h2>{title}</h2>")), "{title}");
     }
     assert!(page.contains("prefers-color-scheme: dark"));
-    for loads in ["src=", "href=", "url(", "@import"] {
+    for loads in [" src=\"", " href=\"", "url(", "@import"] {
         assert!(!page.contains(loads), "it needs nothing else: {loads}");
     }
     simulator.shutdown().await;

@@ -7,13 +7,17 @@ use outbound::Provider;
 
 use crate::output::Fsync;
 
+mod sending;
 mod telling;
 
-pub(crate) use self::telling::{HowTold, Telling};
+pub(crate) use self::{
+    sending::Sending,
+    telling::{HowTold, Telling},
+};
 
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
-#[command(name = "outbound", version, about, propagate_version = true)]
+#[command(name = "outbound", version, about, propagate_version = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -69,7 +73,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
 
-    /// Name of the environment variable that holds the key. [default: the provider's usual one; with --base-url
+    /// Name of the environment variable that holds the key; several, with a comma between them, share the work, and the
+    /// limits given here hold for each. A key itself is never given on the command line. [default: the provider's usual one; with --base-url
     /// none, since a key is for the address it was given for]
     #[arg(long, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
@@ -105,6 +110,9 @@ pub(crate) struct Run {
     /// Say nothing on standard error but what went wrong.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) sending: Sending,
 
     #[command(flatten)]
     pub(crate) telling: Telling,

@@ -3,6 +3,7 @@
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
+mod config;
 mod exit;
 mod identity;
 mod input;
@@ -12,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod say;
+mod secrets;
 mod sim;
 mod simulate;
 mod state;
@@ -25,7 +27,18 @@ use clap::Parser;
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
+    let arguments = match config::arguments() {
+        Ok(arguments) => arguments,
+        Err(stop) => {
+            say::line(format_args!("outbound: {stop}"));
+            say::flush();
+            return stop.code();
+        }
+    };
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => return misused(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,4 +64,16 @@ fn main() -> ExitCode {
     };
     say::flush();
     code
+}
+
+/// Says what is wrong with the arguments, or the help that was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        say::line(error.render().to_string().trim_end());
+        say::flush();
+    } else {
+        // A reader who has left has read enough.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -48,6 +48,8 @@ pub(crate) struct Output {
     pending: Vec<u8>,
     /// There was no room for them.
     is_full: bool,
+    /// What no line may hold: a server may say a key in its answer.
+    keys: Vec<String>,
 }
 
 enum Writer {
@@ -95,7 +97,13 @@ impl Found {
         if path.as_os_str() == "-" {
             let writer = Writer::Stream(Box::new(io::stdout()));
             return Ok((
-                Output { writer, name: String::from("standard output"), pending: Vec::new(), is_full: false },
+                Output {
+                    writer,
+                    name: String::from("standard output"),
+                    pending: Vec::new(),
+                    is_full: false,
+                    keys: Vec::new(),
+                },
                 earlier,
             ));
         }
@@ -129,14 +137,19 @@ impl Found {
         } else {
             Writer::Stream(Box::new(file))
         };
-        Ok((Output { writer, name, pending: Vec::new(), is_full: false }, earlier))
+        Ok((Output { writer, name, pending: Vec::new(), is_full: false, keys: Vec::new() }, earlier))
     }
 }
 
 impl Output {
+    /// From now on none of these is in a line.
+    pub(crate) fn hide(&mut self, keys: Vec<String>) {
+        self.keys = keys;
+    }
+
     /// Adds the line of an outcome to those that [`write`](Self::write) writes. `request` is the digest of what was sent.
     pub(crate) fn add(&mut self, outcome: &Outcome, request: Digest) {
-        line::put(&mut self.pending, outcome, request);
+        line::put(&mut self.pending, outcome, request, &self.keys);
     }
 
     /// Writes all lines that were added, whole, before it returns. After an error the file ends with a whole line, and what

@@ -22,6 +22,7 @@ use crate::{
 
 mod drive;
 mod go_on;
+mod keys;
 mod survey;
 mod target;
 
@@ -50,6 +51,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let lines = input::lines(input::open(&arguments.input).await?, &arguments.input);
     let can_be_resumed = found.can_be_resumed() && existing != Existing::Fresh { keep: false };
     let (mut output, earlier) = found.begin(arguments.fsync)?;
+    output.hide(target.keys);
     let state = if can_be_resumed {
         // No two runs have the same one.
         let seed = RandomState::new().hash_one(std::process::id());

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crate::progress::Screen;
+use crate::{progress::Screen, secrets::hidden};
 
 /// So many lines may wait for a reader who is slow. What is said beyond them is lost.
 const WAITING: usize = 64;
@@ -43,10 +43,10 @@ pub(crate) fn line(text: impl Display) {
     raw(text);
 }
 
-/// Says a line as it is.
+/// Says a line as it is, but for keys.
 pub(crate) fn raw(line: String) {
     // With nobody to write it, it is lost.
-    let _ = writer().try_send(Said::Line(line));
+    let _ = writer().try_send(Said::Line(hidden(line)));
 }
 
 /// From now on each line is an object of JSON, or is not.

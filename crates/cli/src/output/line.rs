@@ -8,13 +8,20 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::identity::Digest;
 
-/// Adds the line of an outcome, with its line end. `request` is the digest of what was sent.
-pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, request: Digest) {
+/// Adds the line of an outcome, with its line end and without the keys. `request` is the digest of what was sent.
+pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, request: Digest, keys: &[String]) {
     let before = into.len();
+    // Writing to memory fails for no line that we make.
     if serde_json::to_writer(&mut *into, &Line::of(outcome, request)).is_err() {
-        // Writing to memory fails for no line that we make.
+        return into.truncate(before);
+    }
+    let has_key = |line: &str| keys.iter().any(|key| line.contains(key));
+    if let Ok(line) = std::str::from_utf8(&into[before..])
+        && has_key(line)
+    {
+        let line = keys.iter().fold(line.to_owned(), |line, key| line.replace(key, "***"));
         into.truncate(before);
-        return;
+        into.extend_from_slice(line.as_bytes());
     }
     into.push(b'\n');
 }

@@ -1,9 +1,11 @@
 //! The command that goes on where a run ended.
 
+use crate::secrets::hidden;
+
 /// This process's own command, quoted for a shell. Where lines have failed, with the option that sends them again.
 pub(super) fn command(retry_failed: bool) -> String {
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    of(arguments.skip(1), retry_failed)
+    hidden(of(arguments.skip(1), retry_failed))
 }
 
 fn of(arguments: impl Iterator<Item = String>, retry_failed: bool) -> String {

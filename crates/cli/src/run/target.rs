@@ -1,11 +1,16 @@
 //! Whom a run speaks to: its provider, its address, its key; or a simulated provider inside this process.
 
-use outbound::{ClientBuilder, Provider, RequestManager, RequestManagerBuilder};
+use std::{path::Path, time::Duration};
+
+use outbound::{
+    ClientBuilder, Endpoint, Hedging, Money, Prices, Provider, RequestManager, RequestManagerBuilder,
+    ResponseCache, Route,
+};
 use outbound_simulator::Simulator;
 
-use super::survey::Job;
+use super::{keys::keys, survey::Job};
 use crate::{
-    args::{Concurrency, Run},
+    args::{Concurrency, Run, Sending},
     exit::Stop,
     say,
     simulate::{self, Plan},
@@ -17,34 +22,15 @@ pub(super) struct Target {
     /// The path of the base URL.
     pub(super) base_path: String,
     pub(super) simulator: Option<Simulator>,
+    pub(super) keys: Vec<String>,
 }
 
 impl Target {
     pub(super) async fn of(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
         let mut target =
             if arguments.simulate { Self::simulated(arguments, job).await? } else { Self::real(arguments)? };
-        let mut builder = target.builder;
-        builder = match arguments.concurrency {
-            Some(Concurrency::Fixed(requests)) => builder.max_concurrent(requests),
-            Some(Concurrency::Auto) => builder.auto_concurrency(Concurrency::MOST),
-            None => builder,
-        };
-        if let Some(requests) = arguments.rpm {
-            builder = builder.requests_per_minute(requests);
-        }
-        if let Some(tokens) = arguments.tpm {
-            builder = builder.tokens_per_minute(tokens);
-        }
-        if let Some(deadline) = arguments.deadline {
-            builder = builder.deadline(deadline);
-        }
-        if let Some(timeout) = arguments.attempt_timeout {
-            builder = builder.attempt_timeout(timeout);
-        }
-        if let Some(attempts) = arguments.max_attempts {
-            builder = builder.max_attempts(attempts);
-        }
-        target.builder = builder;
+        target.builder = with_times(target.builder, arguments);
+        target.builder = with_ways(target.builder, &arguments.sending)?;
         Ok(target)
     }
 
@@ -53,17 +39,28 @@ impl Target {
         let base_url = arguments.base_url.as_deref().or(provider.base_url());
         let base_url =
             base_url.ok_or_else(|| Stop::Usage(String::from("--provider http needs a --base-url")))?;
-        let key = key(arguments, provider)?;
-        let mut builder = RequestManager::builder().provider(provider).base_url(base_url);
-        if let Some(key) = key {
-            builder = builder.key(key);
-        }
-        if let Some(path) = &arguments.ca {
-            let unreadable = |error| Stop::Usage(format!("--ca {}: {error}", path.display()));
-            let pem = std::fs::read(path).map_err(unreadable)?;
-            builder = builder.change_client(|client| client.add_root_pem(pem));
-        }
-        Ok(Self { builder, base_path: path_of(base_url), simulator: None })
+        let pem = match &arguments.ca {
+            Some(path) => {
+                let unreadable = |error| Stop::Usage(format!("--ca {}: {error}", path.display()));
+                Some(std::fs::read(path).map_err(unreadable)?)
+            }
+            None => None,
+        };
+        let endpoint = |key: Option<String>| {
+            let mut endpoint = with_limits(Endpoint::new(provider).base_url(base_url), arguments);
+            if let Some(key) = key {
+                endpoint = endpoint.key(key);
+            }
+            match pem.clone() {
+                Some(pem) => endpoint.change_client(|client| client.add_root_pem(pem)),
+                None => endpoint,
+            }
+        };
+        let keys = keys(arguments, provider)?;
+        let mut rest = keys.iter().cloned();
+        let builder = RequestManager::builder().default_endpoint(endpoint(rest.next()));
+        let builder = rest.fold(builder, |builder, key| builder.another_endpoint(endpoint(Some(key))));
+        Ok(Self { builder, base_path: path_of(base_url), simulator: None, keys })
     }
 
     async fn simulated(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
@@ -80,45 +77,88 @@ impl Target {
         if !arguments.quiet {
             say::line(format_args!("simulated provider at {address}: {plan}"));
         }
-        let builder = RequestManager::builder()
-            .provider(Provider::openai_compatible())
+        let endpoint = Endpoint::new(Provider::openai_compatible())
             // It is inside this process, whatever proxy there is for the world outside.
             .change_client(ClientBuilder::no_proxy)
             .base_url(format!("http://{address}/v1"))
             .key("simulated")
             .requests_per_minute(plan.requests_per_minute)
-            .tokens_per_minute(plan.tokens_per_minute)
+            .tokens_per_minute(plan.tokens_per_minute);
+        let builder = RequestManager::builder()
+            .default_endpoint(with_limits(endpoint, arguments))
             .attempt_timeout(plan.attempt_timeout)
             .first_item_timeout(plan.first_item_timeout)
             .idle_timeout(plan.idle_timeout);
-        Ok(Self { builder, base_path: String::from("/v1"), simulator: Some(simulator) })
+        Ok(Self { builder, base_path: String::from("/v1"), simulator: Some(simulator), keys: Vec::new() })
     }
 }
 
-/// The key from the environment. The customary variable holds a key for the provider's own address: to any other it is
-/// sent only if it is named.
-fn key(arguments: &Run, provider: Provider) -> Result<Option<String>, Stop> {
-    let Some(name) = arguments.key_env.as_deref().or(provider.key_env()) else { return Ok(None) };
-    let key = std::env::var_os(name)
-        .map(|key| key.to_string_lossy().trim().to_owned())
-        .filter(|key| !key.is_empty());
-    if arguments.base_url.is_some() && arguments.key_env.is_none() {
-        if key.is_some() && !arguments.quiet {
-            say::line(format_args!("{name} is set, and not sent to --base-url; --key-env {name} sends it"));
-        }
-        return Ok(None);
-    }
-    let Some(key) = key else {
-        return Err(Stop::Usage(format!("no key: the environment variable {name} is not set")));
+fn with_limits(mut endpoint: Endpoint, arguments: &Run) -> Endpoint {
+    endpoint = match arguments.concurrency {
+        Some(Concurrency::Fixed(requests)) => endpoint.max_concurrent(requests),
+        Some(Concurrency::Auto) => endpoint.auto_concurrency(Concurrency::MOST),
+        None => endpoint,
     };
-    match key.chars().position(|character| !matches!(character, ' '..='~')) {
-        None => Ok(Some(key)),
-        Some(before) => Err(Stop::Usage(format!(
-            "the key in {name} has a character that a header cannot carry, at place {} of {}",
-            before + 1,
-            key.chars().count()
-        ))),
+    if let Some(requests) = arguments.rpm {
+        endpoint = endpoint.requests_per_minute(requests);
     }
+    match arguments.tpm {
+        Some(tokens) => endpoint.tokens_per_minute(tokens),
+        None => endpoint,
+    }
+}
+
+fn with_times(builder: RequestManagerBuilder, arguments: &Run) -> RequestManagerBuilder {
+    type Set = fn(RequestManagerBuilder, Duration) -> RequestManagerBuilder;
+    let Sending { connect_timeout, first_item_timeout, idle_timeout, unreachable_timeout, .. } =
+        arguments.sending;
+    let times: [(Option<Duration>, Set); 6] = [
+        (arguments.deadline, RequestManagerBuilder::deadline),
+        (arguments.attempt_timeout, RequestManagerBuilder::attempt_timeout),
+        (connect_timeout, RequestManagerBuilder::connect_timeout),
+        (first_item_timeout, RequestManagerBuilder::first_item_timeout),
+        (idle_timeout, RequestManagerBuilder::idle_timeout),
+        (unreachable_timeout, RequestManagerBuilder::unreachable_timeout),
+    ];
+    let builder = times.into_iter().fold(builder, |builder, (time, set)| match time {
+        Some(time) => set(builder, time),
+        None => builder,
+    });
+    match arguments.max_attempts {
+        Some(attempts) => builder.max_attempts(attempts),
+        None => builder,
+    }
+}
+
+/// Other ways, money, and calls that are saved.
+fn with_ways(mut builder: RequestManagerBuilder, sending: &Sending) -> Result<RequestManagerBuilder, Stop> {
+    for model in &sending.fallback {
+        builder = builder.fallback(Route::model(model));
+    }
+    if sending.keep_going {
+        builder = builder.stop_after_equal_refusals(None);
+    }
+    builder = builder.retry_ambiguous(!sending.no_retry_ambiguous).coalesce(sending.coalesce);
+    if let Some(percentile) = sending.hedge {
+        builder = builder.hedge(Hedging::at_percentile(percentile.into()));
+    }
+    if let Some(folder) = &sending.cache {
+        builder = builder.cache(ResponseCache::folder(folder));
+    }
+    if let Some(path) = &sending.prices {
+        builder = builder.prices(prices(path)?);
+    }
+    Ok(match sending.budget {
+        Some(dollars) => builder.budget(Money::dollars(dollars)),
+        None => builder,
+    })
+}
+
+/// Reads a table of prices.
+fn prices(path: &Path) -> Result<Prices, Stop> {
+    let wrong = |error: &dyn std::fmt::Display| Stop::Usage(format!("--prices {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    Prices::parse(&text).map_err(|error| wrong(&error))
 }
 
 /// The path of an address: what stands after its host, up to a query.

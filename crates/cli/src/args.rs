@@ -5,6 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use outbound::Provider;
 
+use self::input::{Forms, Part, Source};
+
+pub(crate) mod input;
+
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
 #[command(name = "outbound", version, about, propagate_version = true)]
@@ -17,18 +21,24 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Send every request of a file, and write every answer to another.
     Run(Box<Run>),
+    /// Read a file of requests and say everything that is wrong with it. Nothing is sent, no key is needed.
+    Check(Box<Source>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", input::INPUT))]
 pub(crate) struct Run {
-    /// Requests, one JSON object a line: {custom_id, method, url, body}. `-` is standard input. A line may have a key more,
-    /// `outbound`, with {priority, tenant, deadline, max_attempts, fallback}: a number, higher goes first; a name, and
-    /// tenants share the limits evenly; seconds; a number; a list of other models to try.
-    #[arg(value_name = "IN.jsonl")]
+    /// The requests: JSON lines, a JSON array, plain text or CSV. `-` is standard input.
+    #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) forms: Forms,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
 
     /// Where the answers go, one JSON object a line, as they complete. `-` is standard output.
     /// [default: IN.results.jsonl; IN.simulated.jsonl with --simulate; `-` if the input is `-`]

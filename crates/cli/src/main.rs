@@ -3,6 +3,7 @@
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
+mod check;
 mod exit;
 mod input;
 mod interrupt;
@@ -13,6 +14,7 @@ mod say;
 mod sim;
 mod simulate;
 mod summary;
+mod tally;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Run(arguments) => run::run(*arguments).await,
+            Command::Check(source) => check::check(*source).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
         }
     });

@@ -1,6 +1,6 @@
 //! `outbound run`: a file of requests in, a file of answers out.
 
-use std::{cell::RefCell, path::Path, pin::pin, time::Duration};
+use std::{cell::RefCell, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
 use outbound::{ClientBuilder, ErrorKind, Provider, RequestManager, RequestManagerBuilder, Stopped};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     args::{Concurrency, Run},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, SOME_FAILED, Stop},
-    input::{self, Line},
+    input::{Line, Reading},
     interrupt::Interrupt,
     output::{self, Output},
     progress::Progress,
@@ -22,8 +22,8 @@ use crate::{
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let interrupt = Interrupt::listen();
     // A file is read through once before anything is sent: a mistake on the last line costs nothing then.
-    let job = tokio::select! {
-        job = survey(&arguments.input) => job?,
+    let (reading, job) = tokio::select! {
+        survey = survey(&arguments) => survey?,
         () = interrupt.clone().times(1) => return Ok(INTERRUPTED),
     };
     let path = arguments
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let target = Target::of(&arguments, job.as_ref()).await?;
     let manager = target.builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
     // The input first: nothing is replaced for a run that cannot begin.
-    let lines = input::lines(input::open(&arguments.input).await?, &arguments.input);
+    let lines = reading.lines().await?;
     let mut output = Output::open(&path, replace)?;
 
     let started = Instant::now();
@@ -120,21 +120,21 @@ struct Job {
 }
 
 /// Reads the input through, if it can be read twice.
-async fn survey(input: &Path) -> Result<Option<Job>, Stop> {
-    if input.as_os_str() == "-" || (input.exists() && !input.is_file()) {
-        return Ok(None);
+async fn survey(arguments: &Run) -> Result<(Arc<Reading>, Option<Job>), Stop> {
+    let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
+    let reading =
+        Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url).await?;
+    if !reading.can_be_read_twice() {
+        return Ok((reading, None));
     }
     let mut job = Job::default();
-    let mut lines = pin!(input::lines(input::open(input).await?, input));
+    let mut lines = pin!(reading.lines().await?);
     while let Some(line) = lines.next().await {
-        let line = line?;
-        let facts = Provider::openai().read_request(line.body.get().as_bytes());
-        let facts = facts
-            .map_err(|error| Stop::Input(format!("{}, line {}: {error}", input.display(), line.number)))?;
+        let estimate = line?.check()?.estimate;
         job.requests += 1;
-        job.tokens = job.tokens.saturating_add(facts.estimate.input).saturating_add(facts.estimate.output);
+        job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
     }
-    Ok(Some(job))
+    Ok((reading, Some(job)))
 }
 
 /// Whom a run speaks to.

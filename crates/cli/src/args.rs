@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Read a file of requests and say everything that is wrong with it. Nothing is sent, no key is needed.
     Check(Box<Source>),
+    /// Say what a run would send, cost and take. Nothing is sent, no key is needed.
+    Plan(Box<Plan>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
 }
@@ -95,14 +97,52 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
 
+    /// Send nothing, and say what would be sent, what it would cost and how long it would take, as `plan` does.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// What the models cost, for --dry-run: see `outbound plan --help`.
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) prices: Option<PathBuf>,
+
     /// Say nothing on standard error but what went wrong.
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
 
+impl From<Run> for Plan {
+    fn from(run: Run) -> Self {
+        let Run { input, forms, part, provider, base_url, rpm, tpm, prices, .. } = run;
+        Self { source: Source { input, provider, base_url, forms }, part, rpm, tpm, prices }
+    }
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is named), 4 authentication or spent quota,
 6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
+
+#[derive(Debug, Args)]
+#[command(after_help = input::INPUT)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) source: Source,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
+
+    /// Requests per minute that the run may make.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rpm: Option<u64>,
+
+    /// Tokens per minute, input and output together, that the run may take.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) tpm: Option<u64>,
+
+    /// What the models cost, in JSON: {"MODEL": {"input": 0.15, "output": 0.60}}, in dollars for a million tokens. The price
+    /// of gpt-4o is that of gpt-4o-2024-08-06 too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Sim {

@@ -33,7 +33,7 @@ pub(crate) async fn check(source: Source) -> Result<u8, Stop> {
         // A right line to copy follows the first error that has one; once is enough.
         let (what, right) = stop.split_once('\n').unwrap_or((&stop, ""));
         if wrong <= SHOWN {
-            print(what.trim_end_matches("; a right line is"))?;
+            print(what)?;
         }
         if example.is_none() && !right.is_empty() {
             example = Some(right.to_owned());
@@ -43,7 +43,7 @@ pub(crate) async fn check(source: Source) -> Result<u8, Stop> {
         print(format_args!("... and {} wrong lines more", wrong - SHOWN))?;
     }
     if let Some(example) = example {
-        print(format_args!("a right line is\n{example}"))?;
+        print(example)?;
     }
     print(&tally)?;
     match wrong {

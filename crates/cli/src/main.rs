@@ -8,6 +8,7 @@ mod exit;
 mod input;
 mod interrupt;
 mod output;
+mod plan;
 mod progress;
 mod run;
 mod say;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         match command {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Check(source) => check::check(*source).await,
+            Command::Plan(arguments) => plan::plan(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
         }
     });

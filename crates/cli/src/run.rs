@@ -13,6 +13,7 @@ use crate::{
     input::{Line, Reading},
     interrupt::Interrupt,
     output::{self, Output},
+    plan,
     progress::Progress,
     say,
     simulate::{self, Plan},
@@ -20,6 +21,9 @@ use crate::{
 };
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
+    if arguments.dry_run {
+        return plan::plan(arguments.into()).await;
+    }
     let interrupt = Interrupt::listen();
     // A file is read through once before anything is sent: a mistake on the last line costs nothing then.
     let (reading, job) = tokio::select! {

@@ -46,6 +46,20 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// The models, those with the most lines first. Beyond some they are counted together.
+    pub(crate) fn models(&self) -> impl Iterator<Item = (&str, Count)> {
+        let mut models: Vec<_> = self.models.iter().collect();
+        models.sort_by_key(|(_, count)| std::cmp::Reverse(count.lines));
+        let mut others = self.others;
+        models.iter().skip(SHOWN).for_each(|(_, count)| others += **count);
+        models.truncate(SHOWN);
+        let models =
+            models.into_iter().map(|(name, count)| (name.as_deref().unwrap_or("no model named"), *count));
+        models.chain((others.lines > 0).then_some(("other models", others)))
+    }
+}
+
 impl Count {
     fn add(&mut self, facts: &RequestFacts) {
         let estimate = facts.estimate;
@@ -62,19 +76,8 @@ impl fmt::Display for Tally {
         let forms: Vec<_> = self.forms.iter().map(|(form, lines)| format!("{lines} {form}")).collect();
         let forms = if forms.is_empty() { String::from("nothing") } else { forms.join(", ") };
         write!(f, "lines  {} ({forms})\ntokens {}", self.all.lines, self.all)?;
-        let mut models: Vec<_> = self.models.iter().collect();
-        models.sort_by_key(|(_, count)| std::cmp::Reverse(count.lines));
-        let mut others = self.others;
-        for (at, (model, count)) in models.into_iter().enumerate() {
-            if at < SHOWN {
-                let name = model.as_deref().unwrap_or("no model named");
-                write!(f, "\n  {name}: {} lines, {count}", count.lines)?;
-            } else {
-                others += *count;
-            }
-        }
-        if others.lines > 0 {
-            write!(f, "\n  other models: {} lines, {others}", others.lines)?;
+        for (name, count) in self.models() {
+            write!(f, "\n       {name}: lines {}, {count}", count.lines)?;
         }
         Ok(())
     }

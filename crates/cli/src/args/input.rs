@@ -5,47 +5,47 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use outbound::Provider;
 
+const HEADING: &str = "What the input is";
+
 /// How the input is read.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "What the input is")]
 pub(crate) struct Forms {
     /// How the file is written. [default: by its name: .csv is csv, .txt is plain, all else is json]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, help_heading = HEADING, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
     /// The member of a line, or the column of a CSV file, that holds the prompt. [default: prompt]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = HEADING, value_name = "NAME")]
     pub(crate) column: Option<String>,
 
     /// The model for every line. Of a batch line it changes the member `model` of the body and nothing else. Prompts need it
     /// unless they name a model themselves.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, help_heading = HEADING, value_name = "MODEL")]
     pub(crate) model: Option<String>,
 
     /// What the model is told before every prompt: a text, or @FILE for what stands in a file.
-    #[arg(long, value_name = "TEXT|@FILE")]
+    #[arg(long, help_heading = HEADING, value_name = "TEXT|@FILE")]
     pub(crate) system: Option<String>,
 
     /// The text around every prompt: a text, or @FILE. {prompt} is the prompt, {NAME} any other member of the line or column
     /// of the CSV file; {{ and }} are braces. Like "Translate into {language}: {prompt}".
-    #[arg(long, value_name = "TEXT|@FILE")]
+    #[arg(long, help_heading = HEADING, value_name = "TEXT|@FILE")]
     pub(crate) template: Option<String>,
 
     /// The most tokens that the answer to a prompt may have.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_tokens: Option<u64>,
 }
 
 /// Which lines of the input count.
 #[derive(Debug, Clone, Copy, Default, Args)]
-#[command(next_help_heading = "What the input is")]
 pub(crate) struct Part {
     /// Only the first N lines: the others are not even read.
-    #[arg(long, value_name = "N", conflicts_with = "sample", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = HEADING, value_name = "N", conflicts_with = "sample", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
 
     /// Only N lines, drawn evenly from all of the file. The same file gives the same lines each time.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sample: Option<u64>,
 }
 

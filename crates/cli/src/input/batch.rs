@@ -16,7 +16,7 @@ const ANTHROPIC: &str = r#"{"custom_id": "1", "params": {"model": "claude-sonnet
 /// A line of an OpenAI batch file; with [`Provider::http`] any request.
 pub(super) fn openai(members: &Members<'_>, reading: &Reading) -> Result<Sends, String> {
     let is_http = reading.provider == Provider::http();
-    let wrong = |why: String| format!("{why}; a right line is\n  {OPENAI}");
+    let wrong = |why: String| format!("{why}\na right line: {OPENAI}");
     let method = match members.method.map(text).transpose() {
         Ok(method) => method.unwrap_or_else(|| String::from("POST")),
         Err(_) => return Err(String::from("`method` is no text")),
@@ -55,7 +55,7 @@ pub(super) fn anthropic(members: &Members<'_>, reading: &Reading) -> Result<Send
     }
     let body = members.params.filter(|params| params.get().starts_with('{')).map(ToOwned::to_owned);
     if body.is_none() {
-        return Err(format!("`params` is not an object; a right line is\n  {ANTHROPIC}"));
+        return Err(format!("`params` is not an object\na right line: {ANTHROPIC}"));
     }
     let url = reading.provider.chat_path().to_owned();
     finish(Sends { method: Method::POST, url, to: To::Chat, model: None, body }, reading)

@@ -202,7 +202,7 @@ impl Form {
             () if members.params.is_some() => Ok(Self::Anthropic),
             () if members.body.or(members.url).or(members.method).is_some() => Ok(Self::OpenAi),
             () => Err(format!(
-                "it has no `{}`, no `body` and no `params`; a right line is\n  {}",
+                "it has no `{}`, no `body` and no `params`\na right line: {}",
                 reading.column,
                 prompt::EXAMPLE
             )),
@@ -226,17 +226,14 @@ fn read_id(id: &RawValue, form: Form) -> Result<String, String> {
 /// A line that is no JSON, or no object, is never sent as a prompt: that would be paid for.
 fn not_json(text: &str, error: &serde_json::Error) -> String {
     let why = of_one_line(error);
-    match text.as_bytes().first() {
-        Some(b'{') => format!("{why}; a line holds one whole object, such as\n  {}", prompt::EXAMPLE),
-        Some(b'[') => format!(
-            "it begins with `[`, and an array is read only where it is the whole file; a right line is\n  {}",
-            prompt::EXAMPLE
-        ),
-        _ => format!(
-            "it is no object of JSON ({why}); a right line is\n  {}\n  and `--format plain` sends each line as a prompt",
-            prompt::EXAMPLE
-        ),
-    }
+    let why = match text.as_bytes().first() {
+        Some(b'{') => format!("{why}; a line holds one whole object"),
+        Some(b'[') => {
+            String::from("it begins with `[`, and an array is read only where it is the whole file")
+        }
+        _ => format!("it is no object of JSON ({why}); `--format plain` sends each line as a prompt"),
+    };
+    format!("{why}\na right line: {}", prompt::EXAMPLE)
 }
 
 /// An error of JSON without its line, which is always the first.

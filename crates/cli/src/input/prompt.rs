@@ -17,15 +17,15 @@ pub(super) fn prompt(members: &Members<'_>, line: &str, reading: &Reading) -> Re
     let provider = reading.provider;
     if provider == Provider::http() {
         return Err(String::from(
-            "it is a prompt, and `--provider http` knows no chat; write a request, such as\n  {\"method\": \"POST\", \
+            "it is a prompt, and `--provider http` knows no chat; write requests\na right line: {\"method\": \"POST\", \
              \"url\": \"/answers\", \"body\": {\"prompt\": \"Name a river.\"}}",
         ));
     }
     let model = match &reading.model {
         Some(model) => model.clone(),
         None => text("model", members.model)?.ok_or_else(|| {
-            format!("it names no model; `--model gpt-4o-mini` names one for all lines, or one line itself, as in\n  \
-                     {{\"model\": \"gpt-4o-mini\", {}", &EXAMPLE[1..])
+            let why = "it names no model; `--model gpt-4o-mini` names one for all lines";
+            format!("{why}\na right line: {{\"model\": \"gpt-4o-mini\", {}", &EXAMPLE[1..])
         })?,
     };
     let words = words(members, line, reading)?;

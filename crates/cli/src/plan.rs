@@ -164,7 +164,9 @@ impl fmt::Display for Time<'_> {
             Some(_) => {
                 f.write_str("\n       The first time is for empty answers, the second for the longest ones.")?
             }
-            None => f.write_str("\n       The tokens may take longer: --tpm says how many are granted.")?,
+            None => {
+                f.write_str("\n       The tokens may take longer: --tpm says how many are granted.")?;
+            }
         }
         write!(
             f,

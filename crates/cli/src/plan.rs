@@ -159,14 +159,10 @@ impl fmt::Display for Time<'_> {
                 write!(f, "\n       {name} alone: {}", Span(self.limits.time(count)))?;
             }
         }
-        match tpm {
-            Some(_) if least == most => {}
-            Some(_) => {
-                f.write_str("\n       The first time is for empty answers, the second for the longest ones.")?
-            }
-            None => {
-                f.write_str("\n       The tokens may take longer: --tpm says how many are granted.")?;
-            }
+        if tpm.is_none() {
+            f.write_str("\n       The tokens may take longer: --tpm says how many are granted.")?;
+        } else if least != most {
+            f.write_str("\n       The first time is for empty answers, the second for the longest ones.")?;
         }
         write!(
             f,

@@ -9,6 +9,7 @@ use std::{
 
 use futures::{Stream, StreamExt, future, stream};
 use outbound::Provider;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::io::AsyncRead;
 
@@ -45,6 +46,8 @@ pub(crate) struct Reading {
     provider: Provider,
     base_url: Option<String>,
     format: Format,
+    /// The format was seen from the name of the file.
+    is_guessed: bool,
     column: String,
     model: Option<String>,
     system: Option<String>,
@@ -71,6 +74,7 @@ impl Reading {
             provider,
             base_url: base_url.map(ToOwned::to_owned),
             format: forms.format.unwrap_or_else(|| Format::of(path)),
+            is_guessed: forms.format.is_none(),
             column: forms.column.clone().unwrap_or_else(|| String::from("prompt")),
             model: forms.model.clone(),
             system: text_or_file("--system", forms.system.as_deref())?,
@@ -162,10 +166,17 @@ impl Reading {
         self.template.is_none()
     }
 
-    /// A line of plain text as an object.
-    fn prompt_of_line(&self, line: Record) -> Record {
+    /// A line of plain text as an object. One that is JSON is surely no prompt, unless somebody says that it is.
+    fn prompt_of_line(&self, line: Record) -> Result<Record, Wrong> {
+        let is_json = |text: &str| {
+            text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+        };
+        if self.is_guessed && is_json(&line.text) {
+            let why = "it is JSON in a file of plain text: `--format json` reads it, `--format plain` sends it as a prompt";
+            return Err(Wrong::at(line.place, why));
+        }
         let members = Map::from_iter([(self.column.clone(), Value::String(line.text))]);
-        Record { text: Value::Object(members).to_string(), ..line }
+        Ok(Record { text: Value::Object(members).to_string(), ..line })
     }
 
     /// The first option that is for prompts alone.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 use outbound::Provider;
 
 const HEADING: &str = "What the input is";
@@ -20,7 +20,7 @@ pub(crate) struct Forms {
 
     /// The model for every line. Of a batch line it changes the member `model` of the body and nothing else. Prompts need it
     /// unless they name a model themselves.
-    #[arg(long, help_heading = HEADING, value_name = "MODEL")]
+    #[arg(long, help_heading = HEADING, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
 
     /// What the model is told before every prompt: a text, or @FILE for what stands in a file.

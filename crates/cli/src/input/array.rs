@@ -1,6 +1,7 @@
 //! A file that is one array of JSON, element by element: an array of any length needs the memory of one element.
 
 use super::{
+    prompt::EXAMPLE,
     record::{Place, Wrong},
     text::{self, Text},
 };
@@ -39,7 +40,7 @@ pub(super) async fn next(text: &mut Text, before: &mut u64) -> Result<Element, W
     *before += 1;
     let place = Place { line: text.line(), element: Some(*before) };
     if first != b'{' {
-        return Err(Wrong::at(place, "it is no object, which begins with `{`"));
+        return Err(Wrong::at(place, format!("it is no object\na right element: {EXAMPLE}")));
     }
     let mut scan = Scan::default();
     let mut object = Vec::new();

@@ -2,6 +2,8 @@
 //!
 //! It is stricter than most readers of CSV: a quote that is never closed would make one prompt of the rest of the file.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -19,10 +21,9 @@ impl Table {
     pub(super) async fn open(text: &mut Text, prompt: Option<&str>) -> Result<Option<Self>, Wrong> {
         let Some((place, cells)) = row(text).await? else { return Ok(None) };
         let columns: Vec<_> = cells?.into_iter().map(|name| name.trim().to_owned()).collect();
-        for (at, name) in columns.iter().enumerate() {
-            if !name.is_empty() && columns[..at].contains(name) {
-                return Err(Wrong::at(place, format!("the header has two columns called {name:?}")));
-            }
+        let mut names = BTreeSet::new();
+        if let Some(name) = columns.iter().find(|name| !name.is_empty() && !names.insert(name.as_str())) {
+            return Err(Wrong::at(place, format!("the header has two columns called {name:?}")));
         }
         match prompt {
             Some(prompt) if !columns.iter().any(|name| name == prompt) => {

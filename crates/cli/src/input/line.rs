@@ -99,7 +99,14 @@ impl Line {
         kind: Kind,
         reading: &Reading,
     ) -> Result<(&'static str, String, Sends, Options), String> {
-        let members: Members<'_> = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
+        // An array of as many values would do for the parser.
+        if !text.starts_with('{') {
+            return Err(no_object(text));
+        }
+        let members: Members<'_> = serde_json::from_str(text).map_err(|error| {
+            let why = of_one_line(&error);
+            format!("{why}; a line holds one whole object\na right line: {}", prompt::EXAMPLE)
+        })?;
         let form = match kind {
             Kind::Json => Form::of(&members, text, reading)?,
             Kind::Plain | Kind::Row => Form::Prompt,
@@ -111,8 +118,13 @@ impl Line {
             Form::Anthropic => batch::anthropic(&members, reading),
             Form::Prompt => prompt::prompt(&members, text, reading),
         }?;
-        let options = members.outbound.map(|options| serde_json::from_str::<Options>(options.get()));
-        let options = options.transpose().map_err(|error| of_one_line(&error))?.unwrap_or_default();
+        let options = match members.outbound.map(RawValue::get) {
+            None => Options::default(),
+            Some(object) if object.starts_with('{') => {
+                serde_json::from_str(object).map_err(|error| of_one_line(&error))?
+            }
+            Some(_) => return Err(String::from("`outbound` is not an object, such as {\"priority\": 1}")),
+        };
         let name = match (form, kind) {
             (Form::OpenAi, _) => "OpenAI batch",
             (Form::Anthropic, _) => "Anthropic batch",
@@ -223,15 +235,12 @@ fn read_id(id: &RawValue, form: Form) -> Result<String, String> {
     Ok(text)
 }
 
-/// A line that is no JSON, or no object, is never sent as a prompt: that would be paid for.
-fn not_json(text: &str, error: &serde_json::Error) -> String {
-    let why = of_one_line(error);
-    let why = match text.as_bytes().first() {
-        Some(b'{') => format!("{why}; a line holds one whole object"),
-        Some(b'[') => {
-            String::from("it begins with `[`, and an array is read only where it is the whole file")
-        }
-        _ => format!("it is no object of JSON ({why}); `--format plain` sends each line as a prompt"),
+/// A line that is no object is never sent as a prompt: that would be paid for.
+fn no_object(text: &str) -> String {
+    let why = if text.starts_with('[') {
+        "it begins with `[`, and an array is read only where it is the whole file"
+    } else {
+        "it is no object of JSON; `--format plain` sends each line as a prompt"
     };
     format!("{why}\na right line: {}", prompt::EXAMPLE)
 }

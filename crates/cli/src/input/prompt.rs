@@ -44,6 +44,9 @@ pub(super) fn prompt(members: &Members<'_>, line: &str, reading: &Reading) -> Re
     if let Some(tokens) = max_tokens {
         prompt = prompt.max_tokens(tokens);
     }
+    if provider == Provider::openai_embeddings() && (system.is_some() || max_tokens.is_some()) {
+        return Err(String::from("an embedding has no place for a system text, nor for a maximum of tokens"));
+    }
     let (url, body) = (prompt.path().into_owned(), prompt.body());
     let body = RawValue::from_string(body).map_err(|error| of_one_line(&error))?;
     let model = provider.names_model_in_path().then_some(model);

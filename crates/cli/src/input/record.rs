@@ -86,7 +86,7 @@ impl Records {
             State::Lines => line(&mut self.text, Kind::Json).await,
             State::Plain => {
                 let line = line(&mut self.text, Kind::Plain).await?;
-                Ok(line.map(|line| line.map(|line| self.reading.prompt_of_line(line))))
+                Ok(line.map(|line| line.and_then(|line| self.reading.prompt_of_line(line))))
             }
             State::Array(elements) => match array::next(&mut self.text, elements).await? {
                 Element::Object(place, text) => {

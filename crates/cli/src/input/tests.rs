@@ -46,6 +46,14 @@ async fn a_wrong_line_is_named() {
         (r#"{"question":"hi"}"#, "in.jsonl, line 2: it has no `prompt`, no `body` and no `params`"),
         (r#"{"custom_id":"b","params":{}}"#, "in.jsonl, line 2: it has `params`"),
         (r#"[{"prompt":"hi","model":"m"}]"#, "in.jsonl, line 2: it begins with `[`"),
+        (
+            "[null,null,null,\"/v1/x\",{},null,null,null,null,null,null]",
+            "in.jsonl, line 2: it begins with `[`",
+        ),
+        (
+            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":[1,"t",null,null,[]]}"#,
+            "in.jsonl, line 2: `outbound` is not an object",
+        ),
         ("Name a river.", "in.jsonl, line 2: it is no object of JSON"),
         ("\"Name a river.\"", "in.jsonl, line 2: it is no object of JSON"),
         (r#"{"custom_id":"b","url":"/v1/x","body":[]}"#, "in.jsonl, line 2: `body` is not an object"),
@@ -164,6 +172,8 @@ async fn prompts_have_the_shape_of_their_provider() {
     let sends = r#"POST /messages {"max_tokens":99,"messages":[{"content":"Why?","role":"user"}],"model":"other","system":"Be long."}"#;
     assert_eq!(sent(&lines), [sends]);
     assert!(wrong(read(text.as_bytes(), "jsonl", Provider::http(), &all).await).contains("knows no chat"));
+    let embedding = read(text.as_bytes(), "jsonl", Provider::openai_embeddings(), &Forms::default()).await;
+    assert!(wrong(embedding).contains("an embedding has no place for a system text"));
 }
 
 #[tokio::test]
@@ -194,6 +204,10 @@ async fn plain_text_is_a_prompt_a_line() {
         read(again.join("\n").as_bytes(), "jsonl", Provider::openai(), &forms("m")).await.expect("lines");
     assert_eq!((ids(&again), sent(&again)), (ids(&lines), sent(&lines)));
 
+    let json = read(b"fine\n {\"prompt\": 1}\n", "txt", Provider::openai(), &forms("m")).await;
+    assert!(wrong(json).starts_with("in.txt, line 2: it is JSON in a file of plain text"));
+    let plain = Forms { format: Some(Format::Plain), ..forms("m") };
+    assert_eq!(read(b"[1]", "txt", Provider::openai(), &plain).await.expect("a line").len(), 1);
     let wrong = wrong(read(b"fine\ncaf\xe9\n", "txt", Provider::openai(), &forms("m")).await);
     assert!(wrong.starts_with("in.txt, line 2: byte 4 of it is no UTF-8"), "{wrong}");
 }

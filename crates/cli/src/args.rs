@@ -122,7 +122,7 @@ Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is na
 6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
 
 #[derive(Debug, Args)]
-#[command(after_help = input::INPUT)]
+#[command(after_help = format!("{}\n\n{}", input::INPUT, input::EXIT_CODES))]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) source: Source,

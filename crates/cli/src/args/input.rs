@@ -56,13 +56,13 @@ pub(crate) enum Format {
     Json,
     /// Each line is a prompt.
     Plain,
-    /// A table with a header; each row is a prompt.
+    /// A table with a header; each row is a prompt. Columns called id, model, system and max_tokens are read as in JSON.
     Csv,
 }
 
 /// An input, and whom it is for: all that `check` needs to know.
 #[derive(Debug, Args)]
-#[command(after_help = INPUT)]
+#[command(after_help = format!("{INPUT}\n\n{EXIT_CODES}"))]
 pub(crate) struct Source {
     /// The requests. `-` is standard input.
     #[arg(value_name = "IN")]
@@ -91,3 +91,6 @@ pub(crate) const INPUT: &str = r#"The input is a file with one request a line, a
 and each may say more under "outbound": {"priority", "tenant", "deadline", "max_attempts", "fallback"}: a number, higher
 goes first; a name, and tenants share the limits evenly; seconds; a number; a list of other models to try.
 Where a line has no id, it gets one from what is sent."#;
+
+/// Those of the commands that send nothing.
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 every line is right, 2 usage, 3 bad input (the line is named), 6 the report cannot be written.";

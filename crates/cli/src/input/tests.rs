@@ -344,3 +344,39 @@ async fn a_part_of_a_file() {
     assert_eq!(drawn, numbers(Part { limit: None, sample: Some(50) }).await);
     assert_eq!(numbers(Part { limit: None, sample: Some(5_000) }).await.len(), 1_000);
 }
+
+/// Whatever a file is, reading it comes to an end without a panic, and each error names a place.
+#[tokio::test]
+async fn damaged_files_are_errors() {
+    let inputs = [
+        ("jsonl", &br#"{"prompt":"a","id":1,"outbound":{"deadline":3}}
+                       {"custom_id":"x","method":"POST","url":"/v1/x","body":{"model":"m","a":[1,"\ud83d"]}}"#[..]),
+        ("json", br#"[{"prompt":"a\"","id":1}, {"custom_id":"x","url":"/v1/x","body":{"model":null}}]"#),
+        ("csv", b"id,prompt\r\n1,\"a, \"\"b\"\"\"\r\n2,\xc3\xa9\r\n"),
+        ("txt", b"a\n\xc3\xa9 {x}\n"),
+        ("txt", b"\xff\xfea\0\n\0\x3d\xd8\0\xde"),
+    ];
+    let template = Forms { template: Some(String::from("{prompt}!")), ..forms("m") };
+    let mut draw = 7_u64;
+    for round in 0..300 {
+        for (end, input) in inputs {
+            let mut input = input.to_vec();
+            for _ in 0..=round % 3 {
+                draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let at = (draw >> 33) as usize % input.len();
+                let bytes = b"{}[]\",:\\\n\r\0\xff\xfe 1a";
+                match draw % 3 {
+                    0 => input[at] = bytes[(draw >> 20) as usize % bytes.len()],
+                    1 => input.insert(at, bytes[(draw >> 20) as usize % bytes.len()]),
+                    _ => input.truncate(at.max(1)),
+                }
+            }
+            for forms in [&forms("m"), &template] {
+                if let Err((_, why)) = read(&input, end, Provider::openai(), forms).await {
+                    let place = why.strip_prefix(&format!("in.{end}, ")).expect("the file");
+                    assert!(place.starts_with("line ") || place.starts_with("element "), "{why}");
+                }
+            }
+        }
+    }
+}

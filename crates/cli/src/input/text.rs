@@ -160,7 +160,11 @@ mod tests {
     use super::*;
 
     async fn lines(bytes: Vec<u8>) -> Result<Vec<String>, Wrong> {
-        let mut text = Text::new(Box::new(std::io::Cursor::new(bytes)));
+        lines_of(Box::new(std::io::Cursor::new(bytes))).await
+    }
+
+    async fn lines_of(input: Box<dyn AsyncRead + Send + Unpin>) -> Result<Vec<String>, Wrong> {
+        let mut text = Text::new(input);
         let mut lines = Vec::new();
         loop {
             let line = text.read_line().await?;
@@ -191,6 +195,17 @@ mod tests {
         }
         assert_eq!(lines(Vec::new()).await.expect("text"), [""; 0]);
         assert_eq!(lines(b"a".to_vec()).await.expect("text"), ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_pipe_may_bring_a_byte_at_a_time() {
+        for bytes in ["\u{feff}aé\nb".as_bytes().to_vec(), utf_16("\u{feff}aé\nb", u16::to_be_bytes)] {
+            let (reader, mut writer) = tokio::io::duplex(1);
+            let write =
+                tokio::spawn(async move { tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes).await });
+            assert_eq!(lines_of(Box::new(reader)).await.expect("text"), ["aé\n", "b"]);
+            write.await.expect("no panic").expect("all was read");
+        }
     }
 
     #[tokio::test]

@@ -5,8 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use outbound::Provider;
 
+use self::input::{Forms, Part, Source};
 use crate::output::Fsync;
 
+pub(crate) mod input;
 mod sending;
 mod telling;
 
@@ -27,18 +29,26 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Send every request of a file, and write every answer to another.
     Run(Box<Run>),
+    /// Read a file of requests and say everything that is wrong with it. Nothing is sent, no key is needed.
+    Check(Box<Source>),
+    /// Say what a run would send, cost and take. Nothing is sent, no key is needed.
+    Plan(Box<Plan>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", input::INPUT))]
 pub(crate) struct Run {
-    /// Requests, one JSON object a line: {custom_id, method, url, body}. `-` is standard input. A line may have a key more,
-    /// `outbound`, with {priority, tenant, deadline, max_attempts, fallback}: a number, higher goes first; a name, and
-    /// tenants share the limits evenly; seconds; a number; a list of other models to try.
-    #[arg(value_name = "IN.jsonl")]
+    /// The requests: JSON lines, a JSON array, plain text or CSV. `-` is standard input.
+    #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) forms: Forms,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
 
     /// Where the answers go, one JSON object a line, as they complete. `-` is standard output.
     /// [default: IN.results.jsonl; IN.simulated.jsonl with --simulate; `-` if the input is `-`]
@@ -107,6 +117,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
 
+    /// Send nothing, and say what would be sent, what it would cost and how long it would take, as `plan` does.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// What the models cost, for --dry-run: see `outbound plan --help`.
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) prices: Option<PathBuf>,
+
     /// Say nothing on standard error but what went wrong.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -118,9 +136,39 @@ pub(crate) struct Run {
     pub(crate) telling: Telling,
 }
 
+impl From<Run> for Plan {
+    fn from(run: Run) -> Self {
+        let Run { input, forms, part, provider, base_url, rpm, tpm, prices, .. } = run;
+        Self { source: Source { input, provider, base_url, forms }, part, rpm, tpm, prices }
+    }
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is named), 4 authentication or spent quota,
 5 stopped early and nothing failed (the same command goes on), 6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("{}\n\n{}", input::INPUT, input::EXIT_CODES))]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) source: Source,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
+
+    /// Requests per minute that the run may make.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rpm: Option<u64>,
+
+    /// Tokens per minute, input and output together, that the run may take.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) tpm: Option<u64>,
+
+    /// What the models cost, in JSON: {"MODEL": {"input": 0.15, "output": 0.60}}, in dollars for a million tokens. The price
+    /// of gpt-4o is that of gpt-4o-2024-08-06 too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Sim {

@@ -1,100 +1,231 @@
-//! The file of requests: lines in the shape of an OpenAI batch input file, with one key more for what is ours.
+//! The file of requests. It is read as text in any Unicode, cut into records (lines, elements of an array, rows of a table), and
+//! each record is read as a line of a provider's batch file or as a prompt.
 
 use std::{
-    collections::HashSet,
-    hash::{BuildHasher, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::{Arc, OnceLock},
 };
 
-use futures::{Stream, stream};
-use outbound::Request;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use futures::{Stream, StreamExt, future, stream};
+use outbound::Provider;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+use tokio::io::AsyncRead;
 
-use self::options::Options;
-use crate::exit::Stop;
+pub(crate) use self::line::Line;
+use self::{
+    ids::Ids,
+    line::Members,
+    record::{Record, Records, Wrong},
+    sample::Sample,
+    template::Template,
+    text::Text,
+};
+use crate::{
+    args::input::{Format, Forms, Part},
+    exit::Stop,
+};
 
+mod array;
+mod batch;
+mod csv;
+mod ids;
+mod line;
 mod options;
+mod prompt;
+mod record;
+mod sample;
+mod template;
+mod text;
 
-/// Longest line, in bytes. A provider's own batch files end at 200 MB in all.
-const MAX_LINE: u64 = 64 * 1024 * 1024;
-
-/// One line, read and checked.
+/// An input, how it is read, and whom it is for.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) number: u64,
-    pub(crate) custom_id: String,
-    pub(crate) url: String,
-    pub(crate) body: Box<RawValue>,
-    options: Options,
+pub(crate) struct Reading {
+    path: PathBuf,
+    provider: Provider,
+    base_url: Option<String>,
+    format: Format,
+    /// The format was seen from the name of the file.
+    is_guessed: bool,
+    column: String,
+    model: Option<String>,
+    system: Option<String>,
+    template: Option<Template>,
+    max_tokens: Option<u64>,
+    part: Part,
+    /// The lines that were drawn, counted from 0.
+    drawn: OnceLock<Vec<u64>>,
 }
 
-/// The shape of a line. What else stands in it is passed over.
-#[derive(Deserialize)]
-struct Raw {
-    custom_id: String,
-    #[serde(default)]
-    method: Option<String>,
-    url: String,
-    body: Box<RawValue>,
-    #[serde(default)]
-    outbound: Option<Options>,
-}
+impl Reading {
+    /// Takes the options, reads the files that they name, and draws the lines of a sample.
+    pub(crate) async fn new(
+        path: &Path,
+        forms: &Forms,
+        part: Part,
+        provider: Provider,
+        base_url: Option<&str>,
+    ) -> Result<Arc<Self>, Stop> {
+        let template = text_or_file("--template", forms.template.as_deref())?;
+        let template = template.map(|template| Template::parse(&template)).transpose();
+        let reading = Arc::new(Self {
+            path: path.to_owned(),
+            provider,
+            base_url: base_url.map(ToOwned::to_owned),
+            format: forms.format.unwrap_or_else(|| Format::of(path)),
+            is_guessed: forms.format.is_none(),
+            column: forms.column.clone().unwrap_or_else(|| String::from("prompt")),
+            model: forms.model.clone(),
+            system: text_or_file("--system", forms.system.as_deref())?,
+            template: template.map_err(|why| Stop::Usage(format!("--template: {why}")))?,
+            max_tokens: forms.max_tokens,
+            part,
+            drawn: OnceLock::new(),
+        });
+        let Some(lines) = part.sample else { return Ok(reading) };
+        if !reading.can_be_read_twice() {
+            let why =
+                "--sample draws from a file, which is read twice; --limit takes the first lines of anything";
+            return Err(Stop::Usage(String::from(why)));
+        }
+        let mut sample = Sample::new(lines);
+        let mut all = pin!(reading.all().await?);
+        while let Some(line) = all.next().await {
+            line?;
+            sample.add();
+        }
+        reading.drawn.get_or_init(|| sample.into_lines());
+        Ok(reading)
+    }
 
-impl Line {
-    fn parse(number: u64, text: &[u8]) -> Result<Self, Stop> {
-        let wrong = |why: &dyn std::fmt::Display| Stop::Input(format!("line {number}: {why}"));
-        let raw: Raw = serde_json::from_slice(text).map_err(|error| wrong(&of_one_line(&error)))?;
-        if raw.custom_id.is_empty() {
-            return Err(wrong(&"`custom_id` is empty"));
-        }
-        if raw.method.as_deref().is_some_and(|method| method != "POST") {
-            return Err(wrong(&"`method` is not POST"));
-        }
-        if !raw.url.starts_with('/') || raw.url.starts_with("//") {
-            return Err(wrong(&"`url` is not a path such as /v1/chat/completions"));
-        }
-        if !raw.body.get().starts_with('{') {
-            return Err(wrong(&"`body` is not an object"));
-        }
-        let options = raw.outbound.unwrap_or_default();
-        match options.wrong() {
-            Some(why) => Err(wrong(&why)),
-            None => Ok(Self { number, custom_id: raw.custom_id, url: raw.url, body: raw.body, options }),
+    /// Whether it is a file, and no pipe.
+    pub(crate) fn can_be_read_twice(&self) -> bool {
+        self.path.as_os_str() != "-" && (self.path.is_file() || !self.path.exists())
+    }
+
+    /// The lines that count, one at a time. It goes on after a line that is wrong, where there is sense in that.
+    pub(crate) async fn lines(
+        self: &Arc<Self>,
+    ) -> Result<impl Stream<Item = Result<Line, Stop>> + Send + use<>, Stop> {
+        let reading = self.clone();
+        let mut drawn = 0;
+        let counts = move |(at, line): (u64, Result<Line, Stop>)| {
+            let counts = match reading.drawn.get() {
+                Some(lines) if line.is_ok() => lines.get(drawn) == Some(&at),
+                _ => true,
+            };
+            drawn += usize::from(counts);
+            future::ready(counts.then_some(line))
+        };
+        let most = self.part.limit.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
+        Ok(stream::iter(0..).zip(self.all().await?).take(most).filter_map(counts))
+    }
+
+    async fn all(self: &Arc<Self>) -> Result<impl Stream<Item = Result<Line, Stop>> + Send + use<>, Stop> {
+        let text = Text::new(open(&self.path).await?);
+        let start = (Records::new(text, self.clone()), Ids::new(), self.clone());
+        Ok(stream::unfold(start, async |(mut records, mut ids, reading)| {
+            let record = records.next().await?;
+            let line = record
+                .and_then(|record| Line::parse(record, &reading))
+                .and_then(|line| with_id(line, &mut ids))
+                .map_err(|wrong| reading.stop(&wrong));
+            Some((line, (records, ids, reading)))
+        }))
+    }
+
+    /// What the input is called in messages.
+    pub(crate) fn name(&self) -> String {
+        if self.path.as_os_str() == "-" {
+            String::from("standard input")
+        } else {
+            self.path.display().to_string()
         }
     }
 
-    /// The first 64 bits of the SHA-256 of what is sent.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        let parts = ["POST", "\n", &self.url, "\n", self.body.get()];
-        crate::identity::Digest::of(&parts.map(str::as_bytes)).0
+    fn stop(&self, wrong: &Wrong) -> Stop {
+        Stop::Input(format!("{}, {wrong}", self.name()))
     }
 
-    /// The request to send: the line's path below the base URL's own path, of which it does not repeat the end. Below
-    /// `/openai/v1` the batch format's `/v1/chat/completions` is `/chat/completions`.
-    pub(crate) fn into_request(self, base_path: &str) -> Request {
-        let path = below(base_path, &self.url).to_owned();
-        let body: Box<str> = self.body.into();
-        self.options.apply(Request::post_raw(path, body.into_string()).id(self.custom_id))
+    fn base_url(&self) -> Option<&str> {
+        self.base_url.as_deref().or(self.provider.base_url())
+    }
+
+    /// Whether a line has what a prompt is made of.
+    fn is_prompt(&self, members: &Members<'_>, line: &str) -> bool {
+        match self.column.as_str() {
+            _ if self.template.is_some() => true,
+            "prompt" => members.prompt.is_some(),
+            column => prompt::all(line).is_ok_and(|members| members.contains_key(column)),
+        }
+    }
+
+    /// Whether a table without a column of that name is wrong.
+    fn needs_column(&self) -> bool {
+        self.template.is_none()
+    }
+
+    /// A line of plain text as an object. One that is JSON is surely no prompt, unless somebody says that it is.
+    fn prompt_of_line(&self, line: Record) -> Result<Record, Wrong> {
+        let is_json = |text: &str| {
+            text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+        };
+        if self.is_guessed && is_json(&line.text) {
+            let why = "it is JSON in a file of plain text: `--format json` reads it, `--format plain` sends it as a prompt";
+            return Err(Wrong::at(line.place, why));
+        }
+        let members = Map::from_iter([(self.column.clone(), Value::String(line.text))]);
+        Ok(Record { text: Value::Object(members).to_string(), ..line })
+    }
+
+    /// The first option that is for prompts alone.
+    fn option_for_prompts(&self) -> Option<&'static str> {
+        let options = [
+            ("--system", self.system.is_some()),
+            ("--template", self.template.is_some()),
+            ("--max-tokens", self.max_tokens.is_some()),
+        ];
+        options.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 }
 
-/// A path without the longest run of whole segments that ends the base path and begins the path itself.
-fn below<'a>(base: &str, path: &'a str) -> &'a str {
-    let base = base.trim_end_matches('/');
-    let mut ends = path.rmatch_indices('/').map(|(end, _)| end).filter(|end| *end > 0);
-    let overlap = ends.find(|end| base.ends_with(&path[..*end]));
-    overlap.map_or(path, |end| &path[end..])
+impl Format {
+    /// By the name of a file.
+    fn of(path: &Path) -> Self {
+        let ends_with = |end: &str| path.extension().is_some_and(|name| name.eq_ignore_ascii_case(end));
+        match () {
+            () if ends_with("csv") => Self::Csv,
+            () if ends_with("txt") => Self::Plain,
+            () => Self::Json,
+        }
+    }
 }
 
-/// An error of JSON without its line, which is always the first.
-fn of_one_line(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", ", at column ")
+fn with_id(mut line: Line, ids: &mut Ids) -> Result<Line, Wrong> {
+    if line.custom_id.is_empty() {
+        let id = ids.make(line.fingerprint());
+        line.name(id);
+    } else {
+        ids.given(&line.custom_id, line.place())?;
+    }
+    Ok(line)
+}
+
+/// A text, or what stands in a file, without a byte order mark and the last line's end.
+fn text_or_file(option: &str, text: Option<&str>) -> Result<Option<String>, Stop> {
+    let Some(path) = text.and_then(|text| text.strip_prefix('@')) else {
+        return Ok(text.map(ToOwned::to_owned));
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Stop::Usage(format!("{option} @{path}: {error}")))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(Some(text.to_owned()))
 }
 
 /// Opens the input; `-` is standard input.
-pub(crate) async fn open(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, Stop> {
+async fn open(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, Stop> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(tokio::io::stdin()));
     }
@@ -104,168 +235,5 @@ pub(crate) async fn open(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin
     }
 }
 
-/// The lines of an input, one at a time, blank ones passed over. Ends after the first that is wrong.
-pub(crate) fn lines(
-    input: Box<dyn AsyncRead + Send + Unpin>,
-    name: &Path,
-) -> impl Stream<Item = Result<Line, Stop>> + Send + use<> {
-    let name =
-        if name.as_os_str() == "-" { String::from("standard input") } else { name.display().to_string() };
-    let reader = BufReader::with_capacity(256 * 1024, input);
-    let start = Some((reader, 0, Ids::default(), name));
-    stream::unfold(start, async |state| {
-        let (mut reader, mut number, mut ids, name) = state?;
-        let line = next_line(&mut reader, &mut number).await.transpose()?;
-        match line.and_then(|line| ids.check(line)) {
-            Ok(line) => Some((Ok(line), Some((reader, number, ids, name)))),
-            Err(Stop::Input(what)) => Some((Err(Stop::Input(format!("{name}, {what}"))), None)),
-            Err(stop) => Some((Err(stop), None)),
-        }
-    })
-}
-
-async fn next_line(reader: &mut (impl AsyncBufRead + Unpin), number: &mut u64) -> Result<Option<Line>, Stop> {
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        *number += 1;
-        let read = reader.take(MAX_LINE + 1).read_until(b'\n', &mut text).await;
-        let read = read.map_err(|error| Stop::Input(format!("line {number}: {error}")))?;
-        if read as u64 > MAX_LINE {
-            return Err(Stop::Input(format!("line {number}: longer than {MAX_LINE} bytes")));
-        }
-        if read == 0 {
-            return Ok(None);
-        }
-        if *number == 1 && (text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff")) {
-            let why = "line 1: the file is in UTF-16; write it in UTF-8, with `iconv -f UTF-16 -t UTF-8`";
-            return Err(Stop::Input(why.to_owned()));
-        }
-        let bare = text.strip_prefix(b"\xef\xbb\xbf").filter(|_| *number == 1).unwrap_or(&text).trim_ascii();
-        if !bare.is_empty() {
-            return Line::parse(*number, bare).map(Some);
-        }
-    }
-}
-
-/// The ids seen so far, as 128-bit keyed hashes. It is the one thing that grows with the number of lines, by 16 bytes
-/// for each: knowing a repeated id from a new one has that price.
-#[derive(Default)]
-struct Ids {
-    seen: HashSet<(u64, u64)>,
-    hashers: (RandomState, RandomState),
-}
-
-impl Ids {
-    fn check(&mut self, line: Line) -> Result<Line, Stop> {
-        let hash = (self.hashers.0.hash_one(&line.custom_id), self.hashers.1.hash_one(&line.custom_id));
-        if self.seen.insert(hash) {
-            return Ok(line);
-        }
-        Err(Stop::Input(format!("line {}: `custom_id` {:?} was there before", line.number, line.custom_id)))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use futures::StreamExt;
-
-    use super::*;
-
-    async fn read(text: &'static str) -> (Vec<String>, Option<String>) {
-        let mut lines = Box::pin(lines(Box::new(text.as_bytes()), Path::new("in.jsonl")));
-        let mut ids = Vec::new();
-        while let Some(line) = lines.next().await {
-            match line {
-                Ok(line) => ids.push(line.custom_id),
-                Err(stop) => return (ids, Some(stop.to_string())),
-            }
-        }
-        (ids, None)
-    }
-
-    #[test]
-    fn a_line_does_not_repeat_the_end_of_the_base_path() {
-        for (base, url, path) in [
-            ("/v1", "/v1/chat/completions", "/chat/completions"),
-            ("/v1/", "/v1/chat/completions", "/chat/completions"),
-            ("/openai/v1", "/v1/chat/completions", "/chat/completions"),
-            ("", "/v1/chat/completions", "/v1/chat/completions"),
-            ("/", "/v1/chat/completions", "/v1/chat/completions"),
-            ("/api", "/v1/chat/completions", "/v1/chat/completions"),
-            ("/xv1", "/v1/chat/completions", "/v1/chat/completions"),
-            ("/v1/chat", "/v1/chat/completions", "/completions"),
-        ] {
-            assert_eq!(below(base, url), path, "{base}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_good_file() {
-        let text = "\u{feff}{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/x\",\"body\":{}}\r\n\n\
-                    {\"custom_id\":\"b\",\"url\":\"/v1/x\",\"body\":{\"k\":[1]},\"more\":1}";
-        assert_eq!(read(text).await, (vec![String::from("a"), String::from("b")], None));
-    }
-
-    #[tokio::test]
-    async fn a_file_in_another_encoding_is_named() {
-        for text in [&b"\xff\xfe{\0\"\0"[..], b"\xfe\xff\0{\0\""] {
-            let mut lines = Box::pin(lines(Box::new(text), Path::new("in.jsonl")));
-            let stop = lines.next().await.expect("an error").expect_err("no line");
-            assert!(stop.to_string().starts_with("in.jsonl, line 1: the file is in UTF-16;"), "{stop}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_wrong_line_is_named() {
-        for (line, says) in [
-            ("{", "in.jsonl, line 2: EOF"),
-            (r#"{"custom_id":"b","url":"/v1/x"}"#, "in.jsonl, line 2: missing field `body`"),
-            (r#"{"custom_id":"b","url":"/v1/x","body":[]}"#, "in.jsonl, line 2: `body` is not an object"),
-            (r#"{"custom_id":"","url":"/v1/x","body":{}}"#, "in.jsonl, line 2: `custom_id` is empty"),
-            (
-                r#"{"custom_id":"b","method":"GET","url":"/v1/x","body":{}}"#,
-                "in.jsonl, line 2: `method` is not POST",
-            ),
-            (
-                r#"{"custom_id":"b","url":"http://elsewhere/","body":{}}"#,
-                "in.jsonl, line 2: `url` is not a path",
-            ),
-            (
-                r#"{"custom_id":"a","url":"/v1/x","body":{}}"#,
-                "in.jsonl, line 2: `custom_id` \"a\" was there before",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"prority":1}}"#,
-                "in.jsonl, line 2: unknown field `prority`, expected one of `priority`, `tenant`, `deadline`, \
-                 `max_attempts`, `fallback`",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"priority":"high"}}"#,
-                "in.jsonl, line 2: invalid type: string \"high\", expected i32",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":0}}"#,
-                "in.jsonl, line 2: `outbound.deadline` is not a time",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":1e300}}"#,
-                "in.jsonl, line 2: `outbound.deadline` is not a time",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"max_attempts":0}}"#,
-                "in.jsonl, line 2: `outbound.max_attempts` is zero",
-            ),
-            (
-                r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"fallback":[""]}}"#,
-                "in.jsonl, line 2: `outbound.fallback` has a model",
-            ),
-        ] {
-            let text = format!("{}\n{line}\n", r#"{"custom_id":"a","url":"/v1/x","body":{}}"#).leak();
-            let (ids, error) = read(text).await;
-            assert_eq!(ids, ["a"]);
-            let error = error.expect(says);
-            assert!(error.starts_with(says), "{error}");
-        }
-    }
-}
+mod tests;

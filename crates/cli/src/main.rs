@@ -3,12 +3,14 @@
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
+mod check;
 mod config;
 mod exit;
 mod identity;
 mod input;
 mod interrupt;
 mod output;
+mod plan;
 mod progress;
 mod report;
 mod run;
@@ -18,6 +20,7 @@ mod sim;
 mod simulate;
 mod state;
 mod summary;
+mod tally;
 mod watch;
 
 use std::process::ExitCode;
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Run(arguments) => run::run(*arguments).await,
+            Command::Check(source) => check::check(*source).await,
+            Command::Plan(arguments) => plan::plan(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
         }
     });

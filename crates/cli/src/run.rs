@@ -10,9 +10,10 @@ use self::{drive::Drive, survey::Job, target::Target};
 use crate::{
     args::{HowTold, Run},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, RESUMABLE, SOME_FAILED, Stop},
-    input,
+    input::Reading,
     interrupt::Interrupt,
     output::{self, Existing, Found},
+    plan,
     progress::{How, Progress},
     say, simulate,
     state::{Header, State},
@@ -27,6 +28,9 @@ mod survey;
 mod target;
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
+    if arguments.dry_run {
+        return plan::plan(arguments.into()).await;
+    }
     let interrupt = Interrupt::listen();
     say::in_json(arguments.telling.progress == HowTold::Json);
     let path = arguments
@@ -37,10 +41,13 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         return Err(Stop::Usage(format!("{} is the input and the output", path.display())));
     }
     arguments.telling.check(&[&arguments.input, &path])?;
+    let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
+    let reading =
+        Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url).await?;
     let existing = existing(&arguments);
     let found = Found::look(&path, existing)?;
     let job = tokio::select! {
-        job = survey::survey(&arguments.input, &found.earlier) => job?,
+        job = survey::survey(&reading, &found.earlier) => job?,
         () = interrupt.clone().times(1) => return Ok(INTERRUPTED),
     };
     if let Some(code) = job.as_ref().and_then(|job| nothing_to_send(job, &found, &path, &arguments)) {
@@ -48,7 +55,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     let target = Target::of(&arguments, job.as_ref()).await?;
     // The input first: nothing is replaced for a run that cannot begin.
-    let lines = input::lines(input::open(&arguments.input).await?, &arguments.input);
+    let lines = reading.lines().await?;
     let can_be_resumed = found.can_be_resumed() && existing != Existing::Fresh { keep: false };
     let (mut output, earlier) = found.begin(arguments.fsync)?;
     output.hide(target.keys);
@@ -73,7 +80,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let how = How::of(&arguments, &path);
     let progress = Progress::start(&manager, &watch, &interrupt, summary.asked, how);
     let drive = Drive {
-        input: &arguments.input,
+        input: reading.name(),
         base_path: &target.base_path,
         manager: &manager,
         interrupt: &interrupt,

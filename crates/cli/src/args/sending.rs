@@ -61,11 +61,6 @@ pub(crate) struct Sending {
     /// Spend no more than this many dollars. Needs --prices. What is under way counts with the most that it may cost.
     #[arg(long, value_name = "DOLLARS", requires = "prices", value_parser = dollars)]
     pub(crate) budget: Option<f64>,
-
-    /// Prices in dollars for a million tokens, as JSON: {"gpt-4o-mini": {"input": 0.15, "output": 0.60}}. A name stands for
-    /// its dated versions too.
-    #[arg(long, value_name = "FILE.json")]
-    pub(crate) prices: Option<PathBuf>,
 }
 
 /// Reads `5`, `0.5`, `5usd`, `$5`.

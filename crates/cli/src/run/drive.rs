@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    path::Path,
     pin::pin,
     time::Duration,
 };
@@ -34,7 +33,7 @@ const TRIES: usize = 20;
 
 /// What the lines of a run pass through.
 pub(super) struct Drive<'a> {
-    pub(super) input: &'a Path,
+    pub(super) input: String,
     pub(super) base_path: &'a str,
     pub(super) manager: &'a RequestManager,
     pub(super) interrupt: &'a Interrupt,
@@ -145,7 +144,7 @@ impl Drive<'_> {
         line: Line,
         in_flight: &RefCell<HashMap<Digest, Digest>>,
     ) -> Result<Option<Request>, Stop> {
-        if known(&line, self.earlier, self.input)?.is_some() {
+        if known(&line, self.earlier, &self.input)?.is_some() {
             return Ok(None);
         }
         let id = Digest::of_id(&line.custom_id);

@@ -1,14 +1,13 @@
 //! Reading the input through before anything is sent: a mistake on the last line costs nothing then.
 
-use std::{path::Path, pin::pin};
+use std::{pin::pin, sync::Arc};
 
 use futures::StreamExt;
-use outbound::Provider;
 
 use crate::{
     exit::Stop,
     identity::Digest,
-    input::{self, Line},
+    input::{Line, Reading},
     output::{Changed, Earlier, State},
 };
 
@@ -22,27 +21,25 @@ pub(super) struct Job {
 }
 
 /// Reads the input through, if it can be read twice.
-pub(super) async fn survey(input: &Path, earlier: &Earlier) -> Result<Option<Job>, Stop> {
-    if input.as_os_str() == "-" || (input.exists() && !input.is_file()) {
+pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<Option<Job>, Stop> {
+    if !reading.can_be_read_twice() {
         return Ok(None);
     }
     let mut job = Job::default();
-    let mut lines = pin!(input::lines(input::open(input).await?, input));
+    let mut lines = pin!(reading.lines().await?);
     while let Some(line) = lines.next().await {
         let line = line?;
-        let facts = Provider::openai().read_request(line.body.get().as_bytes());
-        let facts = facts
-            .map_err(|error| Stop::Input(format!("{}, line {}: {error}", input.display(), line.number)))?;
+        let estimate = line.check()?.estimate;
         job.requests += 1;
-        job.done += u64::from(known(&line, earlier, input)?.is_some());
-        job.tokens = job.tokens.saturating_add(facts.estimate.input).saturating_add(facts.estimate.output);
+        job.done += u64::from(known(&line, earlier, &reading.name())?.is_some());
+        job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
     }
     if job.requests > 0 && job.done == 0 && earlier.len() > 0 {
         return Err(Stop::Output(format!(
             "none of the {} lines in the output belongs to {}: it is another input's. Give another --output, or --fresh to \
              begin anew (the file is kept under another name)",
             earlier.len(),
-            input.display()
+            reading.name()
         )));
     }
     Ok(Some(job))
@@ -53,7 +50,7 @@ pub(super) async fn survey(input: &Path, earlier: &Earlier) -> Result<Option<Job
 /// # Errors
 ///
 /// Where its body is not what was sent then.
-pub(super) fn known(line: &Line, earlier: &Earlier, input: &Path) -> Result<Option<State>, Stop> {
+pub(super) fn known(line: &Line, earlier: &Earlier, input: &str) -> Result<Option<State>, Stop> {
     let known = earlier.of(Digest::of_id(&line.custom_id), Digest(line.fingerprint()));
     known.map_err(|Changed(state)| {
         let (what, hint) = match state {
@@ -61,9 +58,8 @@ pub(super) fn known(line: &Line, earlier: &Earlier, input: &Path) -> Result<Opti
             State::Failed => ("failed", "--retry-failed sends the line as it is now"),
         };
         Stop::Input(format!(
-            "{}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
+            "{input}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
              or --fresh begins anew",
-            input.display(),
             line.number,
             line.custom_id
         ))

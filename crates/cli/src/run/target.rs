@@ -30,7 +30,7 @@ impl Target {
         let mut target =
             if arguments.simulate { Self::simulated(arguments, job).await? } else { Self::real(arguments)? };
         target.builder = with_times(target.builder, arguments);
-        target.builder = with_ways(target.builder, &arguments.sending)?;
+        target.builder = with_ways(target.builder, arguments)?;
         Ok(target)
     }
 
@@ -131,7 +131,8 @@ fn with_times(builder: RequestManagerBuilder, arguments: &Run) -> RequestManager
 }
 
 /// Other ways, money, and calls that are saved.
-fn with_ways(mut builder: RequestManagerBuilder, sending: &Sending) -> Result<RequestManagerBuilder, Stop> {
+fn with_ways(mut builder: RequestManagerBuilder, arguments: &Run) -> Result<RequestManagerBuilder, Stop> {
+    let sending = &arguments.sending;
     for model in &sending.fallback {
         builder = builder.fallback(Route::model(model));
     }
@@ -145,7 +146,7 @@ fn with_ways(mut builder: RequestManagerBuilder, sending: &Sending) -> Result<Re
     if let Some(folder) = &sending.cache {
         builder = builder.cache(ResponseCache::folder(folder));
     }
-    if let Some(path) = &sending.prices {
+    if let Some(path) = &arguments.prices {
         builder = builder.prices(prices(path)?);
     }
     Ok(match sending.budget {

@@ -4,14 +4,14 @@
 
 use std::{
     collections::BTreeMap,
-    process::{self, Command, Stdio},
+    process::{self, Command},
     time::Duration,
 };
 
 use outbound_simulator::{Latency, Outcome, Refusal, Simulator};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::support::{answers, folder, input, outbound, said, text};
+use crate::support::{Running, answers, folder, input, outbound, said, text};
 
 const WIDTH: usize = 8;
 
@@ -70,16 +70,15 @@ async fn killed_at_random_points_it_loses_and_doubles_nothing() {
         ];
         let mut kills = 0;
         loop {
-            let mut child = outbound(&arguments).stderr(Stdio::piped()).spawn().expect("it starts");
+            let mut child = Running::start(outbound(&arguments));
             let until = Duration::from_micros(random.random_range(1_000..250_000));
             tokio::time::sleep(until).await;
-            if let Some(code) = child.try_wait().expect("it can be asked") {
-                let run = child.wait_with_output().expect("it ended");
-                assert_eq!(code.code(), Some(0), "{}", said(&run));
+            if child.child().try_wait().expect("it can be asked").is_some() {
+                let run = child.end();
+                assert_eq!(run.status.code(), Some(0), "{}", said(&run));
                 break;
             }
-            child.kill().expect("it is killed");
-            child.wait().expect("it ended");
+            child.kill();
             kills += 1;
         }
         killed += kills;

@@ -2,7 +2,9 @@
 
 mod crash;
 mod exits;
+mod forms;
 mod interrupts;
+mod plans;
 mod progress;
 mod report;
 mod resume;

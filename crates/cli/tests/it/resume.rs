@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
+    process::Output,
     time::Duration,
 };
 
 use outbound_simulator::{Latency, Refusal, Simulator};
 use tempfile::TempDir;
 
-use crate::support::{answers, folder, ids, input, line, outbound, said, text};
+use crate::support::{Running, answers, folder, ids, input, line, outbound, said, text};
 
 /// A server, an input of so many lines, and an output.
 struct Job {
@@ -51,8 +51,8 @@ impl Job {
         tokio::task::block_in_place(|| command.output().expect("it runs"))
     }
 
-    fn start(&self) -> Child {
-        self.command(&[]).stderr(Stdio::piped()).spawn().expect("it starts")
+    fn start(&self) -> Running {
+        Running::start(self.command(&[]))
     }
 
     /// Until the server has seen so many.
@@ -85,10 +85,9 @@ async fn a_killed_run_is_taken_up_and_what_was_under_way_is_flagged() {
     let job = Job::new(200, fast()).await;
     let mut resent = 0;
     for kill in 1..=5 {
-        let mut child = job.start();
+        let child = job.start();
         job.seen(kill * 25).await;
-        child.kill().expect("it is killed");
-        child.wait().expect("it ended");
+        child.kill();
     }
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
@@ -186,20 +185,18 @@ async fn a_changed_body_and_another_input_are_named_and_nothing_is_sent() {
 async fn two_runs_on_one_output_refuse_under_whatever_name() {
     let job =
         Job::new(50, Simulator::builder().latency(Latency::fixed(Duration::from_millis(300))).build()).await;
-    let mut first = job.start();
+    let first = job.start();
     job.seen(9).await;
     let (link, hard) = (job.folder.path().join("link"), job.folder.path().join("hard"));
     std::os::unix::fs::symlink(&job.output, &link).expect("a link");
     std::fs::hard_link(&job.output, &hard).expect("a link");
     for output in [&job.output, &link, &hard] {
-        let run = job.run(&["-o", text(output)]);
-        assert_eq!(run.status.code(), Some(2), "given twice");
         let mut command = outbound(&["run", text(&job.input), "-o", text(output), "--base-url", &job.base]);
         let run = tokio::task::block_in_place(|| command.output().expect("it runs"));
         assert_eq!(run.status.code(), Some(6));
         assert!(said(&run).contains("another run writes it"), "{}", said(&run));
     }
-    tokio::task::block_in_place(|| first.wait()).expect("it ends");
+    assert_eq!(first.end().status.code(), Some(0));
     job.is_complete();
     assert_eq!(job.simulator.ledger().sends(), 50);
     job.simulator.shutdown().await;
@@ -225,14 +222,14 @@ async fn standard_input_is_taken_up_too() {
     let arguments = ["run", "-", "-o", text(&job.output), "--base-url", &job.base, "--concurrency", "4"];
     let start = || {
         let input = std::fs::File::open(&job.input).expect("the input");
-        outbound(&arguments).stdin(input).stderr(Stdio::piped()).spawn().expect("it starts")
+        let mut command = outbound(&arguments);
+        command.stdin(input);
+        Running::start(command)
     };
-    let mut killed = start();
+    let killed = start();
     job.seen(20).await;
-    killed.kill().expect("it is killed");
-    killed.wait().expect("it ended");
-    let child = start();
-    let run = tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends");
+    killed.kill();
+    let run = start().end();
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     job.is_complete();
     assert!(job.simulator.ledger().sends() <= 44);

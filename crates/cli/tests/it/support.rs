@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -16,6 +16,38 @@ pub(crate) fn outbound(arguments: &[&str]) -> Command {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
     command
+}
+
+/// A command at work, which ends with the test, whatever becomes of that.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(Some(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")))
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it is at work")
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child().kill().expect("it is killed");
+        self.child().wait().expect("it ended");
+    }
+
+    pub(crate) fn end(mut self) -> Output {
+        let child = self.0.take().expect("it is at work");
+        tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 pub(crate) fn folder() -> TempDir {

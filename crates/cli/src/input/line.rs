@@ -1,0 +1,280 @@
+//! One line: what it sends, and under which id its answer comes back.
+
+use std::sync::Arc;
+
+use outbound::{Request, client::Method, provider::RequestFacts};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Reading, batch,
+    options::Options,
+    prompt,
+    record::{Kind, Place, Record, Wrong},
+};
+use crate::exit::Stop;
+
+/// One line, read and checked.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Of the file, from 1 on; in an array the line where its element begins.
+    pub(crate) number: u64,
+    pub(crate) custom_id: String,
+    /// The line as JSON, so that it can be written to a file and run again: as it stands in a file of JSON, but with its id
+    /// where that had to be made.
+    pub(crate) text: String,
+    /// What it is called when lines are counted.
+    pub(crate) form: &'static str,
+    element: Option<u64>,
+    pub(super) sends: Sends,
+    options: Options,
+    reading: Arc<Reading>,
+}
+
+/// What a line sends. The check and the request see the same bytes.
+#[derive(Debug)]
+pub(super) struct Sends {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) to: To,
+    /// Where the body may not say it.
+    pub(super) model: Option<String>,
+    pub(super) body: Option<Box<RawValue>>,
+}
+
+/// Where the `url` belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    /// It is the provider's own path for a chat.
+    Chat,
+    /// It is a path in the batch format, which may repeat the end of the base URL's.
+    Batch,
+    /// It follows the base URL.
+    Base,
+}
+
+/// The members that lines have. What else stands in a line is for a template, or passed over.
+#[derive(Deserialize)]
+pub(super) struct Members<'a> {
+    #[serde(borrow)]
+    pub(super) custom_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) system: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    outbound: Option<&'a RawValue>,
+}
+
+impl Line {
+    /// Reads a record. Its id is empty if it has none.
+    pub(super) fn parse(record: Record, reading: &Arc<Reading>) -> Result<Self, Wrong> {
+        let Record { place, text, kind } = record;
+        match Self::read(&text, kind, reading) {
+            Ok((form, custom_id, sends, options)) => {
+                let (number, element, reading) = (place.line, place.element, reading.clone());
+                Ok(Self { number, custom_id, text, form, element, sends, options, reading })
+            }
+            Err(why) => Err(Wrong::at(place, why)),
+        }
+    }
+
+    fn read(
+        text: &str,
+        kind: Kind,
+        reading: &Reading,
+    ) -> Result<(&'static str, String, Sends, Options), String> {
+        // An array of as many values would do for the parser.
+        if !text.starts_with('{') {
+            return Err(no_object(text));
+        }
+        let members: Members<'_> = serde_json::from_str(text).map_err(|error| {
+            let why = of_one_line(&error);
+            format!("{why}; a line holds one whole object\na right line: {}", prompt::EXAMPLE)
+        })?;
+        let form = match kind {
+            Kind::Json => Form::of(&members, text, reading)?,
+            Kind::Plain | Kind::Row => Form::Prompt,
+        };
+        let id = members.custom_id.or(members.id.filter(|_| form == Form::Prompt));
+        let custom_id = id.map(|id| read_id(id, form)).transpose()?.unwrap_or_default();
+        let sends = match form {
+            Form::OpenAi => batch::openai(&members, reading),
+            Form::Anthropic => batch::anthropic(&members, reading),
+            Form::Prompt => prompt::prompt(&members, text, reading),
+        }?;
+        let options = match members.outbound.map(RawValue::get) {
+            None => Options::default(),
+            Some(object) if object.starts_with('{') => {
+                serde_json::from_str(object).map_err(|error| of_one_line(&error))?
+            }
+            Some(_) => return Err(String::from("`outbound` is not an object, such as {\"priority\": 1}")),
+        };
+        let name = match (form, kind) {
+            (Form::OpenAi, _) => "OpenAI batch",
+            (Form::Anthropic, _) => "Anthropic batch",
+            (Form::Prompt, Kind::Json) => "prompt",
+            (Form::Prompt, Kind::Plain) => "plain text",
+            (Form::Prompt, Kind::Row) => "CSV",
+        };
+        match options.wrong() {
+            Some(why) => Err(why.to_owned()),
+            None => Ok((name, custom_id, sends, options)),
+        }
+    }
+
+    /// Gives it an id that was made, in its text too.
+    pub(super) fn name(&mut self, id: String) {
+        if !self.text.contains("\"custom_id\"") {
+            let comma = if self.text[1..].trim_start().starts_with('}') { "" } else { ", " };
+            self.text.insert_str(1, &format!("\"custom_id\": \"{id}\"{comma}"));
+        }
+        self.custom_id = id;
+    }
+
+    /// The same for lines that send the same: the first 8 bytes of the SHA-256 of method, URL and body. What stands under
+    /// `outbound` has no part in it.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hash = Sha256::new();
+        for part in [self.sends.method.as_str(), "\n", &self.sends.url, "\n", self.body()] {
+            hash.update(part);
+        }
+        hash.finalize().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+
+    /// What the request says of itself, as the run's provider reads it.
+    pub(crate) fn check(&self) -> Result<RequestFacts, Stop> {
+        let facts = self.reading.provider.read_request(self.body().as_bytes());
+        let mut facts = facts.map_err(|error| self.reading.stop(&Wrong::at(self.place(), error)))?;
+        if self.sends.model.is_some() {
+            facts.model.clone_from(&self.sends.model);
+        }
+        Ok(facts)
+    }
+
+    /// The request to send: the line's path below the base URL's own path, of which it does not repeat the end. Below
+    /// `/openai/v1` the batch format's `/v1/chat/completions` is `/chat/completions`.
+    pub(crate) fn into_request(self, base_path: &str) -> Request {
+        let Sends { method, url, to, model, body } = self.sends;
+        let path = if to == To::Batch { below(base_path, &url).to_owned() } else { url };
+        let request = match body {
+            Some(body) if to == To::Chat => Request::chat(&body),
+            Some(body) if method == Method::POST => {
+                Request::post_raw(path, Box::<str>::from(body).into_string())
+            }
+            Some(body) => Request::new(method, path).json(&body),
+            None => Request::new(method, path),
+        };
+        let request = match model {
+            Some(model) => request.model(model),
+            None => request,
+        };
+        self.options.apply(request.id(self.custom_id))
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { line: self.number, element: self.element }
+    }
+
+    fn body(&self) -> &str {
+        self.sends.body.as_ref().map_or("", |body| body.get())
+    }
+}
+
+/// Which shape a line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    OpenAi,
+    Anthropic,
+    Prompt,
+}
+
+impl Form {
+    fn of(members: &Members<'_>, text: &str, reading: &Reading) -> Result<Self, String> {
+        let is_object = |member: Option<&RawValue>| member.is_some_and(|raw| raw.get().starts_with('{'));
+        match () {
+            () if is_object(members.params) => Ok(Self::Anthropic),
+            () if is_object(members.body) => Ok(Self::OpenAi),
+            () if reading.is_prompt(members, text) => Ok(Self::Prompt),
+            () if members.params.is_some() => Ok(Self::Anthropic),
+            () if members.body.or(members.url).or(members.method).is_some() => Ok(Self::OpenAi),
+            () => Err(format!(
+                "it has no `{}`, no `body` and no `params`\na right line: {}",
+                reading.column,
+                prompt::EXAMPLE
+            )),
+        }
+    }
+}
+
+/// Batch formats have texts as ids, tables of prompts often numbers.
+fn read_id(id: &RawValue, form: Form) -> Result<String, String> {
+    let text = match id.get().as_bytes()[0] {
+        b'"' => serde_json::from_str(id.get()).map_err(|error| format!("`custom_id` is no text: {error}"))?,
+        b'0'..=b'9' | b'-' if form == Form::Prompt => id.get().to_owned(),
+        _ => return Err(format!("`custom_id` is no text: write \"{}\"", id.get().replace('"', "'"))),
+    };
+    if text.is_empty() {
+        return Err(String::from("`custom_id` is empty; leave it out, and one is made"));
+    }
+    Ok(text)
+}
+
+/// A line that is no object is never sent as a prompt: that would be paid for.
+fn no_object(text: &str) -> String {
+    let why = if text.starts_with('[') {
+        "it begins with `[`, and an array is read only where it is the whole file"
+    } else {
+        "it is no object of JSON; `--format plain` sends each line as a prompt"
+    };
+    format!("{why}\na right line: {}", prompt::EXAMPLE)
+}
+
+/// An error of JSON without its line, which is always the first.
+pub(super) fn of_one_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", ", at column ")
+}
+
+/// A path without the longest run of whole segments that ends the base path and begins the path itself.
+fn below<'a>(base: &str, path: &'a str) -> &'a str {
+    let base = base.trim_end_matches('/');
+    let mut ends = path.rmatch_indices('/').map(|(end, _)| end).filter(|end| *end > 0);
+    let overlap = ends.find(|end| base.ends_with(&path[..*end]));
+    overlap.map_or(path, |end| &path[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_does_not_repeat_the_end_of_the_base_path() {
+        for (base, url, path) in [
+            ("/v1", "/v1/chat/completions", "/chat/completions"),
+            ("/v1/", "/v1/chat/completions", "/chat/completions"),
+            ("/openai/v1", "/v1/chat/completions", "/chat/completions"),
+            ("", "/v1/chat/completions", "/v1/chat/completions"),
+            ("/", "/v1/chat/completions", "/v1/chat/completions"),
+            ("/api", "/v1/chat/completions", "/v1/chat/completions"),
+            ("/xv1", "/v1/chat/completions", "/v1/chat/completions"),
+            ("/v1/chat", "/v1/chat/completions", "/completions"),
+        ] {
+            assert_eq!(below(base, url), path, "{base}");
+        }
+    }
+}

@@ -85,9 +85,6 @@ async fn row(text: &mut Text) -> Result<Option<(Place, Cells)>, Wrong> {
     if row.is_empty() {
         return Ok(None);
     }
-    if quotes.open {
-        return Err(Wrong::at(place, "a quote is opened in this row and never closed"));
-    }
     let cells = utf_8(place, row).and_then(|row| cells(row.trim_end_matches(['\n', '\r']), place));
     Ok(Some((place, cells)))
 }

@@ -358,7 +358,7 @@ async fn damaged_files_are_errors() {
     ];
     let template = Forms { template: Some(String::from("{prompt}!")), ..forms("m") };
     let mut draw = 7_u64;
-    for round in 0..300 {
+    for round in 0..100 {
         for (end, input) in inputs {
             let mut input = input.to_vec();
             for _ in 0..=round % 3 {

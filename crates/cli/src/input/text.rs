@@ -106,6 +106,15 @@ impl Text {
                 [0xfe, 0xff, ..] => (2, Some(UTF_16BE.new_decoder_without_bom_handling())),
                 _ => (0, None),
             };
+            let packed = match &piece[..read] {
+                [0x1f, 0x8b, ..] => Some("it is compressed; `gzip -dc IN | outbound run -` reads it"),
+                [0x28, 0xb5, 0x2f, ..] => Some("it is compressed; `zstd -dc IN | outbound run -` reads it"),
+                [b'P', b'K', 3 | 5, ..] => Some("it is a ZIP file or a spreadsheet; save it as CSV in UTF-8"),
+                _ => None,
+            };
+            if let Some(why) = packed {
+                return Err((1, why.to_owned()));
+            }
             self.decoder = decoder;
             piece.truncate(read);
             piece.drain(..mark);
@@ -216,6 +225,19 @@ mod tests {
         assert_eq!(wrong.to_string(), "line 3: half a character of UTF-16; was the file cut?");
         let wrong = lines(b"\xff\xfea\0\n\0b".to_vec()).await.expect_err("half a unit");
         assert!(wrong.to_string().starts_with("line 2: "), "{wrong}");
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_says_how_it_is_unpacked() {
+        for (bytes, says) in [
+            (&b"\x1f\x8b\x08"[..], "line 1: it is compressed; `gzip"),
+            (b"\x28\xb5\x2f\xfd", "line 1: it is compressed; `zstd"),
+            (b"PK\x03\x04", "line 1: it is a ZIP file or a spreadsheet"),
+        ] {
+            let wrong = lines(bytes.to_vec()).await.expect_err(says).to_string();
+            assert!(wrong.starts_with(says), "{wrong}");
+        }
+        assert_eq!(lines(b"PK".to_vec()).await.expect("text"), ["PK"]);
     }
 
     #[tokio::test]

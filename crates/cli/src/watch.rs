@@ -253,11 +253,14 @@ impl Counts {
         }
     }
 
+    /// How many requests are kept by their ids.
+    #[cfg(test)]
+    pub(crate) fn inside(&self) -> usize {
+        self.inside.len()
+    }
+
     /// Outcomes that were handed over.
     pub(crate) fn done(&self) -> u64 {
         self.answered + self.failed
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbound::{Snapshot, Waiting, limiter::QuotaDimension};
+use outbound::{Snapshot, limiter::QuotaDimension};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -57,13 +57,13 @@ impl Status {
         let rates = counts.pace.rates(now);
         let why = Why::of(counts, snapshot, interrupted, now);
         let done = counts.done();
-        let stands_still = interrupted
-            || snapshot.paused
-            || counts.waits.of(Waiting::Account).now > 0
-            || why.as_ref().is_some_and(|why| why.reason == Waiting::Outage.as_str());
+        let wait = why.as_ref().and_then(|why| why.seconds).unwrap_or_default();
+        let stands_still = why.as_ref().is_some_and(Why::has_no_end);
         let pace = rates.map_or(0.0, |rates| rates.done);
         let is_known = pace >= ENOUGH_DONE && elapsed >= ENOUGH_TIME && !stands_still;
+        // Not before the wait is over that all wait for.
         let to_go = of.filter(|_| is_known).map(|of| of.saturating_sub(done) as f64 * 60.0 / pace);
+        let to_go = to_go.map(|to_go| if counts.in_flight == 0 { to_go.max(wait) } else { to_go });
         let cost = Some(snapshot.spent.as_dollars()).filter(|spent| *spent > 0.0);
         let share = of.filter(|_| done > 0).map(|of| of as f64 / done as f64);
         Self {

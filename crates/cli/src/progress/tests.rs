@@ -175,9 +175,13 @@ async fn the_time_to_go_is_that_of_the_last_minute() {
     let status = run.after(s(120)).await;
     let slower = status.to_go_s.expect("known still");
     assert!(slower > 3_000.0, "at the new pace: {slower}");
+    run.manager.set_limits(None, &ModelLimits::new().requests_per_minute(1));
+    let status = run.after(s(15)).await;
+    let wait = status.why.as_ref().and_then(|why| why.seconds).expect("a wait");
+    assert!(wait > 20.0 && status.to_go_s >= Some(wait), "{status:?}");
     let line = words::line(&status);
     assert!(
-        line.starts_with("[4m 00s] ") && line.contains(" of 600 done, ") && line.contains(" to go; "),
+        line.starts_with("[4m 15s] ") && line.contains(" of 600 done, ") && line.contains(" to go; "),
         "{line}"
     );
 }

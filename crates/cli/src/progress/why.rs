@@ -60,13 +60,14 @@ impl Why {
         Self { reason, of: of.into(), seconds, text: text.into() }
     }
 
-    /// Whether it will take a while, or nobody knows how long.
+    /// Whether nobody knows when things go on: after a probe, a person, an answer.
+    pub(crate) fn has_no_end(&self) -> bool {
+        !matches!(self.reason, "limits" | "refused" | "backoff" | "concurrency")
+    }
+
+    /// Whether it will take a while.
     pub(crate) fn is_long(&self) -> bool {
-        match self.reason {
-            "concurrency" => false,
-            "limits" | "refused" | "backoff" => self.seconds.is_some_and(|seconds| seconds > LONG),
-            _ => true,
-        }
+        self.has_no_end() || self.seconds.is_some_and(|seconds| seconds > LONG)
     }
 
     /// Whether it says another thing than the one before.

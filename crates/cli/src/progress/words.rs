@@ -51,7 +51,8 @@ fn done(status: &Status) -> String {
 }
 
 fn troubles(status: &Status) -> Vec<String> {
-    let retries = (status.retries > 0).then(|| format!("{} retries", amount(status.retries as f64)));
+    let word = if status.retries == 1 { "retry" } else { "retries" };
+    let retries = (status.retries > 0).then(|| format!("{} {word}", amount(status.retries as f64)));
     let refused = (status.refused > 0).then(|| format!("{} refused", amount(status.refused as f64)));
     retries.into_iter().chain(refused).collect()
 }

@@ -70,7 +70,8 @@ fn summary(facts: &Facts) -> String {
     }
     html + "</table>\n<p class=\"how\">The best time is the longest of these: for each known limit, what was used of it less \
             what could be had at once, at the rate of the limit; and the time of all attempts that brought an answer, \
-            divided by the places in flight.</p>\n</section>\n"
+            divided by the places in flight. Tokens count as the answers tell them: a server that charges for what a request \
+            allows keeps E below 1.</p>\n</section>\n"
 }
 
 fn failures(facts: &Facts) -> String {

@@ -38,7 +38,7 @@ impl Facts {
     fn what_it_took(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "\nattempts {}: {} retries, {} refused for the rate",
+            "\nattempts {}, retries among them {}, refused for the rate {}",
             self.attempts, self.retries, self.refused
         )?;
         write!(f, "; possible duplicates {}", self.possible_duplicates)?;

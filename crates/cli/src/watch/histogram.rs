@@ -13,12 +13,13 @@ const CLASSES: usize = 360;
 pub(crate) struct Histogram {
     classes: Box<[u64; CLASSES]>,
     count: u64,
+    shortest: Duration,
     longest: Duration,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { classes: Box::new([0; CLASSES]), count: 0, longest: Duration::ZERO }
+        Self { classes: Box::new([0; CLASSES]), count: 0, shortest: Duration::MAX, longest: Duration::ZERO }
     }
 }
 
@@ -26,6 +27,7 @@ impl Histogram {
     pub(crate) fn add(&mut self, time: Duration) {
         self.classes[class(time)] += 1;
         self.count += 1;
+        self.shortest = self.shortest.min(time);
         self.longest = self.longest.max(time);
     }
 
@@ -41,7 +43,7 @@ impl Histogram {
             seen += *count as f64;
             seen >= wanted
         })?;
-        Some(middle(class).min(self.longest))
+        Some(middle(class).max(self.shortest).min(self.longest))
     }
 
     /// The classes from the first to the last that is not empty, `together` of them in one: where each begins and ends, in
@@ -97,6 +99,8 @@ mod tests {
     #[test]
     fn what_is_beyond_the_classes_is_in_the_last() {
         let mut histogram = Histogram::default();
+        histogram.add(Duration::from_millis(7));
+        assert_eq!(histogram.quantile(0.5), Some(Duration::from_millis(7)), "one is known exactly");
         histogram.add(Duration::ZERO);
         histogram.add(Duration::from_secs(1_000_000));
         assert_eq!(histogram.quantile(0.1), Some(middle(0)));

@@ -13,6 +13,7 @@ use crate::{
     disk::Disk,
     folder::Folder,
     format::{HEADER, MARK, PREFIX, header, put_record},
+    segment::read_one,
     writer::{BUFFER, Files, Shared, State, run},
 };
 
@@ -260,6 +261,20 @@ impl Journal {
     pub fn close(self) -> Result<(), Error> {
         self.shared.state().closing = true;
         self.commit()
+    }
+
+    /// Reads the record at a position that [`append`](Self::append) gave, once a commit has covered it. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if there is no right record at that place: a [rewrite](Self::rewrite) makes all positions of
+    /// before invalid. [`Error::Io`].
+    pub fn read(&self, position: Position) -> Result<Vec<u8>, Error> {
+        let Position { segment, offset } = position;
+        let file = self.disk.name(segment);
+        let source = self.disk.read(segment, offset);
+        let record = source.and_then(|mut source| read_one(&mut *source, segment, offset));
+        record.map_err(Error::io(&file))?.ok_or(Error::Damaged { file, offset })
     }
 
     /// Reads all records that were handed to the system, committed ones at least. Works after a failure, too.

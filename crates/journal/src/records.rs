@@ -88,7 +88,7 @@ impl Records {
         let mut first = None;
         for (index, number) in numbers.iter().enumerate().rev().filter(|(_, number)| **number != DRAFT) {
             let file = disk.name(*number);
-            let source = disk.read(*number).map_err(Error::io(&file))?;
+            let source = disk.read(*number, 0).map_err(Error::io(&file))?;
             let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
             match header {
                 Header::Good { begins: true, .. } => {
@@ -155,7 +155,7 @@ impl Records {
 
     fn open(&self, number: u64) -> Result<Segment, Error> {
         let file = self.disk.name(number);
-        let source = self.disk.read(number).map_err(Error::io(&file))?;
+        let source = self.disk.read(number, 0).map_err(Error::io(&file))?;
         let (mut segment, header) = Segment::open(number, source).map_err(Error::io(&file))?;
         match header {
             Header::Good { .. } => Ok(segment),

@@ -131,3 +131,17 @@ impl Segment {
         Ok(self.at + bytes <= self.buffer.len())
     }
 }
+
+/// The record at a place of a segment, read from there on. `None` if it is incomplete or wrong.
+pub(crate) fn read_one(source: &mut dyn Read, segment: u64, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(PREFIX as u64).read_to_end(&mut bytes)?;
+    let Some((length, sum)) = read_prefix(&bytes).filter(|(length, _)| *length != MARK) else {
+        return Ok(None);
+    };
+    bytes.clear();
+    source.take(length.into()).read_to_end(&mut bytes)?;
+    let is_right =
+        bytes.len() as u64 == u64::from(length) && checksum(segment, offset, length, &bytes) == sum;
+    Ok(is_right.then_some(bytes))
+}

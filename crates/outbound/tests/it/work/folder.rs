@@ -76,6 +76,11 @@ async fn what_is_of_no_use_any_more_is_dropped() {
     let left = in_memory(&memory.after_power_loss());
     let expected = Counts { ready: 0, ambiguous: 1, claimed: 0, done: 0, exported: 2000 };
     assert_eq!(left.counts().await.expect("works"), expected);
+    let again = left.claim(1, TTL, Ambiguous::Take).await.expect("works").remove(0);
+    assert_eq!(
+        (again.payload, again.deliveries, again.may_have_been_sent),
+        (vec![7; 100_000].into(), 2, true)
+    );
     assert!(store.finish(&[(&stays, "done".into())]).await.expect("works")[0].is_ok());
     let number = stays.number;
     drop(store);
@@ -100,6 +105,33 @@ async fn claims_that_come_to_nothing_do_not_fill_the_disk() {
     assert!(bytes(&memory) < 5 << 19, "{}", bytes(&memory));
     let lease = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
     assert_eq!(lease.deliveries, 5001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_claimed_before_its_push_is_durable() {
+    let memory = Memory::new();
+    let an_hour = Fsync::Batch(Duration::from_millis(200));
+    let journal = Journal::builder().fsync(an_hour).open_memory(&memory).expect("opens");
+    let store = FolderWork::on(journal).expect("holds work");
+    let mut push = std::pin::pin!(store.push(work(0..3)));
+    assert!(futures::poll!(push.as_mut()).is_pending());
+    assert_eq!(bytes(&memory.after_power_loss()), 0);
+    let leases = store.claim(9, TTL, Ambiguous::Leave).await.expect("works");
+    assert!(leases.iter().map(|lease| &lease.payload[..]).eq([b"payload 0", b"payload 1", b"payload 2"]));
+    assert_eq!(push.await.expect("works"), [Pushed::New; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_is_damaged_is_an_error() {
+    let memory = Memory::new();
+    let store = in_memory(&memory);
+    store.push(work(0..1)).await.expect("works");
+    let (number, mut bytes) = memory.segments().remove(0);
+    let at = bytes.windows(7).position(|window| window == b"payload").expect("it is there");
+    bytes[at] ^= 1;
+    memory.set_segment(number, bytes);
+    let error = store.claim(1, TTL, Ambiguous::Leave).await.expect_err("damaged");
+    assert!(error.source().expect("why").to_string().contains("damaged at byte"), "{error:?}");
 }
 
 #[tokio::test]

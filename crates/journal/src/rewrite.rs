@@ -5,7 +5,7 @@ use std::{io, sync::PoisonError};
 use crate::{
     Error, Journal, Position,
     disk::{DRAFT, Disk},
-    format::{HEADER, PREFIX, header, put_mark, put_record},
+    format::{HEADER, Header, PREFIX, put_mark, put_record},
     writer::{Files, Shared, State},
 };
 
@@ -69,7 +69,8 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io()(error)),
             _ => {}
         }
-        let mut chunk = header(self.settings.max_record, true).to_vec();
+        let header = Header { max_record: self.settings.max_record, begins: true, before: 0 };
+        let mut chunk = header.bytes().to_vec();
         let mut positions = Vec::new();
         let mut offset = HEADER as u64;
         for record in records {

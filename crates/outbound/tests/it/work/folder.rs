@@ -110,8 +110,8 @@ async fn claims_that_come_to_nothing_do_not_fill_the_disk() {
 #[tokio::test(start_paused = true)]
 async fn work_is_claimed_before_its_push_is_durable() {
     let memory = Memory::new();
-    let an_hour = Fsync::Batch(Duration::from_millis(200));
-    let journal = Journal::builder().fsync(an_hour).open_memory(&memory).expect("opens");
+    let late = Fsync::Batch(Duration::from_millis(200));
+    let journal = Journal::builder().fsync(late).open_memory(&memory).expect("opens");
     let store = FolderWork::on(journal).expect("holds work");
     let mut push = std::pin::pin!(store.push(work(0..3)));
     assert!(futures::poll!(push.as_mut()).is_pending());
@@ -256,7 +256,7 @@ async fn a_journal_of_something_else_is_refused_and_not_touched() {
         let error =
             FolderWork::on(Journal::builder().open_memory(&memory).expect("opens")).expect_err("refused");
         let why = error.source().expect("why").to_string();
-        assert_eq!(why, "the record at 1:20 is not one of a store of work");
+        assert_eq!(why, "the record at 1:28 is not one of a store of work");
         assert_eq!(memory.segments(), before);
     }
 }

@@ -145,3 +145,6 @@ pub(crate) fn read_one(source: &mut dyn Read, segment: u64, offset: u64) -> io::
         bytes.len() as u64 == u64::from(length) && checksum(segment, offset, length, &bytes) == sum;
     Ok(is_right.then_some(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,30 @@ async fn what_is_of_no_use_any_more_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_number_comes_twice_even_right_after_a_rewrite() {
+    let memory = Memory::new();
+    let store = in_memory(&memory);
+    store.push(work(0..10)).await.expect("works");
+    let mut last = 0;
+    let rewritten = async {
+        for _ in 0..10_000 {
+            let before = bytes(&memory);
+            let leases = store.claim(10, TTL, Ambiguous::Leave).await.expect("works");
+            last = leases[9].number;
+            store.release(&leases.iter().collect::<Vec<_>>(), false).await.expect("works");
+            if bytes(&memory) < before / 2 {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(rewritten.await);
+    let left = in_memory(&memory.after_power_loss());
+    let lease = left.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
+    assert!(lease.number > last, "{} {last}", lease.number);
+}
+
+#[tokio::test(start_paused = true)]
 async fn claims_that_come_to_nothing_do_not_fill_the_disk() {
     let memory = Memory::new();
     let store = in_memory(&memory);

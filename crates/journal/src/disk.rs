@@ -16,7 +16,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn unlock(&self);
     /// Numbers of all segments, in order.
     fn segments(&self) -> io::Result<Vec<u64>>;
-    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>>;
+    /// Reads a segment from a byte on.
+    fn read(&self, segment: u64, from: u64) -> io::Result<Box<dyn Read + Send>>;
     /// Adds at the end of a segment, which is made if it is not there.
     fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()>;
     fn cut(&self, segment: u64, length: u64) -> io::Result<()>;

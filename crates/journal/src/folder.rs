@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -80,8 +80,10 @@ impl Disk for Folder {
         Ok(numbers)
     }
 
-    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.name(segment))?))
+    fn read(&self, segment: u64, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(self.name(segment))?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Box::new(file))
     }
 
     fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {

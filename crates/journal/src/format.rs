@@ -1,7 +1,9 @@
 //! Bytes of a segment: its header, its records, its marks.
 
 /// Bytes before the first record.
-pub(crate) const HEADER: usize = 20;
+pub(crate) const HEADER: usize = 28;
+/// Bytes of the header before its sum.
+const SUMMED: usize = HEADER - 4;
 /// Bytes before a record's payload. A mark has these and no payload.
 pub(crate) const PREFIX: usize = 8;
 /// In the place of a length: this is a mark.
@@ -12,17 +14,30 @@ const VERSION: u16 = 1;
 /// The journal begins with this segment, whatever there is before it.
 const BEGINS: u16 = 1;
 
-/// The header of a segment whose records have at most `max_record` bytes.
-pub(crate) fn header(max_record: u32, begins: bool) -> [u8; HEADER] {
-    let mut bytes = [0; HEADER];
-    let flags = if begins { BEGINS } else { 0 };
-    bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[10..12].copy_from_slice(&flags.to_le_bytes());
-    bytes[12..16].copy_from_slice(&max_record.to_le_bytes());
-    let sum = crc32fast::hash(&bytes[..16]);
-    bytes[16..].copy_from_slice(&sum.to_le_bytes());
-    bytes
+/// What a header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The largest record, in bytes.
+    pub(crate) max_record: u32,
+    /// Whether the journal begins here.
+    pub(crate) begins: bool,
+    /// Length of the segment before: without it, one that lost its last records would look whole.
+    pub(crate) before: u64,
+}
+
+impl Header {
+    pub(crate) fn bytes(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let flags = if self.begins { BEGINS } else { 0 };
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&flags.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.max_record.to_le_bytes());
+        bytes[16..SUMMED].copy_from_slice(&self.before.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..SUMMED]);
+        bytes[SUMMED..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
 }
 
 /// Adds a record that begins at `offset` of its segment.
@@ -56,27 +71,28 @@ pub(crate) fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -
 
 /// What a look at a header said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Header {
-    Good { max_record: u32, begins: bool },
+pub(crate) enum Look {
+    Good(Header),
     Unknown { version: u32 },
     Wrong,
 }
 
-pub(crate) fn read_header(bytes: &[u8]) -> Header {
+pub(crate) fn read_header(bytes: &[u8]) -> Look {
     if bytes.len() < HEADER
         || &bytes[..8] != MAGIC
-        || number(bytes, 16) != Some(crc32fast::hash(&bytes[..16]))
+        || number(bytes, SUMMED) != Some(crc32fast::hash(&bytes[..SUMMED]))
     {
-        return Header::Wrong;
+        return Look::Wrong;
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
     let flags = u16::from_le_bytes([bytes[10], bytes[11]]);
-    match number(bytes, 12) {
+    match (number(bytes, 12), number(bytes, 16), number(bytes, 20)) {
         // A flag that is not known may change the meaning of all that follows.
-        Some(max_record) if version == VERSION && flags <= BEGINS => {
-            Header::Good { max_record, begins: flags == BEGINS }
+        (Some(max_record), Some(low), Some(high)) if version == VERSION && flags <= BEGINS => {
+            let before = u64::from(high) << 32 | u64::from(low);
+            Look::Good(Header { max_record, begins: flags == BEGINS, before })
         }
-        _ => Header::Unknown { version: version.into() },
+        _ => Look::Unknown { version: version.into() },
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     Committed, Error, Memory, Records,
     disk::Disk,
     folder::Folder,
-    format::{HEADER, MARK, PREFIX, header, put_record},
+    format::{HEADER, Header, MARK, PREFIX, put_record},
+    segment::read_one,
     writer::{BUFFER, Files, Shared, State, run},
 };
 
@@ -116,9 +117,9 @@ impl JournalBuilder {
             disk.remove(*leftover).map_err(Error::io(disk.name(*leftover)))?;
         }
         let end = records.end();
-        let mut next = Position { segment: 1, offset: 0 };
+        let (mut next, mut before) = (Position { segment: 1, offset: 0 }, 0);
         if let Some(end) = end {
-            next = end.position;
+            (next, before) = (end.position, end.before);
             let file = disk.name(next.segment);
             if end.torn > 0 {
                 disk.cut(next.segment, next.offset).map_err(Error::io(&file))?;
@@ -130,6 +131,7 @@ impl JournalBuilder {
             }
             if next.offset > 0 && end.max_record != self.max_record {
                 // The limit is in the header: another limit begins another segment.
+                before = next.offset;
                 next = Position { segment: next.segment + 1, offset: 0 };
             }
         }
@@ -140,7 +142,7 @@ impl JournalBuilder {
             newest: end.map(|end| end.position.segment),
             new_names: false,
         };
-        let shared = Arc::new(Shared::new(next, end.is_none_or(|end| end.marked), files));
+        let shared = Arc::new(Shared::new(next, before, end.is_none_or(|end| end.marked), files));
         let writer = shared.clone();
         let thread = thread::Builder::new().name(String::from("journal")).spawn(move || run(&writer));
         let thread = Some(thread.map_err(Error::io(disk.place()))?);
@@ -201,18 +203,20 @@ impl Journal {
         state.failure()?;
         let length = (PREFIX + record.len()) as u64;
         if state.next.offset > HEADER as u64 && state.next.offset + length > self.settings.segment_bytes {
-            state.next = Position { segment: state.next.segment + 1, offset: 0 };
+            state.roll();
         }
         let segment = state.next.segment;
         let mut position = state.next;
+        let before = state.before;
         let bytes = state.buffer(segment);
-        let before = bytes.len();
+        let filled = bytes.len();
         if position.offset == 0 {
-            bytes.extend_from_slice(&header(self.settings.max_record, false));
+            let header = Header { max_record: self.settings.max_record, begins: false, before };
+            bytes.extend_from_slice(&header.bytes());
             position.offset = HEADER as u64;
         }
         put_record(bytes, segment, position.offset, record);
-        let added = bytes.len() - before;
+        let added = bytes.len() - filled;
         state.pending_bytes += added;
         state.next.offset = position.offset + length;
         state.appended += 1;
@@ -260,6 +264,20 @@ impl Journal {
     pub fn close(self) -> Result<(), Error> {
         self.shared.state().closing = true;
         self.commit()
+    }
+
+    /// Reads the record at a position that [`append`](Self::append) gave, once a commit has covered it. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if there is no right record at that place: a [rewrite](Self::rewrite) makes all positions of
+    /// before invalid. [`Error::Io`].
+    pub fn read(&self, position: Position) -> Result<Vec<u8>, Error> {
+        let Position { segment, offset } = position;
+        let file = self.disk.name(segment);
+        let source = self.disk.read(segment, offset);
+        let record = source.and_then(|mut source| read_one(&mut *source, segment, offset));
+        record.map_err(Error::io(&file))?.ok_or(Error::Damaged { file, offset })
     }
 
     /// Reads all records that were handed to the system, committed ones at least. Works after a failure, too.

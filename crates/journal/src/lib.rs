@@ -37,7 +37,7 @@
 //! | the disk is full | writing fails, [`Records`] still reads |
 //!
 //! Each commit ends with a mark, which is written with its records and costs no sync of its own. With it, damage to the
-//! last committed record is told from a crash while it was written, too; but a file that became shorter is not. Records
+//! last committed record is told from a crash while it was written, too; but a last file that became shorter is not. Records
 //! that were written but not committed when the power went may be there in part: if a later one is there and an earlier
 //! one is not, that is reported as damage, too.
 //!
@@ -53,7 +53,8 @@
 //! | | 2 | version of the format: 1 |
 //! | | 2 | 1 if the journal begins with this segment, else 0 |
 //! | | 4 | the largest record of this segment, in bytes |
-//! | | 4 | sum of the 16 bytes before |
+//! | | 8 | length of the segment before in bytes, 0 if the journal begins here |
+//! | | 4 | sum of the 24 bytes before |
 //! | each record | 4 | length of the payload |
 //! | | 4 | sum of: the segment's number (8 bytes), the record's offset in the segment (8 bytes), the length (4 bytes), the payload; 1 if that is 0 |
 //! | | length | payload |

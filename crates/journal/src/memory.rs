@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{self, Cursor, Read},
+    io::{self, Read},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -122,6 +122,20 @@ impl State {
     }
 }
 
+/// A file that is open. It can be read under another name, and without one.
+struct Reading {
+    file: File,
+    at: usize,
+}
+
+impl Read for Reading {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = bytes(&self.file).bytes.get(self.at..).unwrap_or_default().read(into)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
 impl Disk for Memory {
     fn lock(&self) -> io::Result<bool> {
         let mut state = self.state();
@@ -136,9 +150,9 @@ impl Disk for Memory {
         Ok(self.state().segments.keys().copied().collect())
     }
 
-    fn read(&self, segment: u64) -> io::Result<Box<dyn Read + Send>> {
-        let bytes = self.state().find(segment)?.bytes.clone();
-        Ok(Box::new(Cursor::new(bytes)))
+    fn read(&self, segment: u64, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        let file = self.state().segments.get(&segment).ok_or(io::ErrorKind::NotFound)?.clone();
+        Ok(Box::new(Reading { file, at: usize::try_from(from).unwrap_or(usize::MAX) }))
     }
 
     fn append(&self, segment: u64, new: &[u8]) -> io::Result<()> {

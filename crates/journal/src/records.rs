@@ -6,7 +6,7 @@ use crate::{
     Error, Memory, Position,
     disk::{DRAFT, Disk},
     folder::Folder,
-    format::{HEADER, Header},
+    format::{HEADER, Look},
     segment::Segment,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct End {
     pub(crate) torn: u64,
     /// Whether a mark comes behind the last record.
     pub(crate) marked: bool,
+    /// Length of the segment before, 0 if there is none.
+    pub(crate) before: u64,
 }
 
 impl Records {
@@ -88,17 +90,17 @@ impl Records {
         let mut first = None;
         for (index, number) in numbers.iter().enumerate().rev().filter(|(_, number)| **number != DRAFT) {
             let file = disk.name(*number);
-            let source = disk.read(*number).map_err(Error::io(&file))?;
-            let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
-            match header {
-                Header::Good { begins: true, .. } => {
+            let source = disk.read(*number, 0).map_err(Error::io(&file))?;
+            let look = Segment::open(*number, source).map_err(Error::io(&file))?.1;
+            match look {
+                Look::Good(header) if header.begins => {
                     first = Some(index);
                     break;
                 }
                 // Whether it begins here is not known.
-                Header::Unknown { version } => return Err(Error::Version { file, version }),
+                Look::Unknown { version } => return Err(Error::Version { file, version }),
                 // What is wrong is reported when it is read.
-                Header::Good { .. } | Header::Wrong => {}
+                Look::Good(_) | Look::Wrong => {}
             }
         }
         let drafts = numbers.iter().take_while(|number| **number == DRAFT).count();
@@ -145,6 +147,7 @@ impl Records {
                     max_record: segment.max_record,
                     torn: segment.offset() - offset,
                     marked: segment.marked,
+                    before: self.end.map_or(0, |end| end.position.offset),
                 });
                 self.current = None;
             }
@@ -155,19 +158,25 @@ impl Records {
 
     fn open(&self, number: u64) -> Result<Segment, Error> {
         let file = self.disk.name(number);
-        let source = self.disk.read(number).map_err(Error::io(&file))?;
-        let (mut segment, header) = Segment::open(number, source).map_err(Error::io(&file))?;
-        match header {
-            Header::Good { .. } => Ok(segment),
-            Header::Unknown { version } => Err(Error::Version { file, version }),
+        let source = self.disk.read(number, 0).map_err(Error::io(&file))?;
+        let (mut segment, look) = Segment::open(number, source).map_err(Error::io(&file))?;
+        match look {
+            Look::Good(header) => match self.end.map(|end| end.position) {
+                // It lost records at its end.
+                Some(end) if end.offset != header.before => {
+                    Err(Error::Damaged { file: self.disk.name(end.segment), offset: end.offset })
+                }
+                _ => Ok(segment),
+            },
+            Look::Unknown { version } => Err(Error::Version { file, version }),
             // The crash came while the segment was made: it is torn from its first byte on.
-            Header::Wrong
+            Look::Wrong
                 if self.rest.as_slice().is_empty()
                     && !segment.has_more_than(HEADER).map_err(Error::io(&file))? =>
             {
                 Ok(segment)
             }
-            Header::Wrong => Err(Error::Damaged { file, offset: 0 }),
+            Look::Wrong => Err(Error::Damaged { file, offset: 0 }),
         }
     }
 }

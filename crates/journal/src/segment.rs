@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use crate::format::{HEADER, Header, MARK, PREFIX, checksum, read_header, read_prefix};
+use crate::format::{HEADER, Look, MARK, PREFIX, checksum, read_header, read_prefix};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
@@ -33,17 +33,17 @@ enum Item {
 
 impl Segment {
     /// Reads the header. Gives the segment at its first record, or at its first byte if the header is not good.
-    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, Header)> {
+    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, Look)> {
         let buffer = Vec::new();
         let mut segment =
             Self { number, max_record: 0, source, buffer, base: 0, at: 0, ended: false, marked: true };
         segment.fill(HEADER)?;
-        let header = read_header(&segment.buffer);
-        if let Header::Good { max_record, .. } = header {
-            segment.max_record = max_record;
+        let look = read_header(&segment.buffer);
+        if let Look::Good(header) = look {
+            segment.max_record = header.max_record;
             segment.at = HEADER;
         }
-        Ok((segment, header))
+        Ok((segment, look))
     }
 
     /// Where the next item begins, in bytes from the start of the segment.
@@ -131,3 +131,20 @@ impl Segment {
         Ok(self.at + bytes <= self.buffer.len())
     }
 }
+
+/// The record at a place of a segment, read from there on. `None` if it is incomplete or wrong.
+pub(crate) fn read_one(source: &mut dyn Read, segment: u64, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(PREFIX as u64).read_to_end(&mut bytes)?;
+    let Some((length, sum)) = read_prefix(&bytes).filter(|(length, _)| *length != MARK) else {
+        return Ok(None);
+    };
+    bytes.clear();
+    source.take(length.into()).read_to_end(&mut bytes)?;
+    let is_right =
+        bytes.len() as u64 == u64::from(length) && checksum(segment, offset, length, &bytes) == sum;
+    Ok(is_right.then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests;

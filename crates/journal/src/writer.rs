@@ -29,6 +29,8 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     /// Where the next record begins; at offset 0 the header comes first.
     pub(crate) next: Position,
+    /// Length of the segment before that, 0 if there is none.
+    pub(crate) before: u64,
     /// Segments and bytes that wait to be written.
     pub(crate) pending: Vec<(u64, Vec<u8>)>,
     pub(crate) pending_bytes: usize,
@@ -78,6 +80,12 @@ impl State {
         std::mem::replace(&mut self.wakers, rest)
     }
 
+    /// Begins another segment.
+    pub(crate) fn roll(&mut self) {
+        self.before = self.next.offset;
+        self.next = Position { segment: self.next.segment + 1, offset: 0 };
+    }
+
     /// The buffer for what comes next to the end of a segment.
     pub(crate) fn buffer(&mut self, segment: u64) -> &mut Vec<u8> {
         if self.pending.last().is_none_or(|(last, _)| *last != segment) {
@@ -101,9 +109,10 @@ impl State {
 }
 
 impl Shared {
-    pub(crate) fn new(next: Position, marked: bool, files: Files) -> Self {
+    pub(crate) fn new(next: Position, before: u64, marked: bool, files: Files) -> Self {
         let state = State {
             next,
+            before,
             pending: Vec::new(),
             pending_bytes: 0,
             spare: Vec::new(),

@@ -35,8 +35,9 @@
 //! | `queue` | [`queue`] | queues and worker pools |
 //! | `client` | [`client`] | one HTTP request |
 //! | `provider` | [`provider`] | what replies mean |
+//! | `journal` | [`journal`] | a log of records that survives a crash |
 //! | `work` | [`work`] | work that survives a crash |
-//! | `manager` | the crate's root | all but the work, composed |
+//! | `manager` | the crate's root | all but journal and work, composed |
 //!
 //! The page [`pieces`] shows them around one call without the manager; [`verdict`](verdict()) says what a failed call means
 //! for its retry.
@@ -174,6 +175,9 @@
 #[cfg(feature = "client")]
 #[doc(no_inline)]
 pub use outbound_client as client;
+#[cfg(feature = "journal")]
+#[doc(no_inline)]
+pub use outbound_journal as journal;
 #[cfg(feature = "limiter")]
 #[doc(no_inline)]
 pub use outbound_limiter as limiter;

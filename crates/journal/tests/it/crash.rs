@@ -85,6 +85,26 @@ fn threads_write_at_once_and_each_keeps_its_order() {
 }
 
 #[test]
+fn readers_meet_no_damage_while_it_is_written() {
+    for home in homes() {
+        let journal = home.open(&Journal::builder().fsync(Fsync::Off)).expect("opens");
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for count in 0..30_000_u32 {
+                    journal.append(&count.to_be_bytes()).expect("appended");
+                }
+                journal.commit().expect("written");
+            });
+            while !writer.is_finished() {
+                let found = journal.records().expect("lists").map(|record| record.expect("right").bytes);
+                assert!(found.enumerate().all(|(count, bytes)| bytes == (count as u32).to_be_bytes()));
+            }
+        });
+        assert_eq!(home.records().expect("reads").len(), 30_000);
+    }
+}
+
+#[test]
 fn a_folder_is_made_with_those_above_it_and_other_files_are_let_be() {
     let folder = tempfile::tempdir().expect("a folder");
     let deep = folder.path().join("a").join("b");

@@ -37,7 +37,7 @@ fn reopening_goes_on_where_the_last_one_ended() {
         let journal = home.open(&Journal::builder()).expect("opens");
         assert_eq!((journal.found_records(), journal.cut_bytes()), (2, 0));
         let position = journal.append(b"three").expect("appended");
-        assert_eq!(position.to_string(), "1:77");
+        assert_eq!(position.to_string(), "1:85");
         journal.commit().expect("durable");
         // Readers need no lock.
         assert_eq!(home.records().expect("reads"), [&b"dropped, not committed"[..], b"two", b"three"]);
@@ -65,7 +65,7 @@ fn a_record_inside_of_a_torn_record_is_not_taken_for_one() {
         // Without the mark of the commit, it is torn.
         bytes.truncate(bytes.len() - 8);
         // Its length; the record inside is whole.
-        bytes[31] ^= 1;
+        bytes[39] ^= 1;
         home.set_segment(1, bytes);
         let journal = home.open(&Journal::builder()).expect("torn, not damaged");
         assert_eq!((journal.found_records(), journal.cut_bytes()), (1, 8 + image.len() as u64));
@@ -80,6 +80,6 @@ fn debug_prints_no_payload() {
     journal.commit().expect("durable");
     let record = journal.records().expect("lists").next().expect("one").expect("right");
     let printed = format!("{journal:?} {memory:?} {record:?} {:?}", journal.records());
-    assert!(printed.contains("length: 3") && printed.contains("bytes: 39"), "{printed}");
+    assert!(printed.contains("length: 3") && printed.contains("bytes: 47"), "{printed}");
     assert!(!printed.contains("171"), "{printed}");
 }

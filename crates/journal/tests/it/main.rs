@@ -6,6 +6,7 @@ mod commit;
 mod committed;
 mod crash;
 mod damage;
+mod fuzz;
 mod life;
 mod rewrite;
 mod segments;

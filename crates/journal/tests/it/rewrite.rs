@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use outbound_journal::{Error, Fsync, Journal, JournalBuilder, Memory, Records};
+use outbound_journal::{Error, Fsync, Journal, JournalBuilder, Memory, Position, Records};
 
 use crate::support::homes;
 
@@ -108,7 +108,7 @@ fn the_device_may_go_at_every_step() {
                     assert_eq!(read(&memory.after_power_loss()), new);
                 }
                 Err(error) => panic!("{error}"),
-                Ok(()) => {
+                Ok(_) => {
                     append_all(&journal, &numbers(107..108));
                     assert_eq!(read(&memory), numbers(100..108));
                     finished |= memory.segments().len() == 2;
@@ -134,7 +134,7 @@ fn a_full_disk_changes_nothing() {
         memory.set_room(Some(room));
         let result = journal.rewrite(numbers(100..110));
         // A header, ten records and a mark.
-        if room < 20 + 10 * 12 + 8 {
+        if room < 28 + 10 * 12 + 8 {
             let error = result.expect_err("full");
             assert!(
                 matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::StorageFull),
@@ -166,7 +166,43 @@ fn a_record_that_is_too_large_and_an_iterator_that_panics_change_nothing() {
         journal.rewrite([b"new"]).expect("durable");
         drop(journal);
         assert_eq!(home.records().expect("reads"), [b"new"]);
-        assert_eq!(home.segments().iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), 20 + 11 + 8);
+        assert_eq!(home.segments().iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), 28 + 11 + 8);
+    }
+}
+
+#[test]
+fn one_record_is_read_at_its_place_before_and_after() {
+    for home in homes() {
+        let journal = home.open(&small()).expect("opens");
+        let mut records = numbers(0..20);
+        records.push(Vec::new());
+        records.push(vec![7; 5000]);
+        let old: Vec<_> = records.iter().map(|record| journal.append(record).expect("appended")).collect();
+        journal.commit().expect("durable");
+        assert!(
+            old.iter().zip(&records).all(|(place, record)| journal.read(*place).expect("right") == *record)
+        );
+        // A record that cannot be read stops the rewrite.
+        let wrong = Position { offset: old[0].offset + 1, ..old[0] };
+        let places = [old[3], wrong, old[5]];
+        let error = journal.try_rewrite(places.map(|place| journal.read(place))).expect_err("no such record");
+        assert!(matches!(error, Error::Damaged { offset: 29, .. }), "{error}");
+        assert_eq!(home.records().expect("reads"), records);
+        // Every other one, read while it is rewritten.
+        let half = old.iter().step_by(2).map(|place| journal.read(*place));
+        let new = journal.try_rewrite(half).expect("durable");
+        let expected: Vec<_> = records.iter().step_by(2).collect();
+        assert!(
+            new.iter().zip(&expected).all(|(place, record)| journal.read(*place).expect("right") == **record)
+        );
+        assert_eq!(new.len(), 11);
+        assert!(journal.read(old[0]).is_err(), "it is gone");
+        // A mark is no record, and neither is the end.
+        let last = new[10];
+        let mark = Position { offset: last.offset + 8 + expected[10].len() as u64, ..last };
+        assert!(matches!(journal.read(mark), Err(Error::Damaged { .. })));
+        let end = Position { offset: mark.offset + 8, ..mark };
+        assert!(matches!(journal.read(end), Err(Error::Damaged { .. })));
     }
 }
 

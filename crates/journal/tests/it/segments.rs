@@ -23,7 +23,7 @@ fn they_roll_and_are_read_in_order() {
         journal.close().expect("durable");
         assert!(positions.is_sorted_by(|a, b| a < b));
         assert_eq!(home.records().expect("reads"), numbers(0..50));
-        // Three records of 12 bytes behind a header of 20.
+        // Three records of 12 bytes behind a header of 28.
         assert_eq!(home.segments().len(), 17);
         assert!(home.segments().iter().all(|(_, bytes)| bytes.len() <= 64 + 8));
         let journal = home.open(&small()).expect("opens again");
@@ -40,7 +40,7 @@ fn a_record_larger_than_a_segment_has_its_own() {
         home.write(&small(), &[b"a", &[7; 200], b"b"]);
         let lengths: Vec<_> = home.segments().iter().map(|(_, bytes)| bytes.len()).collect();
         // The mark of the commit is in the last.
-        assert_eq!(lengths, [29, 228, 37]);
+        assert_eq!(lengths, [37, 236, 45]);
         assert_eq!(home.records().expect("reads"), [b"a".to_vec(), vec![7; 200], b"b".to_vec()]);
     }
 }
@@ -79,14 +79,21 @@ fn an_earlier_one_that_is_torn_is_damage_and_a_torn_header_of_the_last_is_cut() 
         let records = numbers(0..6);
         home.write(&small(), &records.iter().map(<[u8; 4]>::as_slice).collect::<Vec<_>>());
         let segments = home.segments();
-        for length in 0..=20 {
+        for length in 0..=28 {
             home.set_segment(2, segments[1].1[..length].to_vec());
             assert_eq!(home.open(&small()).expect("torn").found_records(), 3, "cut to {length}");
         }
-        home.set_segment(1, segments[0].1[..55].to_vec());
+        // The first ends with a record wherever it was cut behind one, and is not whole all the same.
         home.set_segment(2, segments[1].1.clone());
-        let error = home.open(&small()).expect_err("the first is not whole");
-        assert!(matches!(error, Error::Damaged { offset: 44, .. }), "{error}");
+        for length in 0..64 {
+            home.set_segment(1, segments[0].1[..length].to_vec());
+            let error = home.open(&small()).expect_err("the first is not whole");
+            let kept = [52, 40, 28, 0].into_iter().find(|end| *end <= length).map(|end| end as u64);
+            assert!(
+                matches!(error, Error::Damaged { offset, .. } if Some(offset) == kept),
+                "{length}: {error}"
+            );
+        }
     }
 }
 
@@ -96,8 +103,8 @@ fn a_later_version_is_not_touched() {
         home.write(&small(), &[b"one"]);
         let mut bytes = home.segments().remove(0).1;
         bytes[8] = 2;
-        let sum = crc32fast::hash(&bytes[..16]);
-        bytes[16..20].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..24]);
+        bytes[24..28].copy_from_slice(&sum.to_le_bytes());
         home.set_segment(1, bytes.clone());
         assert!(matches!(home.open(&small()), Err(Error::Version { version: 2, .. })));
         assert_eq!(home.segments()[0].1, bytes);
@@ -112,7 +119,7 @@ fn segments_in_each_others_place_are_damage() {
         let segments = home.segments();
         home.set_segment(1, segments[1].1.clone());
         home.set_segment(2, segments[0].1.clone());
-        assert!(matches!(home.open(&small()), Err(Error::Damaged { offset: 20, .. })));
+        assert!(matches!(home.open(&small()), Err(Error::Damaged { offset: 28, .. })));
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the stores of this crate share: decisions of the model, written down before they count.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex as Lock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use outbound_journal::Journal;
+use outbound_journal::{Error, Journal, Position};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task,
@@ -12,7 +16,7 @@ use tokio::{
 
 use super::{
     Ambiguous, Answer, Counts, Held, Lease, Pushed, Stale, Work, WorkError,
-    event::{Event, State},
+    event::{Data, Event, State},
     model::Model,
 };
 
@@ -27,6 +31,8 @@ const FAR: Duration = Duration::from_secs(3_000_000_000);
 pub(crate) struct Engine {
     inner: Arc<Mutex<Inner>>,
     journal: Option<Arc<Journal>>,
+    /// A record that is known to be durable, with all before it. What is behind it may not be in the file yet.
+    durable: Arc<Lock<Option<Position>>>,
 }
 
 #[derive(Default)]
@@ -42,6 +48,8 @@ struct Log {
     bytes: usize,
     /// Bytes that were appended, and may wait to be written.
     unsynced: usize,
+    /// The last record.
+    last: Option<Position>,
     buffer: Vec<u8>,
 }
 
@@ -51,12 +59,13 @@ impl Engine {
         // What somebody has appended is read as well.
         journal.commit().map_err(WorkError::new)?;
         let mut model = Model::default();
-        let mut bytes = 0;
+        let (mut bytes, mut last) = (0, None);
         for record in journal.records().map_err(WorkError::new)? {
             let record = record.map_err(WorkError::new)?;
             let is_first = bytes == 0;
             bytes += record.bytes.len();
-            let event = Event::decode(&record.bytes);
+            last = Some(record.position);
+            let event = Event::decode(&record.bytes, record.position);
             let event = event.filter(|event| matches!(event, Event::Begin { .. }) == is_first);
             if !event.is_some_and(|event| model.apply(event)) {
                 let place = record.position;
@@ -64,17 +73,18 @@ impl Engine {
             }
         }
         let journal = Arc::new(journal);
-        let mut log = Log { journal: journal.clone(), bytes, unsynced: 0, buffer: Vec::new() };
+        let mut log = Log { journal: journal.clone(), bytes, unsynced: 0, last, buffer: Vec::new() };
         if bytes == 0 {
-            log.append(&Event::Begin { last_lease: 0 })?;
+            log.append(&mut Event::Begin { last_lease: 0 })?;
         }
         // Whoever held them is gone with the process.
         for (lease, sent) in model.orphans() {
-            let event = Event::Released { lease, sent };
-            log.append(&event)?;
+            let mut event = Event::Released { lease, sent };
+            log.append(&mut event)?;
             model.apply(event);
         }
-        Ok(Self { inner: Arc::new(Mutex::new(Inner { model, log: Some(log) })), journal: Some(journal) })
+        let inner = Arc::new(Mutex::new(Inner { model, log: Some(log) }));
+        Ok(Self { inner, journal: Some(journal), durable: Arc::new(Lock::new(last)) })
     }
 
     pub(crate) async fn push(&self, work: Vec<Work>) -> Result<Vec<Pushed>, WorkError> {
@@ -83,7 +93,7 @@ impl Engine {
         for Work { id, payload } in work {
             let known = inner.model.find(&id);
             if known.is_none() {
-                let state = State::Open(payload);
+                let state = State::Open(Data::Held(payload));
                 inner.record(Event::Item { id, deliveries: 0, ambiguous: false, state }).await?;
             }
             found.push(known.unwrap_or(Pushed::New));
@@ -109,6 +119,9 @@ impl Engine {
             inner.model.expires(lease, after(ttl));
             leases.extend(inner.model.lease(lease));
         }
+        let (mut leases, payloads): (Vec<_>, Vec<_>) = leases.into_iter().unzip();
+        let (inner, payloads) = self.load(inner, payloads).await?;
+        leases.iter_mut().zip(payloads).for_each(|(lease, payload)| lease.payload = payload);
         compact(inner).await;
         Ok(leases)
     }
@@ -145,7 +158,8 @@ impl Engine {
             let is_held = inner.held(lease);
             if is_held.is_ok() {
                 let (lease, id) = (lease.number, lease.id.clone());
-                inner.record(Event::Finished { lease, id, answer: answer.clone() }).await?;
+                let answer = Data::Held(answer.clone());
+                inner.record(Event::Finished { lease, id, answer }).await?;
             }
             held.push(is_held);
         }
@@ -173,7 +187,9 @@ impl Engine {
 
     pub(crate) async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
         let inner = self.lock().await;
-        let answers = inner.model.answers(most);
+        let (mut answers, bytes): (Vec<_>, Vec<_>) = inner.model.answers(most).into_iter().unzip();
+        let (inner, bytes) = self.load(inner, bytes).await?;
+        answers.iter_mut().zip(bytes).for_each(|(answer, bytes)| answer.bytes = bytes);
         // Whoever finished them may not have waited.
         self.durable(inner).await?;
         Ok(answers)
@@ -201,8 +217,50 @@ impl Engine {
     async fn durable(&self, inner: OwnedMutexGuard<Inner>) -> Result<(), WorkError> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let committed = journal.committed();
+        let last = inner.log.as_ref().and_then(|log| log.last);
         compact(inner).await;
-        committed.await.map_err(WorkError::new)
+        committed.await.map_err(WorkError::new)?;
+        self.is_durable(last);
+        Ok(())
+    }
+
+    /// Says that this record is durable. Gives the last one that is.
+    fn is_durable(&self, record: Option<Position>) -> Option<Position> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        *durable = (*durable).max(record);
+        *durable
+    }
+
+    /// Reads data where it is kept, on a thread that may block. The lock goes along: nothing is moved meanwhile.
+    async fn load(
+        &self,
+        inner: OwnedMutexGuard<Inner>,
+        wanted: Vec<Data>,
+    ) -> Result<(OwnedMutexGuard<Inner>, Vec<Bytes>), WorkError> {
+        let last = wanted.iter().filter_map(Data::position).max();
+        let Some(journal) = self.journal.clone().filter(|_| last.is_some()) else {
+            return Ok((inner, wanted.iter().filter_map(Data::held).collect()));
+        };
+        if last > self.is_durable(None) {
+            journal.committed().await.map_err(WorkError::new)?;
+            self.is_durable(last);
+        }
+        let read = move || {
+            let bytes: Result<_, Error> = wanted.iter().map(|data| fetch(&journal, data)).collect();
+            (inner, bytes)
+        };
+        let (inner, bytes) = task::spawn_blocking(read).await.map_err(WorkError::new)?;
+        Ok((inner, bytes.map_err(WorkError::new)?))
+    }
+}
+
+fn fetch(journal: &Journal, data: &Data) -> Result<Bytes, Error> {
+    match data {
+        Data::Held(bytes) => Ok(bytes.clone()),
+        Data::Kept { position, length } => {
+            let mut record = journal.read(*position)?;
+            Ok(record.split_off(record.len().saturating_sub(*length)).into())
+        }
     }
 }
 
@@ -213,13 +271,13 @@ fn after(ttl: Duration) -> Instant {
 
 impl Inner {
     /// Writes an event down, then lets it count. Nothing waits in between: dropped early, it did not happen.
-    async fn record(&mut self, event: Event) -> Result<(), WorkError> {
+    async fn record(&mut self, mut event: Event) -> Result<(), WorkError> {
         if let Some(log) = &mut self.log {
             if log.unsynced >= UNSYNCED {
                 log.journal.committed().await.map_err(WorkError::new)?;
                 log.unsynced = 0;
             }
-            log.append(&event)?;
+            log.append(&mut event)?;
         }
         self.model.apply(event);
         Ok(())
@@ -245,12 +303,18 @@ impl Inner {
 }
 
 impl Log {
-    fn append(&mut self, event: &Event) -> Result<(), WorkError> {
+    /// Writes an event down. Its data is in the journal then, and not in memory.
+    fn append(&mut self, event: &mut Event) -> Result<(), WorkError> {
+        let data = event.data().and_then(|data| data.held()).unwrap_or_default();
         self.buffer.clear();
-        event.encode(&mut self.buffer);
-        self.journal.append(&self.buffer).map_err(WorkError::new)?;
+        event.encode(&data, &mut self.buffer);
+        let position = self.journal.append(&self.buffer).map_err(WorkError::new)?;
+        if let Some(data) = event.data() {
+            data.keep(position);
+        }
         self.bytes += self.buffer.len();
         self.unsynced += self.buffer.len();
+        self.last = Some(position);
         Ok(())
     }
 }
@@ -265,14 +329,21 @@ async fn compact(mut inner: OwnedMutexGuard<Inner>) {
     let rewrite = move || {
         let Inner { model, log } = &mut *inner;
         let Some(log) = log else { return };
-        let records = model.history().map(|event| {
+        let journal = &log.journal;
+        let records = model.history().map(|mut event| {
+            let data = event.data().map_or(Ok(Bytes::new()), |data| fetch(journal, data))?;
             let mut bytes = Vec::new();
-            event.encode(&mut bytes);
-            bytes
+            event.encode(&data, &mut bytes);
+            Ok(bytes)
         });
+        // What was appended last is read from the file, too.
+        let places = journal.commit().and_then(|()| journal.try_rewrite(records));
         // Where it fails, the disk may be full: the old content counts, and the next try is when as much has come
         // again. If the journal itself failed, the next append says so.
-        let _ = log.journal.rewrite(records);
+        if let Ok(places) = places {
+            model.moved(&places);
+            log.last = places.last().copied();
+        }
         log.bytes = model.size;
         log.unsynced = 0;
     };

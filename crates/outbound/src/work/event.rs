@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use outbound_journal::Position;
 
 /// One change. Items have the numbers 0, 1, 2... in the order of their events.
 #[derive(Clone)]
@@ -29,7 +30,7 @@ pub(crate) enum Event {
     Finished {
         lease: u64,
         id: Arc<str>,
-        answer: Bytes,
+        answer: Data,
     },
     Released {
         lease: u64,
@@ -43,10 +44,49 @@ pub(crate) enum Event {
 #[derive(Clone)]
 pub(crate) enum State {
     /// Not done; with the payload.
-    Open(Bytes),
+    Open(Data),
     /// Done; with the answer.
-    Done(Bytes),
+    Done(Data),
     Exported,
+}
+
+/// A payload or an answer.
+#[derive(Clone)]
+pub(crate) enum Data {
+    Held(Bytes),
+    /// The last `length` bytes of a record of the journal.
+    Kept {
+        position: Position,
+        length: usize,
+    },
+}
+
+impl Data {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Held(bytes) => bytes.len(),
+            Self::Kept { length, .. } => *length,
+        }
+    }
+
+    pub(crate) fn held(&self) -> Option<Bytes> {
+        match self {
+            Self::Held(bytes) => Some(bytes.clone()),
+            Self::Kept { .. } => None,
+        }
+    }
+
+    pub(crate) fn position(&self) -> Option<Position> {
+        match self {
+            Self::Held(_) => None,
+            Self::Kept { position, .. } => Some(*position),
+        }
+    }
+
+    /// It is in the record at this place from now on.
+    pub(crate) fn keep(&mut self, position: Position) {
+        *self = Self::Kept { position, length: self.len() };
+    }
 }
 
 const BEGIN: u8 = b'B';
@@ -63,8 +103,16 @@ const EXPORTED: u8 = b'E';
 const MAGIC: &[u8] = b"outbound work 1";
 
 impl Event {
-    /// The bytes of a record: a kind, numbers in little-endian order, and text or bytes at the end.
-    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+    pub(crate) fn data(&mut self) -> Option<&mut Data> {
+        match self {
+            Self::Item { state: State::Open(data) | State::Done(data), .. }
+            | Self::Finished { answer: data, .. } => Some(data),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a record: a kind, numbers in little-endian order, text; `data` comes behind them.
+    pub(crate) fn encode(&self, data: &[u8], into: &mut Vec<u8>) {
         match self {
             Self::Begin { last_lease } => {
                 into.push(BEGIN);
@@ -72,26 +120,23 @@ impl Event {
                 into.extend_from_slice(&last_lease.to_le_bytes());
             }
             Self::Item { id, deliveries, ambiguous, state } => {
-                let (kind, bytes) = match state {
-                    State::Open(payload) => (OPEN, &payload[..]),
-                    State::Done(answer) => (DONE, &answer[..]),
-                    State::Exported => (GONE, &[][..]),
-                };
-                into.push(kind);
+                into.push(match state {
+                    State::Open(_) => OPEN,
+                    State::Done(_) => DONE,
+                    State::Exported => GONE,
+                });
                 into.extend_from_slice(&deliveries.to_le_bytes());
                 into.push(u8::from(*ambiguous));
                 text(into, id);
-                into.extend_from_slice(bytes);
             }
             Self::Claimed { lease, item } => {
                 numbered(into, CLAIMED, *lease);
                 into.extend_from_slice(&(*item as u64).to_le_bytes());
             }
             Self::Sent { lease } => numbered(into, SENT, *lease),
-            Self::Finished { lease, id, answer } => {
+            Self::Finished { lease, id, .. } => {
                 numbered(into, FINISHED, *lease);
                 text(into, id);
-                into.extend_from_slice(answer);
             }
             Self::Released { lease, sent } => {
                 numbered(into, RELEASED, *lease);
@@ -99,11 +144,13 @@ impl Event {
             }
             Self::Exported { item } => numbered(into, EXPORTED, *item as u64),
         }
+        into.extend_from_slice(data);
     }
 
-    /// `None` if these are not the bytes of an event.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// The event of the record at a place, where its data stays; `None` if these are not the bytes of an event.
+    pub(crate) fn decode(bytes: &[u8], position: Position) -> Option<Self> {
         let (kind, mut rest) = bytes.split_first()?;
+        let all = |rest: &mut &[u8]| Data::Kept { position, length: std::mem::take(rest).len() };
         let event = match *kind {
             BEGIN => {
                 rest = rest.strip_prefix(MAGIC)?;
@@ -146,10 +193,6 @@ fn text(into: &mut Vec<u8>, text: &str) {
 fn id(rest: &mut &[u8]) -> Option<Arc<str>> {
     let length = index(rest)?;
     Some(str::from_utf8(rest.split_off(..length)?).ok()?.into())
-}
-
-fn all(rest: &mut &[u8]) -> Bytes {
-    Bytes::copy_from_slice(std::mem::take(rest))
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {

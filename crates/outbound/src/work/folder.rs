@@ -12,8 +12,8 @@ const MAX_RECORD: u32 = 64 << 20;
 
 /// A [`WorkStore`] in a folder, on a [`Journal`]. Clones are the same store; one process at a time has it open.
 ///
-/// Calls that come together share one sync of the device. What is not done, and answers that were not exported, are in
-/// memory as well. Where more than half of the journal is of no use any more, a call rewrites it, on a blocking thread of
+/// Calls that come together share one sync of the device. Payloads and answers are read from the folder when they are
+/// asked for; memory holds the ids and what is known of each, about 200 bytes. Where more than half of the journal is of no use any more, a call rewrites it, on a blocking thread of
 /// tokio's; others wait meanwhile. A disk that is full fails calls, and loses nothing.
 ///
 /// When it is opened, all work that was claimed is taken back: its holders went with their process. Dropping the last

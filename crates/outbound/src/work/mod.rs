@@ -8,7 +8,7 @@
 //! | store | holds it in | many processes |
 //! |---|---|---|
 //! | [`MemoryWork`] | memory: for tests, and where a crash may lose all | no |
-//! | [`FolderWork`] | a folder, on [`outbound_journal`] | one at a time |
+//! | [`FolderWork`] | a folder, on a [`journal`](crate::journal) | one at a time |
 //!
 //! # Example
 //!
@@ -81,7 +81,8 @@ pub type Held = Vec<Result<(), Stale>>;
 ///
 /// # Cancel safety
 ///
-/// Dropping a future leaves each piece of work either as it was or as asked for. Calling again finds out.
+/// Dropping a future leaves each piece of work either as it was or as asked for. Calling again finds out. What a claim
+/// took that was dropped comes back when its time is over.
 ///
 /// # Errors
 ///

@@ -1,16 +1,17 @@
 //! What is known of all work. Pure: events change it, and nothing here waits or writes.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use bytes::Bytes;
+use outbound_journal::Position;
 use tokio::time::Instant;
 
 use super::{
     Ambiguous, Answer, Counts, Lease, Pushed,
-    event::{Event, State},
+    event::{Data, Event, State},
 };
 
 /// All work of a store. Its items have numbers, in the order in which they were pushed.
@@ -23,7 +24,7 @@ pub(crate) struct Model {
     ambiguous: BTreeSet<usize>,
     done: BTreeSet<usize>,
     /// Leases that are held, by their numbers.
-    leases: HashMap<u64, Held>,
+    leases: BTreeMap<u64, Held>,
     /// When which lease expires.
     expiries: BTreeSet<(Instant, u64)>,
     pub(crate) last_lease: u64,
@@ -51,7 +52,7 @@ struct Held {
 impl Item {
     fn size(&self) -> usize {
         let bytes = match &self.state {
-            State::Open(bytes) | State::Done(bytes) => bytes.len(),
+            State::Open(data) | State::Done(data) => data.len(),
             State::Exported => 0,
         };
         32 + self.id.len() + bytes
@@ -107,7 +108,7 @@ impl Model {
         self.leases.insert(lease, Held { item: number, until: None, sent: false }).is_none()
     }
 
-    fn finished(&mut self, lease: u64, answer: Bytes) -> bool {
+    fn finished(&mut self, lease: u64, answer: Data) -> bool {
         let Some((held, item)) = self.end(lease) else { return false };
         let (before, after) = item.turn(State::Done(answer));
         self.size = self.size - before + after;
@@ -153,17 +154,18 @@ impl Model {
         self.ready.first().into_iter().chain(perhaps_sent).min().copied()
     }
 
-    /// A lease that was just claimed, for its holder.
-    pub(crate) fn lease(&self, number: u64) -> Option<Lease> {
+    /// A lease that was just claimed, for its holder; its payload is still to be filled in.
+    pub(crate) fn lease(&self, number: u64) -> Option<(Lease, Data)> {
         let item = self.items.get(self.leases.get(&number)?.item)?;
         let State::Open(payload) = &item.state else { return None };
-        Some(Lease {
+        let lease = Lease {
             id: item.id.clone(),
-            payload: payload.clone(),
+            payload: Bytes::new(),
             number,
             deliveries: item.deliveries,
             may_have_been_sent: item.ambiguous,
-        })
+        };
+        Some((lease, payload.clone()))
     }
 
     /// Whether a lease's holder has said that it sends; `None` if the lease is not held.
@@ -189,9 +191,7 @@ impl Model {
     /// Leases that were found in a journal, and whether their holders had sent.
     pub(crate) fn orphans(&self) -> Vec<(u64, bool)> {
         let found = self.leases.iter().filter(|(_, held)| held.until.is_none());
-        let mut found: Vec<_> = found.map(|(lease, held)| (*lease, held.sent)).collect();
-        found.sort_unstable();
-        found
+        found.map(|(lease, held)| (*lease, held.sent)).collect()
     }
 
     /// The item with an id, if its answer can be dropped.
@@ -199,10 +199,11 @@ impl Model {
         self.by_id.get(id).copied().filter(|number| self.done.contains(number))
     }
 
-    pub(crate) fn answers(&self, most: usize) -> Vec<Answer> {
+    /// Answers whose bytes are still to be filled in.
+    pub(crate) fn answers(&self, most: usize) -> Vec<(Answer, Data)> {
         let items = self.done.iter().take(most).filter_map(|number| self.items.get(*number));
         let answer = |item: &Item| match &item.state {
-            State::Done(bytes) => Some(Answer { id: item.id.clone(), bytes: bytes.clone() }),
+            State::Done(data) => Some((Answer { id: item.id.clone(), bytes: Bytes::new() }, data.clone())),
             _ => None,
         };
         items.filter_map(answer).collect()
@@ -219,19 +220,28 @@ impl Model {
         }
     }
 
-    /// The events that lead to what is known: the shortest history with this end.
+    /// The events that lead to what is known: the shortest history with this end. The items come right behind the
+    /// first event, in order.
     pub(crate) fn history(&self) -> impl Iterator<Item = Event> {
-        let events = self.items.iter().enumerate().flat_map(|(number, item)| {
-            let claimed = item.lease.map(|lease| Event::Claimed { lease, item: number });
-            let sent = item.lease.filter(|lease| self.leases.get(lease).is_some_and(|held| held.sent));
-            let known = Event::Item {
-                id: item.id.clone(),
-                deliveries: item.deliveries - u32::from(claimed.is_some()),
-                ambiguous: item.ambiguous,
-                state: item.state.clone(),
-            };
-            [Some(known), claimed, sent.map(|lease| Event::Sent { lease })].into_iter().flatten()
+        let items = self.items.iter().map(|item| Event::Item {
+            id: item.id.clone(),
+            deliveries: item.deliveries - u32::from(item.lease.is_some()),
+            ambiguous: item.ambiguous,
+            state: item.state.clone(),
         });
-        std::iter::once(Event::Begin { last_lease: self.last_lease }).chain(events)
+        let leases = self.leases.iter().flat_map(|(lease, held)| {
+            let claimed = Event::Claimed { lease: *lease, item: held.item };
+            [Some(claimed), held.sent.then_some(Event::Sent { lease: *lease })].into_iter().flatten()
+        });
+        std::iter::once(Event::Begin { last_lease: self.last_lease }).chain(items).chain(leases)
+    }
+
+    /// The history was written to these places: the items' data is there from now on.
+    pub(crate) fn moved(&mut self, places: &[Position]) {
+        for (item, place) in self.items.iter_mut().zip(places.iter().skip(1)) {
+            if let State::Open(data) | State::Done(data) = &mut item.state {
+                data.keep(*place);
+            }
+        }
     }
 }

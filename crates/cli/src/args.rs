@@ -122,7 +122,7 @@ pub(crate) struct Run {
     pub(crate) dry_run: bool,
 
     /// What the models cost, for --dry-run: see `outbound plan --help`.
-    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
 
     /// Say nothing on standard error but what went wrong.

@@ -3,6 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 mod drive;
+mod failed;
 mod go_on;
 mod keys;
 mod survey;
@@ -112,6 +114,10 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
+    let has_failures = summary.failed > 0 || earlier.has_failures();
+    if has_failures && can_be_resumed && reading.can_be_read_twice() {
+        list_failures(&reading, &path, &arguments).await?;
+    }
     if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures()) {
         state.remove();
     }
@@ -127,6 +133,19 @@ fn existing(arguments: &Run) -> Existing {
         () if arguments.retry_failed => Existing::RetryFailed,
         () => Existing::Resume,
     }
+}
+
+/// Puts the lines that failed in a file of their own.
+async fn list_failures(reading: &Arc<Reading>, output: &Path, arguments: &Run) -> Result<(), Stop> {
+    // They may be the input itself, to be run again.
+    if is_same_file(&arguments.input, &failed::path_of(output)) {
+        return Ok(());
+    }
+    let (count, path) = failed::write(reading, output).await?;
+    if !arguments.quiet && count > 0 {
+        say::line(format_args!("{count} failed lines stand as in the input in {}", path.display()));
+    }
+    Ok(())
 }
 
 /// The exit code of a run whose every line is done already.

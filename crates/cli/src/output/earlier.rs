@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    fs::File,
     io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
 };
 
 use serde::{Deserialize, de::IgnoredAny};
@@ -12,7 +14,7 @@ use crate::{exit::Stop, identity::Digest};
 /// Failures that are not the line's own: the key, the money, or the end of the run. Such a line is sent again.
 const NOT_ITS_OWN: [&str; 6] = ["auth", "quota_spent", "budget_spent", "stopped", "shut_down", "cancelled"];
 
-/// The lines of an output file, by id. 17 bytes a line.
+/// The lines of an output file, by id. 16 bytes a line.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     known: Vec<Known>,
@@ -25,8 +27,22 @@ pub(crate) struct Earlier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     id: Digest,
-    request: Digest,
-    state: State,
+    /// Of what was sent. Its last bit says whether that failed.
+    request: u64,
+}
+
+impl Known {
+    fn new(id: Digest, request: Digest, state: State) -> Self {
+        Self { id, request: request.0 & !1 | u64::from(state == State::Failed) }
+    }
+
+    fn state(self) -> State {
+        if self.request & 1 == 1 { State::Failed } else { State::Answered }
+    }
+
+    fn has_sent(self, request: Digest) -> bool {
+        self.request & !1 == request.0 & !1
+    }
 }
 
 /// What a line of the output says of its line of the input.
@@ -61,6 +77,13 @@ struct SeenExtra {
 }
 
 impl Earlier {
+    /// Reads an output as it is, whoever writes it.
+    pub(crate) fn of_file(path: &Path) -> Result<Self, Stop> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| Stop::Output(format!("{name}: {error}")))?;
+        Self::read(file, &name, false)
+    }
+
     /// Reads an output. Lines that failed are left out, and so sent again, where `retry_failed` says so or where the failure
     /// was not theirs.
     pub(super) fn read(file: impl Read, name: &str, retry_failed: bool) -> Result<Self, Stop> {
@@ -87,9 +110,10 @@ impl Earlier {
                 continue;
             }
             let state = if error.is_some() { State::Failed } else { State::Answered };
-            earlier.known.push(Known { id: Digest::of_id(&custom_id), request, state });
+            earlier.known.push(Known::new(Digest::of_id(&custom_id), request, state));
         }
         earlier.known.sort_unstable();
+        earlier.known.shrink_to_fit();
         Ok(earlier)
     }
 
@@ -101,7 +125,7 @@ impl Earlier {
     pub(crate) fn of(&self, id: Digest, request: Digest) -> Result<Option<State>, Changed> {
         let Ok(place) = self.known.binary_search_by_key(&id, |known| known.id) else { return Ok(None) };
         let known = self.known[place];
-        if known.request == request { Ok(Some(known.state)) } else { Err(Changed(known.state)) }
+        if known.has_sent(request) { Ok(Some(known.state())) } else { Err(Changed(known.state())) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,13 +133,13 @@ impl Earlier {
     }
 
     pub(crate) fn has_failures(&self) -> bool {
-        self.known.iter().any(|known| known.state == State::Failed)
+        self.known.iter().any(|known| known.state() == State::Failed)
     }
 
     /// Whether this id has its answer.
     pub(crate) fn is_answered(&self, id: Digest) -> bool {
         let place = self.known.binary_search_by_key(&id, |known| known.id);
-        place.is_ok_and(|place| self.known[place].state == State::Answered)
+        place.is_ok_and(|place| self.known[place].state() == State::Answered)
     }
 
     pub(super) fn has_lines_to_drop(&self) -> bool {

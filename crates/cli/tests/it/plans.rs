@@ -93,7 +93,6 @@ fn a_plan_that_cannot_be_made() {
         (&["plan", text(&file), "--prices", "nowhere"], 2, "--prices nowhere: "),
         (&["plan", "-", "--sample", "3"], 2, "--sample draws from a file"),
         (&["plan", text(&file), "--sample", "3", "--limit", "3"], 2, "cannot be used with"),
-        (&["run", text(&file), "--prices", text(&prices)], 2, "--dry-run"),
     ] {
         let plan = outbound(arguments).stdin(Stdio::null()).output().expect("it runs");
         assert_eq!(plan.status.code(), Some(code), "{arguments:?}: {}", said(&plan));

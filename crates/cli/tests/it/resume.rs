@@ -150,6 +150,13 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(1), "{}", said(&run));
     assert_eq!(ids(&answers(&job.output)).len(), 40);
+    // Those that failed stand in a file of their own, which can be run by itself.
+    let failed = job.folder.path().join("out.failed.jsonl");
+    let all = std::fs::read_to_string(&job.input).expect("the input");
+    let refused = std::fs::read_to_string(&failed).expect("those that failed");
+    assert_eq!(refused.lines().count(), 10);
+    assert!(refused.lines().all(|line| all.lines().any(|other| other == line)), "as they stand in the input");
+    assert!(said(&run).contains("10 failed lines stand as in the input in "), "{}", said(&run));
     let run = job.run(&[]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 40), "{}", said(&run));
     assert!(said(&run).contains("--retry-failed"), "{}", said(&run));

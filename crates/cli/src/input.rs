@@ -4,7 +4,10 @@
 use std::{
     path::{Path, PathBuf},
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{Stream, StreamExt, future, stream};
@@ -56,6 +59,10 @@ pub(crate) struct Reading {
     part: Part,
     /// The lines that were drawn, counted from 0.
     drawn: OnceLock<Vec<u64>>,
+    /// A line had no id of its own.
+    made_an_id: AtomicBool,
+    /// All lines were read once, and each has an id of its own that no other has.
+    ids_are_good: AtomicBool,
 }
 
 impl Reading {
@@ -82,6 +89,8 @@ impl Reading {
             max_tokens: forms.max_tokens,
             part,
             drawn: OnceLock::new(),
+            made_an_id: AtomicBool::new(false),
+            ids_are_good: AtomicBool::new(false),
         });
         let Some(lines) = part.sample else { return Ok(reading) };
         if !reading.can_be_read_twice() {
@@ -97,6 +106,12 @@ impl Reading {
         }
         reading.drawn.get_or_init(|| sample.into_lines());
         Ok(reading)
+    }
+
+    /// All lines were read, and none was wrong. Where none of them needed an id to be made, ids are not compared again: that
+    /// has its price in memory.
+    pub(crate) fn was_read(&self) {
+        self.ids_are_good.store(!self.made_an_id.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Whether it is a file, and no pipe.
@@ -124,12 +139,13 @@ impl Reading {
 
     async fn all(self: &Arc<Self>) -> Result<impl Stream<Item = Result<Line, Stop>> + Send + use<>, Stop> {
         let text = Text::new(open(&self.path).await?);
-        let start = (Records::new(text, self.clone()), Ids::new(), self.clone());
+        let ids = (!self.ids_are_good.load(Ordering::Relaxed)).then(Ids::new);
+        let start = (Records::new(text, self.clone()), ids, self.clone());
         Ok(stream::unfold(start, async |(mut records, mut ids, reading)| {
             let record = records.next().await?;
             let line = record
                 .and_then(|record| Line::parse(record, &reading))
-                .and_then(|line| with_id(line, &mut ids))
+                .and_then(|line| reading.with_id(line, ids.as_mut()))
                 .map_err(|wrong| reading.stop(&wrong));
             Some((line, (records, ids, reading)))
         }))
@@ -179,6 +195,23 @@ impl Reading {
         Ok(Record { text: Value::Object(members).to_string(), ..line })
     }
 
+    fn with_id(&self, mut line: Line, ids: Option<&mut Ids>) -> Result<Line, Wrong> {
+        match ids {
+            Some(ids) if line.custom_id.is_empty() => {
+                self.made_an_id.store(true, Ordering::Relaxed);
+                let id = ids.make(line.fingerprint());
+                line.name(id);
+            }
+            Some(ids) => ids.given(&line.custom_id, line.place())?,
+            None if line.custom_id.is_empty() => {
+                let why = "it had an id when the file was checked: the file has changed since; run it again";
+                return Err(Wrong::at(line.place(), why));
+            }
+            None => {}
+        }
+        Ok(line)
+    }
+
     /// The first option that is for prompts alone.
     fn option_for_prompts(&self) -> Option<&'static str> {
         let options = [
@@ -200,16 +233,6 @@ impl Format {
             () => Self::Json,
         }
     }
-}
-
-fn with_id(mut line: Line, ids: &mut Ids) -> Result<Line, Wrong> {
-    if line.custom_id.is_empty() {
-        let id = ids.make(line.fingerprint());
-        line.name(id);
-    } else {
-        ids.given(&line.custom_id, line.place())?;
-    }
-    Ok(line)
 }
 
 /// A text, or what stands in a file, without a byte order mark and the last line's end.

@@ -34,6 +34,7 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
         job.done += u64::from(known(&line, earlier, &reading.name())?.is_some());
         job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
     }
+    reading.was_read();
     if job.requests > 0 && job.done == 0 && earlier.len() > 0 {
         return Err(Stop::Output(format!(
             "none of the {} lines in the output belongs to {}: it is another input's. Give another --output, or --fresh to \

@@ -95,15 +95,17 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     progress.finish();
     summary.skipped = end.done_before;
     summary.ended(&manager, &interrupt, end.stopped, wrong.as_ref().err());
+    // Those of the runs before are in the output, too.
+    let has_failures = summary.failed > 0 || earlier.has_failures();
     let code = match () {
         () if interrupt.asked() => INTERRUPTED,
         () if summary.key_or_money_refused() => REFUSED,
-        () if summary.failed > 0 => SOME_FAILED,
+        () if has_failures => SOME_FAILED,
         () if summary.stopped.is_some() => RESUMABLE,
         () => ALL_SUCCEEDED,
     };
     if can_be_resumed && (code != ALL_SUCCEEDED || wrong.is_err()) {
-        summary.go_on = Some(go_on::command(summary.failed > 0));
+        summary.go_on = Some(go_on::command(has_failures));
     }
     drop(manager);
     if let Some(simulator) = target.simulator {
@@ -114,7 +116,6 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
-    let has_failures = summary.failed > 0 || earlier.has_failures();
     if has_failures && can_be_resumed && reading.can_be_read_twice() {
         list_failures(&reading, &path, &arguments).await?;
     }

@@ -146,7 +146,7 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let simulator = Simulator::builder()
         .fault_when(move |seen| (seen.sequence < 10).then(|| refuse.clone().into()))
         .build();
-    let job = Job::new(40, simulator).await;
+    let mut job = Job::new(40, simulator).await;
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(1), "{}", said(&run));
     assert_eq!(ids(&answers(&job.output)).len(), 40);
@@ -160,8 +160,13 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let run = job.run(&[]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 40), "{}", said(&run));
     assert!(said(&run).contains("--retry-failed"), "{}", said(&run));
+    // What failed before is not forgotten by a run that sends something else.
+    std::fs::write(&job.input, all + &line(40) + "\n").expect("a line more");
+    let run = job.run(&[]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 41), "{}", said(&run));
+    job.lines += 1;
     let run = job.run(&["--retry-failed"]);
-    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 50), "{}", said(&run));
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 51), "{}", said(&run));
     job.is_complete();
     job.simulator.shutdown().await;
 }

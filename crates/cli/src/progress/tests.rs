@@ -123,12 +123,12 @@ async fn a_model_that_only_fails_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_server_asks_for_is_named() {
+async fn a_pause_after_a_refusal_is_named() {
     let refusal = Refusal::rate_limited().retry_after(s(30));
     let simulator = provider().fault_during(refusal, s(0)..s(1)).build();
     let run = Run::start(manager(&simulator).max_concurrent(4), 20);
     let status = run.after(Duration::from_millis(10_500)).await;
-    assert_eq!(text(&status), "server asks for a pause of 20 s (429) for model m");
+    assert_eq!(text(&status), "pause of 20 s after a refusal (429) for model m");
     assert_eq!((status.refused, status.in_flight, status.retries), (4, 0, 0));
 }
 

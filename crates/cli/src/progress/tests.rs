@@ -1,7 +1,7 @@
 //! What is said at given moments, against a provider in memory, on the paused clock.
 
 use futures::StreamExt;
-use outbound::{Client, ModelLimits, Origin, Request, RequestManagerBuilder};
+use outbound::{Client, ModelLimits, Origin, Price, Prices, Request, RequestManagerBuilder};
 use outbound_simulator::{Builder, Latency, Refusal, Simulator, Trouble};
 use serde_json::json;
 
@@ -123,12 +123,12 @@ async fn a_model_that_only_fails_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_server_asks_for_is_named() {
+async fn a_pause_after_a_refusal_is_named() {
     let refusal = Refusal::rate_limited().retry_after(s(30));
     let simulator = provider().fault_during(refusal, s(0)..s(1)).build();
     let run = Run::start(manager(&simulator).max_concurrent(4), 20);
     let status = run.after(Duration::from_millis(10_500)).await;
-    assert_eq!(text(&status), "server asks for a pause of 20 s (429) for model m");
+    assert_eq!(text(&status), "pause of 20 s after a refusal (429) for model m");
     assert_eq!((status.refused, status.in_flight, status.retries), (4, 0, 0));
 }
 
@@ -250,4 +250,17 @@ async fn a_screen_is_three_lines() {
     assert_eq!(screen[0], "████████████░░░░░░░░ 3 of 5 done · about 15 s to go · 22 s");
     assert!(screen[1].starts_with("0 in flight · 8 of 6 requests/min · "), "{screen:?}");
     assert_eq!(screen[2], "waiting 8 s: requests of m");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cost_is_told_and_projected_where_prices_are_known() {
+    let simulator = provider().output_tokens(10..=10).build();
+    let prices = Prices::new().model("m", Price::per_million(0.0, 10_000.0));
+    let run = Run::start(manager(&simulator).requests_per_minute(6).prices(prices), 5);
+    let status = run.after(s(12)).await;
+    assert_eq!((status.done, status.cost), (2, Some(0.2)), "ten tokens of a cent each");
+    assert_eq!(status.cost_projected, Some(0.5));
+    assert!(words::line(&status).contains(", $0.20 of about $0.50, "), "{}", words::line(&status));
+    let unknown = Run::start(manager(&simulator).requests_per_minute(6), 5).after(s(2)).await;
+    assert_eq!((unknown.cost, unknown.cost_projected), (None, None));
 }

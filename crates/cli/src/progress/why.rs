@@ -129,7 +129,7 @@ fn refused(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     let (until, model) = closed.filter(|(until, _)| *until > now).max_by_key(|(until, _)| *until)?;
     let (wait, name) = (until - now, model.name.as_deref().unwrap_or_default());
     let whose = if name.is_empty() { String::new() } else { format!(" for model {}", plain(name)) };
-    let text = format!("server asks for a pause of {} (429){whose}", time(wait));
+    let text = format!("pause of {} after a refusal (429){whose}", time(wait));
     Some(Why::new(Waiting::Refused.as_str(), name, Some(wait), text))
 }
 

@@ -105,7 +105,7 @@ impl Facts {
         if self.not_sent > 0 {
             write!(f, "\nnot sent: {}", self.not_sent)?;
         }
-        write!(f, "\n{} answers written to {}", self.succeeded + self.failed, self.output)?;
+        write!(f, "\n{} answers written to {}", self.succeeded + self.failed, plain(&self.output))?;
         if let Some(command) = &self.go_on {
             write!(f, "\nto go on: {command}")?;
         }

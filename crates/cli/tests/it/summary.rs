@@ -68,7 +68,8 @@ async fn after_two_interrupts_what_may_be_billed_is_counted_and_named() {
     assert_eq!(run.status.code(), Some(130));
     let said = said(&run);
     assert!(said.contains("finishing 16 in flight; again to stop now"), "{said}");
-    assert!(said.contains("\n16 may have been billed, and their answers are lost: r0, r1, "), "{said}");
+    // Which of the first are in flight is theirs: their tasks begin side by side.
+    assert!(said.contains("\n16 may have been billed, and their answers are lost: r"), "{said}");
     assert!(said.contains(" and 11 more\nnot sent: 24\n"), "{said}");
     assert_eq!(facts["perhaps_billed"]["count"], 16);
     assert_eq!(facts["perhaps_billed"]["ids"].as_array().map(Vec::len), Some(5));

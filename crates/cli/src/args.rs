@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Plan(Box<Plan>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
+    /// Print a script that completes commands and options in a shell, such as `outbound completions bash > FILE`.
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Debug, Args)]

@@ -23,11 +23,14 @@ mod summary;
 mod tally;
 mod watch;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::args::{Arguments, Command};
+use crate::{
+    args::{Arguments, Command},
+    exit::Stop,
+};
 
 fn main() -> ExitCode {
     let arguments = match config::arguments() {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
             Command::Check(source) => check::check(*source).await,
             Command::Plan(arguments) => plan::plan(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
+            Command::Completions { shell } => completions(shell),
         }
     });
     // Not waited for: a read of standard input that is under way ends when its writer pleases.
@@ -69,6 +73,15 @@ fn main() -> ExitCode {
     };
     say::flush();
     code
+}
+
+/// Prints what completes the command in a shell.
+fn completions(shell: clap_complete::Shell) -> Result<u8, Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "outbound", &mut script);
+    let written = std::io::stdout().write_all(&script);
+    written.map_err(|error| Stop::Output(format!("standard output: {error}")))?;
+    Ok(exit::ALL_SUCCEEDED)
 }
 
 /// Says what is wrong with the arguments, or the help that was asked for.

@@ -230,3 +230,19 @@ fn a_scenario_is_served() {
     assert_eq!(wrong.status.code(), Some(3));
     assert!(said(&wrong).contains("line 3") && said(&wrong).contains("requests"), "{}", said(&wrong));
 }
+
+#[test]
+fn shells_can_complete_it() {
+    for (shell, says) in
+        [("bash", "--retry-failed"), ("zsh", "#compdef outbound"), ("fish", "complete -c outbound")]
+    {
+        let script = outbound(&["completions", shell]).output().expect("it runs");
+        assert_eq!(script.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&script.stdout).contains(says), "{shell}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    if let Ok(full) = full {
+        let script = outbound(&["completions", "bash"]).stdout(full).output().expect("it runs");
+        assert_eq!(script.status.code(), Some(6), "{}", said(&script));
+    }
+}

@@ -9,6 +9,12 @@ use tokio::time::Instant;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
+/// Where so many were served between two refusals, the wait after the first was long enough, and the more were, the shorter is
+/// the next one. Before the simulated provider of the command, which refuses eight in 1,000 for no reason, 20,000 requests at
+/// a limit of 2,000,000 a minute went at 0.06 of the pace of its 64 places while each wait was twice the last, at 0.36 with this.
+const ENOUGH: u32 = 32;
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+
 /// The gap between the first two after a gate is an eighth of the time it was closed, within these.
 const MAX_GAP: Duration = Duration::from_millis(500);
 const MIN_GAP: Duration = Duration::from_millis(1);
@@ -40,6 +46,8 @@ pub(super) struct Gate {
     closed_at: Option<Instant>,
     /// The last wait that a refusal without a hint led to.
     backoff: Duration,
+    /// How many were served that were sent after it had been closed last.
+    served: u32,
     /// When the first was let through after it was closed.
     opened_at: Option<Instant>,
     /// A refusal has closed it, and of what was sent since it had opened nothing was served, for all that is known.
@@ -56,6 +64,7 @@ impl Gate {
             exempt: false,
             closed_at: None,
             backoff: Duration::ZERO,
+            served: 0,
             opened_at: None,
             serves_nothing: false,
         }
@@ -80,6 +89,7 @@ impl Gate {
 
     /// Something was served that was sent at this instant.
     pub(super) fn served(&mut self, sent_at: Instant) {
+        self.served = self.served.saturating_add(u32::from(self.is_news(sent_at)));
         if self.serves_nothing && self.opened_at.is_none_or(|opened_at| sent_at >= opened_at) {
             self.serves_nothing = false;
         }
@@ -106,8 +116,13 @@ impl Gate {
     }
 
     /// Until when to close it after a refusal that did not say so: for a second, and twice as long each time. Quiet
-    /// spells, each as long as the last wait, halve it again.
+    /// spells, each as long as the last wait, halve it again, and many that were served make it a second or less.
     pub(super) fn back_off(&mut self, now: Instant) -> Instant {
+        let served = std::mem::take(&mut self.served);
+        if served >= ENOUGH {
+            self.backoff = FIRST_BACKOFF;
+            return now + (FIRST_BACKOFF * ENOUGH / served).max(MIN_BACKOFF);
+        }
         let quiet = self.until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
         let halvings = quiet.as_nanos() / self.backoff.max(FIRST_BACKOFF).as_nanos();
         let learned = self.backoff / 2_u32.saturating_pow(u32::try_from(halvings).unwrap_or(u32::MAX));

@@ -77,3 +77,47 @@ async fn what_is_still_in_flight_was_not_refused() {
     assert_eq!((0..10).map_while(|_| send(&quota)).count(), 10);
     drop(slow);
 }
+
+/// How long the gate is closed by a refusal that names no wait, after so many were served since the one before.
+async fn closed_after(served: usize, refusals: usize) -> Duration {
+    let quota = quota();
+    let mut closed = Duration::ZERO;
+    for _ in 0..refusals {
+        for _ in 0..served {
+            let (charge, sent_at) = send(&quota).expect("open");
+            advance(Duration::from_millis(2)).await;
+            quota.observe(Instant::now(), &Observation::new(sent_at));
+            drop(charge);
+        }
+        let (charge, sent_at) = send(&quota).expect("open");
+        advance(Duration::from_millis(10)).await;
+        quota.observe(Instant::now(), &Observation::new(sent_at).refused(None));
+        charge.refund();
+        let began = Instant::now();
+        let is_closed = || match quota.try_reserve_at(Cost::request(), Instant::now()) {
+            Ok(reserved) => {
+                reserved.sent().refund();
+                false
+            }
+            Err(_) => true,
+        };
+        while is_closed() {
+            advance(Duration::from_millis(5)).await;
+        }
+        closed = began.elapsed();
+    }
+    closed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_among_many_answers_costs_little_and_one_among_few_twice_as_much_each_time() {
+    let tolerance = Duration::from_millis(10);
+    let is = |closed: Duration, ms: u64| closed.abs_diff(Duration::from_millis(ms)) <= tolerance;
+    assert!(is(closed_after(3, 1).await, 1_000));
+    let few = closed_after(3, 4).await;
+    assert!(few >= Duration::from_secs(4), "{few:?} after the fourth");
+    let many = closed_after(64, 4).await;
+    assert!(is(many, 500), "{many:?}: half a second where twice as many as are enough were served");
+    let most = closed_after(3_200, 2).await;
+    assert!(is(most, 50), "{most:?}: no less than that");
+}

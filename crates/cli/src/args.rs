@@ -7,9 +7,13 @@ use outbound::Provider;
 
 use crate::output::Fsync;
 
+mod control;
 mod telling;
 
-pub(crate) use self::telling::{HowTold, Telling};
+pub(crate) use self::{
+    control::Status,
+    telling::{HowTold, Telling},
+};
 
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
@@ -25,6 +29,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
+    /// Say what the output of a run holds: what is answered, what failed, and what was sent without an answer.
+    Status(Status),
 }
 
 #[derive(Debug, Args)]

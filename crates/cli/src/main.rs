@@ -15,6 +15,7 @@ mod say;
 mod sim;
 mod simulate;
 mod state;
+mod status;
 mod summary;
 mod watch;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         match command {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
+            Command::Status(arguments) => status::status(arguments).await,
         }
     });
     // Not waited for: a read of standard input that is under way ends when its writer pleases.

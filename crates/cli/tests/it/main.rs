@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod resume;
 mod runs;
+mod status;
 mod summary;
 mod support;
 mod trust;

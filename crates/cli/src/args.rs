@@ -11,7 +11,7 @@ mod control;
 mod telling;
 
 pub(crate) use self::{
-    control::Status,
+    control::{Ctl, CtlCommand, Status},
     telling::{HowTold, Telling},
 };
 
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Sim(Sim),
     /// Say what the output of a run holds: what is answered, what failed, and what was sent without an answer.
     Status(Status),
+    /// Ask something of the run that is at work on an output: pause, resume, other limits, an end.
+    Ctl(Ctl),
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,8 @@
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
+mod control;
+mod ctl;
 mod exit;
 mod identity;
 mod input;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         match command {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
+            Command::Ctl(arguments) => ctl::ctl(arguments).await,
             Command::Status(arguments) => status::status(arguments).await,
         }
     });

@@ -9,9 +9,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
 
 use crate::{
     args,
+    control::{Request, ask},
     exit::{ALL_SUCCEEDED, Stop},
     identity::Digest,
     output,
@@ -20,7 +22,17 @@ use crate::{
 };
 
 pub(crate) async fn status(arguments: args::Status) -> Result<u8, Stop> {
-    let found = Status::of(&find(&arguments.output)?)?;
+    let output = find(&arguments.output)?;
+    // First: a run that ends meanwhile has its answers in the output by then.
+    let reply = ask(&output, &Request::Status).await;
+    let mut found = Status::of(&output)?;
+    match reply {
+        Ok(reply) => {
+            found.at_work = Some(reply.is_some());
+            found.run = reply;
+        }
+        Err(error) => found.unknown = Some(error),
+    }
     let said = if arguments.json {
         serde_json::to_string(&found).unwrap_or_default() + "\n"
     } else {
@@ -76,6 +88,13 @@ struct Status {
     sent_without_answer: usize,
     /// The last line has no end: a run is writing it, or a crash has cut it.
     is_torn: bool,
+    /// Whether a run answers.
+    at_work: Option<bool>,
+    /// What it says.
+    run: Option<Value>,
+    /// Why it is not known whether one is at work.
+    #[serde(skip)]
+    unknown: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,15 +128,25 @@ impl Status {
         for Failure { code, count, message } in &self.failures {
             said += &format!("  {count} {}, the first: {}\n", plain(code), plain(message));
         }
-        if *sent_without_answer > 0 {
+        let at_work = self.at_work == Some(true);
+        if *sent_without_answer > 0 && at_work {
+            said += &format!("{sent_without_answer} sent, and not answered yet\n");
+        } else if *sent_without_answer > 0 {
             said += &format!(
                 "{sent_without_answer} sent without an answer: they may have been billed. The same `outbound run` sends them \
                  again, and marks their answers as possible duplicates\n"
             );
         }
-        if self.is_torn {
+        if self.is_torn && !at_work {
             said += "The last line was cut by a crash. The same `outbound run` mends that\n";
         }
+        said += &match (&self.run, &self.unknown) {
+            (Some(run), _) => {
+                format!("A run is at work on it: {}\n", plain(run["text"].as_str().unwrap_or_default()))
+            }
+            (None, Some(error)) => format!("Whether a run is at work on it is not known: {}\n", plain(error)),
+            (None, None) => String::from("No run is at work on it\n"),
+        };
         said
     }
 }
@@ -207,6 +236,7 @@ impl OutputLines {
             failures: self.failures.into_iter().map(of).collect(),
             sent_without_answer: sent.len(),
             is_torn: self.is_torn,
+            ..Status::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command from outside: what it reads, writes, says and exits with.
 
+mod control;
 mod crash;
 mod exits;
 mod interrupts;

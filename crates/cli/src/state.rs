@@ -107,7 +107,7 @@ impl State {
                 // A run that has ended well leaves none.
                 Err(_) if !folder.exists() => return Ok(BTreeSet::new()),
                 // A run that begins makes the journal anew meanwhile.
-                Err(Error::Io { .. }) if tries < 8 => tries += 1,
+                Err(_) if tries < 8 => tries += 1,
                 Err(error) => return Err(Stop::Input(error.to_string())),
             }
         }

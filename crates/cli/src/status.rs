@@ -57,16 +57,21 @@ pub(crate) fn print(text: &str) -> Result<(), Stop> {
 pub(crate) fn find(path: &Path) -> Result<PathBuf, Stop> {
     let mut line = Vec::new();
     BufReader::new(open(path)?).read_until(b'\n', &mut line).map_err(|error| unreadable(path, &error))?;
-    if serde_json::from_slice::<InputLine>(line.trim_ascii()).is_err() {
+    if line.is_empty() || serde_json::from_slice::<Seen<'_>>(&line).is_ok() {
         return Ok(path.to_owned());
     }
     let outputs = [false, true].map(|simulate| output::default_path(path, simulate));
-    outputs.iter().find(|output| output.is_file()).cloned().ok_or_else(|| {
+    if let Some(output) = outputs.iter().find(|output| output.is_file()) {
+        return Ok(output.clone());
+    }
+    if serde_json::from_slice::<InputLine>(&line).is_ok() {
         let (path, output) = (path.display(), outputs[0].display());
-        Stop::Input(format!(
-            "{path} is an input, and its default output {output} is not there; name the output"
-        ))
-    })
+        let wrong =
+            format!("{path} is an input, and its default output {output} is not there; name the output");
+        return Err(Stop::Input(wrong));
+    }
+    // Perhaps its first line is torn. What is wrong with it is said when it is read.
+    Ok(path.to_owned())
 }
 
 /// What tells an input from an output.
@@ -246,7 +251,12 @@ fn open(path: &Path) -> Result<File, Stop> {
     if path.exists() && !path.is_file() {
         return Err(Stop::Input(format!("{} is no file: name the output of a run", path.display())));
     }
-    File::open(path).map_err(|error| unreadable(path, &error))
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Stop::Input(format!("{}: there is no such file; name the output of a run", path.display()))
+        }
+        _ => unreadable(path, &error),
+    })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Stop {

@@ -289,3 +289,47 @@ async fn a_path_too_long_for_a_socket_stops_no_run() {
     assert!(said(&run).contains("cannot be controlled with `outbound ctl`"), "{}", said(&run));
     job.simulator.shutdown().await;
 }
+
+/// Refuses the first key with the words of a provider that repeats it, and lets all others wait.
+fn refusing() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming().take(8) {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 4 << 10]);
+            if held.is_empty() {
+                let body = r#"{"error":{"message":"Incorrect API key provided: sk-canary","code":"invalid_api_key"}}"#;
+                let head = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nconnection: close";
+                let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+            held.push(stream);
+        }
+    });
+    format!("http://{address}/v1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reply_repeats_what_a_provider_says_of_a_key() {
+    let mut job = Job::new(10, 10).await;
+    job.base = refusing();
+    let arguments =
+        ["run", text(&job.input), "-o", text(&job.output), "--base-url", &job.base, "--key-env", "K"];
+    let mut command = outbound(&arguments);
+    let child = command.args(["--concurrency", "1"]).env("K", "sk-canary").stderr(Stdio::null()).spawn();
+    let _run = Running(Some(child.expect("it starts")));
+    until(|| job.socket().exists()).await;
+    let mut reply = Value::Null;
+    for _ in 0..200 {
+        let run = job.ctl(&["status", "--json"]);
+        reply = serde_json::from_slice(&run.stdout).unwrap_or_default();
+        if reply["status"]["why"]["reason"] == "account" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(reply["status"]["why"]["reason"], "account", "{reply}");
+    assert!(!reply.to_string().contains("canary"), "{reply}");
+    job.simulator.shutdown().await;
+}

@@ -115,15 +115,7 @@ impl Status {
         let mut lines = OutputLines::default();
         let mut file = open(output)?;
         lines.read(&mut file, output)?;
-        // What was sent is read after the lines, so that what has one is not kept: 8 bytes a line do. A run at work writes
-        // on meanwhile, so the lines that came since are read at last.
-        lines.ids.sort_unstable();
-        let ids = std::mem::take(&mut lines.ids);
-        let mut sent = State::sent(output, |id| ids.binary_search(&id).is_ok())?;
-        lines.read(&mut file, output)?;
-        for id in &lines.ids {
-            sent.remove(id);
-        }
+        let sent = lines.read_what_was_sent(&mut file, output)?;
         Ok(lines.into_status(output, &sent))
     }
 
@@ -218,6 +210,19 @@ impl OutputLines {
         Ok(())
     }
 
+    /// What was sent and has no line. The lines were read before, so that what has one is not kept: 8 bytes a line do. A run
+    /// at work writes on meanwhile, so the lines that came since are read at last.
+    fn read_what_was_sent(&mut self, file: &mut File, output: &Path) -> Result<BTreeSet<Digest>, Stop> {
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.sort_unstable();
+        let mut sent = State::sent(output, |id| ids.binary_search(&id).is_ok())?;
+        self.read(file, output)?;
+        for id in &self.ids {
+            sent.remove(id);
+        }
+        Ok(sent)
+    }
+
     fn add(&mut self, seen: &Seen<'_>) {
         self.ids.push(Digest::of_id(&seen.custom_id));
         let Some(error) = &seen.error else {
@@ -268,4 +273,33 @@ fn foreign(path: &Path, number: u64) -> Stop {
         "{}, line {number}: that is no answer that this command wrote; name the output of a run",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use outbound_journal::Journal;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_comes_while_the_state_is_read_is_an_answer() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let output = folder.path().join("out.jsonl");
+        let journal = Journal::builder().open(State::folder_of(&output)).expect("a journal");
+        for id in ["a", "b", "c"] {
+            let digest = Digest::of_id(id).0.to_le_bytes();
+            journal.append(&[&b"S"[..], &digest].concat()).expect("a record");
+        }
+        drop(journal);
+        let line = |id| {
+            format!(r#"{{"custom_id":"{id}","error":null,"outbound":{{"request":"00000000000000ab"}}}}"#)
+                + "\n"
+        };
+        std::fs::write(&output, line("a")).expect("a file");
+        let (mut lines, mut file) = (OutputLines::default(), open(&output).expect("it is there"));
+        lines.read(&mut file, &output).expect("a good line");
+        std::fs::write(&output, line("a") + &line("b")).expect("a line more");
+        let sent = lines.read_what_was_sent(&mut file, &output).expect("a state");
+        assert_eq!((lines.answered, sent), (2, BTreeSet::from([Digest::of_id("c")])));
+    }
 }

@@ -8,11 +8,13 @@ use outbound::Provider;
 use self::input::{Forms, Part, Source};
 use crate::output::Fsync;
 
+mod control;
 pub(crate) mod input;
 mod sending;
 mod telling;
 
 pub(crate) use self::{
+    control::{Ctl, CtlCommand, Status},
     sending::Sending,
     telling::{HowTold, Telling},
 };
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Sim(Sim),
     /// Print a script that completes commands and options in a shell, such as `outbound completions bash > FILE`.
     Completions { shell: clap_complete::Shell },
+    /// Say what the output of a run holds: what is answered, what failed, and what was sent without an answer.
+    Status(Status),
+    /// Ask something of the run that is at work on an output: pause, resume, other limits, an end.
+    Ctl(Ctl),
 }
 
 #[derive(Debug, Args)]

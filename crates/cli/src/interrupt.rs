@@ -4,21 +4,28 @@ use tokio::sync::watch;
 
 /// How often the process has been asked to end.
 #[derive(Clone)]
-pub(crate) struct Interrupt(watch::Receiver<u32>);
+pub(crate) struct Interrupt(watch::Sender<u32>);
 
 impl Interrupt {
     /// Takes over SIGINT and, where there is one, SIGTERM.
     pub(crate) fn listen() -> Self {
-        let (sender, receiver) = watch::channel(0);
+        let asked = watch::Sender::new(0);
+        let heard = asked.clone();
         tokio::spawn(async move {
             // No signals to be had: whoever waits for one waits for ever.
-            let Ok(mut signals) = Signals::new() else { return sender.closed().await };
+            let Ok(mut signals) = Signals::new() else { return };
             loop {
                 signals.next().await;
-                sender.send_modify(|times| *times += 1);
+                heard.send_modify(|times| *times += 1);
             }
         });
-        Self(receiver)
+        Self(asked)
+    }
+
+    /// Asks as the first signal does; however often, it never counts as the second.
+    #[cfg(unix)]
+    pub(crate) fn ask(&self) {
+        self.0.send_modify(|times| *times = (*times).max(1));
     }
 
     /// Whether it was asked at all.
@@ -27,10 +34,9 @@ impl Interrupt {
     }
 
     /// Returns when it has been asked so many times.
-    pub(crate) async fn times(mut self, times: u32) {
-        if self.0.wait_for(|asked| *asked >= times).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    pub(crate) async fn times(self, times: u32) {
+        // It cannot fail: the sender is `self`.
+        let _ = self.0.subscribe().wait_for(|asked| *asked >= times).await;
     }
 }
 

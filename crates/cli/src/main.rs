@@ -5,6 +5,8 @@
 mod args;
 mod check;
 mod config;
+mod control;
+mod ctl;
 mod exit;
 mod identity;
 mod input;
@@ -19,6 +21,7 @@ mod secrets;
 mod sim;
 mod simulate;
 mod state;
+mod status;
 mod summary;
 mod tally;
 mod watch;
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
             Command::Plan(arguments) => plan::plan(*arguments).await,
             Command::Sim(arguments) => sim::sim(arguments).await,
             Command::Completions { shell } => completions(shell),
+            Command::Ctl(arguments) => ctl::ctl(arguments).await,
+            Command::Status(arguments) => status::status(arguments).await,
         }
     });
     // Not waited for: a read of standard input that is under way ends when its writer pleases.

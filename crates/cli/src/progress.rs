@@ -27,6 +27,7 @@ mod words;
 
 pub(crate) use self::{
     screen::Screen,
+    status::Status as Progressing,
     words::{amount, plain, seconds, time},
 };
 

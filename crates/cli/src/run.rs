@@ -10,6 +10,7 @@ use std::{
 use self::{drive::Drive, survey::Job, target::Target};
 use crate::{
     args::{HowTold, Run},
+    control::{Control, Controlled},
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, RESUMABLE, SOME_FAILED, Stop},
     input::Reading,
     interrupt::Interrupt,
@@ -81,6 +82,12 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     summary.output = path.display().to_string();
     let how = How::of(&arguments, &path);
     let progress = Progress::start(&manager, &watch, &interrupt, summary.asked, how);
+    let control = state.as_ref().and_then(|_| {
+        let (manager, watch, interrupt) = (manager.clone(), watch.clone(), interrupt.clone());
+        let controlled = Controlled { manager, watch, interrupt, of: summary.asked };
+        let without = |error| say::line(format_args!("it cannot be controlled with `outbound ctl`: {error}"));
+        Control::listen(&path, controlled).map_err(without).ok()
+    });
     let drive = Drive {
         input: reading.name(),
         base_path: &target.base_path,
@@ -90,6 +97,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         state: state.as_ref(),
     };
     let end = drive.run(lines, &mut output, |outcome| summary.add(outcome)).await;
+    drop(control);
     let wrong = end.wrong.map_or(Ok(()), Err).and(output.finish());
     manager.shutdown(Duration::ZERO).await;
     progress.finish();

@@ -18,7 +18,7 @@ use std::{
 };
 
 use outbound::{SendLog, Sending, Written};
-use outbound_journal::{Error, Journal};
+use outbound_journal::{Error, Journal, Records};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -77,7 +77,9 @@ impl State {
         let journal = builder.open(&folder).map_err(|error| unusable(&folder, &error))?;
         let mut known = Known::default();
         if !matches!(existing, Existing::Fresh { .. }) {
-            known = Known::read(&journal, earlier).map_err(|error| unusable(&folder, &error))?;
+            let records = journal.records();
+            let read = records.and_then(|records| Known::read(records, |id| earlier.is_answered(id)));
+            known = read.map_err(|error| unusable(&folder, &error))?;
         }
         let Known { header: found, sent } = known;
         if found.as_ref().is_some_and(|found| found.simulated != header.simulated) {
@@ -93,6 +95,22 @@ impl State {
         let state = Self { folder, journal: Arc::new(journal), header, sent };
         state.rewrite().map_err(|error| unusable(&state.folder, &error))?;
         Ok(state)
+    }
+
+    /// What was sent and is not done, for all that the state of an output tells. A run may be at work on it.
+    pub(crate) fn sent(output: &Path, is_done: impl Fn(Digest) -> bool) -> Result<BTreeSet<Digest>, Stop> {
+        let folder = Self::folder_of(output);
+        let mut tries = 0;
+        loop {
+            match Records::read(&folder).and_then(|records| Known::read(records, &is_done)) {
+                Ok(known) => return Ok(known.sent),
+                // A run that has ended well leaves none.
+                Err(_) if !folder.exists() => return Ok(BTreeSet::new()),
+                // A run that begins makes the journal anew meanwhile.
+                Err(_) if tries < 8 => tries += 1,
+                Err(error) => return Err(Stop::Input(error.to_string())),
+            }
+        }
     }
 
     /// Leaves in the journal what still matters.
@@ -128,15 +146,16 @@ struct Known {
 }
 
 impl Known {
-    fn read(journal: &Journal, earlier: &Earlier) -> Result<Self, Error> {
+    /// `is_done`: whether a line that was sent has what came of it.
+    fn read(records: Records, is_done: impl Fn(Digest) -> bool) -> Result<Self, Error> {
         let mut known = Self::default();
-        for record in journal.records()? {
+        for record in records {
             let bytes = record?.bytes;
             let Some((kind, rest)) = bytes.split_first() else { continue };
             let id = || rest.try_into().map(|bytes| Digest(u64::from_le_bytes(bytes))).ok();
             match kind {
                 b'R' => known.header = serde_json::from_slice(rest).ok().or(known.header),
-                b'S' => known.sent.extend(id().filter(|id| !earlier.is_answered(*id))),
+                b'S' => known.sent.extend(id().filter(|id| !is_done(*id))),
                 b'U' => _ = id().map(|id| known.sent.remove(&id)),
                 // A later version's.
                 _ => {}

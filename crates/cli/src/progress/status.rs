@@ -6,7 +6,7 @@ use outbound::{Snapshot, limiter::QuotaDimension};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::why::Why;
+use super::{why::Why, words};
 use crate::watch::Counts;
 
 /// Fewer outcomes than these in the last minute, or less time, say nothing of the rest.
@@ -86,6 +86,11 @@ impl Status {
             to_go_s: to_go.map(rounded),
             why,
         }
+    }
+
+    /// One line that says all.
+    pub(crate) fn line(&self) -> String {
+        words::line(self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command from outside: what it reads, writes, says and exits with.
 
+mod control;
 mod crash;
 mod exits;
 mod forms;
@@ -10,6 +11,7 @@ mod report;
 mod resume;
 mod runs;
 mod secrets;
+mod status;
 mod summary;
 mod support;
 mod trust;

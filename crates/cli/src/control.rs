@@ -1,0 +1,173 @@
+//! The control socket of a run: `OUT.state/control`. Whoever may write the output's state can ask the run to pause, to go on,
+//! to keep other limits, or to end.
+//!
+//! A request is one line, an object of JSON; so is its reply. Nobody who connects can hold up the run: a line is short and
+//! comes soon, or the connection is closed.
+#![cfg_attr(not(unix), allow(dead_code, reason = "there is no socket"))]
+
+use outbound::{ModelLimits, Money, RequestManager};
+use serde::{Deserialize, Serialize};
+
+#[cfg(unix)]
+mod ask;
+#[cfg(unix)]
+mod listen;
+
+#[cfg(not(unix))]
+pub(crate) use self::without::{Control, ask};
+#[cfg(unix)]
+pub(crate) use self::{ask::ask, listen::Control};
+use crate::{
+    interrupt::Interrupt,
+    progress::{Progressing, plain},
+    watch::Watch,
+};
+
+/// The name of the socket in the folder of the state.
+#[cfg(unix)]
+const NAME: &str = "control";
+
+/// The run that is controlled.
+#[derive(Clone)]
+pub(crate) struct Controlled {
+    pub(crate) manager: RequestManager,
+    pub(crate) watch: Watch,
+    pub(crate) interrupt: Interrupt,
+    /// How many requests there are.
+    pub(crate) of: Option<u64>,
+}
+
+/// What can be asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub(crate) enum Request {
+    Pause,
+    Resume,
+    Limits(Limits),
+    Drain,
+    Status,
+}
+
+/// Limits that are to hold from now on; what is not named stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rpm: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tpm: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) concurrency: Option<u64>,
+    /// Dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) budget: Option<f64>,
+}
+
+/// What a run says to a request: where it stands, or what was wrong.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Reply {
+    Done { ok: bool, paused: bool, text: String, status: Box<Progressing> },
+    Refused { ok: bool, error: String },
+}
+
+impl Controlled {
+    /// Does what a line asks, but for a drain, which is the caller's: its reply goes before the run ends.
+    fn answer(&self, line: &[u8]) -> (Reply, bool) {
+        let request = match serde_json::from_slice(line) {
+            Ok(request) => request,
+            Err(error) => return (refused(&format!("no such request: {error}")), false),
+        };
+        match request {
+            Request::Pause => self.manager.pause(),
+            Request::Resume => self.manager.resume(),
+            Request::Limits(limits) => {
+                if let Err(error) = self.limit(limits) {
+                    return (refused(&error), false);
+                }
+            }
+            Request::Drain | Request::Status => {}
+        }
+        (self.stands(), request == Request::Drain)
+    }
+
+    fn limit(&self, limits: Limits) -> Result<(), String> {
+        let Limits { rpm, tpm, concurrency, budget } = limits;
+        if limits == Limits::default() {
+            return Err(String::from("no limit is named: rpm, tpm, concurrency or budget"));
+        }
+        // All of them are looked at before any is changed.
+        let mut changed = ModelLimits::new();
+        for (name, limit, most) in
+            [("rpm", rpm, u64::MAX), ("tpm", tpm, u64::MAX), ("concurrency", concurrency, 100_000)]
+        {
+            if limit.is_some_and(|limit| limit == 0 || limit > most) {
+                return Err(format!("{name} is a number from 1 to {most}; to send nothing, pause"));
+            }
+        }
+        if let Some(requests) = rpm {
+            changed = changed.requests_per_minute(requests);
+        }
+        if let Some(tokens) = tpm {
+            changed = changed.tokens_per_minute(tokens);
+        }
+        if let Some(requests) = concurrency {
+            changed = changed.max_concurrent(usize::try_from(requests).unwrap_or(usize::MAX));
+        }
+        if let Some(dollars) = budget {
+            if !dollars.is_finite() || dollars < 0.0 {
+                return Err(String::from("budget is a number of dollars, zero or more"));
+            }
+            // Under a budget whatever has no price fails.
+            let snapshot = self.manager.snapshot();
+            if snapshot.budget.is_none() && snapshot.spent.as_dollars() <= 0.0 {
+                return Err(String::from(
+                    "budget: this run has not counted any cost yet; that needs prices, and a first answer",
+                ));
+            }
+            self.manager.set_budget(Money::dollars(dollars));
+        }
+        self.manager.set_limits(None, &changed);
+        Ok(())
+    }
+
+    fn stands(&self) -> Reply {
+        let snapshot = self.manager.snapshot();
+        let interrupted = self.interrupt.asked();
+        let mut status = self.watch.read(|counts| Progressing::of(counts, &snapshot, self.of, interrupted));
+        // The provider's own words about a key may hold a part of it.
+        if let Some(why) = &mut status.why
+            && ["account", "stopped"].contains(&why.reason)
+        {
+            why.text = String::from(match why.reason {
+                "account" => "the key or the money was refused; asking once more",
+                _ => "stopped: the key, the money or the server was refused; the run says more",
+            });
+        }
+        Reply::Done { ok: true, paused: snapshot.paused, text: status.line(), status: Box::new(status) }
+    }
+}
+
+fn refused(error: &str) -> Reply {
+    Reply::Refused { ok: false, error: plain(error) }
+}
+
+/// Systems without such sockets.
+#[cfg(not(unix))]
+mod without {
+    use std::path::Path;
+
+    use super::{Controlled, Request};
+
+    pub(crate) struct Control;
+
+    impl Control {
+        pub(crate) fn listen(_output: &Path, _run: Controlled) -> Result<Self, String> {
+            Ok(Self)
+        }
+    }
+
+    pub(crate) async fn ask(_output: &Path, _request: &Request) -> Result<Option<serde_json::Value>, String> {
+        Err(String::from("this system has no unix sockets"))
+    }
+}

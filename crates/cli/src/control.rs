@@ -134,16 +134,8 @@ impl Controlled {
     fn stands(&self) -> Reply {
         let snapshot = self.manager.snapshot();
         let interrupted = self.interrupt.asked();
-        let mut status = self.watch.read(|counts| Progressing::of(counts, &snapshot, self.of, interrupted));
-        // The provider's own words about a key may hold a part of it.
-        if let Some(why) = &mut status.why
-            && ["account", "stopped"].contains(&why.reason)
-        {
-            why.text = String::from(match why.reason {
-                "account" => "the key or the money was refused; asking once more",
-                _ => "stopped: the key, the money or the server was refused; the run says more",
-            });
-        }
+        let status = self.watch.read(|counts| Progressing::of(counts, &snapshot, self.of, interrupted));
+        // Nothing in it is secret: the manager has taken keys out of what providers say.
         Reply::Done { ok: true, paused: snapshot.paused, text: status.line(), status: Box::new(status) }
     }
 }

@@ -314,7 +314,7 @@ fn refusing() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_reply_repeats_what_a_provider_says_of_a_key() {
+async fn no_reply_repeats_a_key_that_a_provider_repeats() {
     let mut job = Job::new(10, 10).await;
     job.base = refusing();
     let arguments =
@@ -334,5 +334,6 @@ async fn no_reply_repeats_what_a_provider_says_of_a_key() {
     }
     assert_eq!(reply["status"]["why"]["reason"], "account", "{reply}");
     assert!(!reply.to_string().contains("sk-ca"), "{reply}");
+    assert!(reply["text"].as_str().is_some_and(|text| text.contains("Incorrect API key")), "{reply}");
     job.simulator.shutdown().await;
 }

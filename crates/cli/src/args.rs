@@ -194,7 +194,7 @@ Exit codes:
   3    the input is wrong: the line is named
   4    the key is refused, or the quota is spent: mend that, then the same command
   5    stopped early, nothing failed: the same command goes on
-  6    the output cannot be written
+  6    the output cannot be written, or is that of another input
   130  interrupted: the same command goes on";
 
 #[derive(Debug, Args)]

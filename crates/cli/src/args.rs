@@ -31,9 +31,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Send every request of a file, and write every answer to another.
     Run(Box<Run>),
-    /// Read a file of requests and say everything that is wrong with it. Nothing is sent, no key is needed.
+    /// Read a file of requests and say everything that is wrong with it. Nothing is sent.
     Check(Box<Source>),
-    /// Say what a run would send, cost and take. Nothing is sent, no key is needed.
+    /// Say what a run would send, cost and take. Nothing is sent.
     Plan(Box<Plan>),
     /// Run the simulated provider alone, until it is interrupted.
     Sim(Sim),
@@ -45,8 +45,19 @@ pub(crate) enum Command {
     Ctl(Ctl),
 }
 
+/// The headings of the help of `run`, in its order.
+mod heading {
+    pub(super) const INPUT: &str = "Input";
+    pub(super) const OUTPUT: &str = "Output, and going on";
+    pub(super) const SERVER: &str = "Server and keys";
+    pub(super) const LIMITS: &str = "Limits and times";
+    pub(super) const RETRIES: &str = "Retries and saved calls";
+    pub(super) const MONEY: &str = "Money";
+    pub(super) const SEEING: &str = "Seeing";
+}
+
 #[derive(Debug, Args)]
-#[command(after_help = format!("{}\n\n{EXIT_CODES}", input::INPUT))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{GOING_ON}\n\n{OPTIONS_FILE}\n\n{EXIT_CODES}", input::INPUT))]
 pub(crate) struct Run {
     /// The requests: JSON lines, a JSON array, plain text or CSV. `-` is standard input.
     #[arg(value_name = "IN")]
@@ -58,83 +69,102 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) part: Part,
 
-    /// Where the answers go, one JSON object a line, as they complete. `-` is standard output.
-    /// [default: IN.results.jsonl; IN.simulated.jsonl with --simulate; `-` if the input is `-`]
-    #[arg(short, long, value_name = "OUT.jsonl")]
+    /// Where the answers go. [default: IN.results.jsonl, without IN's own ending]
+    ///
+    /// One JSON object a line, in the order in which they complete: `custom_id` says which request it belongs to. `-` is
+    /// standard output, and the default if the input is `-`. With --simulate the default is IN.simulated.jsonl.
+    #[arg(short, long, help_heading = heading::OUTPUT, value_name = "OUT.jsonl")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Begin anew. An output that holds something is kept under another name. [default: go on where the run before
-    /// stopped: what has its answer is not sent again. The default output of --simulate is always replaced.]
-    #[arg(long, alias = "force")]
+    /// Begin anew, and pay anew. [default: go on where the run before stopped]
+    ///
+    /// An output that holds something is kept as OUT.jsonl.1, OUT.jsonl.2 and so on. Without this, what has its answer is
+    /// not sent again. The default output of --simulate is always replaced.
+    #[arg(long, alias = "force", help_heading = heading::OUTPUT)]
     pub(crate) fresh: bool,
 
     /// Go on, and send again what failed.
-    #[arg(long, conflicts_with = "fresh")]
+    ///
+    /// Without this, a request that failed for good is not sent again. A request that a refused key or a spent quota
+    /// stopped is sent again in any case.
+    #[arg(long, conflicts_with = "fresh", help_heading = heading::OUTPUT)]
     pub(crate) retry_failed: bool,
 
-    /// How soon an answer is safe from a loss of power: after 200 ms (batch), at once (always), or when the system pleases
-    /// (off). A crash of this command alone loses none at any setting. What is sent is written down, with a sync, before
-    /// it leaves, unless this is off.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    /// How soon an answer is safe from a loss of power.
+    ///
+    /// A crash of this command alone loses no answer at any setting. What is sent is written down before it leaves, so
+    /// that a later run knows what may have been paid for; only `off` does not wait for the disk.
+    #[arg(long, help_heading = heading::OUTPUT, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) fsync: Fsync,
 
-    /// Send to a simulated provider inside this process instead: real HTTP over loopback, with limits and faults.
-    #[arg(long, conflicts_with_all = ["base_url", "key_env", "provider"])]
+    /// Send to a simulated provider inside this process: a trial without a key.
+    ///
+    /// Real HTTP over loopback, with limits and faults.
+    #[arg(long, help_heading = heading::SERVER, conflicts_with_all = ["base_url", "key_env", "provider"])]
     pub(crate) simulate: bool,
 
-    /// Whose formats, limits and errors to expect: openai, anthropic, gemini, groq, ollama, vllm and others; http for plain
-    /// HTTP. A wrong name lists them all.
-    #[arg(long, value_name = "NAME", default_value = "openai", value_parser = provider)]
+    /// Whose formats, limits and errors to expect: openai, anthropic, gemini, ollama, ...
+    ///
+    /// `http` is for plain HTTP. A wrong name lists them all.
+    #[arg(long, help_heading = heading::SERVER, value_name = "NAME", default_value = "openai", value_parser = provider)]
     pub(crate) provider: Provider,
 
     /// Address of the API, such as http://127.0.0.1:8000/v1. [default: the provider's own]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = heading::SERVER, value_name = "URL")]
     pub(crate) base_url: Option<String>,
 
-    /// Name of the environment variable that holds the key; several, with a comma between them, share the work, and the
-    /// limits given here hold for each. A key itself is never given on the command line. [default: the provider's usual one; with --base-url
-    /// none, since a key is for the address it was given for]
-    #[arg(long, value_name = "NAME")]
+    /// Name of the environment variable that holds the key. [default: the provider's usual one]
+    ///
+    /// Several names, with a comma between them, share the work, and the limits given here hold for each. A key itself is
+    /// never given on the command line. With --base-url the default is no key: a key is for the address that it was given
+    /// for.
+    #[arg(long, help_heading = heading::SERVER, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
 
-    /// A file of certificates in PEM to trust beside those of the system: a private authority's.
-    #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
+    /// A file of certificates (PEM) to trust beside those of the system.
+    #[arg(long, help_heading = heading::SERVER, value_name = "FILE", conflicts_with = "simulate")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Requests in flight at once, at most; `auto` finds how many serve best, for servers that tell no limit. [default: 64]
-    #[arg(long, value_name = "N|auto", value_parser = concurrency)]
+    /// Requests in flight at once, at most. [default: 64]
+    ///
+    /// `auto` finds how many serve best, for servers that tell no limit.
+    #[arg(long, help_heading = heading::LIMITS, value_name = "N|auto", value_parser = concurrency)]
     pub(crate) concurrency: Option<Concurrency>,
 
     /// Requests per minute, at most. [default: what the provider's headers say]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rpm: Option<u64>,
 
     /// Tokens per minute, input and output together, at most. [default: what the provider's headers say]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) tpm: Option<u64>,
 
-    /// Time for one request in all: waits, attempts and all. Like 90s, 10m, 1h. [default: 30m]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Time for one request in all, such as 90s, 10m, 1h. [default: 30m]
+    ///
+    /// Its attempts and the waits between them count; the wait for its first turn does not.
+    #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
 
     /// Time for one attempt, from the moment a connection is held to the last byte. [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) attempt_timeout: Option<Duration>,
 
-    /// Charged attempts for one request, at most. [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Attempts for one request, at most. [default: 5]
+    ///
+    /// What surely cost nothing, such as a refusal for the rate, is not counted.
+    #[arg(long, help_heading = heading::RETRIES, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
 
-    /// Send nothing, and say what would be sent, what it would cost and how long it would take, as `plan` does.
-    #[arg(long)]
+    /// Send nothing. Say what all lines would cost and how long they would take, as `plan` does.
+    #[arg(long, help_heading = heading::MONEY)]
     pub(crate) dry_run: bool,
 
-    /// What the models cost, for --dry-run: see `outbound plan --help`.
-    #[arg(long, value_name = "FILE")]
+    /// What the models cost: a file, described in `outbound plan --help`.
+    #[arg(long, help_heading = heading::MONEY, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
 
     /// Say nothing on standard error but what went wrong.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = heading::SEEING)]
     pub(crate) quiet: bool,
 
     #[command(flatten)]
@@ -151,12 +181,30 @@ impl From<Run> for Plan {
     }
 }
 
+const GOING_ON: &str = "\
+A run that stopped goes on when the same command is given again. Beside OUT.jsonl it leaves:
+  OUT.jsonl.state/    what was sent; it goes with the last success. Do not delete it before
+  OUT.failed.jsonl    the lines that failed, as they stand in the input
+  OUT.jsonl.1         what stood in OUT.jsonl before --fresh
+Ctrl-C once: what is under way is finished. Twice: the run stops at once, and what was under way may be paid for.";
+
+const OPTIONS_FILE: &str = "\
+Options may stand in outbound.toml in this folder, under [run], as `rpm = 500`, or in the environment, as OUTBOUND_RPM=500.
+The command line goes before the environment, and that before the file.";
+
 const EXIT_CODES: &str = "\
-Exit codes: 0 all succeeded, 1 some failed, 2 usage, 3 bad input (the line is named), 4 authentication or spent quota,
-5 stopped early and nothing failed (the same command goes on), 6 output not writable, 130 interrupted (once: what is under way is finished; twice: at once).";
+Exit codes:
+  0    all succeeded
+  1    some failed: OUT.failed.jsonl has them
+  2    an option, or the environment, is wrong
+  3    the input is wrong: the line is named
+  4    the key is refused, or the quota is spent: mend that, then the same command
+  5    stopped early, nothing failed: the same command goes on
+  6    the output cannot be written, or is that of another input
+  130  interrupted: the same command goes on";
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{}\n\n{}", input::INPUT, input::EXIT_CODES))]
+#[command(after_help = input::EXIT_CODES, after_long_help = format!("{}\n\n{}", input::INPUT, input::EXIT_CODES))]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) source: Source,
@@ -172,8 +220,9 @@ pub(crate) struct Plan {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) tpm: Option<u64>,
 
-    /// What the models cost, in JSON: {"MODEL": {"input": 0.15, "output": 0.60}}, in dollars for a million tokens. The price
-    /// of gpt-4o is that of gpt-4o-2024-08-06 too.
+    /// A file that says what the models cost, in dollars for a million tokens.
+    ///
+    /// In JSON: {"MODEL": {"input": 0.15, "output": 0.60}}. The price of gpt-4o is that of gpt-4o-2024-08-06 too.
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
 }
@@ -269,6 +318,27 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Arguments::command().debug_assert();
+    }
+
+    /// Each option of `run` stands under a heading, and what `-h` says of it is short.
+    #[test]
+    fn the_short_help_of_run_is_short() {
+        let mut command = Arguments::command();
+        command.build();
+        let run = command.find_subcommand_mut("run").expect("there is one");
+        let own = run.get_opts().filter(|option| !["help", "version"].contains(&option.get_id().as_str()));
+        for option in own {
+            let name = option.get_long().expect("a long name");
+            assert!(option.get_help_heading().is_some(), "--{name} has no heading");
+            let help = option.get_help().expect("a help").to_string();
+            assert!(help.chars().count() <= 130, "--{name}: {help}");
+        }
+        let short = run.render_help().to_string();
+        assert!(short.contains("Money:") && !short.contains("cost_projected"), "{short}");
+        let long = run.render_long_help().to_string();
+        for said in ["cost_projected", "OUT.failed.jsonl", "outbound.toml", "  130  "] {
+            assert!(long.contains(said), "{said}: {long}");
+        }
     }
 
     #[test]

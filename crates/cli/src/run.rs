@@ -41,7 +41,10 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         .clone()
         .unwrap_or_else(|| output::default_path(&arguments.input, arguments.simulate));
     if is_same_file(&arguments.input, &path) {
-        return Err(Stop::Usage(format!("{} is the input and the output", path.display())));
+        return Err(Stop::Usage(format!(
+            "{} is the input and the output: --output names another file",
+            path.display()
+        )));
     }
     arguments.telling.check(&[&arguments.input, &path])?;
     let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
@@ -152,7 +155,11 @@ async fn list_failures(reading: &Arc<Reading>, output: &Path, arguments: &Run) -
     }
     let (count, path) = failed::write(reading, output).await?;
     if !arguments.quiet && count > 0 {
-        say::line(format_args!("{count} failed lines stand as in the input in {}", path.display()));
+        say::line(format_args!(
+            "{count} failed lines stand as in the input in {}: mend them in the input and run with --retry-failed, or mend \
+             them there and run that file with an --output of its own",
+            path.display()
+        ));
     }
     Ok(())
 }

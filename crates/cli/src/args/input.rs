@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 use outbound::Provider;
 
-const HEADING: &str = "What the input is";
+use super::heading::{INPUT as HEADING, SERVER};
 
 /// How the input is read.
 #[derive(Debug, Clone, Default, Args)]
@@ -18,8 +18,9 @@ pub(crate) struct Forms {
     #[arg(long, help_heading = HEADING, value_name = "NAME")]
     pub(crate) column: Option<String>,
 
-    /// The model for every line. Of a batch line it changes the member `model` of the body and nothing else. Prompts need it
-    /// unless they name a model themselves.
+    /// The model for every line. Prompts need it unless they name a model themselves.
+    ///
+    /// It goes before what a line says. Of a batch line it changes the member `model` of the body and nothing else.
     #[arg(long, help_heading = HEADING, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
 
@@ -27,8 +28,9 @@ pub(crate) struct Forms {
     #[arg(long, help_heading = HEADING, value_name = "TEXT|@FILE")]
     pub(crate) system: Option<String>,
 
-    /// The text around every prompt: a text, or @FILE. {prompt} is the prompt, {NAME} any other member of the line or column
-    /// of the CSV file; {{ and }} are braces. Like "Translate into {language}: {prompt}".
+    /// The text around every prompt, like "Translate into {language}: {prompt}"; or @FILE.
+    ///
+    /// {prompt} is the prompt, {NAME} any other member of the line or column of the CSV file; {{ and }} are braces.
     #[arg(long, help_heading = HEADING, value_name = "TEXT|@FILE")]
     pub(crate) template: Option<String>,
 
@@ -44,7 +46,9 @@ pub(crate) struct Part {
     #[arg(long, help_heading = HEADING, value_name = "N", conflicts_with = "sample", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
 
-    /// Only N lines, drawn evenly from all of the file. The same file gives the same lines each time.
+    /// Only N lines, drawn evenly from all of the file: a trial before the whole.
+    ///
+    /// The same file gives the same lines each time. A later run without this sends only the others.
     #[arg(long, help_heading = HEADING, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sample: Option<u64>,
 }
@@ -62,18 +66,18 @@ pub(crate) enum Format {
 
 /// An input, and whom it is for: all that `check` needs to know.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{INPUT}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{INPUT}\n\n{EXIT_CODES}"))]
 pub(crate) struct Source {
     /// The requests. `-` is standard input.
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
 
     /// Whose format the requests are to have. A wrong name lists them all.
-    #[arg(long, value_name = "NAME", default_value = "openai", value_parser = super::provider)]
+    #[arg(long, help_heading = SERVER, value_name = "NAME", default_value = "openai", value_parser = super::provider)]
     pub(crate) provider: Provider,
 
     /// Address of the API. [default: the provider's own]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = SERVER, value_name = "URL")]
     pub(crate) base_url: Option<String>,
 
     #[command(flatten)]
@@ -90,7 +94,7 @@ pub(crate) const INPUT: &str = r#"The input is a file with one request a line, a
       a line of an Anthropic batch: with --provider anthropic
 and each may say more under "outbound": {"priority", "tenant", "deadline", "max_attempts", "fallback"}: a number, higher
 goes first; a name, and tenants share the limits evenly; seconds; a number; a list of other models to try.
-Where a line has no id, it gets one from what is sent."#;
+Where a line has no id, it gets one from what is sent. The output names ids and not prompts: give ids to know the answers by."#;
 
 /// Those of the commands that send nothing.
-pub(crate) const EXIT_CODES: &str = "Exit codes: 0 every line is right, 2 usage, 3 bad input (the line is named), 6 the report cannot be written.";
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 every line is right, 2 usage, 3 the input is wrong (the line is named), 6 the report cannot be written.";

@@ -4,25 +4,28 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::heading;
 use crate::exit::Stop;
 
 #[derive(Debug, Args)]
 pub(crate) struct Telling {
-    /// How progress is told on standard error. auto: on a terminal a status that is drawn anew, else plain; plain: a line
-    /// every 10 s, and at once when a long wait begins; json: an object a line, every second, with the fields
-    /// {event: "progress", elapsed_s, done, of, failed, in_flight, retries, refused, requests_per_minute,
-    /// requests_per_minute_limit, tokens_per_minute, tokens_per_minute_limit, input_tokens, output_tokens, cost,
-    /// cost_projected, to_go_s, why: {reason, of, seconds, text}}, null where a thing is not known; all else that is said is
-    /// {event: "message", text}, and the end {event: "summary", ...} as in --summary.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
+    /// How progress is told on standard error: auto, plain, json or none.
+    ///
+    /// auto: on a terminal a status that is drawn anew, else plain.
+    /// plain: a line every 10 s, and at once when a long wait begins.
+    /// json: an object a line, every second, with the fields {event: "progress", elapsed_s, done, of, failed, in_flight,
+    /// retries, refused, requests_per_minute, requests_per_minute_limit, tokens_per_minute, tokens_per_minute_limit,
+    /// input_tokens, output_tokens, cost, cost_projected, to_go_s, why: {reason, of, seconds, text}}, null where a thing is
+    /// not known; all else that is said is {event: "message", text}, and the end {event: "summary", ...} as in --summary.
+    #[arg(long, help_heading = heading::SEEING, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) progress: HowTold,
 
     /// Write the summary to a file too, as JSON.
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, help_heading = heading::SEEING, value_name = "FILE.json")]
     pub(crate) summary: Option<PathBuf>,
 
-    /// Write a report with charts to a file: one page of HTML that needs nothing else.
-    #[arg(long, value_name = "FILE.html")]
+    /// Write a report with charts to a file, as one page of HTML.
+    #[arg(long, help_heading = heading::SEEING, value_name = "FILE.html")]
     pub(crate) html: Option<PathBuf>,
 }
 

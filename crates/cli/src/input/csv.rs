@@ -28,7 +28,9 @@ impl Table {
         match prompt {
             Some(prompt) if !columns.iter().any(|name| name == prompt) => {
                 let there = columns.join("`, `");
-                let why = format!("no column is called {prompt:?}; `--column` names one of `{there}`");
+                let why = format!(
+                    "no column is called {prompt:?}; `--column` names one of `{there}`; a `--template` with their names in braces needs none"
+                );
                 Err(Wrong::at(place, why))
             }
             _ => Ok(Some(Self { columns })),

@@ -278,7 +278,7 @@ async fn a_table_has_a_column_of_prompts() {
     for (table, says) in [
         (
             "text,lang\na,b",
-            "in.csv, line 1: no column is called \"question\"; `--column` names one of `text`, `lang`",
+            "in.csv, line 1: no column is called \"question\"; `--column` names one of `text`, `lang`; a `--template` with their names in braces needs none",
         ),
         ("question,a,a\n", "in.csv, line 1: the header has two columns called \"a\""),
         ("question,a\nx\n", "in.csv, line 2: it has 1 cells, and the header 2"),

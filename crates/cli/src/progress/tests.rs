@@ -138,7 +138,7 @@ async fn a_pause_of_our_own_and_an_end_are_named() {
     let run = Run::start(manager(&simulator).max_concurrent(4), 100);
     tokio::time::sleep(s(1)).await;
     assert_eq!(run.now(true).in_flight, 4);
-    assert_eq!(text(&run.now(true)), "finishing 4 in flight; again to stop now");
+    assert_eq!(text(&run.now(true)), "finishing 4 in flight; Ctrl-C again stops at once");
     run.manager.pause();
     assert_eq!(text(&run.after(s(2)).await), "paused");
 }

@@ -34,7 +34,7 @@ pub(crate) struct Why {
 impl Why {
     pub(crate) fn of(counts: &Counts, snapshot: &Snapshot, interrupted: bool, now: Instant) -> Option<Self> {
         if interrupted {
-            let text = format!("finishing {} in flight; again to stop now", counts.in_flight);
+            let text = format!("finishing {} in flight; Ctrl-C again stops at once", counts.in_flight);
             return Some(Self::new("finishing", "", None, text));
         }
         if snapshot.paused {

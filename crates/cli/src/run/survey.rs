@@ -60,7 +60,7 @@ pub(super) fn known(line: &Line, earlier: &Earlier, input: &str) -> Result<Optio
         };
         Stop::Input(format!(
             "{input}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
-             or --fresh begins anew",
+             another --output keeps the two apart, or --fresh begins anew",
             line.number,
             line.custom_id
         ))

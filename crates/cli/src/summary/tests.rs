@@ -79,10 +79,10 @@ async fn all_of_it_in_words() {
          tokens {} in, 50 out; cost ${cost:.2}\n\
          latency p50 1.00 s, p90 1.00 s, p99 1.00 s, longest 1.00 s\n  \
          slowest: r0 1.00 s, r1 1.00 s, r3 1.00 s, r4 1.00 s, r5 1.00 s\n\
-         waited for the limits: 4 s in all, at least one in 67 % of the time\n  \
+         waited for the limits: 4 s summed over all requests, at least one in 67 % of the time\n  \
          the first in line waited for places in flight: 67 % of the time\n\
-         E 0.83: the best time under the known limits is 2.5 s, for 2 in flight; it took 3.0 s\n\
-         6 answers written to out.jsonl\n\
+         efficiency (E) 0.83: the best time under the known limits is 2.5 s, for 2 in flight; it took 3.0 s\n\
+         6 lines written to out.jsonl, 1 of them with an error\n\
          to go on: outbound run in.jsonl --resume",
         tokens.0
     );

@@ -63,7 +63,7 @@ impl Facts {
             let (sum, share) = (time(Duration::from_secs_f64(wait.sum_s)), percent(wait.share));
             write!(
                 f,
-                "\nwaited for {}: {sum} in all, at least one in {share} of the time",
+                "\nwaited for {}: {sum} summed over all requests, at least one in {share} of the time",
                 reason(wait.reason)
             )?;
             if wait.reason == "limits" {
@@ -78,7 +78,7 @@ impl Facts {
         let Some(efficiency) = &self.efficiency else { return Ok(()) };
         write!(
             f,
-            "\nE {:.2}: the best time under the known limits is {}, for {}; it took {}",
+            "\nefficiency (E) {:.2}: the best time under the known limits is {}, for {}; it took {}",
             efficiency.e,
             wall(efficiency.best_s),
             plain(&efficiency.bound_by),
@@ -105,7 +105,23 @@ impl Facts {
         if self.not_sent > 0 {
             write!(f, "\nnot sent: {}", self.not_sent)?;
         }
-        write!(f, "\n{} answers written to {}", self.succeeded + self.failed, plain(&self.output))?;
+        let output = plain(&self.output);
+        match self.failed {
+            0 => write!(f, "\n{} answers written to {output}", self.succeeded)?,
+            failed => {
+                let lines = self.succeeded + failed;
+                write!(f, "\n{lines} lines written to {output}, {failed} of them with an error")?;
+            }
+        }
+        if self.failures.contains_key("auth") {
+            f.write_str(
+                "\nthe key was refused, or none was sent: give the right one with --key-env, --key-file or --key-command; \
+                 what was refused is sent again then",
+            )?;
+        }
+        if self.failures.contains_key("quota_spent") {
+            f.write_str("\nthe quota is spent: when there is more, what was refused is sent again")?;
+        }
         if let Some(command) = &self.go_on {
             write!(f, "\nto go on: {command}")?;
         }

@@ -46,9 +46,9 @@ fn bad_input_names_the_line_and_sends_nothing() {
 
 #[tokio::test]
 async fn a_wrong_key_and_a_spent_quota_are_4() {
-    for simulator in [
-        Simulator::builder().key("right").build(),
-        Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(),
+    for (simulator, hint) in [
+        (Simulator::builder().key("right").build(), "\nthe key was refused, or none was sent: "),
+        (Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(), "\nthe quota is spent: "),
     ] {
         let address = simulator.listen("127.0.0.1:0").await.expect("a port");
         let folder = folder();
@@ -70,6 +70,7 @@ async fn a_wrong_key_and_a_spent_quota_are_4() {
         assert!(sends <= 4, "{sends} sends");
         let not_sent = format!("not sent: {}", 30 - sends);
         assert!(said(&run).contains("stopped: ") && said(&run).contains(&not_sent), "{}", said(&run));
+        assert!(said(&run).contains(hint), "{}", said(&run));
         let written = std::fs::read_to_string(&output).expect("the output");
         assert!(!written.contains("canary") && !said(&run).contains("canary"));
         simulator.shutdown().await;

@@ -67,7 +67,7 @@ async fn after_two_interrupts_what_may_be_billed_is_counted_and_named() {
     let (run, facts) = run(&simulator, &folder(), 40, &["--concurrency", "16"], 2).await;
     assert_eq!(run.status.code(), Some(130));
     let said = said(&run);
-    assert!(said.contains("finishing 16 in flight; again to stop now"), "{said}");
+    assert!(said.contains("finishing 16 in flight; Ctrl-C again stops at once"), "{said}");
     // Which of the first are in flight is theirs: their tasks begin side by side.
     assert!(said.contains("\n16 may have been billed, and their answers are lost: r"), "{said}");
     assert!(said.contains(" and 11 more\nnot sent: 24\n"), "{said}");
@@ -149,7 +149,7 @@ async fn a_wait_for_limits_has_its_share() {
         facts["efficiency"]["bound_by"].as_str().is_some_and(|by| by.starts_with("6 requests at 150 in"))
     );
     assert!(
-        said(&run).contains("\nwaited for the limits: ") && said(&run).contains("\nE "),
+        said(&run).contains("\nwaited for the limits: ") && said(&run).contains("\nefficiency (E) "),
         "{}",
         said(&run)
     );

@@ -116,7 +116,7 @@ async fn a_refusal_among_many_answers_costs_little_and_one_among_few_twice_as_mu
     assert!(is(closed_after(3, 1).await, 1_000));
     let few = closed_after(3, 4).await;
     assert!(few >= Duration::from_secs(4), "{few:?} after the fourth");
-    let many = closed_after(64, 4).await;
+    let many = closed_after(128, 4).await;
     assert!(is(many, 500), "{many:?}: half a second where twice as many as are enough were served");
     let most = closed_after(3_200, 2).await;
     assert!(is(most, 50), "{most:?}: no less than that");

@@ -21,11 +21,19 @@ pub(crate) use self::{
 
 /// Sends a file of requests out and brings every answer back.
 #[derive(Debug, Parser)]
-#[command(name = "outbound", version, about, propagate_version = true, args_override_self = true)]
+#[command(name = "outbound", version, about, after_help = BEGIN, propagate_version = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+const BEGIN: &str = "\
+Begin with a trial that needs no key, then look before you pay, then send:
+  outbound run --simulate FILE
+  outbound check FILE
+  outbound plan FILE --prices PRICES.json
+  outbound run FILE -o ANSWERS.jsonl
+`outbound run -h` lists the options, `outbound run --help` says more of each.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -229,11 +237,11 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Args)]
 pub(crate) struct Sim {
-    /// Port to listen on, on 127.0.0.1. 0 takes a free one and prints it.
+    /// Port to listen on, on 127.0.0.1. 0 takes a free one; the address is printed.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
 
-    /// The key it asks for. [default: any]
+    /// The key it asks for; any other is refused. [default: none is asked for]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 
@@ -249,7 +257,7 @@ pub(crate) struct Sim {
     #[arg(long)]
     pub(crate) faults: bool,
 
-    /// Seed of every draw.
+    /// Seed of every draw: the same seed, the same delays and faults.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 

@@ -70,7 +70,9 @@ fn of_file(text: &str, command: &Command) -> Result<Options, Stop> {
     for (name, value) in &tables {
         let is_command = Arguments::command().find_subcommand(name).is_some();
         if !is_command || !value.is_table() {
-            return Err(wrong(format!("{name:?} is no table of a command, such as [run]")));
+            return Err(wrong(format!(
+                "{name:?} is no table of a command: an option of run stands below a line [run]"
+            )));
         }
     }
     let Some(table) = tables.get(command.get_name()).and_then(toml::Value::as_table) else {
@@ -82,7 +84,7 @@ fn of_file(text: &str, command: &Command) -> Result<Options, Stop> {
         let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&name));
         let Some(argument) = argument else {
             return Err(wrong(format!(
-                "[{}] has {key:?}, and there is no option --{name}",
+                "[{0}] has {key:?}, and there is no option --{name}; outbound {0} -h lists them",
                 command.get_name()
             )));
         };

@@ -50,7 +50,7 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
             scenario.expect().answered
         )),
         None => say::line(format_args!(
-            "{} requests and {} tokens a minute; Ctrl-C ends it",
+            "{} requests and {} tokens a minute; outbound run --base-url http://{address}/v1 sends to it; Ctrl-C ends it",
             arguments.rpm, arguments.tpm
         )),
     }

@@ -47,9 +47,15 @@ fn what_cannot_stand_beside_an_option_gives_way_to_it() {
 #[test]
 fn what_is_wrong_in_the_file_is_named() {
     for (file, says) in [
-        ("[run]\nrpms = 5\n", "outbound.toml: [run] has \"rpms\", and there is no option --rpms"),
+        (
+            "[run]\nrpms = 5\n",
+            "outbound.toml: [run] has \"rpms\", and there is no option --rpms; outbound run -h lists them",
+        ),
         ("[runs]\n", "outbound.toml: \"runs\" is no table of a command"),
-        ("rpm = 5\n", "outbound.toml: \"rpm\" is no table of a command"),
+        (
+            "rpm = 5\n",
+            "outbound.toml: \"rpm\" is no table of a command: an option of run stands below a line [run]",
+        ),
         ("[run]\nrpm = \n", "outbound.toml: TOML parse error at line 2"),
         ("[run]\nkeep-going = 1\n", "outbound.toml: \"keep-going\" is true or false"),
         ("[run]\nrpm = { a = 1 }\n", "outbound.toml: \"rpm\" is a text, a number, or a list of these"),

@@ -42,12 +42,12 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if is_same_file(&arguments.input, &path) {
         return Err(Stop::Usage(format!("{} is the input and the output", path.display())));
     }
-    arguments.telling.check(&[&arguments.input, &path])?;
+    arguments.telling.check(&[&arguments.input, &path, &failed::path_of(&path)])?;
     let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
     let reading =
         Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url).await?;
     let existing = existing(&arguments);
-    let found = Found::look(&path, existing)?;
+    let mut found = Found::look(&path, existing)?;
     let job = tokio::select! {
         job = survey::survey(&reading, &found.earlier) => job?,
         () = interrupt.clone().times(1) => return Ok(INTERRUPTED),
@@ -55,6 +55,10 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if let Some(code) = job.as_ref().and_then(|job| nothing_to_send(job, &found, &path, &arguments)) {
         return Ok(code);
     }
+    if let Some(job) = &job {
+        found.earlier.only_these_again(&job.again);
+    }
+    let sends_again = found.earlier.has_lines_to_drop();
     let target = Target::of(&arguments, job.as_ref()).await?;
     // The input first: nothing is replaced for a run that cannot begin.
     let lines = reading.lines().await?;
@@ -114,9 +118,13 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
-    let has_failures = summary.failed > 0 || earlier.has_failures();
-    if has_failures && can_be_resumed && reading.can_be_read_twice() {
-        list_failures(&reading, &path, &arguments).await?;
+    // What failed before and is sent again is in an earlier list.
+    let list_is_another = summary.failed > 0 || earlier.has_failures() || sends_again;
+    if list_is_another && can_be_resumed && reading.can_be_read_twice() {
+        // The answers are safe by now: a list that cannot be made is said, and changes nothing.
+        if let Err(stop) = list_failures(&reading, &path, &arguments).await {
+            say::line(format_args!("outbound: the failed lines are not listed: {stop}"));
+        }
     }
     if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures()) {
         state.remove();

@@ -163,6 +163,32 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let run = job.run(&["--retry-failed"]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 50), "{}", said(&run));
     job.is_complete();
+    assert!(!failed.exists(), "who runs the old list would pay again");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_of_the_lines_that_failed_are_run_by_themselves_into_the_same_output() {
+    let refuse = Refusal::status(422);
+    let simulator = Simulator::builder()
+        .fault_when(move |seen| (seen.sequence < 4).then(|| refuse.clone().into()))
+        .build();
+    let mut job = Job::new(10, simulator).await;
+    assert_eq!(job.run(&[]).status.code(), Some(1));
+    let list = std::fs::read_to_string(job.folder.path().join("out.failed.jsonl")).expect("a list");
+    let (whole, some) = (job.input.clone(), job.folder.path().join("some.jsonl"));
+    let two: String = list.lines().take(2).map(|line| line.to_owned() + "\n").collect();
+    std::fs::write(&some, two).expect("a file");
+    job.input = some;
+    let run = job.run(&["--retry-failed"]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 12), "{}", said(&run));
+    let failed = |answers: &[serde_json::Value]| answers.iter().filter(|it| !it["error"].is_null()).count();
+    let written = answers(&job.output);
+    assert_eq!((written.len(), failed(&written)), (10, 2), "the other two are still told as failed");
+    job.input = whole;
+    let run = job.run(&["--retry-failed"]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 14), "{}", said(&run));
+    job.is_complete();
     job.simulator.shutdown().await;
 }
 

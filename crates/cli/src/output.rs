@@ -56,7 +56,7 @@ enum Writer {
     /// A regular file, and how many bytes of it are whole lines.
     File { file: File, length: u64, syncer: Option<Syncer> },
     /// A pipe, a device, a terminal: what was written to it cannot be read again.
-    Stream(Box<dyn Write>),
+    Stream(Box<dyn Write + Send>),
 }
 
 impl Found {
@@ -76,7 +76,7 @@ impl Found {
             .append(true)
             .open(path)
             .map_err(|error| unwritable(&name, &error))?;
-        lock(&file, &name)?;
+        lock(&file, path, &name)?;
         if let Existing::Resume | Existing::RetryFailed = existing {
             let retry_failed = existing == Existing::RetryFailed;
             found.earlier = Earlier::read(&mut file, &name, retry_failed)?;
@@ -124,7 +124,7 @@ impl Found {
             }
             (Some(mut file), Existing::RetryFailed | Existing::Resume) => {
                 if earlier.has_lines_to_drop() {
-                    file = without_what_is_sent_again(file, &path, existing, &name)?;
+                    file = without_what_is_sent_again(file, &path, &earlier, &name)?;
                 }
                 mend(&mut file, &earlier).map_err(error)?;
                 file
@@ -216,33 +216,64 @@ pub(crate) fn default_path(input: &Path, simulate: bool) -> PathBuf {
     input.with_extension(if simulate { "simulated.jsonl" } else { "results.jsonl" })
 }
 
+/// Where a file is written that will take the place of another. Nobody else uses such a name.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".outbound-new");
+    PathBuf::from(beside)
+}
+
 fn unwritable(name: &str, error: &io::Error) -> Stop {
     Stop::Output(format!("{name}: {error}"))
 }
 
 /// Keeps a second run from the same file, be it under another name.
-fn lock(file: &File, name: &str) -> Result<(), Stop> {
+fn lock(file: &File, path: &Path, name: &str) -> Result<(), Stop> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Stop::Output(format!(
             "{name}: another run writes it; wait for its end, or give another --output"
         ))),
+        // The run that had it before may have put another file in its place.
+        Ok(()) if !has_name(file, path) => Err(overtaken(name)),
         // Not every file system has locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 
 fn new_file(path: &Path, name: &str) -> Result<File, Stop> {
-    let opened = OpenOptions::new().read(true).append(true).create(true).open(path);
-    let file = match opened {
-        // A pipe or a device may be for writing only.
-        Err(_) if path.exists() && !path.is_file() => OpenOptions::new().write(true).open(path),
-        opened => opened,
-    };
+    // Of a named pipe we would be the reader ourselves, and of a device it may not be allowed.
+    let can_be_read = !path.exists() || path.is_file();
+    let file = OpenOptions::new().read(can_be_read).append(true).create(can_be_read).open(path);
     let file = file.map_err(|error| unwritable(name, &error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        lock(&file, name)?;
+    let metadata = file.metadata().map_err(|error| unwritable(name, &error))?;
+    if metadata.is_file() {
+        lock(&file, path, name)?;
+        if metadata.len() > 0 {
+            return Err(overtaken(name));
+        }
     }
     Ok(file)
+}
+
+/// Another run came between looking at the output and using it.
+fn overtaken(name: &str) -> Stop {
+    Stop::Output(format!("{name}: another run has written it meanwhile; the same command goes on from there"))
+}
+
+/// Whether an open file still has the name by which it was opened.
+#[cfg(unix)]
+fn has_name(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), path.metadata()) {
+        (Ok(file), Ok(named)) => (file.dev(), file.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// The standard library has no stable way to ask there.
+#[cfg(not(unix))]
+fn has_name(_file: &File, _path: &Path) -> bool {
+    true
 }
 
 /// The name with the first number behind it that no file has.
@@ -276,17 +307,18 @@ fn mend(file: &mut File, earlier: &Earlier) -> io::Result<()> {
 fn without_what_is_sent_again(
     mut old: File,
     path: &Path,
-    existing: Existing,
+    earlier: &Earlier,
     name: &str,
 ) -> Result<File, Stop> {
-    let retry_failed = existing == Existing::RetryFailed;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
     let mut copy = || {
+        // A link stays one: the file that it names is replaced.
+        let path = path.canonicalize()?;
+        let beside = beside(&path);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        // Whoever may not read the old one may not read this.
+        file.set_permissions(old.metadata()?.permissions())?;
         old.seek(SeekFrom::Start(0))?;
-        Earlier::copy(&mut old, io::BufWriter::new(&file), retry_failed)?;
+        earlier.copy(&mut old, io::BufWriter::new(&file))?;
         file.sync_all()?;
         drop(file);
         let file = OpenOptions::new().read(true).append(true).open(&beside)?;

@@ -30,6 +30,8 @@ mod keys;
 mod survey;
 mod target;
 
+pub(crate) use self::drive::is_for_another_run;
+
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if arguments.dry_run {
         return plan::plan(arguments.into()).await;
@@ -46,19 +48,23 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
             path.display()
         )));
     }
-    arguments.telling.check(&[&arguments.input, &path])?;
+    arguments.telling.check(&[&arguments.input, &path, &failed::path_of(&path)])?;
     let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
     let reading =
         Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url).await?;
     let existing = existing(&arguments);
-    let found = Found::look(&path, existing)?;
+    let mut found = Found::look(&path, existing)?;
     let job = tokio::select! {
         job = survey::survey(&reading, &found.earlier) => job?,
         () = interrupt.clone().times(1) => return Ok(INTERRUPTED),
     };
-    if let Some(code) = job.as_ref().and_then(|job| nothing_to_send(job, &found, &path, &arguments)) {
+    if let Some(code) = job.as_ref().and_then(|job| nothing_to_send(job, &path, &arguments)) {
         return Ok(code);
     }
+    if let Some(job) = &job {
+        found.earlier.only_these_again(&job.again);
+    }
+    let sends_again = found.earlier.has_lines_to_drop();
     let target = Target::of(&arguments, job.as_ref()).await?;
     // The input first: nothing is replaced for a run that cannot begin.
     let lines = reading.lines().await?;
@@ -107,7 +113,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     summary.skipped = end.done_before;
     summary.ended(&manager, &interrupt, end.stopped, wrong.as_ref().err());
     // Those of the runs before are in the output, too.
-    let has_failures = summary.failed > 0 || earlier.has_failures();
+    let has_failures = summary.failed > 0 || end.failed_before > 0;
     let code = match () {
         () if interrupt.asked() => INTERRUPTED,
         () if summary.key_or_money_refused() => REFUSED,
@@ -127,8 +133,12 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;
-    if has_failures && can_be_resumed && reading.can_be_read_twice() {
-        list_failures(&reading, &path, &arguments).await?;
+    // What failed before and is sent again is in an earlier list.
+    if (has_failures || sends_again) && can_be_resumed && reading.can_be_read_twice() {
+        // The answers are safe by now: a list that cannot be made is said, and changes nothing.
+        if let Err(stop) = list_failures(&reading, &path, &arguments).await {
+            say::line(format_args!("outbound: the failed lines are not listed: {stop}"));
+        }
     }
     if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures()) {
         state.remove();
@@ -165,11 +175,11 @@ async fn list_failures(reading: &Arc<Reading>, output: &Path, arguments: &Run) -
 }
 
 /// The exit code of a run whose every line is done already.
-fn nothing_to_send(job: &Job, found: &Found, path: &Path, arguments: &Run) -> Option<u8> {
+fn nothing_to_send(job: &Job, path: &Path, arguments: &Run) -> Option<u8> {
     if job.requests == 0 || job.done < job.requests {
         return None;
     }
-    let failed = found.earlier.has_failures();
+    let failed = job.failed > 0;
     if !arguments.quiet {
         let hint = if failed { ". Some have failed: --retry-failed sends those again" } else { "" };
         let (done, path) = (job.done, path.display());

@@ -9,7 +9,9 @@ use crate::{
     args::{HowTold, Telling},
     exit::Stop,
     interrupt::Interrupt,
-    report, say,
+    report,
+    run::is_for_another_run,
+    say,
     watch::{Ids, Watch},
 };
 
@@ -108,7 +110,7 @@ impl Summary {
                 self.succeeded += 1;
                 self.note_slow(outcome);
             }
-            Err(error) if error.kind() == ErrorKind::ShutDown => {}
+            Err(_) if is_for_another_run(outcome) => {}
             Err(error) => {
                 self.failed += 1;
                 self.refused_account |= matches!(error.kind(), ErrorKind::Auth | ErrorKind::QuotaSpent);

@@ -12,6 +12,8 @@ use outbound::{ErrorKind, Event, Observer, Outcome, Snapshot, Step, Usage, clien
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::run::is_for_another_run;
+
 mod histogram;
 mod left;
 mod limits;
@@ -118,7 +120,7 @@ impl Watch {
         let now = Instant::now();
         let inside = outcome.id.as_deref().and_then(|id| counts.inside.remove_entry(id));
         match outcome.error_kind() {
-            Some(ErrorKind::ShutDown) => {
+            Some(_) if is_for_another_run(outcome) => {
                 if let Some((id, inside)) = inside {
                     counts.interrupted.add(&id, inside);
                 }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
@@ -21,7 +22,7 @@ pub(crate) struct Earlier {
     /// So many bytes are whole lines. What follows is a line that a crash cut.
     pub(super) whole: u64,
     /// Lines that will be sent again, and have to go.
-    again: u64,
+    again: Vec<Known>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,14 +106,13 @@ impl Earlier {
             };
             earlier.whole += bytes.len() as u64 + u64::from(is_whole);
             let (custom_id, error, request) = seen;
-            if is_sent_again(error.as_ref(), retry_failed) {
-                earlier.again += 1;
-                continue;
-            }
             let state = if error.is_some() { State::Failed } else { State::Answered };
-            earlier.known.push(Known::new(Digest::of_id(&custom_id), request, state));
+            let is_sent_again = is_sent_again(error.as_ref(), retry_failed);
+            let lines = if is_sent_again { &mut earlier.again } else { &mut earlier.known };
+            lines.push(Known::new(Digest::of_id(&custom_id), request, state));
         }
         earlier.known.sort_unstable();
+        earlier.again.sort_unstable();
         earlier.known.shrink_to_fit();
         Ok(earlier)
     }
@@ -142,16 +142,29 @@ impl Earlier {
         place.is_ok_and(|place| self.known[place].state() == State::Answered)
     }
 
-    pub(super) fn has_lines_to_drop(&self) -> bool {
-        self.again > 0
+    pub(crate) fn has_lines_to_drop(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Whether a line of this id will be sent again, if the input has it.
+    pub(crate) fn is_sent_again(&self, id: Digest) -> bool {
+        self.again.binary_search_by_key(&id, |known| known.id).is_ok()
+    }
+
+    /// The input has these lines to be sent again, and no others: those stay as they are.
+    pub(crate) fn only_these_again(&mut self, ids: &BTreeSet<Digest>) {
+        self.known.extend(self.again.extract_if(.., |known| !ids.contains(&known.id)));
+        self.known.sort_unstable();
     }
 
     /// Writes the lines that stay, as they are.
-    pub(super) fn copy(from: impl Read, mut to: impl Write, retry_failed: bool) -> io::Result<()> {
+    pub(super) fn copy(&self, from: impl Read, mut to: impl Write) -> io::Result<()> {
         let mut lines = Lines::new(from);
         while let Some(Line { bytes, .. }) = lines.next()? {
             let seen = serde_json::from_slice::<Seen<'_>>(bytes);
-            if seen.is_ok_and(|seen| !is_sent_again(seen.error.as_ref(), retry_failed)) {
+            let goes =
+                |seen: Seen<'_>| seen.error.is_some() && self.is_sent_again(Digest::of_id(&seen.custom_id));
+            if seen.is_ok_and(|seen| !goes(seen)) {
                 to.write_all(bytes)?;
                 to.write_all(b"\n")?;
             }

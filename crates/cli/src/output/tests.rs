@@ -123,3 +123,49 @@ fn two_runs_do_not_write_one_file() {
     drop(first);
     assert!(Found::look(&link, Existing::Resume).is_ok());
 }
+
+#[test]
+fn only_lines_that_the_input_has_are_taken_out() {
+    let (_folder, path) = file(&(answer("a", Some("rejected")) + &answer("b", Some("rejected"))));
+    let mut found = Found::look(&path, Existing::RetryFailed).expect("it can be resumed");
+    found.earlier.only_these_again(&[Digest::of_id("b")].into());
+    let (_, earlier) = found.begin(Fsync::Off).expect("it is writable");
+    assert_eq!(fs::read_to_string(&path).expect("the output"), answer("a", Some("rejected")));
+    assert_eq!((known(&earlier, "a"), known(&earlier, "b")), (Some(State::Failed), None));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_stays_one_and_whoever_may_not_read_the_file_still_may_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = file(&(answer("a", None) + &answer("b", Some("rejected"))));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    begun(&link, Existing::RetryFailed);
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_to_string(&path).expect("the output"), answer("a", None));
+    assert_eq!(path.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_came_meanwhile_is_not_added_to() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("out.jsonl");
+    let found = Found::look(&path, Existing::Resume).expect("there is none");
+    fs::write(&path, answer("a", None)).expect("another run's");
+    let stop = found.begin(Fsync::Off).err().expect("it is refused").to_string();
+    assert!(stop.contains("another run has written it meanwhile"), "{stop}");
+    assert_eq!(fs::read_to_string(&path).expect("still there"), answer("a", None));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_lost_its_name_is_not_written() {
+    let (folder, path) = file("");
+    let old = File::open(&path).expect("it is there");
+    fs::write(folder.path().join("new"), "").expect("a file");
+    fs::rename(folder.path().join("new"), &path).expect("in its place");
+    assert!(lock(&old, &path, "out").is_err());
+    lock(&File::open(&path).expect("it is there"), &path, "out").expect("nobody has it");
+}

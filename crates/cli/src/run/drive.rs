@@ -20,7 +20,7 @@ use crate::{
     identity::Digest,
     input::Line,
     interrupt::Interrupt,
-    output::{Earlier, Output},
+    output::{self, Earlier, Output},
     state::State,
 };
 
@@ -47,6 +47,8 @@ pub(super) struct Drive<'a> {
 pub(super) struct End {
     /// Lines that an earlier run was done with.
     pub(super) done_before: u64,
+    /// Those of them that failed.
+    pub(super) failed_before: u64,
     pub(super) stopped: Option<Stopped>,
     /// What went wrong with the input or the output.
     pub(super) wrong: Option<Stop>,
@@ -61,14 +63,15 @@ impl Drive<'_> {
         output: &mut Output,
         mut done: impl FnMut(&Outcome),
     ) -> End {
-        let (wrong, done_before) = (RefCell::new(None), Cell::new(0));
+        let wrong = RefCell::new(None);
+        let (done_before, failed_before) = (Cell::new(0), Cell::new(0));
         // What was sent, by the digest of its id.
         let in_flight = RefCell::new(HashMap::new());
         let full = Notify::new();
         let interrupted = Box::pin(self.interrupt.clone().times(1));
         let ending = select(interrupted, Box::pin(full.notified())).map(drop).shared();
         let requests = lines
-            .map(|line| line.and_then(|line| self.request(line, &in_flight)))
+            .map(|line| line.and_then(|line| self.request(line, &in_flight, &failed_before)))
             .map(|request| request.map_err(|stop| drop(wrong.replace(Some(stop)))).ok())
             .take_while(|request| ready(request.is_some()))
             .filter_map(|request| {
@@ -99,9 +102,8 @@ impl Drive<'_> {
             for outcome in outcomes {
                 let id = Digest::of_id(outcome.id.as_deref().unwrap_or_default());
                 let request = in_flight.borrow_mut().remove(&id);
-                // What an interrupt kept from its answer has no line: that is for another run.
                 if let Some(request) = request
-                    && outcome.error_kind() != Some(ErrorKind::ShutDown)
+                    && !is_for_another_run(&outcome)
                 {
                     output.add(&outcome, request);
                 }
@@ -125,7 +127,7 @@ impl Drive<'_> {
             if self.write_at_last(output).await {
                 unwritten.drain(..).for_each(|outcome| done(&outcome));
             }
-            let has_a_line = |outcome: &&Outcome| outcome.error_kind() != Some(ErrorKind::ShutDown);
+            let has_a_line = |outcome: &&Outcome| !is_for_another_run(outcome);
             unwritable = Some(match unwritten.iter().filter(has_a_line).count() {
                 0 => Stop::Output(format!("{stop}. Every answer that came is written")),
                 lost => Stop::Output(format!("{stop}. {lost} answers that came are not written")),
@@ -135,7 +137,8 @@ impl Drive<'_> {
         let unlogged = stopped.as_ref().filter(|stopped| stopped.kind == ErrorKind::Stopped);
         let unlogged =
             unlogged.map(|stopped| Stop::Output(format!("nothing more is sent: {}", stopped.message)));
-        End { done_before: done_before.get(), stopped, wrong: unwritable.or(unlogged).or(wrong.take()) }
+        let (done_before, failed_before) = (done_before.get(), failed_before.get());
+        End { done_before, failed_before, stopped, wrong: unwritable.or(unlogged).or(wrong.take()) }
     }
 
     /// The request of a line; `None` if an earlier run was done with it.
@@ -143,8 +146,10 @@ impl Drive<'_> {
         &self,
         line: Line,
         in_flight: &RefCell<HashMap<Digest, Digest>>,
+        failed_before: &Cell<u64>,
     ) -> Result<Option<Request>, Stop> {
-        if known(&line, self.earlier, &self.input)?.is_some() {
+        if let Some(known) = known(&line, self.earlier, &self.input)? {
+            failed_before.set(failed_before.get() + u64::from(known == output::State::Failed));
             return Ok(None);
         }
         let id = Digest::of_id(&line.custom_id);
@@ -171,4 +176,9 @@ impl Drive<'_> {
         }
         output.write().is_ok()
     }
+}
+
+/// Whether an interrupt or a stop kept it from its answer: it has no line, and is sent by another run.
+pub(crate) fn is_for_another_run(outcome: &Outcome) -> bool {
+    matches!(outcome.error_kind(), Some(ErrorKind::ShutDown | ErrorKind::Stopped))
 }

@@ -1,6 +1,6 @@
 //! Reading the input through before anything is sent: a mistake on the last line costs nothing then.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 
 use futures::StreamExt;
 
@@ -17,7 +17,11 @@ pub(super) struct Job {
     pub(super) requests: u64,
     /// Those that have an answer of an earlier run, or failed in it for good.
     pub(super) done: u64,
+    /// Those of them that failed.
+    pub(super) failed: u64,
     pub(super) tokens: u64,
+    /// Those that failed before, and are sent again.
+    pub(super) again: BTreeSet<Digest>,
 }
 
 /// Reads the input through, if it can be read twice.
@@ -31,11 +35,17 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
         let line = line?;
         let estimate = line.check()?.estimate;
         job.requests += 1;
-        job.done += u64::from(known(&line, earlier, &reading.name())?.is_some());
+        let id = Digest::of_id(&line.custom_id);
+        if earlier.is_sent_again(id) {
+            job.again.insert(id);
+        }
+        let known = known(&line, earlier, &reading.name())?;
+        job.done += u64::from(known.is_some());
+        job.failed += u64::from(known == Some(State::Failed));
         job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
     }
     reading.was_read();
-    if job.requests > 0 && job.done == 0 && earlier.len() > 0 {
+    if job.requests > 0 && job.done == 0 && job.again.is_empty() && earlier.len() > 0 {
         return Err(Stop::Output(format!(
             "none of the {} lines in the output belongs to {}: it is another input's. Give another --output, or --fresh to \
              begin anew (the file is kept under another name)",

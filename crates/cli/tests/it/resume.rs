@@ -168,6 +168,32 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let run = job.run(&["--retry-failed"]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 51), "{}", said(&run));
     job.is_complete();
+    assert!(!failed.exists(), "who runs the old list would pay again");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_of_the_lines_that_failed_are_run_by_themselves_into_the_same_output() {
+    let refuse = Refusal::status(422);
+    let simulator = Simulator::builder()
+        .fault_when(move |seen| (seen.sequence < 4).then(|| refuse.clone().into()))
+        .build();
+    let mut job = Job::new(10, simulator).await;
+    assert_eq!(job.run(&[]).status.code(), Some(1));
+    let list = std::fs::read_to_string(job.folder.path().join("out.failed.jsonl")).expect("a list");
+    let (whole, some) = (job.input.clone(), job.folder.path().join("some.jsonl"));
+    let two: String = list.lines().take(2).map(|line| line.to_owned() + "\n").collect();
+    std::fs::write(&some, two).expect("a file");
+    job.input = some;
+    let run = job.run(&["--retry-failed"]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 12), "{}", said(&run));
+    let failed = |answers: &[serde_json::Value]| answers.iter().filter(|it| !it["error"].is_null()).count();
+    let written = answers(&job.output);
+    assert_eq!((written.len(), failed(&written)), (10, 2), "the other two are still told as failed");
+    job.input = whole;
+    let run = job.run(&["--retry-failed"]);
+    assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(0), 14), "{}", said(&run));
+    job.is_complete();
     job.simulator.shutdown().await;
 }
 
@@ -253,4 +279,53 @@ fn the_state_of_a_path_that_is_missing_is_no_panic() {
     let run = outbound(&["run", "no-such.jsonl", "--simulate", "-o", "no/such/folder/out.jsonl"]).output();
     assert_eq!(run.expect("it runs").status.code(), Some(3));
     assert!(!Path::new("no").exists());
+}
+
+/// A spent budget is no failure of the lines that wait for their next attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_spent_stops_the_run_and_fails_nothing() {
+    let simulator = Simulator::builder().fault_on_attempt(Refusal::status(500), 1).build();
+    let job = Job::new(60, simulator).await;
+    let prices = job.folder.path().join("prices.json");
+    std::fs::write(&prices, r#"{"m": {"input": 1000, "output": 1000}}"#).expect("a file");
+    let run = job.run(&["--prices", text(&prices), "--budget", "0.9"]);
+    assert_eq!(run.status.code(), Some(5), "{}", said(&run));
+    assert!(said(&run).contains("of the budget of") && said(&run).contains("to go on: "), "{}", said(&run));
+    let before = answers(&job.output);
+    assert!(
+        before.iter().all(|answer| answer["error"].is_null()) && before.len() < 60,
+        "{} lines",
+        before.len()
+    );
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    job.is_complete();
+    job.simulator.shutdown().await;
+}
+
+/// Two interrupts cut off what is under way. The next run sends it again, and says so.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_interrupts_cut_off_is_sent_again_and_flagged() {
+    let job =
+        Job::new(20, Simulator::builder().latency(Latency::fixed(Duration::from_millis(800))).build()).await;
+    let mut child = job.start();
+    job.seen(8).await;
+    for _ in 0..2 {
+        let id = child.child().id().to_string();
+        let sent = std::process::Command::new("kill").args(["-INT", &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let run = child.end();
+    assert_eq!(run.status.code(), Some(130), "{}", said(&run));
+    let done = answers(&job.output).len();
+    assert!(job.state().exists(), "what was under way is not forgotten");
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    job.is_complete();
+    let flagged = |answer: &&serde_json::Value| answer["outbound"]["possible_duplicate"] == true;
+    assert_eq!(answers(&job.output).iter().filter(flagged).count(), 8 - done);
+    assert!(!job.state().exists());
+    job.simulator.shutdown().await;
 }

@@ -111,13 +111,15 @@ fn word(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// `OUTBOUND_MAX_ATTEMPTS` is `--max-attempts`. What is no option is somebody else's variable.
+/// `OUTBOUND_MAX_ATTEMPTS` is `--max-attempts`. A switch that is 0 is off, whatever the file says. What is no option is somebody else's variable.
 fn of_environment(variables: impl Iterator<Item = (String, String)>, command: &Command) -> Options {
     let option = |(name, value): (String, String)| {
         let name = name.strip_prefix(PREFIX)?.to_lowercase().replace('_', "-");
         let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&name))?;
         match argument.get_action() {
-            ArgAction::SetTrue if ["", "0", "false", "no"].contains(&value.as_str()) => None,
+            ArgAction::SetTrue if ["", "0", "false", "no"].contains(&value.as_str()) => {
+                Some((name, Vec::new()))
+            }
             ArgAction::SetTrue => Some((name, vec![String::new()])),
             _ if value.is_empty() => None,
             _ => Some((name, vec![value])),

@@ -12,9 +12,10 @@ use outbound::Outcome;
 use self::sync::Syncer;
 pub(crate) use self::{
     earlier::{Changed, Earlier, State},
+    line::Origin,
     sync::Fsync,
 };
-use crate::{exit::Stop, identity::Digest};
+use crate::exit::Stop;
 
 mod earlier;
 mod line;
@@ -50,6 +51,8 @@ pub(crate) struct Output {
     is_full: bool,
     /// What no line may hold: a server may say a key in its answer.
     keys: Vec<String>,
+    /// Where the file is now that was there before.
+    pub(crate) kept: Option<PathBuf>,
 }
 
 enum Writer {
@@ -96,18 +99,10 @@ impl Found {
         let Self { path, existing, file, earlier } = self;
         if path.as_os_str() == "-" {
             let writer = Writer::Stream(Box::new(io::stdout()));
-            return Ok((
-                Output {
-                    writer,
-                    name: String::from("standard output"),
-                    pending: Vec::new(),
-                    is_full: false,
-                    keys: Vec::new(),
-                },
-                earlier,
-            ));
+            return Ok((Output::new(writer, String::from("standard output")), earlier));
         }
         let error = |error: io::Error| unwritable(&name, &error);
+        let mut kept = None;
         let file = match (file, existing) {
             (None, _) => new_file(&path, &name)?,
             (Some(file), Existing::Fresh { keep: false }) => {
@@ -116,7 +111,9 @@ impl Found {
             }
             (Some(file), Existing::Fresh { keep: true }) => {
                 if file.metadata().map_err(error)?.len() > 0 {
-                    fs::rename(&path, free_name(&path)).map_err(error)?;
+                    let old = free_name(&path);
+                    fs::rename(&path, &old).map_err(error)?;
+                    kept = Some(old);
                     new_file(&path, &name)?
                 } else {
                     file
@@ -137,19 +134,23 @@ impl Found {
         } else {
             Writer::Stream(Box::new(file))
         };
-        Ok((Output { writer, name, pending: Vec::new(), is_full: false, keys: Vec::new() }, earlier))
+        Ok((Output { kept, ..Output::new(writer, name) }, earlier))
     }
 }
 
 impl Output {
+    fn new(writer: Writer, name: String) -> Self {
+        Self { writer, name, pending: Vec::new(), is_full: false, keys: Vec::new(), kept: None }
+    }
+
     /// From now on none of these is in a line.
     pub(crate) fn hide(&mut self, keys: Vec<String>) {
         self.keys = keys;
     }
 
-    /// Adds the line of an outcome to those that [`write`](Self::write) writes. `request` is the digest of what was sent.
-    pub(crate) fn add(&mut self, outcome: &Outcome, request: Digest) {
-        line::put(&mut self.pending, outcome, request, &self.keys);
+    /// Adds the line of an outcome to those that [`write`](Self::write) writes.
+    pub(crate) fn add(&mut self, outcome: &Outcome, origin: Origin) {
+        line::put(&mut self.pending, outcome, origin, &self.keys);
     }
 
     /// Writes all lines that were added, whole, before it returns. After an error the file ends with a whole line, and what

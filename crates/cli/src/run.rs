@@ -71,6 +71,9 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let can_be_resumed = found.can_be_resumed() && existing != Existing::Fresh { keep: false };
     let (mut output, earlier) = found.begin(arguments.fsync)?;
     output.hide(target.keys);
+    if let Some(kept) = output.kept.as_ref().filter(|_| !arguments.quiet) {
+        say::line(format_args!("the output that was there is kept as {}", kept.display()));
+    }
     let state = if can_be_resumed {
         // No two runs have the same one.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -122,7 +125,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         () => ALL_SUCCEEDED,
     };
     if can_be_resumed && (code != ALL_SUCCEEDED || wrong.is_err()) {
-        summary.go_on = Some(go_on::command(has_failures));
+        summary.go_on = Some(go_on::command(has_failures && code != REFUSED));
     }
     drop(manager);
     if let Some(simulator) = target.simulator {

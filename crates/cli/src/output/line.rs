@@ -8,11 +8,20 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::identity::Digest;
 
-/// Adds the line of an outcome, with its line end and without the keys. `request` is the digest of what was sent.
-pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, request: Digest, keys: &[String]) {
+/// Where an outcome comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The number of the line in the input, from 1.
+    pub(crate) line: u64,
+    /// The digest of what was sent.
+    pub(crate) request: Digest,
+}
+
+/// Adds the line of an outcome, with its line end and without the keys.
+pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, origin: Origin, keys: &[String]) {
     let before = into.len();
     // Writing to memory fails for no line that we make.
-    if serde_json::to_writer(&mut *into, &Line::of(outcome, request)).is_err() {
+    if serde_json::to_writer(&mut *into, &Line::of(outcome, origin)).is_err() {
         return into.truncate(before);
     }
     let has_key = |line: &str| keys.iter().any(|key| line.contains(key));
@@ -53,6 +62,8 @@ struct Failure<'a> {
 
 #[derive(Serialize)]
 struct Extra {
+    /// Of the input, from 1.
+    line: u64,
     /// What was sent, so that a later run knows whether its line is still the same.
     request: Digest,
     sends: u32,
@@ -68,7 +79,7 @@ struct Extra {
 }
 
 impl<'a> Line<'a> {
-    fn of(outcome: &'a Outcome, request: Digest) -> Self {
+    fn of(outcome: &'a Outcome, origin: Origin) -> Self {
         let (reply, error) = match &outcome.result {
             Ok(reply) => (Some(reply), None),
             Err(error) => (error.reply(), Some(error)),
@@ -88,7 +99,8 @@ impl<'a> Line<'a> {
                 partial: error.partial(),
             }),
             outbound: Extra {
-                request,
+                line: origin.line,
+                request: origin.request,
                 sends: outcome.sends,
                 charged: outcome.charged,
                 refused: outcome.refused,

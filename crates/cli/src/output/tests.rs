@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::Digest;
 
 fn answer(id: &str, error: Option<&str>) -> String {
     let request = Digest::of(&[id.as_bytes(), b"body"]);

@@ -20,7 +20,7 @@ use crate::{
     identity::Digest,
     input::Line,
     interrupt::Interrupt,
-    output::{self, Earlier, Output},
+    output::{self, Earlier, Origin, Output},
     state::State,
 };
 
@@ -101,11 +101,11 @@ impl Drive<'_> {
             let Some(outcomes) = outcomes else { break };
             for outcome in outcomes {
                 let id = Digest::of_id(outcome.id.as_deref().unwrap_or_default());
-                let request = in_flight.borrow_mut().remove(&id);
-                if let Some(request) = request
+                let origin = in_flight.borrow_mut().remove(&id);
+                if let Some(origin) = origin
                     && !is_for_another_run(&outcome)
                 {
-                    output.add(&outcome, request);
+                    output.add(&outcome, origin);
                 }
                 unwritten.push(outcome);
             }
@@ -145,7 +145,7 @@ impl Drive<'_> {
     fn request(
         &self,
         line: Line,
-        in_flight: &RefCell<HashMap<Digest, Digest>>,
+        in_flight: &RefCell<HashMap<Digest, Origin>>,
         failed_before: &Cell<u64>,
     ) -> Result<Option<Request>, Stop> {
         if let Some(known) = known(&line, self.earlier, &self.input)? {
@@ -153,7 +153,8 @@ impl Drive<'_> {
             return Ok(None);
         }
         let id = Digest::of_id(&line.custom_id);
-        in_flight.borrow_mut().insert(id, Digest(line.fingerprint()));
+        let origin = Origin { line: line.number, request: Digest(line.fingerprint()) };
+        in_flight.borrow_mut().insert(id, origin);
         let request = line.into_request(self.base_path);
         let sent_before = self.state.is_some_and(|state| state.may_have_been_sent(id));
         Ok(Some(if sent_before { request.maybe_sent_before() } else { request }))

@@ -121,6 +121,11 @@ async fn a_finished_run_sends_nothing() {
     let run = job.run(&["--fresh"]);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert_eq!((answers(&job.output).len(), job.simulator.ledger().sends()), (21, 42));
+    assert!(said(&run).contains("is kept as ") && said(&run).contains("out.jsonl.1"), "{}", said(&run));
+    for answer in answers(&job.output) {
+        let number = answer["outbound"]["line"].as_u64().expect("its line of the input");
+        assert_eq!(answer["custom_id"], format!("r{}", number - 1));
+    }
     assert_eq!(answers(&job.folder.path().join("out.jsonl.1")).len(), 21, "the old file is kept");
     job.simulator.shutdown().await;
 }

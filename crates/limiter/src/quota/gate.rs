@@ -9,10 +9,11 @@ use tokio::time::Instant;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Where so many were served between two refusals, the wait after the first was long enough, and the more were, the shorter is
-/// the next one. Before the simulated provider of the command, which refuses eight in 1,000 for no reason, 20,000 requests at
-/// a limit of 2,000,000 a minute went at 0.06 of the pace of its 64 places while each wait was twice the last, at 0.30 with this.
-const ENOUGH: u32 = 64;
+/// Where so many were served before two refusals in a row, and some before each, the waits were long enough, and the more were,
+/// the shorter is the next one. Before the simulated provider of the command, which refuses eight in 1,000 for no reason, 20,000
+/// requests at a limit of 2,000,000 a minute went at 0.06 of the pace of its 64 places while each wait was twice the last; at 0.35 now.
+const MANY: u32 = 128;
+const FEW: u32 = 8;
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The gap between the first two after a gate is an eighth of the time it was closed, within these.
@@ -48,6 +49,8 @@ pub(super) struct Gate {
     backoff: Duration,
     /// How many were served that were sent after it had been closed last.
     served: u32,
+    /// The same between the two refusals before, of those that named no wait.
+    served_before: u32,
     /// When the first was let through after it was closed.
     opened_at: Option<Instant>,
     /// A refusal has closed it, and of what was sent since it had opened nothing was served, for all that is known.
@@ -65,6 +68,7 @@ impl Gate {
             closed_at: None,
             backoff: Duration::ZERO,
             served: 0,
+            served_before: 0,
             opened_at: None,
             serves_nothing: false,
         }
@@ -116,12 +120,15 @@ impl Gate {
     }
 
     /// Until when to close it after a refusal that did not say so: for a second, and twice as long each time. Quiet
-    /// spells, each as long as the last wait, halve it again, and many that were served make it a second or less.
+    /// spells, each as long as the last wait, halve it again, and many that were served, twice in a row, make it a second or less.
     pub(super) fn back_off(&mut self, now: Instant) -> Instant {
         let served = std::mem::take(&mut self.served);
-        if served >= ENOUGH {
+        let before = std::mem::replace(&mut self.served_before, served);
+        // Many after one refusal, and none after the next: that is a window, which will be used up again.
+        let both = served.saturating_add(before);
+        if served.min(before) >= FEW && both >= MANY {
             self.backoff = FIRST_BACKOFF;
-            return now + (FIRST_BACKOFF * ENOUGH / served).max(MIN_BACKOFF);
+            return now + (FIRST_BACKOFF * MANY / both).max(MIN_BACKOFF);
         }
         let quiet = self.until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
         let halvings = quiet.as_nanos() / self.backoff.max(FIRST_BACKOFF).as_nanos();

@@ -1,6 +1,17 @@
 //! Ctrl-C: once to finish what is under way, twice to stop at once.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+
+use crate::{
+    exit::{INTERRUPTED, Stop},
+    say,
+};
+
+/// So long may a process go on that was asked to end at once. It may be held by a reader who has stopped, by a pipe that
+/// nobody opens or by a file system that hangs, and none of these lets it look at anything else.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// How often the process has been asked to end.
 #[derive(Clone)]
@@ -13,12 +24,23 @@ impl Interrupt {
         tokio::spawn(async move {
             // No signals to be had: whoever waits for one waits for ever.
             let Ok(mut signals) = Signals::new() else { return sender.closed().await };
-            loop {
+            for times in 1.. {
                 signals.next().await;
-                sender.send_modify(|times| *times += 1);
+                sender.send_replace(times);
+                if times == 2 {
+                    tokio::spawn(end());
+                }
             }
         });
         Self(receiver)
+    }
+
+    /// Does what comes before the first request, of which nothing is kept: one interrupt ends it.
+    pub(crate) async fn ends<T>(&self, work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+        tokio::select! {
+            done = work => done,
+            () = self.clone().times(1) => Err(Stop::Interrupted),
+        }
     }
 
     /// Whether it was asked at all.
@@ -32,6 +54,16 @@ impl Interrupt {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Ends the process, if it does not end by itself. What is in the output stands there whole, or is mended by the next run.
+async fn end() {
+    tokio::time::sleep(AT_ONCE).await;
+    say::line(
+        "outbound: something does not end, so that it is left; answers that came last may not be written",
+    );
+    say::flush();
+    std::process::exit(i32::from(INTERRUPTED));
 }
 
 /// Registered once, so that none is lost between two.

@@ -11,6 +11,8 @@ pub(crate) enum Stop {
     Input(String),
     /// 6: the output cannot be written.
     Output(String),
+    /// 130: it was asked to end before anything was sent.
+    Interrupted,
 }
 
 /// The exit codes of a run that came to its end.
@@ -27,6 +29,7 @@ impl Stop {
             Self::Usage(_) => 2,
             Self::Input(_) => 3,
             Self::Output(_) => 6,
+            Self::Interrupted => INTERRUPTED,
         })
     }
 }
@@ -35,6 +38,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) | Self::Input(message) | Self::Output(message) => f.write_str(message),
+            Self::Interrupted => f.write_str("interrupted; nothing was sent"),
         }
     }
 }

@@ -1,6 +1,17 @@
 //! Ctrl-C: once to finish what is under way, twice to stop at once.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+
+use crate::{
+    exit::{INTERRUPTED, Stop},
+    say,
+};
+
+/// So long may a process go on that was asked to end at once. It may be held by a reader who has stopped, by a pipe that
+/// nobody opens or by a file system that hangs, and none of these lets it look at anything else.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// How often the process has been asked to end.
 #[derive(Clone)]
@@ -17,6 +28,9 @@ impl Interrupt {
             loop {
                 signals.next().await;
                 heard.send_modify(|times| *times += 1);
+                if *heard.borrow() == 2 {
+                    tokio::spawn(end());
+                }
             }
         });
         Self(asked)
@@ -26,6 +40,14 @@ impl Interrupt {
     #[cfg(unix)]
     pub(crate) fn ask(&self) {
         self.0.send_modify(|times| *times = (*times).max(1));
+    }
+
+    /// Does what comes before the first request, of which nothing is kept: one interrupt ends it.
+    pub(crate) async fn ends<T>(&self, work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+        tokio::select! {
+            done = work => done,
+            () = self.clone().times(1) => Err(Stop::Interrupted),
+        }
     }
 
     /// Whether it was asked at all.
@@ -38,6 +60,16 @@ impl Interrupt {
         // It cannot fail: the sender is `self`.
         let _ = self.0.subscribe().wait_for(|asked| *asked >= times).await;
     }
+}
+
+/// Ends the process, if it does not end by itself. What is in the output stands there whole, or is mended by the next run.
+async fn end() {
+    tokio::time::sleep(AT_ONCE).await;
+    say::line(
+        "outbound: something does not end, so that it is left; answers that came last may not be written",
+    );
+    say::flush();
+    std::process::exit(i32::from(INTERRUPTED));
 }
 
 /// Registered once, so that none is lost between two.

@@ -14,7 +14,7 @@ use crate::{
     exit::{ALL_SUCCEEDED, INTERRUPTED, REFUSED, RESUMABLE, SOME_FAILED, Stop},
     input::Reading,
     interrupt::Interrupt,
-    output::{self, Existing, Found},
+    output::{self, Earlier, Existing, Found},
     plan,
     progress::{How, Progress},
     say, simulate,
@@ -50,14 +50,11 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     arguments.telling.check(&[&arguments.input, &path, &failed::path_of(&path)])?;
     let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
-    let reading =
-        Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url).await?;
+    let reading = Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url);
+    let reading = interrupt.ends(reading).await?;
     let existing = existing(&arguments);
     let mut found = Found::look(&path, existing)?;
-    let job = tokio::select! {
-        job = survey::survey(&reading, &found.earlier) => job?,
-        () = interrupt.clone().times(1) => return Ok(INTERRUPTED),
-    };
+    let job = interrupt.ends(survey::survey(&reading, &found.earlier)).await?;
     if let Some(code) = job.as_ref().and_then(|job| nothing_to_send(job, &path, &arguments)) {
         return Ok(code);
     }
@@ -67,9 +64,12 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     let sends_again = found.earlier.has_lines_to_drop();
     let target = Target::of(&arguments, job.as_ref()).await?;
     // The input first: nothing is replaced for a run that cannot begin.
-    let lines = reading.lines().await?;
+    let lines = interrupt.ends(reading.lines()).await?;
     let can_be_resumed = found.can_be_resumed() && existing != Existing::Fresh { keep: false };
-    let (mut output, earlier) = found.begin(arguments.fsync)?;
+    // A named pipe waits for its reader.
+    let begun = tokio::task::spawn_blocking(move || found.begin(arguments.fsync));
+    let begun = async { begun.await.map_err(|error| Stop::Output(error.to_string()))? };
+    let (mut output, earlier) = interrupt.ends(begun).await?;
     output.hide(target.keys);
     if let Some(kept) = output.kept.as_ref().filter(|_| !arguments.quiet) {
         say::line(format_args!("the output that was there is kept as {}", kept.display()));
@@ -143,10 +143,17 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
             say::line(format_args!("outbound: the failed lines are not listed: {stop}"));
         }
     }
-    if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures()) {
+    if let Some(state) = state.filter(|_| code == ALL_SUCCEEDED && !earlier.has_failures())
+        && has_nothing_left(&state, &path)
+    {
         state.remove();
     }
     Ok(code)
+}
+
+/// Whether nothing of what earlier runs sent is still without an answer. This run may have had a part of the lines only.
+fn has_nothing_left(state: &State, output: &Path) -> bool {
+    state.has_sent_nothing() || Earlier::of_file(output).is_ok_and(|output| state.is_settled(&output))
 }
 
 /// What is done with an output that holds something.

@@ -130,11 +130,27 @@ impl State {
         Log(Arc::clone(&self.journal))
     }
 
-    /// Nothing is left to be taken up: the folder goes.
+    /// Whether no earlier run sent anything whose end is not known.
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Whether every line that an earlier run sent has an answer in the output.
+    pub(crate) fn is_settled(&self, output: &Earlier) -> bool {
+        self.sent.iter().all(|id| output.is_answered(*id))
+    }
+
+    /// Nothing is left to be taken up: the folder goes, unless somebody else has put something in it.
     pub(crate) fn remove(self) {
         drop(self.journal);
         // It holds nothing that matters any more. What cannot be removed does no harm.
-        let _ = fs::remove_dir_all(self.folder);
+        for file in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = file.path();
+            if file.file_name() == "lock" || path.extension().is_some_and(|end| end == "journal") {
+                let _ = fs::remove_file(path);
+            }
+        }
+        let _ = fs::remove_dir(self.folder);
     }
 }
 

@@ -97,3 +97,26 @@ async fn a_second_run_and_damage_are_named() {
     let stop = place.open(Existing::Resume, 7, false).err().expect("it is refused").to_string();
     assert!(stop.contains("damaged") && stop.contains("The answers are safe"), "{stop}");
 }
+
+#[tokio::test]
+async fn only_what_is_ours_goes_and_only_what_is_answered_is_settled() {
+    let place = Place::new();
+    send(&place.open(Existing::Resume, 7, false).expect("a new state"), "r1", true).await;
+    let state = place.open(Existing::Resume, 7, false).expect("it is taken up");
+    let settled = |output: &str| {
+        fs::write(&place.output, output).expect("the output");
+        state.is_settled(&Earlier::of_file(&place.output).expect("an output"))
+    };
+    assert!(!state.has_sent_nothing() && !settled(""), "r1 may be billed");
+    let request = Digest(1).to_string();
+    let answer = serde_json::json!({"custom_id": "r1", "error": null, "outbound": {"request": request}});
+    assert!(settled(&(answer.to_string() + "\n")));
+    let folder = State::folder_of(&place.output);
+    fs::write(folder.join("mine.txt"), "paid for").expect("somebody's file");
+    state.remove();
+    let left: Vec<_> = fs::read_dir(&folder).expect("it stays").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(left, ["mine.txt"]);
+    fs::remove_file(folder.join("mine.txt")).expect("it goes");
+    place.open(Existing::Resume, 7, false).expect("a new state").remove();
+    assert!(!folder.exists());
+}

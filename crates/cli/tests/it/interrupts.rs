@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -75,20 +76,71 @@ async fn an_open_standard_input_holds_nobody() {
     let stdin = child.stdin.take();
     tokio::time::sleep(Duration::from_millis(300)).await;
     interrupt(&child);
-    let ended = tokio::task::spawn_blocking(move || {
-        let deadline = std::time::SystemTime::now() + Duration::from_secs(5);
-        loop {
-            if let Ok(Some(status)) = child.try_wait() {
-                return status.code();
-            }
-            if std::time::SystemTime::now() > deadline {
-                let _ = child.kill();
-                return None;
-            }
-            std::thread::yield_now();
-        }
-    });
-    assert_eq!(ended.await.expect("no panic"), Some(130));
+    assert_eq!(code_of(child).await, Some(130));
     drop(stdin);
+    simulator.shutdown().await;
+}
+
+/// The code that it ends with, if it ends.
+async fn code_of(mut child: Child) -> Option<i32> {
+    for _ in 0..500 {
+        if let Ok(Some(status)) = child.try_wait() {
+            return status.code();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+fn named_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()));
+}
+
+#[tokio::test]
+async fn pipes_that_nobody_opens_hold_nobody() {
+    let folder = folder();
+    let (input, pipe) = (input(&folder, 3, &[]), folder.path().join("pipe"));
+    named_pipe(&pipe);
+    let other = folder.path().join("out.jsonl");
+    for (input, output) in [(&pipe, &other), (&input, &pipe)] {
+        // Nothing is sent: the address is nobody's.
+        let arguments = ["run", text(input), "-o", text(output), "--base-url", "http://127.0.0.1:9/v1"];
+        let child = outbound(&arguments).stderr(Stdio::null()).spawn().expect("it starts");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        interrupt(&child);
+        assert_eq!(code_of(child).await, Some(130), "{}", input.display());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_who_has_stopped_holds_nobody() {
+    let simulator = Simulator::builder().build();
+    let address = simulator.listen("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{address}/v1");
+    let folder = folder();
+    let input = input(&folder, 2000, &[]);
+    let mut child = outbound(&["run", text(&input), "-o", "-", "--base-url", &base])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    // It is open, and nobody reads it.
+    let stdout = child.stdout.take();
+    // It holds so much, and then nothing moves.
+    let mut sends = 0;
+    while sends == 0 || sends < simulator.ledger().sends() {
+        sends = simulator.ledger().sends();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(sends < 2000, "the pipe is not full");
+    for _ in 0..2 {
+        interrupt(&child);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(code_of(child).await, Some(130));
+    drop(stdout);
     simulator.shutdown().await;
 }

@@ -334,3 +334,21 @@ async fn what_two_interrupts_cut_off_is_sent_again_and_flagged() {
     assert!(!job.state().exists());
     job.simulator.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_succeeds_does_not_make_it_forget_what_was_sent_of_the_rest() {
+    let simulator = Simulator::builder().latency(Latency::fixed(Duration::from_millis(500))).build();
+    let job = Job::new(8, simulator).await;
+    let running = job.start();
+    job.seen(8).await;
+    running.kill();
+    let run = job.run(&["--limit", "2"]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    job.is_complete();
+    let answers = answers(&job.output);
+    assert!(answers.iter().all(|answer| answer["outbound"]["possible_duplicate"] == true), "all left twice");
+    assert!(!job.state().exists());
+    job.simulator.shutdown().await;
+}

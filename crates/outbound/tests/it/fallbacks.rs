@@ -2,7 +2,7 @@
 
 use futures::Stream;
 use outbound::{Endpoint, ErrorKind, Provider, Request, Route};
-use outbound_simulator::{Fault, Refusal, Simulator, Trouble};
+use outbound_simulator::{Fault, LimitHeaders, Refusal, Simulator, Trouble};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -171,6 +171,24 @@ async fn patience_is_asked_again_where_a_wait_grows() {
             assert!(outcome.result.is_ok() && outcome.route == 1, "{priority}, {endpoints}: {outcome:?}");
             assert!(outcome.elapsed < s(12), "{priority}, {endpoints}: {:?}", outcome.elapsed);
         }
+    }
+}
+
+/// A wrong key beside a right one fails nothing, also where the right one has to be waited for.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_beside_a_right_one_costs_no_request() {
+    for wrong_first in [true, false] {
+        let wrong = failing(Refusal::status(401));
+        // No headers: its gate is closed by refusals.
+        let right =
+            provider().requests_per_minute(120).burst(s(1)).limit_headers(LimitHeaders::None).build();
+        let (first, second) = if wrong_first { (&wrong, &right) } else { (&right, &wrong) };
+        let manager = manager(first).another_endpoint(endpoint(second)).build().expect("a manager");
+        let outcomes: Vec<_> = manager.batch((0..100).map(chat)).collect().await;
+        assert_eq!(outcomes.len(), 100);
+        let failed = outcomes.iter().find(|outcome| outcome.result.is_err());
+        assert!(failed.is_none(), "{wrong_first}: {failed:?}");
+        assert!(right.ledger().refused() > 0, "it had to be waited for");
     }
 }
 

@@ -23,7 +23,8 @@ type Turn<'q> =
     Pin<Box<dyn Future<Output = (usize, Result<outbound_limiter::Reservation, QuotaError>)> + Send + 'q>>;
 
 impl<'a> Admission<'a> {
-    /// Notes that it failed there, and says whether another takes it without a wait.
+    /// Notes that it failed there, and says whether another takes it: without a wait, or at all where the key or its money was
+    /// refused, which is no failure of the request while there is another.
     pub(crate) fn others_take_it(
         &mut self,
         failed_at: &Destination<'_>,
@@ -39,7 +40,9 @@ impl<'a> Admission<'a> {
             self.choice.refused_by |= 1 << here;
         }
         let others = self.destinations.iter().enumerate().filter(|(index, _)| Some(*index) != here);
-        others.filter(|(index, _)| self.may_ask(*index)).any(|(_, other)| other.scope.is_open(now))
+        others.filter(|(index, _)| self.may_ask(*index)).any(|(_, other)| {
+            if of_account { other.scope.stopped(now).is_none() } else { other.scope.is_open(now) }
+        })
     }
 
     fn may_ask(&self, index: usize) -> bool {

@@ -180,8 +180,7 @@ async fn a_wrong_key_beside_a_right_one_costs_no_request() {
     for wrong_first in [true, false] {
         let wrong = failing(Refusal::status(401));
         // No headers: its gate is closed by refusals.
-        let right =
-            provider().requests_per_minute(120).burst(s(1)).limit_headers(LimitHeaders::None).build();
+        let right = provider().requests_per_minute(120).burst(s(1)).limit_headers(LimitHeaders::None).build();
         let (first, second) = if wrong_first { (&wrong, &right) } else { (&right, &wrong) };
         let manager = manager(first).another_endpoint(endpoint(second)).build().expect("a manager");
         let outcomes: Vec<_> = manager.batch((0..100).map(chat)).collect().await;

@@ -199,7 +199,7 @@ fn nothing_to_send(job: &Job, path: &Path, arguments: &Run) -> Option<u8> {
 }
 
 /// Whether two paths name one file that is there, be it by a link.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => (one == other && one.is_file()) || is_hard_link(&one, &other),
         _ => false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::heading;
-use crate::exit::Stop;
+use crate::{exit::Stop, run::is_same_file};
 
 #[derive(Debug, Args)]
 pub(crate) struct Telling {
@@ -46,7 +46,7 @@ impl Telling {
         for (flag, path) in [("--summary", &self.summary), ("--html", &self.html)] {
             let Some(path) = path else { continue };
             let (name, found) = (path.display(), real(path));
-            if taken.contains(&found) {
+            if taken.iter().any(|other| *other == found || is_same_file(other, &found)) {
                 return Err(Stop::Usage(format!("{flag} {name}: that file is used already in this run")));
             }
             if path.is_dir() {

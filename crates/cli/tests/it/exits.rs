@@ -180,3 +180,21 @@ fn a_key_that_no_header_carries_is_refused_by_the_name_of_its_variable() {
         assert!(!said(&run).contains("sk-a"), "{}", said(&run));
     }
 }
+
+/// Whatever name it is called by.
+#[cfg(unix)]
+#[test]
+fn a_summary_does_not_replace_the_input() {
+    let folder = folder();
+    let input = input(&folder, 2, &[]);
+    let before = std::fs::read_to_string(&input).expect("the input");
+    let link = folder.path().join("link");
+    std::fs::hard_link(&input, &link).expect("a link");
+    for option in ["--summary", "--html"] {
+        let run =
+            outbound(&["run", text(&input), "--simulate", option, text(&link)]).output().expect("it runs");
+        assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+        assert!(said(&run).contains("that file is used already in this run"), "{}", said(&run));
+    }
+    assert_eq!(std::fs::read_to_string(&input).expect("the input"), before);
+}

@@ -199,7 +199,7 @@ impl Reading {
         match ids {
             Some(ids) if line.custom_id.is_empty() => {
                 self.made_an_id.store(true, Ordering::Relaxed);
-                let id = ids.make(line.fingerprint());
+                let id = ids.make(line.fingerprint().0);
                 line.name(id);
             }
             Some(ids) => ids.given(&line.custom_id, line.place())?,

@@ -53,7 +53,8 @@ pub(crate) async fn plan(arguments: Plan) -> Result<u8, Stop> {
     Ok(ALL_SUCCEEDED)
 }
 
-fn read_prices(path: &Path) -> Result<Prices, Stop> {
+/// Reads a table of prices.
+pub(crate) fn read_prices(path: &Path) -> Result<Prices, Stop> {
     let wrong = |why: &dyn fmt::Display| Stop::Usage(format!("--prices {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
     Prices::parse(&text).map_err(|error| wrong(&error))

@@ -101,7 +101,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         Control::listen(&path, controlled).map_err(without).ok()
     });
     let drive = Drive {
-        input: reading.name(),
+        reading: &reading,
         base_path: &target.base_path,
         manager: &manager,
         interrupt: &interrupt,

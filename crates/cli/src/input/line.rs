@@ -5,7 +5,6 @@ use std::sync::Arc;
 use outbound::{Request, client::Method, provider::RequestFacts};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::{
     Reading, batch,
@@ -13,7 +12,7 @@ use super::{
     prompt,
     record::{Kind, Place, Record, Wrong},
 };
-use crate::exit::Stop;
+use crate::{exit::Stop, identity::Digest};
 
 /// One line, read and checked.
 #[derive(Debug)]
@@ -149,12 +148,9 @@ impl Line {
 
     /// The same for lines that send the same: the first 8 bytes of the SHA-256 of method, URL and body. What stands under
     /// `outbound` has no part in it.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        let mut hash = Sha256::new();
-        for part in [self.sends.method.as_str(), "\n", &self.sends.url, "\n", self.body()] {
-            hash.update(part);
-        }
-        hash.finalize().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let parts = [self.sends.method.as_str(), "\n", &self.sends.url, "\n", self.body()];
+        Digest::of(&parts.map(str::as_bytes))
     }
 
     /// What the request says of itself, as the run's provider reads it.

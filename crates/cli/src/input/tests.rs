@@ -197,7 +197,7 @@ async fn plain_text_is_a_prompt_a_line() {
     };
     assert_eq!(sent(&lines), [sends("Name a river."), sends("  [1] {x} \"q\""), sends("Name a river.")]);
     assert_eq!(lines[2].number, 4);
-    assert_eq!(lines[2].custom_id, format!("{:016x}-2", lines[0].fingerprint()));
+    assert_eq!(lines[2].custom_id, format!("{:016x}-2", lines[0].fingerprint().0));
     // The text of a line, in a file of JSON, is the same line.
     let again: Vec<_> = lines.iter().map(|line| line.text.clone()).collect();
     let again =

@@ -18,7 +18,7 @@ use super::survey::known;
 use crate::{
     exit::Stop,
     identity::Digest,
-    input::Line,
+    input::{Line, Reading},
     interrupt::Interrupt,
     output::{self, Earlier, Origin, Output},
     state::State,
@@ -33,7 +33,7 @@ const TRIES: usize = 20;
 
 /// What the lines of a run pass through.
 pub(super) struct Drive<'a> {
-    pub(super) input: String,
+    pub(super) reading: &'a Reading,
     pub(super) base_path: &'a str,
     pub(super) manager: &'a RequestManager,
     pub(super) interrupt: &'a Interrupt,
@@ -148,12 +148,12 @@ impl Drive<'_> {
         in_flight: &RefCell<HashMap<Digest, Origin>>,
         failed_before: &Cell<u64>,
     ) -> Result<Option<Request>, Stop> {
-        if let Some(known) = known(&line, self.earlier, &self.input)? {
+        let id = Digest::of_id(&line.custom_id);
+        let origin = Origin { line: line.number, request: line.fingerprint() };
+        if let Some(known) = known(&line, id, origin.request, self.earlier, self.reading)? {
             failed_before.set(failed_before.get() + u64::from(known == output::State::Failed));
             return Ok(None);
         }
-        let id = Digest::of_id(&line.custom_id);
-        let origin = Origin { line: line.number, request: Digest(line.fingerprint()) };
         in_flight.borrow_mut().insert(id, origin);
         let request = line.into_request(self.base_path);
         let sent_before = self.state.is_some_and(|state| state.may_have_been_sent(id));

@@ -36,7 +36,7 @@ pub(super) async fn write(reading: &Arc<Reading>, output: &Path) -> Result<(u64,
     let mut count = 0;
     while let Some(line) = lines.next().await {
         let line = line?;
-        let known = earlier.of(Digest::of_id(&line.custom_id), Digest(line.fingerprint()));
+        let known = earlier.of(Digest::of_id(&line.custom_id), line.fingerprint());
         if known == Ok(Some(State::Failed)) {
             writeln!(file, "{}", line.text).map_err(unwritable)?;
             count += 1;

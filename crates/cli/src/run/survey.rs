@@ -39,7 +39,7 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
         if earlier.is_sent_again(id) {
             job.again.insert(id);
         }
-        let known = known(&line, earlier, &reading.name())?;
+        let known = known(&line, id, line.fingerprint(), earlier, reading)?;
         job.done += u64::from(known.is_some());
         job.failed += u64::from(known == Some(State::Failed));
         job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);
@@ -56,21 +56,28 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
     Ok(Some(job))
 }
 
-/// What an earlier run made of a line.
+/// What an earlier run made of a line, of which these are the digests.
 ///
 /// # Errors
 ///
 /// Where its body is not what was sent then.
-pub(super) fn known(line: &Line, earlier: &Earlier, input: &str) -> Result<Option<State>, Stop> {
-    let known = earlier.of(Digest::of_id(&line.custom_id), Digest(line.fingerprint()));
+pub(super) fn known(
+    line: &Line,
+    id: Digest,
+    request: Digest,
+    earlier: &Earlier,
+    reading: &Reading,
+) -> Result<Option<State>, Stop> {
+    let known = earlier.of(id, request);
     known.map_err(|Changed(state)| {
         let (what, hint) = match state {
             State::Answered => ("was answered", "give the line another id to have both answers"),
             State::Failed => ("failed", "--retry-failed sends the line as it is now"),
         };
         Stop::Input(format!(
-            "{input}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
+            "{}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
              another --output keeps the two apart, or --fresh begins anew",
+            reading.name(),
             line.number,
             line.custom_id
         ))

@@ -1,10 +1,10 @@
 //! Whom a run speaks to: its provider, its address, its key; or a simulated provider inside this process.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use outbound::{
-    ClientBuilder, Endpoint, Hedging, Money, Prices, Provider, RequestManager, RequestManagerBuilder,
-    ResponseCache, Route,
+    ClientBuilder, Endpoint, Hedging, Money, Provider, RequestManager, RequestManagerBuilder, ResponseCache,
+    Route,
 };
 use outbound_simulator::Simulator;
 
@@ -12,6 +12,7 @@ use super::{keys::keys, survey::Job};
 use crate::{
     args::{Concurrency, Run, Sending},
     exit::Stop,
+    plan::read_prices,
     say,
     simulate::{self, Plan},
 };
@@ -147,19 +148,12 @@ fn with_ways(mut builder: RequestManagerBuilder, arguments: &Run) -> Result<Requ
         builder = builder.cache(ResponseCache::folder(folder));
     }
     if let Some(path) = &arguments.prices {
-        builder = builder.prices(prices(path)?);
+        builder = builder.prices(read_prices(path)?);
     }
     Ok(match sending.budget {
         Some(dollars) => builder.budget(Money::dollars(dollars)),
         None => builder,
     })
-}
-
-/// Reads a table of prices.
-fn prices(path: &Path) -> Result<Prices, Stop> {
-    let wrong = |error: &dyn std::fmt::Display| Stop::Usage(format!("--prices {}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    Prices::parse(&text).map_err(|error| wrong(&error))
 }
 
 /// The path of an address: what stands after its host, up to a query.

@@ -5,19 +5,35 @@ mod folder;
 mod property;
 mod suite;
 
+use std::time::Duration;
+
 use outbound::work::{FolderWork, MemoryWork};
 use outbound_journal::{Journal, Memory};
 
+use suite::Tested;
+
+impl Tested for MemoryWork {
+    async fn advance(&self, by: Duration) {
+        tokio::time::advance(by).await;
+    }
+}
+
+impl Tested for FolderWork {
+    async fn advance(&self, by: Duration) {
+        tokio::time::advance(by).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_conforms() {
-    suite::conforms(MemoryWork::new).await;
+    suite::conforms(async || MemoryWork::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_folder_conforms() {
     let folders = tempfile::tempdir().expect("a folder");
     let mut number = 0;
-    suite::conforms(|| {
+    suite::conforms(async || {
         number += 1;
         FolderWork::open(folders.path().join(number.to_string())).expect("opens")
     })
@@ -27,7 +43,7 @@ async fn a_folder_conforms() {
 /// With a journal that is rewritten and rolls all the time.
 #[tokio::test(start_paused = true)]
 async fn a_folder_in_memory_conforms() {
-    suite::conforms(|| in_memory(&Memory::new())).await;
+    suite::conforms(async || in_memory(&Memory::new())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

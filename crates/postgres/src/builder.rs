@@ -1,0 +1,88 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use crate::{PostgresWork, database::Database, error::Error};
+
+/// Opens a [`PostgresWork`].
+///
+/// | option | default |
+/// |---|---|
+/// | [`name`](Self::name) | `default` |
+/// | [`holder`](Self::holder) | the number of the process |
+/// | [`schema`](Self::schema) | `outbound` |
+/// | [`patience`](Self::patience) | 5 minutes |
+/// | [`attempt_timeout`](Self::attempt_timeout) | 15 s |
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    address: String,
+    name: String,
+    holder: String,
+    schema: String,
+    patience: Duration,
+    attempt_timeout: Duration,
+}
+
+impl Builder {
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            name: "default".to_owned(),
+            holder: format!("process {}", std::process::id()),
+            schema: "outbound".to_owned(),
+            patience: Duration::from_secs(300),
+            attempt_timeout: Duration::from_secs(15),
+        }
+    }
+
+    /// Which batch of work: who opens the same name works on the same batch.
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// What the database calls this process, for people who look at its tables.
+    pub fn holder(mut self, holder: &str) -> Self {
+        holder.clone_into(&mut self.holder);
+        self
+    }
+
+    /// The schema that has the tables.
+    pub fn schema(mut self, schema: &str) -> Self {
+        schema.clone_into(&mut self.schema);
+        self
+    }
+
+    /// How long a call waits for a database that is away, with all its attempts.
+    pub const fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long one attempt of a call may take. Then the connection is given up, and another one tried.
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Connects, makes the tables where they are missing, and finds the batch, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`]: the address or the schema's name is wrong, the database cannot be reached now, or the tables are missing and
+    /// the role may not make them. A database that is away is not waited for.
+    pub async fn open(self) -> Result<PostgresWork, Error> {
+        let database = Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout)?;
+        PostgresWork::open(database, &self.name, self.holder).await
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}

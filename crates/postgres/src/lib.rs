@@ -1,0 +1,69 @@
+//! Work that several processes share, kept in a Postgres database.
+//!
+//! One process on one machine keeps its work in a folder. Where more than one machine should work on the same batch, the
+//! work has to be where all of them see it: [`PostgresWork`] is a [`WorkStore`](outbound::work::WorkStore) in a database.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use outbound::work::{Ambiguous, Work, WorkStore};
+//! use outbound_postgres::PostgresWork;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresWork::builder("postgres://127.0.0.1/test").name("nightly").open().await?;
+//! store.push(vec![Work::new("row 1", "a question")]).await?;   // again and again, on each machine: one row
+//!
+//! for lease in store.claim(10, Duration::from_secs(60), Ambiguous::Leave).await? {
+//!     if store.sent(&[&lease]).await?[0].is_err() {
+//!         continue;                                            // its time is over, and another one may have it
+//!     }
+//!     store.finish(&[(&lease, "an answer".into())]).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! | when | then |
+//! |---|---|
+//! | two processes claim at once | each gets other work (`for update skip locked`) |
+//! | a process dies, or is cut off | its work comes back when its lease ends, by the clock of the database |
+//! | it comes back after that | its lease has another number than the present one, and changes nothing |
+//! | a call returned | what it did is durable, as far as the database's `synchronous_commit` is on |
+//! | the database is away | a call waits for it, for so long as [`patience`](Builder::patience) says, and then fails |
+//! | the connection broke and nobody knows whether the call was done | it is asked again, and the answer is as if it had been done once |
+//!
+//! **Cancel safety**: a dropped call was done or not, as a whole. **Time** is the database's: no clock of any other machine
+//! counts, and only durations are sent. **Panics**: none.
+//!
+//! # What it makes
+//!
+//! The tables are in a schema of their own, `outbound` by default. The first who opens a store makes them, under a lock; who
+//! may not create them gets an error, until somebody who may has [opened](Builder::open) a store once. From then on a role
+//! needs `usage` of the schema and its sequences, and `select, insert, update, delete` of its tables.
+//!
+//! # What it does not do
+//!
+//! It keeps no connection pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
+//! has to keep prepared statements (PgBouncer: 1.21 or later). Work of one batch is claimed in the order in which it was
+//! pushed.
+//!
+//! # Coming from others
+//!
+//! | there | here |
+//! |---|---|
+//! | River, Oban: a job, `attempt`, `snooze` | [`Lease`](outbound::work::Lease), its `deliveries`, [`release`](outbound::work::WorkStore::release) |
+//! | pgmq: `read` with a visibility timeout, `archive` | [`claim`](outbound::work::WorkStore::claim) with a time, [`finish`](outbound::work::WorkStore::finish) |
+//! | SQS: `ChangeMessageVisibility` | [`renew`](outbound::work::WorkStore::renew) |
+#![forbid(unsafe_code)]
+
+mod builder;
+mod database;
+mod error;
+mod lane;
+mod schema;
+mod work;
+
+pub use builder::Builder;
+pub use error::Error;
+pub use work::PostgresWork;

@@ -1,0 +1,234 @@
+//! The store of work.
+
+mod sql;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use outbound::work::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Stale, Work, WorkError, WorkStore};
+use tokio_postgres::Row;
+
+use crate::{
+    Builder,
+    database::Database,
+    error::Error,
+    lane::{Answered, Lane, Value},
+    schema,
+};
+
+/// How much is pushed by one statement.
+const PUSHED_AT_ONCE: usize = 1000;
+
+/// Longest lease. What is longer is as long as this.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Work in a Postgres database, shared by all who open the same name. A clone is another handle of the same.
+#[derive(Debug, Clone)]
+pub struct PostgresWork {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    batch: i64,
+    holder: String,
+    /// Takes work, and looks.
+    claims: Lane,
+    /// Says what was sent and finished. A connection of its own: what is paid for does not stand behind what is not.
+    ends: Lane,
+}
+
+impl PostgresWork {
+    /// Where the database is: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `host=.. user=..` as libpq reads it.
+    pub fn builder(address: &str) -> Builder {
+        Builder::new(address)
+    }
+
+    pub(crate) async fn open(database: Database, name: &str, holder: String) -> Result<Self, Error> {
+        schema::migrate(&database).await?;
+        let client = database.connect().await?;
+        client.execute("insert into batch (name) values ($1) on conflict do nothing", &[&name]).await?;
+        let batch =
+            client.query_one("select batch from batch where name = $1", &[&name]).await?.try_get(0)?;
+        let claims = Lane::new(
+            database.clone(),
+            &[sql::PUSH, sql::RESCUE, sql::CLAIM, sql::ANSWERS, sql::EXPORTED, sql::COUNTS],
+        );
+        let ends = Lane::new(
+            database,
+            &[sql::SENT, sql::RENEW, sql::RELEASE, sql::RELEASED, sql::FINISH, sql::FINISHED],
+        );
+        Ok(Self { shared: Arc::new(Shared { batch, holder, claims, ends }) })
+    }
+
+    async fn look(&self, query: &'static str, values: &[Value<'_>]) -> Result<Answered, WorkError> {
+        let all = [&[&self.shared.batch as Value<'_>], values].concat();
+        self.shared.claims.ask(query, &all).await.map_err(WorkError::new)
+    }
+
+    async fn end(&self, query: &'static str, values: &[Value<'_>]) -> Result<Answered, WorkError> {
+        let all = [&[&self.shared.batch as Value<'_>], values].concat();
+        self.shared.ends.ask(query, &all).await.map_err(WorkError::new)
+    }
+
+    /// Leases that an earlier attempt, whose reply was lost, has ended already.
+    async fn ended(&self, query: &'static str, leases: &[&Lease]) -> Result<HashSet<u64>, WorkError> {
+        let ids: Vec<_> = leases.iter().map(|lease| lease.id.as_bytes()).collect();
+        numbers_of(&self.end(query, &[&signed(leases), &ids]).await?.rows)
+    }
+
+    async fn push_some(&self, work: &[Work], pushed: &mut Vec<Pushed>) -> Result<(), WorkError> {
+        let ids: Vec<_> = work.iter().map(|work| work.id.as_bytes()).collect();
+        let payloads: Vec<_> = work.iter().map(|work| &work.payload[..]).collect();
+        for row in self.look(sql::PUSH, &[&ids, &payloads]).await?.rows {
+            let (new, state): (bool, Option<i16>) = (get(&row, 0)?, get(&row, 1)?);
+            pushed.push(match state {
+                _ if new => Pushed::New,
+                Some(3..) => Pushed::Done,
+                // Without a state: another one pushes it at this moment.
+                Some(_) | None => Pushed::Unfinished,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl WorkStore for PostgresWork {
+    async fn push(&self, work: Vec<Work>) -> Result<Vec<Pushed>, WorkError> {
+        let mut pushed = Vec::with_capacity(work.len());
+        for some in work.chunks(PUSHED_AT_ONCE) {
+            self.push_some(some, &mut pushed).await?;
+        }
+        Ok(pushed)
+    }
+
+    async fn claim(&self, most: usize, ttl: Duration, ambiguous: Ambiguous) -> Result<Vec<Lease>, WorkError> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let highest: i16 = match ambiguous {
+            Ambiguous::Take => 1,
+            Ambiguous::Leave => 0,
+        };
+        // Both are under way at once, in this order.
+        let (ttl, holder) = (micros(ttl), &self.shared.holder);
+        let (rescued, claimed) = futures::future::join(
+            self.look(sql::RESCUE, &[]),
+            self.look(sql::CLAIM, &[&most, &highest, &ttl, holder]),
+        )
+        .await;
+        rescued?;
+        claimed?.rows.iter().map(lease).collect()
+    }
+
+    async fn sent(&self, leases: &[&Lease]) -> Result<Held, WorkError> {
+        let held = numbers_of(&self.end(sql::SENT, &[&signed(leases)]).await?.rows)?;
+        Ok(judged(leases, &held))
+    }
+
+    async fn renew(&self, leases: &[&Lease], ttl: Duration) -> Result<Held, WorkError> {
+        let held = numbers_of(&self.end(sql::RENEW, &[&signed(leases), &micros(ttl)]).await?.rows)?;
+        Ok(judged(leases, &held))
+    }
+
+    async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
+        // Of two answers to one lease the first counts.
+        let mut seen = HashSet::new();
+        let first: Vec<bool> = answers.iter().map(|(lease, _)| seen.insert(lease.number)).collect();
+        let of_first = || answers.iter().zip(&first).filter(|(_, first)| **first).map(|(answer, _)| answer);
+        let leases: Vec<&Lease> = of_first().map(|(lease, _)| *lease).collect();
+        let bytes: Vec<&[u8]> = of_first().map(|(_, bytes)| &bytes[..]).collect();
+        let finished = self.end(sql::FINISH, &[&signed(&leases), &bytes]).await?;
+        let mut held = numbers_of(&finished.rows)?;
+        if finished.again && held.len() < leases.len() {
+            held.extend(self.ended(sql::FINISHED, &leases).await?);
+        }
+        let one = |((lease, _), first): (&(&Lease, Bytes), &bool)| {
+            if *first && held.contains(&lease.number) { Ok(()) } else { Err(Stale::new(lease)) }
+        };
+        Ok(answers.iter().zip(&first).map(one).collect())
+    }
+
+    async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
+        let released = self.end(sql::RELEASE, &[&signed(leases), &sent]).await?;
+        let mut held = numbers_of(&released.rows)?;
+        if released.again && held.len() < leases.len() {
+            held.extend(self.ended(sql::RELEASED, leases).await?);
+        }
+        Ok(judged(leases, &held))
+    }
+
+    async fn rescue(&self) -> Result<usize, WorkError> {
+        Ok(self.look(sql::RESCUE, &[]).await?.rows.len())
+    }
+
+    async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.look(sql::ANSWERS, &[&most]).await?.rows;
+        rows.iter().map(|row| Ok(Answer { id: id(row, 0)?, bytes: bytes(row, 1)? })).collect()
+    }
+
+    async fn exported(&self, ids: &[Arc<str>]) -> Result<(), WorkError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.as_bytes()).collect();
+        self.look(sql::EXPORTED, &[&ids]).await.map(drop)
+    }
+
+    async fn counts(&self) -> Result<Counts, WorkError> {
+        let mut counts = Counts::default();
+        for row in self.look(sql::COUNTS, &[]).await?.rows {
+            let (state, count): (i16, i64) = (get(&row, 0)?, get(&row, 1)?);
+            let field = match state {
+                0 => &mut counts.ready,
+                1 => &mut counts.ambiguous,
+                2 => &mut counts.claimed,
+                3 => &mut counts.done,
+                _ => &mut counts.exported,
+            };
+            *field = usize::try_from(count).unwrap_or(0);
+        }
+        Ok(counts)
+    }
+}
+
+fn lease(row: &Row) -> Result<Lease, WorkError> {
+    let (number, deliveries): (i64, i32) = (get(row, 2)?, get(row, 3)?);
+    Ok(Lease {
+        id: id(row, 0)?,
+        payload: bytes(row, 1)?,
+        number: number.unsigned_abs(),
+        deliveries: deliveries.unsigned_abs(),
+        may_have_been_sent: get(row, 4)?,
+    })
+}
+
+fn judged(leases: &[&Lease], held: &HashSet<u64>) -> Held {
+    let one = |lease: &&Lease| if held.contains(&lease.number) { Ok(()) } else { Err(Stale::new(lease)) };
+    leases.iter().map(one).collect()
+}
+
+/// Numbers as the database has them. One that it cannot have is none of its leases.
+fn signed(leases: &[&Lease]) -> Vec<i64> {
+    leases.iter().map(|lease| i64::try_from(lease.number).unwrap_or(-1)).collect()
+}
+
+fn numbers_of(rows: &[Row]) -> Result<HashSet<u64>, WorkError> {
+    rows.iter().map(|row| get::<i64>(row, 0).map(i64::unsigned_abs)).collect()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.min(LONGEST).as_micros()).unwrap_or(i64::MAX)
+}
+
+fn id(row: &Row, column: usize) -> Result<Arc<str>, WorkError> {
+    let bytes: &[u8] = get(row, column)?;
+    std::str::from_utf8(bytes).map(Arc::from).map_err(WorkError::new)
+}
+
+fn bytes(row: &Row, column: usize) -> Result<Bytes, WorkError> {
+    get::<&[u8]>(row, column).map(Bytes::copy_from_slice)
+}
+
+fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, WorkError> {
+    row.try_get(column).map_err(WorkError::new)
+}

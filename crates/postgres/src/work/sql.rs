@@ -1,0 +1,136 @@
+//! The statements of the store of work. `$1` is the batch in all of them.
+
+/// `$2` ids, `$3` payloads. One row for each that was given: its number, whether it is new, its state if it was there.
+pub(super) const PUSH: &str = "
+with given as (
+    select id, payload, n, row_number() over (partition by id order by n) = 1 as first
+    from unnest($2::bytea[], $3::bytea[]) with ordinality as given (id, payload, n)
+), added as (
+    insert into body (batch, id, payload)
+    select $1, id, payload from given where first order by n
+    on conflict (batch, id) do nothing
+    returning item, id
+), opened as (
+    insert into job (batch, item) select $1, item from added
+), told as (
+    select pg_notify('outbound_work', $1::bigint::text) where exists (select from added)
+)
+select (added.item is not null and given.first) as new, job.state, (select count(*) from told)
+from given
+left join added on added.id = given.id
+left join body on body.batch = $1 and body.id = given.id
+left join job on job.batch = $1 and job.item = body.item
+order by given.n";
+
+/// Takes back what expired leases hold.
+pub(super) const RESCUE: &str = "
+with expired as (
+    select item from job
+    where batch = $1 and state = 2 and lease_until <= outbound_clock()
+    order by item
+    for update skip locked
+)
+update job
+set state = case when may_have_been_sent or sent then 1 else 0 end,
+    may_have_been_sent = may_have_been_sent or sent, lease = null, lease_until = null
+from expired where job.batch = $1 and job.item = expired.item
+returning job.item";
+
+/// `$2` how many, `$3` the highest state that is taken, `$4` for how many microseconds, `$5` the holder.
+///
+/// The numbers of the leases are drawn in the order of the items.
+pub(super) const CLAIM: &str = "
+with picked as materialized (
+    select item from job
+    where batch = $1 and state < 2 and state <= $3
+    order by item
+    limit $2
+    for update skip locked
+), numbered as materialized (
+    select item, nextval('lease') as lease from (select item from picked order by item) as ordered
+), taken as (
+    update job
+    set state = 2, lease = numbered.lease, deliveries = job.deliveries + 1, sent = false, holder = $5,
+        lease_until = outbound_clock() + $4::bigint * interval '1 microsecond'
+    from numbered where job.batch = $1 and job.item = numbered.item
+    returning job.item, job.lease, job.deliveries, job.may_have_been_sent
+)
+select body.id, body.payload, taken.lease, taken.deliveries, taken.may_have_been_sent
+from taken join body on body.batch = $1 and body.item = taken.item
+order by taken.item";
+
+/// `$2` leases. Gives those that were held; none whose time is over.
+pub(super) const SENT: &str = "
+update job set sent = true
+where batch = $1 and state = 2 and lease = any($2::bigint[]) and lease_until > outbound_clock()
+returning lease";
+
+/// `$2` leases, `$3` for how many microseconds from now on. Gives those that were held.
+pub(super) const RENEW: &str = "
+update job set lease_until = outbound_clock() + $3::bigint * interval '1 microsecond'
+where batch = $1 and state = 2 and lease = any($2::bigint[])
+returning lease";
+
+/// `$2` leases, `$3` whether they may have been sent. Gives those that were held.
+pub(super) const RELEASE: &str = "
+with released as (
+    update job
+    set state = case when may_have_been_sent or $3 then 1 else 0 end,
+        may_have_been_sent = may_have_been_sent or $3, lease_until = null
+    where batch = $1 and state = 2 and lease = any($2::bigint[])
+    returning lease
+), told as (
+    select pg_notify('outbound_work', $1::bigint::text) where exists (select from released)
+)
+select lease, (select count(*) from told) from released";
+
+/// `$2` leases, none twice, `$3` an answer for each. Gives those that were held.
+pub(super) const FINISH: &str = "
+with given as (
+    select lease, bytes from unnest($2::bigint[], $3::bytea[]) as given (lease, bytes)
+), done as (
+    update job set state = 3, lease_until = null
+    from given where job.batch = $1 and job.state = 2 and job.lease = given.lease
+    returning job.item, job.lease, given.bytes
+), kept as (
+    insert into answer (batch, item, bytes) select $1, item, bytes from done
+)
+select lease from done";
+
+/// `$2` leases, `$3` their ids. Gives those that were finished with exactly this lease: asked where a reply was lost.
+pub(super) const FINISHED: &str = "
+select job.lease
+from unnest($2::bigint[], $3::bytea[]) as given (lease, id)
+join body on body.batch = $1 and body.id = given.id
+join job on job.batch = $1 and job.item = body.item
+where job.state >= 3 and job.lease = given.lease";
+
+/// `$2` leases, `$3` their ids. Gives those that are ready and had exactly this lease: asked where a reply was lost.
+pub(super) const RELEASED: &str = "
+select job.lease
+from unnest($2::bigint[], $3::bytea[]) as given (lease, id)
+join body on body.batch = $1 and body.id = given.id
+join job on job.batch = $1 and job.item = body.item
+where job.state < 2 and job.lease = given.lease";
+
+/// `$2` how many.
+pub(super) const ANSWERS: &str = "
+select body.id, answer.bytes
+from (select item from job where batch = $1 and state = 3 order by item limit $2) as done
+join body on body.batch = $1 and body.item = done.item
+join answer on answer.batch = $1 and answer.item = done.item
+order by done.item";
+
+/// `$2` ids.
+pub(super) const EXPORTED: &str = "
+with exported as (
+    update job set state = 4
+    from body
+    where body.batch = $1 and body.id = any($2::bytea[])
+        and job.batch = $1 and job.item = body.item and job.state = 3
+    returning job.item
+)
+delete from answer using exported where answer.batch = $1 and answer.item = exported.item
+returning answer.item";
+
+pub(super) const COUNTS: &str = "select state, count(*) from job where batch = $1 group by state";

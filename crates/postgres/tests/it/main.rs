@@ -1,0 +1,6 @@
+//! What needs a database. It is named by `OUTBOUND_TEST_POSTGRES`; without it these tests say that they were skipped.
+
+mod database;
+#[path = "../../../outbound/tests/it/work/suite.rs"]
+mod suite;
+mod work;

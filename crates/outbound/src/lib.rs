@@ -211,6 +211,8 @@ mod manager;
     feature = "timeout"
 ))]
 pub mod pieces;
+#[cfg(feature = "work")]
+pub mod quota_store;
 #[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
 mod verdict;
 #[cfg(feature = "work")]

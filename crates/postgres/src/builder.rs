@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{PostgresWork, database::Database, error::Error};
+use crate::{PostgresQuota, PostgresWork, database::Database, error::Error};
 
-/// Opens a [`PostgresWork`].
+/// Opens a [`PostgresWork`] or a [`PostgresQuota`].
 ///
 /// | option | default |
 /// |---|---|
@@ -75,6 +75,17 @@ impl Builder {
     pub async fn open(self) -> Result<PostgresWork, Error> {
         let database = Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout)?;
         PostgresWork::open(database, &self.name, self.holder).await
+    }
+
+    /// Connects, and makes the tables where they are missing. `name` and `holder` are of no use here: a quota has the name of its
+    /// scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_quota(self) -> Result<PostgresQuota, Error> {
+        let database = Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout)?;
+        PostgresQuota::open(database).await
     }
 }
 

@@ -45,7 +45,7 @@
 //! # What it does not do
 //!
 //! It keeps no connection pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
-//! has to keep prepared statements (PgBouncer: 1.21 or later). Work of one batch is claimed in the order in which it was
+//! has to keep prepared statements (`PgBouncer`: 1.21 or later). Work of one batch is claimed in the order in which it was
 //! pushed.
 //!
 //! # Coming from others
@@ -61,9 +61,11 @@ mod builder;
 mod database;
 mod error;
 mod lane;
+mod quota;
 mod schema;
 mod work;
 
 pub use builder::Builder;
 pub use error::Error;
+pub use quota::PostgresQuota;
 pub use work::PostgresWork;

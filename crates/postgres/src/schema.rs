@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Each brings the tables one version further. None is ever changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Sees to it that the tables are there, and as this program knows them.
 pub(crate) async fn migrate(database: &Database) -> Result<(), Error> {

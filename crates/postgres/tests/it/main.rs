@@ -1,6 +1,9 @@
 //! What needs a database. It is named by `OUTBOUND_TEST_POSTGRES`; without it these tests say that they were skipped.
 
 mod database;
+mod proxy;
+mod quota;
 #[path = "../../../outbound/tests/it/work/suite.rs"]
 mod suite;
+mod trouble;
 mod work;

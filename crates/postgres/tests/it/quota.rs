@@ -1,0 +1,136 @@
+//! The function in the database beside the row in memory: the same exchanges, at the same times, have the same answers.
+
+use std::time::Duration;
+
+use outbound::quota_store::{Exchange, QuotaStore, Row, Rule, Scope};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::database::{Schema, address};
+
+const START: u64 = 1_800_000_000_000_000;
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).expect("fits")
+}
+
+fn list(list: &[u64]) -> Vec<i64> {
+    list.iter().map(|number| i64::try_from(*number).expect("fits")).collect()
+}
+
+/// A random exchange of one of a few holders: most are honest, some report what they never had, and some come twice.
+fn random(random: &mut StdRng, seqs: &mut [u64]) -> Exchange {
+    let holder = random.random_range(0..seqs.len());
+    if !random.random_ratio(1, 10) {
+        seqs[holder] += 1;
+    }
+    let mut pair = |most: [u64; 2]| [random.random_range(0..=most[0]), random.random_range(0..=most[1])];
+    let (used, returned) = (pair([20, 3_000]), pair([3, 400]));
+    let (wanted, least) = (pair([60, 6_000]), pair([1, 400]));
+    let wanted = if random.random_ratio(1, 5) { [0, 0] } else { wanted };
+    let least = if wanted == [0, 0] { [0, 0] } else { least };
+    let exchange = Exchange::new(holder as u64 + 1, seqs[holder].max(1))
+        .used(used)
+        .returned(returned)
+        .wanted(wanted)
+        .least(least)
+        .oldest_wait(Duration::from_millis(random.random_range(0..30_000)));
+    if random.random_ratio(1, 40) {
+        exchange.pause(Duration::from_millis(random.random_range(0..8_000)))
+    } else {
+        exchange
+    }
+}
+
+#[tokio::test]
+async fn the_database_does_what_the_row_does() {
+    let Some(address) = address() else { return };
+    let schema = Schema::new(&address);
+    let _quota = schema.builder().open_quota().await.expect("opens");
+    let client = schema.client().await;
+    client.batch_execute("set synchronous_commit to off").await.expect("is set");
+    let statement = client
+        .prepare("select * from outbound_quota_exchange_at($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
+        .await
+        .expect("is prepared");
+    for seed in 0..12 {
+        let minute = Duration::from_secs(60);
+        let scope = Scope::new(&format!("scope {seed}"))
+            .rule(Rule::rate(500, minute))
+            .rule(Rule::rate(90_000, minute).burst(if seed % 2 == 0 { 45_000 } else { 9_000 }));
+        let numbers = |of: fn(&Rule) -> u64| list(&scope.rules.iter().map(of).collect::<Vec<_>>());
+        let (amounts, bursts) = (numbers(|rule| rule.amount), numbers(|rule| rule.burst));
+        let pers: Vec<i64> = scope.rules.iter().map(|rule| micros(rule.per)).collect();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut seqs = [0; 5];
+        let mut now = START;
+        let mut row: Option<Row> = None;
+        for step in 0..250 {
+            now = match rng.random_range(0..60) {
+                0 => now - rng.random_range(0..3_600_000_000),
+                1 => now + rng.random_range(0..3_600_000_000),
+                _ => now + rng.random_range(0..3_000_000),
+            };
+            let exchange = random(&mut rng, &mut seqs);
+            let answer = client
+                .query_one(
+                    &statement,
+                    &[
+                        &scope.name,
+                        &amounts,
+                        &pers,
+                        &bursts,
+                        &i64::try_from(exchange.holder).expect("fits"),
+                        &i64::try_from(exchange.seq).expect("fits"),
+                        &list(&exchange.used),
+                        &list(&exchange.returned),
+                        &list(&exchange.wanted),
+                        &list(&exchange.least),
+                        &micros(exchange.oldest_wait),
+                        &exchange.pause.map(micros),
+                        &i64::try_from(now).expect("fits"),
+                    ],
+                )
+                .await
+                .unwrap_or_else(|error| panic!("seed {seed}, step {step}: {error:?}"));
+            let generation = u64::try_from(answer.get::<_, i64>(4)).expect("positive");
+            let row = row.get_or_insert_with(|| Row::new(&scope, generation, now));
+            let expected = row.exchange(&scope, &exchange, now);
+            let found = (
+                answer.get::<_, Vec<i64>>(0),
+                answer.get::<_, i64>(1),
+                answer.get::<_, i64>(2),
+                answer.get::<_, Option<i64>>(3),
+                answer.get::<_, i32>(5),
+            );
+            let expected = (
+                list(&expected.granted),
+                micros(expected.ttl),
+                micros(expected.next_poll),
+                expected.pause.map(micros),
+                i32::try_from(expected.holders).expect("fits"),
+            );
+            assert_eq!(found, expected, "seed {seed}, step {step}: {exchange:?} {row:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quota_by_the_clock_of_the_database() {
+    let Some(address) = address() else { return };
+    let schema = Schema::new(&address);
+    let quota = schema.builder().open_quota().await.expect("opens");
+    let scope = Scope::new("a key").rule(Rule::rate(600, Duration::from_secs(60)));
+    let ask = |holder, seq| Exchange::new(holder, seq).wanted([30]).least([1]);
+    let first = quota.exchange(&scope, ask(1, 1)).await.expect("works");
+    assert_eq!(first.granted, [0], "a new row is empty");
+    schema.shift(Duration::from_secs(10)).await;
+    let second = quota.exchange(&scope, ask(1, 2)).await.expect("works");
+    assert_eq!((&second.granted[..], second.generation), (&[30][..], first.generation));
+    let again = quota.exchange(&scope, ask(1, 2)).await.expect("works");
+    assert_eq!(again.granted, second.granted, "the same exchange is done once");
+    // The row is lost: another generation, and empty.
+    schema.client().await.batch_execute("delete from quota").await.expect("is lost");
+    let lost = quota.exchange(&scope, ask(1, 3)).await.expect("works");
+    assert_eq!(lost.granted, [0]);
+    assert_ne!(lost.generation, first.generation);
+}

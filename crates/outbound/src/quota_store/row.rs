@@ -283,8 +283,7 @@ impl Row {
                 first.filter(|(first, _)| *first != id).map_or(0, |(_, first)| self.needed(first, rule));
             let free = self.free(rule).saturating_sub(kept);
             let needed = if probe { least } else { self.needed(holder, rule) };
-            // Less than half of a chunk is not worth a turn.
-            if free < least.max(needed / 2) {
+            if free < least {
                 return nothing;
             }
             let most = needed.min(free);

@@ -207,8 +207,7 @@ begin
         if q.stage = 'probing' then
             needed := h.least[n];
         end if;
-        -- Less than half of a chunk is not worth a turn.
-        if free < greatest(h.least[n], needed / 2) then
+        if free < h.least[n] then
             gets := false;
         elsif least(needed, free) * whole < part * h.wanted[n] then
             part := least(needed, free);

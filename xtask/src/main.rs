@@ -1,6 +1,10 @@
 //! The project's chores: `cargo xtask TASK`. CI is the task `ci`.
 #![forbid(unsafe_code)]
 
+mod api;
+mod deny;
+mod package;
+mod quick;
 mod run;
 mod tidy;
 
@@ -11,8 +15,13 @@ use crate::run::{Result, cargo, section, succeeds};
 const HELP: &str = "\
 cargo xtask TASK
 
+  quick     tidy, format, clippy and tests of the crates that differ from the last commit, or of those named after it
   ci        everything that must hold before a change lands (what .ci/run calls)
-  tidy      arrows between crates, file sizes, where unsafe may be, prose against source
+  tidy      what prose claims against source: arrows, links, features, examples, names, lengths, circles, readmes
+  readmes   writes each crate's README.md from its page
+  api       writes each crate's public API to its api.txt; `--check` compares
+  package   makes the package of each crate and looks into it
+  deny      licences, sources and bans of all dependencies, where cargo-deny is installed
   alone     each crate checked by itself, each feature of the facade by itself
   examples  every example, run to its end
   job       the main job on a small file
@@ -28,10 +37,21 @@ const MAIN_JOB: &str = "cargo run --release -- run --simulate examples/data/prom
 const TESTS: &str = "cargo test --workspace";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let result = match task.as_str() {
+    if let Some(code) = api::as_rustdoc() {
+        return code;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let task = arguments.first().map_or("", String::as_str);
+    let checking = arguments.get(1).is_some_and(|option| option == "--check");
+    let result = match task {
+        "quick" => quick::quick(&arguments[1..]),
         "ci" => ci(),
         "tidy" => tidy::tidy(),
+        "readmes" => tidy::readmes::write(),
+        "api" if checking => api::check(),
+        "api" => api::write(),
+        "package" => package::package(),
+        "deny" => deny::deny(),
         "alone" => alone(),
         "examples" => examples(),
         "job" => job(),
@@ -58,11 +78,15 @@ fn main() -> ExitCode {
 fn ci() -> Result {
     section("tidy", tidy::tidy)?;
     section("format", || cargo(&["fmt", "--all", "--check"]))?;
+    // What is written by a task and committed is compared here: charts, results.
+    section("dependencies", deny::deny)?;
+    section("packages", package::package)?;
     section("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     section("tests", || run::command(TESTS))?;
     section("documentation", || {
         run::cargo_with(&[("RUSTDOCFLAGS", "-D warnings")], &["doc", "--workspace", "--no-deps"])
     })?;
+    section("public API", api::check)?;
     section("examples", examples)?;
     section("benches compile", || cargo(&["bench", "--workspace", "--no-run", "--profile", "dev"]))?;
     section("goodput, a part", goodput)?;
@@ -74,7 +98,7 @@ fn ci() -> Result {
 
 /// Workspace builds unify features; users' builds do not.
 fn alone() -> Result {
-    for package in tidy::library_packages()? {
+    for package in tidy::library_packages() {
         cargo(&["check", "--quiet", "--package", &package])?;
     }
     for feature in tidy::features("outbound")? {

@@ -11,6 +11,7 @@ mod house_names;
 mod lengths;
 mod links;
 mod manifests;
+mod map;
 mod markdown;
 mod metadata;
 mod prose;
@@ -41,6 +42,7 @@ pub(crate) fn tidy() -> Result {
         circles::check(&files),
         prose::check(&files),
         links::check(&files),
+        map::check(&files),
         examples::check(&files),
         features::check(&metadata, &files),
         readmes::check(&metadata, &files),

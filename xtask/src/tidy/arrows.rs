@@ -37,7 +37,16 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 pub(super) fn check(metadata: &Metadata, files: &Files) -> Vec<String> {
-    [manifests(metadata), picture(files.text("ARCHITECTURE.md"))].concat()
+    [missing(metadata), manifests(metadata), picture(files.text("ARCHITECTURE.md"))].concat()
+}
+
+/// Crates of the table that the workspace does not have.
+fn missing(metadata: &Metadata) -> Vec<String> {
+    let there: Vec<&str> = metadata.published().map(name).collect();
+    let missing = ARROWS.iter().filter(|(name, _)| !there.contains(name));
+    missing
+        .map(|(name, _)| format!("{name} has a line in the table of arrows and is not published"))
+        .collect()
 }
 
 /// The manifests against the table.
@@ -118,6 +127,16 @@ mod tests {
     fn finds_a_package_without_a_line() {
         let metadata = Metadata::planted(&[json!({"name": "outbound-new", "publish": null})]);
         assert!(manifests(&metadata)[0].contains("outbound-new is published and has no line"));
+    }
+
+    #[test]
+    fn finds_a_line_without_a_package() {
+        let of = |names: &[&str]| {
+            names.iter().map(|name| json!({"name": name, "publish": null})).collect::<Vec<_>>()
+        };
+        let all: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(missing(&Metadata::planted(&of(&all))), [""; 0]);
+        assert_eq!(missing(&Metadata::planted(&of(&all[1..]))).len(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Files, uses};
 
 /// A folder of a crate, and how many of its files are part of some circle. A lower number is written here at once.
-const CIRCLES: &[(&str, usize)] = &[("crates/client/src", 58), ("crates/outbound/src/manager", 17)];
+const CIRCLES: &[(&str, usize)] = &[("crates/client/src", 58), ("crates/outbound/src/manager", 0)];
 
 pub(super) fn check(files: &Files) -> Vec<String> {
     let mut wrong = Vec::new();

@@ -9,7 +9,25 @@ use super::{
 
 pub(super) fn check(metadata: &Metadata, files: &Files) -> Vec<String> {
     let published = metadata.published().flat_map(|package| of_package(package, files));
-    inherited(files).into_iter().chain(published).collect()
+    inherited(files).into_iter().chain(rust_version(files)).chain(published).collect()
+}
+
+/// The README and the workspaces apart ask for the same version of Rust as the workspace.
+fn rust_version(files: &Files) -> Vec<String> {
+    let asks = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("rust-version = "));
+        line.map(|version| version.trim_matches('"').to_owned())
+    };
+    let version = asks(files.text("Cargo.toml")).unwrap_or_default();
+    let manifests = files.ending("/Cargo.toml").filter_map(|(file, text)| Some((file, asks(text)?)));
+    let differing = manifests.filter(|(_, asked)| *asked != version);
+    let mut wrong: Vec<String> = differing
+        .map(|(file, asked)| format!("{file}: asks for Rust {asked}, the workspace for {version}"))
+        .collect();
+    if !files.text("README.md").contains(&format!("Rust {version}")) {
+        wrong.push(format!("README.md: does not say that Rust {version} is needed"));
+    }
+    wrong
 }
 
 /// Version, edition, licence and lints are the workspace's.
@@ -76,6 +94,20 @@ mod tests {
         assert_eq!(faults(&format!("{manifest}[lints]\nworkspace = true\n")), 0);
         assert_eq!(faults(manifest), 1);
         assert_eq!(faults("version = \"1\"\n[lints]\nworkspace = true\n"), 3);
+    }
+
+    #[test]
+    fn finds_another_version_of_rust() {
+        let asks = |version: &str| format!("[package]\nrust-version = \"{version}\"\n");
+        let faults = |apart: &str, readme: &str| {
+            let (root, apart) = (asks("1.89"), asks(apart));
+            let files =
+                [("Cargo.toml", root.as_str()), ("x/Cargo.toml", apart.as_str()), ("README.md", readme)];
+            rust_version(&Files::planted(&files)).len()
+        };
+        assert_eq!(faults("1.89", "With Rust 1.89 or later"), 0);
+        assert_eq!(faults("1.88", "With Rust 1.89 or later"), 1);
+        assert_eq!(faults("1.89", "With Rust 1.88 or later"), 1);
     }
 
     #[test]

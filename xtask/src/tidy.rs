@@ -8,6 +8,7 @@ mod features;
 mod files;
 mod heads;
 mod house_names;
+mod layers;
 mod lengths;
 mod links;
 mod manifests;
@@ -40,6 +41,7 @@ pub(crate) fn tidy() -> Result {
         heads::check(&files),
         house_names::check(&files),
         circles::check(&files),
+        layers::check(&files),
         prose::check(&files),
         links::check(&files),
         map::check(&files),

@@ -28,7 +28,7 @@ pub(super) fn check(files: &Files) -> Vec<String> {
 
 /// Which file of the folder imports from which others of it. What a file only hands on (`pub use`) is not an import: who
 /// takes it from there is seen as importing from where it is defined.
-fn imports<'a>(folder: &str, files: &'a Files) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+pub(super) fn imports<'a>(folder: &str, files: &'a Files) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
     let (source, _) = folder.split_once("/src").unwrap_or((folder, ""));
     let source = format!("{source}/src/");
     let crate_files: Vec<_> =

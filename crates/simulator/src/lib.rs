@@ -128,6 +128,7 @@ mod models;
 mod oracle;
 mod others;
 mod plan;
+mod prose;
 mod provider;
 mod quota;
 mod refusal;

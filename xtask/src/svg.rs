@@ -270,7 +270,7 @@ fn words(out: &mut String, layout: &Layout<'_>, bar: &Bar, y: f64, colours: &Col
     line(
         out,
         format_args!(
-            r#"<text x="{:.1}" y="{baseline:.1}" font-weight="{weight}" fill="{}" stroke="{}" stroke-width="4" stroke-linejoin="round" paint-order="stroke">{}<tspan font-weight="400" fill="{}">{}</tspan></text>"#,
+            r#"<text x="{:.1}" y="{baseline:.1}" font-weight="{weight}" fill="{}" stroke="{}" stroke-width="6" stroke-linejoin="round" paint-order="stroke">{}<tspan font-weight="400" fill="{}">{}</tspan></text>"#,
             layout.end(bar) + layout::GAP,
             colours.text,
             colours.background,

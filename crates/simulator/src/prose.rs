@@ -114,7 +114,9 @@ impl Subject {
                 let (one, other) = (of(&self.numbers, used), of(&self.numbers, used + 1));
                 sentence.replace("{n}", &one.unwrap_or_default()).replace("{m}", &other.unwrap_or_default())
             } else {
-                sentence.replace("{w}", of(&self.words, used).as_deref().unwrap_or("this"))
+                let word =
+                    of(&self.words, used).map_or_else(|| String::from("this"), |word| format!("\"{word}\""));
+                sentence.replace("{w}", &word)
             };
             used += 1;
             text.add(&sentence);
@@ -195,7 +197,7 @@ mod tests {
         let prompt = "John drives for 3 hours at a speed of 60 mph to his brother. [item 12]";
         let text = text(prompt, 90, 1);
         assert!(text.starts_with("Simulated answer to \"John drives for 3 hours at\": "), "{text}");
-        assert!(text.contains("drives") && text.contains("brother") && text.contains("60"), "{text}");
+        assert!(text.contains("\"drives\"") && text.contains("60"), "{text}");
         assert!(!text.contains("12"), "{text}");
     }
 

@@ -81,7 +81,7 @@ pub(crate) struct UsualLoop {
 
 impl Display for Simulated {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "the simulated provider: {}", self.provider)?;
+        write!(f, "the simulated provider received {}", self.provider)?;
         let Some(usual) = &self.usual_loop else { return Ok(()) };
         write!(
             f,

@@ -22,8 +22,9 @@ pub(crate) struct Mishaps {
     pub(crate) cuts: u64,
     /// Answers that stopped half way, and calls that got no reply at all.
     pub(crate) stalls: u64,
-    /// Times at which the server was gone.
+    /// Times at which the server was gone, and calls that came meanwhile.
     pub(crate) restarts: u64,
+    pub(crate) while_away: u64,
     /// Answers that were billed a second time, or more often.
     pub(crate) paid_twice: u64,
 }
@@ -41,6 +42,7 @@ impl Mishaps {
         };
         for entry in ledger.entries() {
             match (&entry.fault, entry.outcome) {
+                (None, Outcome::Refused(status)) if status.as_u16() == 503 => done.while_away += 1,
                 (_, Outcome::Refused(status)) => match status.as_u16() {
                     503 | 529 => done.overloaded += 1,
                     500..=599 => done.server_errors += 1,
@@ -50,8 +52,6 @@ impl Mishaps {
                 (Some(Fault::ResetBeforeHeaders | Fault::ResetAfterHeaders { .. }), _) => done.resets += 1,
                 (Some(Fault::Truncate { .. } | Fault::CutShort { .. }), _) => done.cuts += 1,
                 (Some(Fault::Stall { .. } | Fault::Silence), _) => done.stalls += 1,
-                // By a restart.
-                (None, Outcome::Broken | Outcome::Abandoned) => done.resets += 1,
                 _ => {}
             }
         }
@@ -59,27 +59,22 @@ impl Mishaps {
     }
 }
 
-/// `it received 138 calls: refused 3 (429), overloaded 2, ...`, without what did not happen.
+/// In words, without what did not happen.
 impl Display for Mishaps {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} calls", self.calls)?;
-        for (count, what) in [
+        let kinds = [
             (self.answered, "answered"),
             (self.refused, "refused (429)"),
             (self.overloaded, "overloaded"),
-            (self.server_errors, "server errors"),
+            (self.server_errors, "failed (5xx)"),
             (self.resets, "reset"),
             (self.cuts, "cut short"),
             (self.stalls, "stalled or silent"),
-        ] {
-            if count > 0 {
-                let comma = if what == "answered" { ":" } else { "," };
-                write!(f, "{comma} {count} {what}")?;
-            }
-        }
-        match self.restarts {
-            0 => Ok(()),
-            times => write!(f, "; restarted {times} time{}", if times == 1 { "" } else { "s" }),
-        }
+            (self.while_away, "during its restart"),
+        ];
+        let happened = kinds.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<_> = happened.map(|(count, what)| format!("{count} {what}")).collect();
+        write!(f, ": {}", words.join(", "))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use outbound_simulator::{Builder, Fault, Latency, Refusal, Simulator, Trouble};
+use outbound_simulator::{Builder, Fault, Latency, Refusal, Simulator};
 
 /// The seed of a demonstration: the same input meets the same provider each time.
 pub(crate) const SEED: u64 = 1;
@@ -40,7 +40,7 @@ pub(crate) fn with_faults(provider: Builder) -> Builder {
 /// When the server of a demonstration restarts, counted from its start.
 pub(crate) const RESTART: Range<Duration> = Duration::from_secs(4)..Duration::from_millis(5_500);
 
-/// The server restarts: open connections are reset, and for a second and a half no new one is made.
+/// The server restarts behind its load balancer, which replies with 503 to each call until the server is back.
 pub(crate) fn with_restart(provider: Builder) -> Builder {
-    provider.trouble(Trouble::Refused, RESTART)
+    provider.outage(RESTART)
 }

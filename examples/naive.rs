@@ -11,6 +11,8 @@
 //!
 //! The program runs on a clock that jumps to the next event. So it takes a moment, and its figures are the same each time.
 
+use std::time::Duration;
+
 use outbound_examples::{Result, heading};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,21 +37,23 @@ fn main() -> Result {
     let lines = PROMPTS.lines().map(serde_json::from_str::<Line<'_>>);
     let bodies =
         lines.map(|line| Ok(usual_loop::without_stream(line?.body.get()))).collect::<Result<Vec<_>>>()?;
-    // As `outbound run --simulate` says it of this file.
-    let provider =
-        || provider::with_restart(provider::with_faults(provider::provider(720, 600_000, provider::SEED)));
-    for max_concurrent in [10, 64] {
+    // As `outbound run --simulate` has them for this file, which needs them for the same figures.
+    let (limits, timeout) = ((720, 600_000), Duration::from_secs(3));
+    for (max_concurrent, expected) in [(64, [71, 49, 170]), (10, [64, 56, 164])] {
         heading(&format!("{} calls, {max_concurrent} at once", bodies.len()));
-        let timeout = std::time::Duration::from_secs(3);
+        let provider = provider::provider(limits.0, limits.1, provider::SEED);
+        let provider = provider::with_restart(provider::with_faults(provider));
         let settings = Settings { max_concurrent, timeout, seed: provider::SEED };
-        let came = usual_loop::run(provider(), settings, &bodies, 1)?;
+        let came = usual_loop::run(provider, settings, &bodies, 1)?;
         show(&came);
+        // What README.md and the summary of the command say is this.
+        assert_eq!([came.answered, came.lost, came.refused], expected);
     }
     Ok(())
 }
 
 fn show(came: &Came) {
     let Came { took, answered, lost, refused, paid_twice } = came;
-    println!("{:.1} s, {answered} answered, {lost} lost", took.as_secs_f64());
+    println!("{:.1} s: {answered} answered, {lost} lost", took.as_secs_f64());
     println!("refused for the rate {refused} times; {paid_twice} requests paid for twice");
 }

@@ -45,7 +45,10 @@ impl Answer {
         let (wanted, given) = length_of(ask, seed, key, length);
         let mut draw = Draw::keyed(seed, key, 0, Purpose::Words);
         let mut text = subject.text(wanted, &mut draw);
-        if let Some((end, _)) = text.match_indices(' ').nth(given as usize - 1) {
+        let end = given
+            .checked_sub(1)
+            .map_or(Some(0), |last| text.match_indices(' ').nth(last as usize).map(|(end, _)| end));
+        if let Some(end) = end {
             text.truncate(end);
         }
         Self {

@@ -5,7 +5,9 @@ mod api;
 mod deny;
 mod package;
 mod quick;
+mod chart;
 mod run;
+mod svg;
 mod tidy;
 
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ cargo xtask TASK
   fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
+  chart     the chart of README.md, from a run; --check compares the committed files with one
   miri      the intrusive list under Miri, where the toolchain has it
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz(),
         "loom" => loom(),
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
+        "chart" => chart::chart(std::env::args().any(|argument| argument == "--check")),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
         _ => {

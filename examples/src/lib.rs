@@ -1,12 +1,14 @@
-//! What the examples share: headings, and a small HTTP server on the loopback interface to talk to.
+//! What the examples share: headings, small servers on the loopback interface to talk to, and a service that fails.
 //!
 //! Nothing in here is needed to use `outbound`; the programs beside this folder are what to read.
 #![forbid(unsafe_code)]
 
 mod echo;
+mod flaky;
 mod websocket;
 
 pub use echo::EchoServer;
+pub use flaky::Flaky;
 pub use websocket::WebSocketServer;
 
 /// What the programs return: any error ends them with exit code 1.

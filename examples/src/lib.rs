@@ -11,6 +11,11 @@ pub use echo::EchoServer;
 pub use flaky::Flaky;
 pub use websocket::WebSocketServer;
 
+/// The snippets of the comparison with other libraries.
+#[cfg(doctest)]
+#[doc = include_str!("../../COMPARE.md")]
+mod compare {}
+
 /// What the programs return: any error ends them with exit code 1.
 pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 

@@ -22,6 +22,8 @@ async fn main() -> Result {
     producers_and_consumers().await?;
     agent_tasks().await?;
     leases().await?;
+    leases_by_hand().await?;
+    later().await?;
     priorities().await?;
     aging().await?;
     pipeline().await?;
@@ -127,6 +129,32 @@ async fn leases() -> Result {
     }
     assert_eq!((report.done, report.panics, report.errors), (3, 1, 1 + 3));
     assert_eq!(report.exhausted[0].0, "hopeless");
+    Ok(())
+}
+
+async fn leases_by_hand() -> Result {
+    heading("Leases without a pool: done is said, and not assumed");
+    let queue = Queue::bounded(4);
+    queue.push("a job").await?;
+    // Dropped without `done`, as a panic or a cancellation would: the job goes back to the front.
+    drop(queue.lease().await);
+    let lease = queue.lease().await.ok_or("the job is back")?;
+    println!("{}: delivery {}, {} unfinished", *lease, lease.deliveries(), queue.unfinished());
+    lease.done();
+    assert_eq!(queue.unfinished(), 0);
+    Ok(())
+}
+
+async fn later() -> Result {
+    heading("Later: an item that is not due yet takes room, and is not handed over");
+    let (queue, begun) = (Queue::bounded(4), Instant::now());
+    queue.push_after("in a minute", Duration::from_secs(60)).await?;
+    queue.push("now").await?;
+    for _ in 0..2 {
+        let item = queue.pop().await.ok_or("there are two")?;
+        println!("{item:?} after {:?}", begun.elapsed());
+    }
+    assert_eq!(begun.elapsed().as_secs(), 60);
     Ok(())
 }
 

@@ -13,7 +13,10 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use outbound::{
     client::{Client, Limit as Phase, Limits, Origin},
     retry::{Retry, Wait, policy::AttemptTimeout},
-    timeout::{Counts, Deadline, Elapsed, Limit, StreamLimits, StreamTimeoutExt, TimeoutExt, timeout},
+    timeout::{
+        Counts, Deadline, Elapsed, Limit, StreamLimits, StreamTimeoutExt, TimeoutExt, TimeoutHandle, timeout,
+        timeout_with,
+    },
 };
 use outbound_examples::{Result, heading};
 use outbound_simulator::{Fault, Simulator};
@@ -28,6 +31,7 @@ async fn main() -> Result {
     dynamic().await?;
     tiered().await?;
     one_deadline_for_all().await?;
+    moved_while_it_runs().await?;
     with_retries().await?;
     streams().await?;
     phases_of_a_request().await
@@ -137,6 +141,23 @@ async fn one_deadline_for_all() -> Result {
     search(deadline).await?;
     println!("{}", fired(answer(deadline).await)?);
     assert_eq!(begun.elapsed().as_secs(), 10);
+    Ok(())
+}
+
+async fn moved_while_it_runs() -> Result {
+    heading("A limit that is moved while the work runs");
+    let begun = Instant::now();
+    // Five seconds to the first part, which says how many follow: five more seconds for each of them.
+    let done = timeout_with(Deadline::after(Duration::from_secs(5)), async |limit: TimeoutHandle| {
+        work(Duration::from_secs(4)).await;
+        for _ in 0..3 {
+            limit.set(Deadline::after(Duration::from_secs(5)));
+            work(Duration::from_secs(4)).await;
+        }
+    });
+    done.await?;
+    println!("four parts in {:?}", begun.elapsed());
+    assert_eq!(begun.elapsed().as_secs(), 16);
     Ok(())
 }
 

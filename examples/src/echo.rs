@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
     body::{Frame, Incoming},
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE},
     service::service_fn,
 };
 use hyper_util::{
@@ -36,6 +36,8 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// | `/echo` | what it received, as JSON: `method`, `path`, `query`, `headers`, `body`, `bytes` |
 /// | `/chunks` | five lines of text, one every 20 ms |
 /// | `/events` | five server-sent events, one every 20 ms |
+/// | `/moved` | a redirect (307) to `/echo` |
+/// | `/login` | a cookie, `session=17` |
 /// | any other | 404 and a sentence |
 ///
 /// Dropping it ends it, and all of its connections.
@@ -92,6 +94,17 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
         "/echo" => echo(request).await,
         "/chunks" => Ok(slowly("text/plain", |n| format!("line {n}\n"))),
         "/events" => Ok(slowly("text/event-stream", |n| format!("id: {n}\ndata: {{\"step\": {n}}}\n\n"))),
+        "/moved" => {
+            let mut reply = Response::new(Full::default().boxed_unsync());
+            *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/echo"));
+            Ok(reply)
+        }
+        "/login" => {
+            let mut reply = Response::new(Full::default().boxed_unsync());
+            reply.headers_mut().insert(SET_COOKIE, HeaderValue::from_static("session=17; Path=/; HttpOnly"));
+            Ok(reply)
+        }
         path => {
             let body = Full::from(format!("there is nothing at {path}"));
             let mut reply = Response::new(body.boxed_unsync());

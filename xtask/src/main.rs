@@ -6,13 +6,17 @@ mod deny;
 mod package;
 mod quick;
 mod chart;
+mod examples;
 mod run;
 mod svg;
 mod tidy;
 
 use std::process::ExitCode;
 
-use crate::run::{Result, cargo, section, succeeds};
+use crate::{
+    examples::examples,
+    run::{Result, cargo, section, succeeds},
+};
 
 const HELP: &str = "\
 cargo xtask TASK
@@ -25,7 +29,7 @@ cargo xtask TASK
   package   makes the package of each crate and looks into it
   deny      licences, sources and bans of all dependencies, where cargo-deny is installed
   alone     each crate checked by itself, each feature of the facade by itself
-  examples  every example, run to its end
+  examples  every example, and whether it prints what examples/README.md says
   job       the main job on a small file
   fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code
@@ -108,16 +112,6 @@ fn alone() -> Result {
     for feature in tidy::features("outbound")? {
         let features = ["--no-default-features", "--features", &feature];
         cargo(&[&["check", "--quiet", "--package", "outbound"], features.as_slice()].concat())?;
-    }
-    Ok(())
-}
-
-fn examples() -> Result {
-    cargo(&["build", "--examples", "--package", "outbound-examples"])?;
-    for example in tidy::targets("outbound-examples", "example")? {
-        // They speak to servers of their own on loopback, whatever proxy there is for the world outside.
-        let direct = [("NO_PROXY", "*"), ("no_proxy", "*")];
-        section(&example, || run::cargo_with(&direct, &["run", "--quiet", "--example", &example]))?;
     }
     Ok(())
 }

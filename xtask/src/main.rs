@@ -1,8 +1,8 @@
 //! The project's chores: `cargo xtask TASK`. CI is the task `ci`.
 #![forbid(unsafe_code)]
 
+mod results;
 mod run;
-#[cfg_attr(not(test), expect(dead_code, reason = "drawn by the tasks that make charts"))]
 mod svg;
 mod tidy;
 
@@ -22,6 +22,7 @@ cargo xtask TASK
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
   miri      the intrusive list under Miri, where the toolchain has it
+  results   measures all of it and writes benches/RESULTS.md; --quick, --only TOPIC, --page, --check
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
+        "results" => results::results(std::env::args().skip(2)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

@@ -3,13 +3,16 @@
 use std::{
     fs::File,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
-use crate::{results::now, run::Result};
+use crate::{
+    results::{at, now},
+    run::Result,
+};
 
 /// Where what the programs print is kept.
 const LOGS: &str = "target/results";
@@ -29,7 +32,7 @@ impl Ended {
     /// What went wrong, if something did, with the last lines it printed.
     pub(crate) fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref()?;
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = std::fs::read_to_string(at(&self.log)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(8)..].join("\n    ");
         Some(format!("{}: {failure}; all it printed is in {}:\n    {last}", self.name, self.log.display()))
@@ -43,13 +46,14 @@ pub(crate) fn run(
     environment: &[(&str, String)],
     limit: Duration,
 ) -> Result<Ended> {
-    std::fs::create_dir_all(LOGS)?;
-    let log = PathBuf::from(LOGS).join(format!("{}.log", name.replace([' ', '/'], "-")));
+    std::fs::create_dir_all(at(Path::new(LOGS)))?;
+    let log = Path::new(LOGS).join(format!("{}.log", name.replace([' ', '/'], "-")));
     println!("{name}: at most {} ($ cargo {})", minutes(limit), arguments.join(" "));
-    let out = File::create(&log)?;
+    let out = File::create(at(&log))?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| String::from("cargo"));
     let mut child = Command::new(cargo)
         .args(arguments)
+        .current_dir(at(Path::new("")))
         .stdin(Stdio::null())
         .stdout(out.try_clone()?)
         .stderr(out)

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{child, csv, figures_in, machine::Machine, note_run};
+use super::{at, child, csv, figures_in, machine::Machine, note_run};
 use crate::run::Result;
 
 /// As `--only` calls them.
@@ -45,7 +45,7 @@ pub(crate) fn run(is_quick: bool, machine: &Machine) -> Result<Vec<String>> {
 }
 
 fn criterion(is_quick: bool, machine: &Machine) -> Result<Option<String>> {
-    let home = std::env::current_dir()?.join("target/results/criterion");
+    let home = at(Path::new("target/results/criterion"));
     let _ = std::fs::remove_dir_all(&home);
     let quick: &[&str] = if is_quick { &["--", "--quick"] } else { &[] };
     let bench = [&["bench"], quick].concat();

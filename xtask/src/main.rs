@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask TASK`. CI is the task `ci`.
 #![forbid(unsafe_code)]
 
+mod chart;
 mod results;
 mod run;
 mod svg;
@@ -21,6 +22,7 @@ cargo xtask TASK
   fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
+  chart     the chart of README.md, from a run; --check compares the committed files with one
   miri      the intrusive list under Miri, where the toolchain has it
   results   measures all of it and writes benches/RESULTS.md; --quick, --only TOPIC, --page, --check
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz(),
         "loom" => loom(),
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
+        "chart" => chart::chart(std::env::args().any(|argument| argument == "--check")),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
         "results" => results::results(std::env::args().skip(2)),

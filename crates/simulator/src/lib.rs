@@ -92,9 +92,8 @@
 //!
 //! # Tokens
 //!
-//! One token is four characters, rounded up: of all text in the prompt, and of the answer, whose words are made to come
-//! out even. The same count is charged to the buckets, reported as usage and billed in the ledger. Images and tools
-//! count nothing.
+//! Four characters of the prompt's text are one token, rounded up. Each word of an answer is one token. The same count is
+//! charged to the buckets, reported as usage and billed in the ledger. Images and tools count nothing.
 //!
 //! # The order of things
 //!
@@ -128,6 +127,7 @@ mod models;
 mod oracle;
 mod others;
 mod plan;
+mod prose;
 mod provider;
 mod quota;
 mod refusal;

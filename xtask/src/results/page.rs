@@ -47,7 +47,7 @@ pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
         if let Some(chart) = chart::of(topic, &figures) {
             for (theme, word) in [(Theme::Light, "light"), (Theme::Dark, "dark")] {
                 files
-                    .push((Path::new(FOLDER).join(format!("{}-{word}.svg", topic.name)), svg(&chart, theme)));
+                    .push((Path::new(FOLDER).join(format!("peers-{}-{word}.svg", topic.name)), svg(&chart, theme)));
             }
             page += &picture(topic);
         }
@@ -63,8 +63,8 @@ pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
 fn picture(topic: &Topic) -> String {
     let Topic { name, title, unit, .. } = topic;
     format!(
-        "\n<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"results/{name}-dark.svg\">\n  \
-         <img alt=\"{title}: {unit}; the tables below have the figures\" src=\"results/{name}-light.svg\">\n</picture>\n"
+        "\n<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"results/peers-{name}-dark.svg\">\n  \
+         <img alt=\"{title}: {unit}; the tables below have the figures\" src=\"results/peers-{name}-light.svg\">\n</picture>\n"
     )
 }
 

@@ -31,7 +31,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// Three digits that count, thousands apart: `0.0123`, `1.5`, `64.2`, `12,300,000`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return String::from(if value == 0.0 { "0" } else { "?" });
     }

@@ -60,18 +60,16 @@ fn measure(is_quick: bool, only: Option<&str>) -> Result {
     let machine = machine::read()?;
     let mut failed = Vec::new();
 
-    println!("building what is measured");
+    let wanted: Vec<_> = TOPICS.iter().filter(|topic| is_wanted(topic.name)).collect();
     let build = ["build", "--release", "--manifest-path", PEERS];
-    if let Some(error) = child::run("build of the peers", &build, &[], Duration::from_secs(1_800))?.error() {
-        failed.push(error);
-    } else {
-        for topic in TOPICS.iter().filter(|topic| is_wanted(topic.name)) {
-            if let Some(error) = measure_topic(topic, is_quick, &machine)? {
-                failed.push(error);
-            }
-            // After each, so that an interrupted run leaves a page that agrees with its figures.
-            write()?;
-        }
+    let build = || child::run("build of the peers", &build, &[], Duration::from_secs(1_800));
+    let error = if wanted.is_empty() { None } else { build()?.error() };
+    let measured = if error.is_some() { &[][..] } else { &wanted[..] };
+    failed.extend(error);
+    for topic in measured {
+        failed.extend(measure_topic(topic, is_quick, &machine)?);
+        // After each, so that an interrupted run leaves a page that agrees with its figures.
+        write()?;
     }
     if is_wanted(gates::NAME) {
         failed.extend(gates::run(is_quick, &machine)?);

@@ -31,7 +31,7 @@ impl Machine {
     }
 }
 
-/// Processor, cores, memory and kernel, where the system says them as Linux does.
+/// Processor, cores, memory, kernel and load, where the system says them as Linux does.
 fn hardware() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
@@ -47,10 +47,14 @@ fn hardware() -> String {
     });
     let kernel = read("/proc/sys/kernel/osrelease");
     let kernel = kernel.trim().split('-').next().filter(|version| !version.is_empty());
+    // What else the machine did: times of a run that began under load are worth little.
+    let load =
+        read("/proc/loadavg").split_whitespace().next().map(|load| format!(", load average {load} before"));
     format!(
-        "{processor}, {cores} cores{}, {}{}",
+        "{processor}, {cores} cores{}, {}{}{}",
         memory.unwrap_or_default(),
         std::env::consts::OS,
-        kernel.map(|version| format!(" {version}")).unwrap_or_default()
+        kernel.map(|version| format!(" {version}")).unwrap_or_default(),
+        load.unwrap_or_default()
     )
 }

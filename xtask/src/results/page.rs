@@ -46,8 +46,10 @@ pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
         }
         if let Some(chart) = chart::of(topic, &figures) {
             for (theme, word) in [(Theme::Light, "light"), (Theme::Dark, "dark")] {
-                files
-                    .push((Path::new(FOLDER).join(format!("peers-{}-{word}.svg", topic.name)), svg(&chart, theme)));
+                files.push((
+                    Path::new(FOLDER).join(format!("peers-{}-{word}.svg", topic.name)),
+                    svg(&chart, theme),
+                ));
             }
             page += &picture(topic);
         }

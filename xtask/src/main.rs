@@ -7,6 +7,7 @@ mod package;
 mod quick;
 mod chart;
 mod examples;
+mod results;
 mod run;
 mod svg;
 mod tidy;
@@ -36,6 +37,7 @@ cargo xtask TASK
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
   chart     the chart of README.md, from a run; --check compares the committed files with one
   miri      the intrusive list under Miri, where the toolchain has it
+  results   measures all of it and writes benches/RESULTS.md; --quick, --only TOPIC, --page, --check
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
 
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         "chart" => chart::chart(std::env::args().any(|argument| argument == "--check")),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
+        "results" => results::results(std::env::args().skip(2)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

@@ -31,7 +31,6 @@ pub(crate) struct Chart {
 
 /// How a value becomes a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the chart of the first page needs one of them"))]
 pub(crate) enum Scale {
     /// A bar twice as long is a value twice as large. The scale begins at 0.
     #[default]

@@ -53,6 +53,8 @@ impl Arguments {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--smoke" => base.smoke = true,
+                // What criterion's benches are told, where all are run together.
+                "--quick" => (base.smoke, read.seeds) = (true, vec![1]),
                 "--kind" => base.kind = true,
                 "--streamed" => base.streamed = true,
                 "--count-refused" => base.count_refused = true,

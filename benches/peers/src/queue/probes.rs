@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::channels::*;
-use crate::{allocations, case::runtime};
+use crate::{allocations, case::runtime, output};
 
 const ROWS: [&str; 21] = [
     "dropped pending get keeps the item",
@@ -68,6 +68,11 @@ pub(super) fn report() {
         println!("| {text} | {} |", columns.each_ref().map(|(_, answers)| answers[row].as_str()).join(" | "));
     }
     println!();
+    for (name, answers) in &columns {
+        for (question, answer) in ROWS.into_iter().zip(answers) {
+            output::contract("queue/probes", name, question, answer);
+        }
+    }
 }
 
 fn column<C: Channel<u64> + Channel<Arc<()>>>() -> (&'static str, [String; ROWS.len()]) {

@@ -46,13 +46,13 @@ pub struct ConcurrencyLimiter {
 
 struct Shared {
     word: Word,
-    line: Line,
+    queue: PermitQueue,
 }
 
 /// Those who wait for permits. The state under its lock is the limit. A waiter brings how many permits it wants; it is let
 /// go when it has been given them.
-type Line = WaitList<usize, usize>;
-type Place = Waiter<usize, usize>;
+type PermitQueue = WaitList<usize, usize>;
+type PermitWaiter = Waiter<usize, usize>;
 
 impl ConcurrencyLimiter {
     /// The largest limit. Larger numbers, here and in the methods, count as this one: about 10^18, or 2.7 * 10^8 on a
@@ -62,7 +62,7 @@ impl ConcurrencyLimiter {
     /// A limiter with this many permits, all of them free.
     pub fn new(permits: usize) -> Self {
         let permits = permits.min(MAX_PERMITS);
-        Self { shared: Arc::new(Shared { word: Word::new(permits), line: WaitList::new(permits) }) }
+        Self { shared: Arc::new(Shared { word: Word::new(permits), queue: WaitList::new(permits) }) }
     }
 
     /// Waits for one permit. Dropping the permit gives it back.
@@ -156,7 +156,7 @@ impl ConcurrencyLimiter {
     /// hold permits, even if they hold more than the new limit: nobody is let in until enough have come back.
     pub fn resize(&self, permits: usize) {
         let permits = permits.min(MAX_PERMITS);
-        let mut limit = self.shared.line.lock();
+        let mut limit = self.shared.queue.lock();
         self.shared.word.resize(*limit, permits);
         *limit = permits;
         drop(limit);
@@ -165,7 +165,7 @@ impl ConcurrencyLimiter {
 
     /// The limit.
     pub fn limit(&self) -> usize {
-        *self.shared.line.lock()
+        *self.shared.queue.lock()
     }
 
     /// How many permits are free now. 0 while more is in use than the limit.
@@ -175,14 +175,14 @@ impl ConcurrencyLimiter {
 
     /// How many permits are in use, those included that were just given to a waiter which has yet to notice.
     pub fn in_use(&self) -> usize {
-        let limit = self.shared.line.lock();
+        let limit = self.shared.queue.lock();
         let in_use = limit.cast_signed() - self.shared.word.permits();
         usize::try_from(in_use).unwrap_or(0)
     }
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.shared.line.lock().len()
+        self.shared.queue.lock().len()
     }
 }
 
@@ -200,25 +200,25 @@ impl Shared {
     /// the word, which other processors have to fetch, being written.
     #[cold]
     fn hand_over(&self, count: usize) {
-        let mut line = self.line.lock();
+        let mut queue = self.queue.lock();
         let permits = self.word.permits();
         if permits == 0
-            && line.front().is_some_and(|(_, wants)| *wants == count)
-            && let Some(waker) = line.pop_front()
+            && queue.front().is_some_and(|(_, wants)| *wants == count)
+            && let Some(waker) = queue.pop_front()
         {
             // One that wants none may be next.
-            let more = line.front().is_some_and(|(_, wants)| *wants == 0);
-            if line.is_empty() {
+            let more = queue.front().is_some_and(|(_, wants)| *wants == 0);
+            if queue.is_empty() {
                 self.word.clear_waiters();
             }
-            drop(line);
+            drop(queue);
             waker.wake();
             if more {
                 self.serve();
             }
             return;
         }
-        drop(line);
+        drop(queue);
         self.word.give(count);
         self.serve();
     }
@@ -231,31 +231,31 @@ impl Shared {
 
     #[cold]
     fn try_take_locked(&self, count: usize) -> bool {
-        let line = self.line.lock();
-        line.is_empty() && self.word.take_locked(count, *line)
+        let queue = self.queue.lock();
+        queue.is_empty() && self.word.take_locked(count, *queue)
     }
 
     /// Takes permits if nobody is ahead, else joins the line; and, once it is in line, asks for what came of it.
-    fn poll_line(&self, place: Pin<&mut Place>, count: usize, cx: &mut Context<'_>) -> Poll<()> {
-        if !place.is_idle() {
-            return self.line.lock().poll_woken(place, cx).map(|_| ());
+    fn poll_queue(&self, waiter: Pin<&mut PermitWaiter>, count: usize, cx: &mut Context<'_>) -> Poll<()> {
+        if !waiter.is_idle() {
+            return self.queue.lock().poll_woken(waiter, cx).map(|_| ());
         }
-        let mut line = self.line.lock();
-        if line.is_empty() {
+        let mut queue = self.queue.lock();
+        if queue.is_empty() {
             // The flag first: a permit given back before it was set is seen here, one given back later is served.
             self.word.set_waiters();
-            if self.word.take_locked(count, *line) {
+            if self.word.take_locked(count, *queue) {
                 self.word.clear_waiters();
                 return Poll::Ready(());
             }
         }
-        line.enqueue(place, count, cx);
+        queue.enqueue(waiter, count, cx);
         Poll::Pending
     }
 
     /// A waiter goes away. Its place may have been what held up the next, its permits are what the next waits for.
-    fn leave(&self, place: Pin<&mut Place>) {
-        let left = self.line.lock().leave(place);
+    fn leave(&self, waiter: Pin<&mut PermitWaiter>) {
+        let left = self.queue.lock().leave(waiter);
         if let Some(Left::Woken(count)) = left {
             self.word.give(count);
         }
@@ -266,14 +266,14 @@ impl Shared {
     #[cold]
     fn serve(&self) {
         loop {
-            let mut line = self.line.lock();
+            let mut queue = self.queue.lock();
             // Mostly one permit came back and lets one in, and the next has to wait: a batch of two is enough to see.
-            let first = self.let_in(&mut line);
-            let second = if first.is_some() { self.let_in(&mut line) } else { None };
-            if line.is_empty() {
+            let first = self.let_in(&mut queue);
+            let second = if first.is_some() { self.let_in(&mut queue) } else { None };
+            if queue.is_empty() {
                 self.word.clear_waiters();
             }
-            drop(line);
+            drop(queue);
             let done = second.is_none();
             first.into_iter().chain(second).for_each(Waker::wake);
             if done {
@@ -283,9 +283,9 @@ impl Shared {
     }
 
     /// Gives the head of the line its permits, if there are enough.
-    fn let_in(&self, line: &mut Locked<'_, usize, usize>) -> Option<Waker> {
-        let (limit, count) = line.front()?;
-        if self.word.take_locked(*count, *limit) { line.pop_front() } else { None }
+    fn let_in(&self, queue: &mut Locked<'_, usize, usize>) -> Option<Waker> {
+        let (limit, count) = queue.front()?;
+        if self.word.take_locked(*count, *limit) { queue.pop_front() } else { None }
     }
 }
 
@@ -304,11 +304,11 @@ impl fmt::Debug for ConcurrencyLimiter {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.line.lock();
+        let queue = self.queue.lock();
         f.debug_struct("ConcurrencyLimiter")
-            .field("limit", &*line)
+            .field("limit", &*queue)
             .field("available", &self.word.permits())
-            .field("waiting", &line.len())
+            .field("waiting", &queue.len())
             .finish()
     }
 }

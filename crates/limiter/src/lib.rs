@@ -136,11 +136,11 @@ mod bucket;
 mod budget;
 mod concurrency;
 mod keyed;
-mod line;
 mod log;
 mod quota;
 mod rate;
 mod sync;
+mod wait_queue;
 
 pub use crate::{
     aimd::Aimd,

@@ -4,11 +4,11 @@ use std::{convert::Infallible, error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::line::Refusal;
+use crate::wait_queue::Rejection;
 
 mod acquire;
-mod desk;
 mod limiter;
+mod policy;
 
 pub use self::{
     acquire::{AcquireBefore, AcquireRate},
@@ -118,12 +118,12 @@ pub struct MustWait {
 }
 
 impl MustWait {
-    fn from_refusal(refusal: Refusal<Infallible, ()>) -> Self {
-        match refusal {
-            Refusal::Late { until, .. } => Self { until },
-            Refusal::Never(never) => match never {},
+    fn from_rejection(rejection: Rejection<Infallible, ()>) -> Self {
+        match rejection {
+            Rejection::MustWait { until, .. } => Self { until },
+            Rejection::Impossible(impossible) => match impossible {},
             // Nobody closes the line of a rate.
-            Refusal::Closed => Self { until: None },
+            Rejection::Closed => Self { until: None },
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::task::coop;
 
-use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, Place, Shared};
+use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, PermitWaiter, Shared};
 use crate::budget;
 
 pin_project! {
@@ -24,13 +24,13 @@ pin_project! {
     pub struct Acquire<'a> {
         shared: &'a Shared,
         #[pin]
-        turn: Turn,
+        request: Request,
     }
 
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(this.shared);
+            this.request.leave(this.shared);
         }
     }
 }
@@ -47,13 +47,13 @@ pin_project! {
     pub struct AcquireOwned {
         limiter: ConcurrencyLimiter,
         #[pin]
-        turn: Turn,
+        request: Request,
     }
 
     impl PinnedDrop for AcquireOwned {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(&this.limiter.shared);
+            this.request.leave(&this.limiter.shared);
         }
     }
 }
@@ -61,12 +61,12 @@ pin_project! {
 pin_project! {
     // What the two have in common: how far a request has come.
     #[derive(Debug)]
-    struct Turn {
+    struct Request {
         count: usize,
         state: State,
         // Made only when there is no way around waiting: the fast path neither writes nor drops it.
         #[pin]
-        place: Option<Place>,
+        waiter: Option<PermitWaiter>,
     }
 }
 
@@ -83,13 +83,13 @@ enum State {
 impl<'a> Acquire<'a> {
     #[inline]
     pub(super) fn new(shared: &'a Shared, count: usize) -> Self {
-        Self { shared, turn: Turn::new(count) }
+        Self { shared, request: Request::new(count) }
     }
 }
 
 impl AcquireOwned {
     pub(super) fn new(limiter: ConcurrencyLimiter, count: usize) -> Self {
-        Self { limiter, turn: Turn::new(count) }
+        Self { limiter, request: Request::new(count) }
     }
 }
 
@@ -99,8 +99,8 @@ impl<'a> Future for Acquire<'a> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let count = this.turn.count;
-        this.turn.poll(this.shared, cx).map(|()| Permit::new(this.shared, count))
+        let count = this.request.count;
+        this.request.poll(this.shared, cx).map(|()| Permit::new(this.shared, count))
     }
 }
 
@@ -109,15 +109,15 @@ impl Future for AcquireOwned {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let count = this.turn.count;
-        this.turn.poll(&this.limiter.shared, cx).map(|()| OwnedPermit::new(this.limiter.clone(), count))
+        let count = this.request.count;
+        this.request.poll(&this.limiter.shared, cx).map(|()| OwnedPermit::new(this.limiter.clone(), count))
     }
 }
 
-impl Turn {
+impl Request {
     #[inline]
     fn new(count: usize) -> Self {
-        Self { count: count.min(MAX_PERMITS), state: State::New, place: None }
+        Self { count: count.min(MAX_PERMITS), state: State::New, waiter: None }
     }
 
     #[inline]
@@ -127,16 +127,16 @@ impl Turn {
             *this.state = State::Done;
             return Poll::Ready(());
         }
-        poll_slow(*this.count, this.state, this.place, shared, cx)
+        poll_slow(*this.count, this.state, this.waiter, shared, cx)
     }
 
     #[inline]
     fn leave(self: Pin<&mut Self>, shared: &Shared) {
         let this = self.project();
         if *this.state == State::InLine
-            && let Some(place) = this.place.as_pin_mut()
+            && let Some(waiter) = this.waiter.as_pin_mut()
         {
-            shared.leave(place);
+            shared.leave(waiter);
         }
     }
 }
@@ -146,24 +146,24 @@ impl Turn {
 fn poll_slow(
     count: usize,
     state: &mut State,
-    mut place: Pin<&mut Option<Place>>,
+    mut waiter: Pin<&mut Option<PermitWaiter>>,
     shared: &Shared,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     let budget = ready!(coop::poll_proceed(cx));
     if *state == State::New && !shared.word.take_unlocked(count) {
-        place.set(Some(Place::new()));
+        waiter.set(Some(PermitWaiter::new()));
         *state = State::InLine;
     }
-    let answer = match (*state, place.as_mut().as_pin_mut()) {
+    let answer = match (*state, waiter.as_mut().as_pin_mut()) {
         (State::New, _) => Poll::Ready(()),
-        (State::InLine, Some(place)) => shared.poll_line(place, count, cx),
+        (State::InLine, Some(waiter)) => shared.poll_queue(waiter, count, cx),
         _ => panic!("polled after it was ready"),
     };
     if answer.is_ready() {
         *state = State::Done;
         // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
-        place.set(None);
+        waiter.set(None);
         budget.made_progress();
     }
     answer

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::{
     charging::Charging,
-    desk::QuotaDesk,
     dimension::QuotaDimension,
     limiter::QuotaLimiter,
     limits::Limits,
     meter::{Burst, Meter},
+    policy::QuotaPolicy,
     strict::Strict,
 };
 use crate::log::Log;
@@ -239,7 +239,7 @@ impl QuotaBuilder {
             return Err(BuildError::ZeroConcurrency);
         }
         Ok(QuotaLimiter::new(
-            QuotaDesk::new(limits, burst, self.charging, self.max_concurrent, now),
+            QuotaPolicy::new(limits, burst, self.charging, self.max_concurrent, now),
             self.parent,
         ))
     }

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 use tokio::time::Instant;
 
 use super::dimension::QuotaDimension;
-use crate::line::Refusal;
+use crate::wait_queue::Rejection;
 
 /// Why a [`QuotaLimiter`](super::QuotaLimiter) let a request not through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +54,14 @@ pub(super) struct TooLarge {
     pub(super) limit: u64,
 }
 
-impl From<Refusal<TooLarge, Bottleneck>> for QuotaError {
-    fn from(refusal: Refusal<TooLarge, Bottleneck>) -> Self {
-        match refusal {
-            Refusal::Closed => Self::Closed,
-            Refusal::Never(TooLarge { dimension, asked, limit }) => {
+impl From<Rejection<TooLarge, Bottleneck>> for QuotaError {
+    fn from(rejection: Rejection<TooLarge, Bottleneck>) -> Self {
+        match rejection {
+            Rejection::Closed => Self::Closed,
+            Rejection::Impossible(TooLarge { dimension, asked, limit }) => {
                 Self::Impossible { dimension, asked, limit }
             }
-            Refusal::Late { now, until, reason } => Self::MustWait {
+            Rejection::MustWait { now, until, reason } => Self::MustWait {
                 until,
                 wait: until.map(|until| until.saturating_duration_since(now)),
                 bottleneck: reason,

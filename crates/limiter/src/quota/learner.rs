@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::{
     charging::Charging,
     cost::Count,
-    desk::QuotaDesk,
     dimension::QuotaDimension,
     error::Bottleneck,
-    levels::Held,
+    hierarchy::Blocked,
+    log_detector::SPAN,
     meter::{Burst, Meter},
-    sliding::SPAN,
+    policy::QuotaPolicy,
 };
 
 /// What is counted while nothing is known.
@@ -106,7 +106,7 @@ struct Pending {
     refunded: Count,
 }
 
-impl QuotaDesk {
+impl QuotaPolicy {
     /// A server of which no limit is known has refused a request, and the gate opens at `until`.
     pub(super) fn refused_without_limits(&mut self, sent_at: Instant, until: Instant, now: Instant) {
         self.learn(now);
@@ -174,7 +174,7 @@ impl QuotaDesk {
 
     /// What the measurements make of a rate, in units per second.
     fn pace(&self, place: usize) -> f64 {
-        if self.sliding.is_log() {
+        if self.log_detector.is_log() {
             return LOG_PACE * self.learner.accepted[place].most() / SPAN.as_secs_f64();
         }
         let known = self.learned(LEARNED[place]).map_or(0.0, Meter::rate);
@@ -202,7 +202,7 @@ impl QuotaDesk {
         let most =
             [0, 1].map(|place| learner.most_accepted[place].most().max(learner.accepted[place].most()));
         let come_in = learner.measured.map(|recent| recent.most() * SPAN.as_secs_f64());
-        self.sliding.weigh_accepted(accepted, most, come_in);
+        self.log_detector.weigh_accepted(accepted, most, come_in);
     }
 
     fn set_learned(&mut self, dimension: QuotaDimension, per_second: f64, is_cause: bool, now: Instant) {
@@ -233,8 +233,9 @@ impl QuotaDesk {
     }
 
     /// The head of the line waits for a limit that was learned: more is tried.
-    pub(super) fn probe(&mut self, held: &Held, now: Instant) {
-        let (Bottleneck::Dimension(dimension), Some(grown_at)) = (held.reason, self.learner.grown_at) else {
+    pub(super) fn probe(&mut self, blocked: &Blocked, now: Instant) {
+        let (Bottleneck::Dimension(dimension), Some(grown_at)) = (blocked.reason, self.learner.grown_at)
+        else {
             return;
         };
         let elapsed = now.saturating_duration_since(grown_at);
@@ -243,7 +244,7 @@ impl QuotaDesk {
         }
         self.learner.grown_at = Some(now);
         let quiet = self.learner.refused_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let growth = if self.sliding.is_log() {
+        let growth = if self.log_detector.is_log() {
             GROWTH * (quiet.as_secs_f64() / CALM.as_secs_f64()).powi(2).min(1.0)
         } else {
             GROWTH * quiet.as_secs_f64().clamp(1.0, MOST_GROWTH)

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{
     Cost, Observation, QuotaBuilder, QuotaDimension, QuotaError, Reservation, Reserve, Snapshot,
-    desk::QuotaDesk,
-    levels::{self, Parent},
+    hierarchy::{self, Parent},
+    policy::QuotaPolicy,
 };
 use crate::{
     keyed::sealed::Idle,
-    line::{Desk, Line},
+    wait_queue::{Policy, WaitQueue},
 };
 
 /// Lets requests through as the quotas of a provider allow: requests, tokens and [whatever else](super::QuotaDimension::named)
@@ -32,7 +32,7 @@ use crate::{
 /// - One timer however many wait.
 #[derive(Clone)]
 pub struct QuotaLimiter {
-    line: Arc<Line<QuotaDesk>>,
+    queue: Arc<WaitQueue<QuotaPolicy>>,
 }
 
 impl QuotaLimiter {
@@ -41,14 +41,14 @@ impl QuotaLimiter {
         QuotaBuilder::new()
     }
 
-    pub(super) fn new(desk: QuotaDesk, parent: Option<Self>) -> Self {
-        let Some(Self { line: parent }) = parent else { return Self { line: Line::new(desk) } };
+    pub(super) fn new(policy: QuotaPolicy, parent: Option<Self>) -> Self {
+        let Some(Self { queue: parent }) = parent else { return Self { queue: WaitQueue::new(policy) } };
         let above = Arc::clone(&parent);
-        let line = Line::below(parent, |me| desk.under(Parent::new(above, me)));
-        if line.parent().is_some_and(|parent| parent.is_closed()) {
-            line.close();
+        let queue = WaitQueue::with_parent(parent, |own_handle| policy.under(Parent::new(above, own_handle)));
+        if queue.parent().is_some_and(|parent| parent.is_closed()) {
+            queue.close();
         }
-        Self { line }
+        Self { queue }
     }
 
     /// Waits until a request of this estimated cost may be sent.
@@ -65,7 +65,7 @@ impl QuotaLimiter {
     ///
     /// Dropping the future gives up the place in line; a reservation that it was given and did not take goes back.
     pub fn reserve(&self, cost: Cost) -> Reserve<'_> {
-        Reserve::new(&self.line, cost)
+        Reserve::new(&self.queue, cost)
     }
 
     /// Reserves now, if every limit has room and nobody waits.
@@ -84,8 +84,8 @@ impl QuotaLimiter {
     /// As [`try_reserve`](Self::try_reserve).
     #[inline(always)]
     pub fn try_reserve_at(&self, cost: Cost, now: Instant) -> Result<Reservation, QuotaError> {
-        self.line.try_at(&cost, now)?;
-        Ok(Reservation::new(Arc::clone(&self.line), cost))
+        self.queue.try_at(&cost, now)?;
+        Ok(Reservation::new(Arc::clone(&self.queue), cost))
     }
 
     /// Adds to what is granted of a dimension that is counted by grants ([`QuotaBuilder::granted`]), and lets through whom
@@ -106,13 +106,13 @@ impl QuotaLimiter {
     /// # }
     /// ```
     pub fn grant(&self, dimension: QuotaDimension, units: u64) {
-        self.line.change(Instant::now(), |desk| desk.limits.grant(dimension, units));
+        self.queue.change(Instant::now(), |policy| policy.limits.grant(dimension, units));
     }
 
     /// Takes back so much of what is granted of a dimension and not used, or as much as there is, and says how much that
     /// was. How much those who wait lack is in the [`snapshot`](Self::snapshot).
     pub fn reclaim(&self, dimension: QuotaDimension, units: u64) -> u64 {
-        self.line.look(|desk| desk.limits.reclaim(dimension, units))
+        self.queue.with_policy(|policy| policy.limits.reclaim(dimension, units))
     }
 
     /// Takes note of what a reply said about the limits.
@@ -133,27 +133,27 @@ impl QuotaLimiter {
     ///   when the gate opens, unless another explains the refusal.
     /// - Where no limit is known, what was served between two refusals is the rate from then on, and grows slowly.
     pub fn observe(&self, now: Instant, observation: &Observation) {
-        self.line.change(now, |desk| desk.observe(observation, now));
+        self.queue.change(now, |policy| policy.observe(observation, now));
     }
 
     /// Forgets what replies said about limits: it was about other quotas. What the user told holds.
     pub fn forget_readings(&self, now: Instant) {
-        self.line.change(now, |desk| desk.forget_readings(now));
+        self.queue.change(now, |policy| policy.forget_readings(now));
     }
 
     /// Lets nobody through until an instant. An earlier one than the gate has already changes nothing.
     pub fn close_gate_until(&self, now: Instant, until: Instant) {
-        self.line.change(now, |desk| desk.close_gate_until(now, until));
+        self.queue.change(now, |policy| policy.close_gate_until(now, until));
     }
 
     /// Opens the gate at once, fully: what it was closed for has ended. What was learned from refusals stays.
     pub fn open_gate(&self, now: Instant) {
-        self.line.change(now, QuotaDesk::open_gate);
+        self.queue.change(now, QuotaPolicy::open_gate);
     }
 
     /// Until when nobody is let through, by this gate or one above: `None` if all are open.
     pub fn gate_closed_until(&self, now: Instant) -> Option<Instant> {
-        self.line.look(|desk| desk.closed_until(now))
+        self.queue.with_policy(|policy| policy.closed_until(now))
     }
 
     /// Changes the limit per minute of a dimension while it is at work, as if it had been
@@ -161,33 +161,33 @@ impl QuotaLimiter {
     /// holds. A limit that is new begins full. Who waits with more than the limit goes when so much has come in.
     pub fn set_limit(&self, dimension: QuotaDimension, per_minute: Option<u64>) {
         let now = Instant::now();
-        self.line.change(now, |desk| desk.set_limit(dimension, per_minute, now));
+        self.queue.change(now, |policy| policy.set_limit(dimension, per_minute, now));
     }
 
     /// Changes how many reservations and charges there may be at once; `None` for any number, 0 for a pause.
     pub fn set_max_concurrent(&self, max: Option<usize>) {
-        self.line.change(Instant::now(), |desk| desk.set_max_concurrent(max));
+        self.queue.change(Instant::now(), |policy| policy.set_max_concurrent(max));
     }
 
     /// Lets nobody through any more and ends all waiting with [`QuotaError::Closed`]. What was reserved stays good.
     pub fn close(&self) {
-        levels::close(&self.line);
+        hierarchy::close(&self.queue);
     }
 
     /// Whether [`close`](Self::close) has been called.
     pub fn is_closed(&self) -> bool {
-        self.line.is_closed()
+        self.queue.is_closed()
     }
 
     /// How many reservations and charges there are.
     pub fn in_flight(&self) -> usize {
-        self.line.look(|desk| desk.in_flight())
+        self.queue.with_policy(|policy| policy.in_flight())
     }
 
     /// Where the quotas stand.
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
-        self.line.look(|desk| desk.snapshot(now))
+        self.queue.with_policy(|policy| policy.snapshot(now))
     }
 }
 
@@ -195,7 +195,9 @@ impl Idle for QuotaLimiter {
     fn is_idle(&self) -> bool {
         let now = Instant::now();
         // Every reservation, charge and waker of the line holds a handle.
-        Arc::strong_count(&self.line) == 1 && !self.is_closed() && self.line.look(|desk| desk.is_idle(now))
+        Arc::strong_count(&self.queue) == 1
+            && !self.is_closed()
+            && self.queue.with_policy(|policy| policy.is_idle(now))
     }
 }
 

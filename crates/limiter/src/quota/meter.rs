@@ -10,9 +10,9 @@ use super::{
     charging::{Charging, Unused},
     dimension::{Place, QuotaDimension},
     level::Level,
-    others::Others,
+    log_detector::{JITTER, SPAN},
+    other_clients::OtherClients,
     sends::Sends,
-    sliding::{JITTER, SPAN},
 };
 use crate::bucket::Bucket;
 
@@ -45,7 +45,7 @@ pub(super) struct Meter {
     burst: Burst,
     /// What the server last said it has, if more than the burst.
     shown: u64,
-    others: Others,
+    others: OtherClients,
     pub(super) unused: Unused,
     /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
     pub(super) learned_limit: bool,
@@ -100,7 +100,7 @@ impl Meter {
             last_read: None,
             burst,
             shown: 0,
-            others: Others::default(),
+            others: OtherClients::default(),
             unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
             ends: None,
@@ -196,7 +196,7 @@ impl Meter {
         if self.ends.take().is_some() {
             self.level.bucket.fill_up();
         }
-        (self.heard, self.limit, self.shown, self.others) = (None, told, 0, Others::default());
+        (self.heard, self.limit, self.shown, self.others) = (None, told, 0, OtherClients::default());
         self.reshape();
         true
     }

@@ -33,12 +33,12 @@ pub struct Observation {
     pub(super) sent_at: Instant,
     pub(super) readings: [Option<(QuotaDimension, Reading)>; MAX_READINGS],
     pub(super) refusal: Option<Refusal>,
-    pub(super) part: Part,
+    pub(super) scope: Scope,
 }
 
 /// Which part of it concerns a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Scope {
     All,
     Limits,
     Gate,
@@ -67,19 +67,19 @@ pub(super) struct Refusal {
 impl Observation {
     /// The reply to a request that was sent at this instant, saying nothing about limits.
     pub const fn new(sent_at: Instant) -> Self {
-        Self { sent_at, readings: [None; MAX_READINGS], refusal: None, part: Part::All }
+        Self { sent_at, readings: [None; MAX_READINGS], refusal: None, scope: Scope::All }
     }
 
     /// For the quota whose limits the readings are about, where the gate is another's: they move its levels, and a
     /// refusal closes nothing.
     pub const fn only_limits(mut self) -> Self {
-        self.part = Part::Limits;
+        self.scope = Scope::Limits;
         self
     }
 
     /// For the quota whose gate a refusal closes, where the limits are another's: nothing is learned about limits here.
     pub const fn only_gate(mut self) -> Self {
-        self.part = Part::Gate;
+        self.scope = Scope::Gate;
         self
     }
 

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{
     builder::{MAX_LIMITS, MINUTE, WINDOWS},
-    desk::QuotaDesk,
     dimension::QuotaDimension,
     gate::after,
     meter::{Counted, Meter},
-    observation::{MAX_READINGS, Observation, Part, Refusal},
-    parallel::{Shows, Unexplained},
+    observation::{MAX_READINGS, Observation, Refusal, Scope},
+    parallel::{Cause, Evidence},
+    policy::QuotaPolicy,
 };
 
 /// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
@@ -24,15 +24,15 @@ const DEAR: Duration = Duration::from_secs(2);
 /// How many limits are kept, told and heard.
 const MAX_METERS: usize = MAX_LIMITS + MAX_READINGS;
 
-impl QuotaDesk {
+impl QuotaPolicy {
     pub(super) fn observe(&mut self, observation: &Observation, now: Instant) {
         self.limits.refill(now);
-        if observation.part != Part::Gate {
+        if observation.scope != Scope::Gate {
             self.read(observation, now);
         }
         match observation.refusal {
             Some(refusal) => self.refused(observation, refusal, now),
-            None if observation.part != Part::Limits => self.succeeded(observation),
+            None if observation.scope != Scope::Limits => self.succeeded(observation),
             None => {}
         }
     }
@@ -70,7 +70,7 @@ impl QuotaDesk {
             }
         }
         if let Some(counted) = &counted {
-            self.sliding.weigh_readings(self.limits.meters(), observation, is_news, counted);
+            self.log_detector.weigh_readings(self.limits.meters(), observation, is_news, counted);
         }
         self.follow_server(now);
     }
@@ -78,10 +78,10 @@ impl QuotaDesk {
     fn succeeded(&mut self, observation: &Observation) {
         self.gate.served(observation.sent_at);
         self.parallel.succeeded(self.in_flight);
-        match self.parallel.shows(self.gate.is_news(observation.sent_at)) {
-            Shows::Nothing => {}
-            Shows::Room => self.gate.exempt_one(),
-            Shows::Parallel => self.gate.open(),
+        match self.parallel.evidence(self.gate.is_news(observation.sent_at)) {
+            Evidence::Nothing => {}
+            Evidence::Room => self.gate.exempt_one(),
+            Evidence::Parallel => self.gate.open(),
         }
     }
 
@@ -126,7 +126,7 @@ impl QuotaDesk {
     }
 
     fn refused(&mut self, observation: &Observation, refusal: Refusal, now: Instant) {
-        let owns_gate = observation.part != Part::Limits;
+        let owns_gate = observation.scope != Scope::Limits;
         if refusal.parallel {
             if !owns_gate {
                 return;
@@ -153,18 +153,18 @@ impl QuotaDesk {
         };
         let is_dear = until.saturating_duration_since(now) >= DEAR;
         if is_dear
-            && observation.part == Part::All
+            && observation.scope == Scope::All
             && self.in_flight > 1
             && !refusal.ramp
             && self.limits.is_unlimited()
         {
             match self.parallel.unexplained(self.in_flight, news) {
-                Unexplained::Parallel => return,
-                Unexplained::Doubted => return self.close_gate_until(now, until),
-                Unexplained::Rate => {}
+                Cause::Parallel => return,
+                Cause::Doubted => return self.close_gate_until(now, until),
+                Cause::Rate => {}
             }
         }
-        let learns = news && observation.part == Part::All && !refusal.ramp && self.knows_no_limit();
+        let learns = news && observation.scope == Scope::All && !refusal.ramp && self.knows_no_limit();
         if learns {
             self.refused_without_limits(observation.sent_at, until, now);
         }
@@ -181,7 +181,7 @@ impl QuotaDesk {
             let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
             self.gate.ramp(lately.map_or(0, |sent| sent.units(QuotaDimension::Requests)));
         }
-        if observation.part == Part::Gate {
+        if observation.scope == Scope::Gate {
             return;
         }
         let explained =

@@ -29,7 +29,7 @@ enum Guess {
 
 /// What a refusal that does not say so means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unexplained {
+pub(super) enum Cause {
     /// Too many are in flight: when another ends there is room.
     Parallel,
     /// Perhaps so: the wait holds until one more has been tried.
@@ -40,7 +40,7 @@ pub(super) enum Unexplained {
 
 /// What a success says about a guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shows {
+pub(super) enum Evidence {
     Nothing,
     /// Something that was let through has ended: one more may be tried.
     Room,
@@ -71,36 +71,36 @@ impl ParallelBound {
 
     /// One of so many in flight was refused, the refusal does not say so, and the rate does not explain it. It is `news`
     /// if it was sent after the last one was heard.
-    pub(super) fn unexplained(&mut self, in_flight: usize, news: bool) -> Unexplained {
+    pub(super) fn unexplained(&mut self, in_flight: usize, news: bool) -> Cause {
         if self.guess == Guess::Refuted {
-            return Unexplained::Rate;
+            return Cause::Rate;
         }
         if self.guess != Guess::None && news && in_flight <= self.bound && !self.is_raised {
             (self.bound, self.guess) = (usize::MAX, Guess::Refuted);
-            return Unexplained::Rate;
+            return Cause::Rate;
         }
         self.refused(in_flight);
         if self.guess == Guess::Confirmed {
-            return Unexplained::Parallel;
+            return Cause::Parallel;
         }
         if self.guess == Guess::None {
             self.guess = Guess::Doubted { tested: false };
         }
-        Unexplained::Doubted
+        Cause::Doubted
     }
 
     /// A request has succeeded that was sent after the last refusal was heard, or before.
-    pub(super) fn shows(&mut self, sent_after: bool) -> Shows {
+    pub(super) fn evidence(&mut self, sent_after: bool) -> Evidence {
         match self.guess {
             Guess::Doubted { .. } if sent_after => {
                 self.guess = Guess::Confirmed;
-                Shows::Parallel
+                Evidence::Parallel
             }
             Guess::Doubted { tested: false } => {
                 self.guess = Guess::Doubted { tested: true };
-                Shows::Room
+                Evidence::Room
             }
-            _ => Shows::Nothing,
+            _ => Evidence::Nothing,
         }
     }
 

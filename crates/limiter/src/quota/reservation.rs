@@ -4,14 +4,14 @@ use std::{fmt, iter, mem::forget, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Cost, desk::QuotaDesk};
-use crate::line::{Desk, Line};
+use super::{Cost, policy::QuotaPolicy};
+use crate::wait_queue::{Policy, WaitQueue};
 
 /// The right to send one request. Dropping it gives everything back.
 #[must_use = "a reservation is given back when it is dropped"]
 pub struct Reservation {
     // `None` once it has become a charge.
-    line: Option<Arc<Line<QuotaDesk>>>,
+    queue: Option<Arc<WaitQueue<QuotaPolicy>>>,
     cost: Cost,
 }
 
@@ -19,13 +19,13 @@ pub struct Reservation {
 #[must_use = "a charge frees its slot when it is dropped"]
 pub struct Charge {
     // `None` once it was settled.
-    line: Option<Arc<Line<QuotaDesk>>>,
+    queue: Option<Arc<WaitQueue<QuotaPolicy>>>,
     estimate: Cost,
 }
 
 impl Reservation {
-    pub(super) fn new(line: Arc<Line<QuotaDesk>>, cost: Cost) -> Self {
-        Self { line: Some(line), cost }
+    pub(super) fn new(queue: Arc<WaitQueue<QuotaPolicy>>, cost: Cost) -> Self {
+        Self { queue: Some(queue), cost }
     }
 
     /// What was reserved.
@@ -41,11 +41,11 @@ impl Reservation {
     /// [`sent`](Self::sent) at an instant, which spares reading the clock.
     #[inline(always)]
     pub fn sent_at(mut self, now: Instant) -> Charge {
-        let line = self.line.take();
-        if let Some(line) = &line {
-            sent(line, &self.cost, now);
+        let queue = self.queue.take();
+        if let Some(queue) = &queue {
+            sent(queue, &self.cost, now);
         }
-        let charge = Charge { line, estimate: self.cost };
+        let charge = Charge { queue, estimate: self.cost };
         // It has nothing left to give back.
         forget(self);
         charge
@@ -64,13 +64,13 @@ impl Charge {
     /// The clock is read only if it matters: where more was used than was estimated, or nothing at all, or somebody waits.
     #[inline(always)]
     pub fn settle(mut self, actual: Cost) {
-        if let Some(line) = self.line.take() {
+        if let Some(queue) = self.queue.take() {
             if actual.exceeds(&self.estimate) {
-                overdraw(&line, &self.estimate, &actual);
+                overdraw(&queue, &self.estimate, &actual);
             } else if actual.is_nothing() {
-                refund(&line, &self.estimate);
+                refund(&queue, &self.estimate);
             } else {
-                settle(&line, &self.estimate, &actual);
+                settle(&queue, &self.estimate, &actual);
             }
         }
         // It is settled.
@@ -89,62 +89,65 @@ impl Charge {
 
 /// Tells the quota itself in line, and those above it, which most do not have, out of line.
 #[inline(always)]
-fn sent(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
-    line.look(|desk| desk.sent(cost, now));
-    if let Some(above) = line.parent() {
+fn sent(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
+    queue.with_policy(|policy| policy.sent(cost, now));
+    if let Some(above) = queue.parent() {
         sent_above(above, cost, now);
     }
 }
 
 #[inline(never)]
-fn sent_above(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
-    levels(line).for_each(|line| line.look(|desk| desk.sent(cost, now)));
+fn sent_above(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
+    self_and_ancestors(queue).for_each(|queue| queue.with_policy(|policy| policy.sent(cost, now)));
 }
 
 /// As [`sent`].
 #[inline(always)]
-fn settle(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
-    line.give(|desk| desk.settle(estimate, actual));
-    if let Some(above) = line.parent() {
+fn settle(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
+    queue.release(|policy| policy.settle(estimate, actual));
+    if let Some(above) = queue.parent() {
         settle_above(above, estimate, actual);
     }
 }
 
 #[inline(never)]
-fn settle_above(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
-    levels(line).for_each(|line| line.give(|desk| desk.settle(estimate, actual)));
+fn settle_above(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
+    self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.settle(estimate, actual)));
 }
 
 #[cold]
-fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
+fn overdraw(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
     let now = Instant::now();
-    levels(line).for_each(|line| line.give(|desk| desk.overdraw(estimate, actual, now)));
+    self_and_ancestors(queue)
+        .for_each(|queue| queue.release(|policy| policy.overdraw(estimate, actual, now)));
 }
 
 #[cold]
-fn refund(line: &Arc<Line<QuotaDesk>>, estimate: &Cost) {
+fn refund(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost) {
     let now = Instant::now();
-    levels(line).for_each(|line| line.give(|desk| desk.refund(estimate, now)));
+    self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.refund(estimate, now)));
 }
 
 /// The quota itself, and each above it.
 #[inline]
-fn levels(line: &Arc<Line<QuotaDesk>>) -> impl Iterator<Item = &Arc<Line<QuotaDesk>>> {
-    iter::successors(Some(line), |line| line.parent())
+fn self_and_ancestors(
+    queue: &Arc<WaitQueue<QuotaPolicy>>,
+) -> impl Iterator<Item = &Arc<WaitQueue<QuotaPolicy>>> {
+    iter::successors(Some(queue), |queue| queue.parent())
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            levels(line).for_each(|line| line.give(|desk| desk.give_back(&self.cost)));
+        if let Some(queue) = &self.queue {
+            self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.give_back(&self.cost)));
         }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            levels(line).for_each(|line| line.give(QuotaDesk::end));
+        if let Some(queue) = &self.queue {
+            self_and_ancestors(queue).for_each(|queue| queue.release(QuotaPolicy::end));
         }
     }
 }

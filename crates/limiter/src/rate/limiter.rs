@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{AcquireRate, MustWait, Rate, desk::RateDesk};
-use crate::{keyed::sealed::Idle, line::Line};
+use super::{AcquireRate, MustWait, Rate, policy::RatePolicy};
+use crate::{keyed::sealed::Idle, wait_queue::WaitQueue};
 
 /// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
 ///
@@ -18,19 +18,19 @@ use crate::{keyed::sealed::Idle, line::Line};
 ///   off. So the rate holds in the long run, and nothing waits for ever.
 /// - **One timer however many wait**, and two polls for each of them. It runs on the tokio runtime of the task that
 ///   set it, and does not depend on any waiter being polled.
-/// - A waiter takes units only when its turn comes, so one that gives up leaves no hole in the schedule.
+/// - A waiter takes units only when its request comes, so one that gives up leaves no hole in the schedule.
 #[derive(Clone)]
 pub struct RateLimiter {
-    line: Arc<Line<RateDesk>>,
+    queue: Arc<WaitQueue<RatePolicy>>,
 }
 
 impl RateLimiter {
     /// A limiter with a full bucket.
     pub fn new(rate: Rate) -> Self {
-        Self { line: Line::new(RateDesk::new(rate, Instant::now())) }
+        Self { queue: WaitQueue::new(RatePolicy::new(rate, Instant::now())) }
     }
 
-    /// Waits for `units`. With 0 units it waits for its turn. It cannot fail; [`before`](AcquireRate::before) sets a limit
+    /// Waits for `units`. With 0 units it waits for its request. It cannot fail; [`before`](AcquireRate::before) sets a limit
     /// to the wait.
     ///
     /// ```
@@ -52,7 +52,7 @@ impl RateLimiter {
     ///
     /// Dropping the future gives up the place in line; units that it was given and did not take go back.
     pub fn acquire(&self, units: u64) -> AcquireRate<'_> {
-        AcquireRate::new(&self.line, units)
+        AcquireRate::new(&self.queue, units)
     }
 
     /// Takes `units` now, if the bucket has them and nobody waits for them.
@@ -73,7 +73,7 @@ impl RateLimiter {
     /// As [`try_acquire`](Self::try_acquire).
     #[inline(always)]
     pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), MustWait> {
-        self.line.try_at(&units, now).map_err(MustWait::from_refusal)
+        self.queue.try_at(&units, now).map_err(MustWait::from_rejection)
     }
 
     /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed
@@ -84,30 +84,34 @@ impl RateLimiter {
 
     /// [`set_rate`](Self::set_rate), as of an instant.
     pub fn set_rate_at(&self, rate: Rate, now: Instant) {
-        self.line.change(now, |desk| desk.set_rate(rate, now));
+        self.queue.change(now, |policy| policy.set_rate(rate, now));
     }
 
     /// How many whole units the bucket holds now; 0 in debt.
     pub fn available(&self) -> u64 {
         let now = Instant::now();
-        self.line.look(|desk| desk.available(now))
+        self.queue.with_policy(|policy| policy.available(now))
     }
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.line.waiting()
+        self.queue.waiting()
     }
 }
 
 impl Idle for RateLimiter {
     fn is_idle(&self) -> bool {
         let now = Instant::now();
-        Arc::strong_count(&self.line) == 1 && self.waiting() == 0 && self.line.look(|desk| desk.is_full(now))
+        Arc::strong_count(&self.queue) == 1
+            && self.waiting() == 0
+            && self.queue.with_policy(|policy| policy.is_full(now))
     }
 }
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.line.look(|desk| f.debug_struct("RateLimiter").field("desk", desk).finish_non_exhaustive())
+        self.queue.with_policy(|policy| {
+            f.debug_struct("RateLimiter").field("policy", policy).finish_non_exhaustive()
+        })
     }
 }

@@ -9,7 +9,7 @@ use crate::quota::{
     cost::{Count, growth},
     dimension::QuotaDimension,
     observation::{Observation, Reading},
-    others::Seen,
+    other_clients::Sample,
     sends::Sends,
 };
 
@@ -268,7 +268,7 @@ impl Meter {
     fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted<'_>) {
         let let_through_before = counted.let_through_before.units(self.dimension);
         let refills = self.ends.is_none();
-        let seen = Seen { at: counted.sent_at, remaining, let_through_before, full, refills };
+        let seen = Sample { at: counted.sent_at, remaining, let_through_before, full, refills };
         let rate = self.rate();
         self.others.note(seen, rate);
         self.reshape();

@@ -9,43 +9,43 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::{task::coop, time::Instant};
 
-use super::{Answer, Desk, Line, Place};
+use super::{Outcome, Policy, QueueWaiter, WaitQueue};
 use crate::budget;
 
 pin_project! {
     #[derive(Debug)]
-    pub(crate) struct Turn<D: Desk> {
-        ask: D::Ask,
+    pub(crate) struct Request<P: Policy> {
+        cost: P::Cost,
         deadline: Option<Instant>,
         #[pin]
-        state: State<D>,
+        state: State<P>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     #[derive(Debug)]
-    enum State<D: Desk> {
+    enum State<P: Policy> {
         // Not polled yet, or only with an empty cooperative budget.
         New,
         // In line, or let go and not polled since.
         InLine {
             #[pin]
-            place: Place<D>,
+            waiter: QueueWaiter<P>,
         },
         // Has its answer. The way without waiting comes here at once, and neither writes nor drops a place.
         Done,
     }
 }
 
-impl<D: Desk> Turn<D> {
+impl<P: Policy> Request<P> {
     #[inline]
-    pub(crate) fn new(ask: D::Ask) -> Self {
-        Self { ask, deadline: None, state: State::New }
+    pub(crate) fn new(cost: P::Cost) -> Self {
+        Self { cost, deadline: None, state: State::New }
     }
 
-    pub(crate) fn ask(&self) -> &D::Ask {
-        &self.ask
+    pub(crate) fn cost(&self) -> &P::Cost {
+        &self.cost
     }
 
     pub(crate) fn set_deadline(&mut self, deadline: Instant) {
@@ -53,22 +53,26 @@ impl<D: Desk> Turn<D> {
     }
 
     #[inline]
-    pub(crate) fn poll(self: Pin<&mut Self>, line: &Arc<Line<D>>, cx: &mut Context<'_>) -> Poll<Answer<D>> {
+    pub(crate) fn poll(
+        self: Pin<&mut Self>,
+        queue: &Arc<WaitQueue<P>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<P>> {
         let mut this = self.project();
         if matches!(*this.state, State::New)
             && budget::is_free()
-            && line.admits_at_once(this.ask, Instant::now())
+            && queue.admits_at_once(this.cost, Instant::now())
         {
             this.state.set(State::Done);
             return Poll::Ready(Ok(()));
         }
-        poll_slow(*this.ask, *this.deadline, this.state, line, cx)
+        poll_slow(*this.cost, *this.deadline, this.state, queue, cx)
     }
 
     #[inline]
-    pub(crate) fn leave(self: Pin<&mut Self>, line: &Arc<Line<D>>) {
-        if let StateProjection::InLine { place } = self.project().state.project() {
-            leave(line, place);
+    pub(crate) fn leave(self: Pin<&mut Self>, queue: &Arc<WaitQueue<P>>) {
+        if let StateProjection::InLine { waiter } = self.project().state.project() {
+            leave(queue, waiter);
         }
     }
 }
@@ -76,39 +80,39 @@ impl<D: Desk> Turn<D> {
 /// Out of line, so that the drop of one that never waited is a comparison.
 #[cold]
 #[inline(never)]
-fn leave<D: Desk>(line: &Arc<Line<D>>, place: Pin<&mut Place<D>>) {
-    line.leave(place);
+fn leave<P: Policy>(queue: &Arc<WaitQueue<P>>, waiter: Pin<&mut QueueWaiter<P>>) {
+    queue.leave(waiter);
 }
 
 /// Everything but a first poll that is ready and free.
 #[cold]
-fn poll_slow<D: Desk>(
-    ask: D::Ask,
+fn poll_slow<P: Policy>(
+    cost: P::Cost,
     deadline: Option<Instant>,
-    mut state: Pin<&mut State<D>>,
-    line: &Arc<Line<D>>,
+    mut state: Pin<&mut State<P>>,
+    queue: &Arc<WaitQueue<P>>,
     cx: &mut Context<'_>,
-) -> Poll<Answer<D>> {
+) -> Poll<Outcome<P>> {
     let budget = ready!(coop::poll_proceed(cx));
     let is_new = matches!(*state, State::New);
     if is_new {
-        state.set(State::InLine { place: Place::<D>::new() });
+        state.set(State::InLine { waiter: QueueWaiter::<P>::new() });
     }
-    let StateProjection::InLine { mut place } = state.as_mut().project() else {
+    let StateProjection::InLine { mut waiter } = state.as_mut().project() else {
         panic!("polled after it was ready")
     };
-    let mut answer = Poll::Pending;
+    let mut outcome = Poll::Pending;
     if is_new {
-        answer = line.poll_join(place.as_mut(), ask, deadline, cx);
+        outcome = queue.poll_join(waiter.as_mut(), cost, deadline, cx);
     }
-    if answer.is_pending() {
+    if outcome.is_pending() {
         // One that has just joined, too, sees to the timer.
-        answer = line.poll_answer(place, cx);
+        outcome = queue.poll_outcome(waiter, cx);
     }
-    if answer.is_ready() {
+    if outcome.is_ready() {
         // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
         state.set(State::Done);
         budget.made_progress();
     }
-    answer
+    outcome
 }

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::{
     cost::Count,
-    desk::QuotaDesk,
     meter::{Counted, Meter, Moment},
     observation::Observation,
+    policy::QuotaPolicy,
 };
 
 /// What a log counts.
@@ -49,14 +49,14 @@ const BY_OTHERS: f64 = 0.35;
 
 /// What refusals and readings say for a log, and against it.
 #[derive(Debug, Default)]
-pub(super) struct Sliding {
+pub(super) struct LogDetector {
     /// Refusals that fit a log, less those that do not.
     fits: u8,
     is_log: bool,
     refused_at: Option<Instant>,
 }
 
-impl Sliding {
+impl LogDetector {
     pub(super) fn is_log(&self) -> bool {
         self.is_log
     }
@@ -143,10 +143,10 @@ impl Sliding {
     }
 }
 
-impl QuotaDesk {
+impl QuotaPolicy {
     /// Counts as the server seems to count.
     pub(super) fn follow_server(&mut self, now: Instant) {
-        let is_log = self.sliding.is_log();
+        let is_log = self.log_detector.is_log();
         for meter in self.limits.meters_mut().iter_mut().filter(|meter| meter.level.has_log() != is_log) {
             if is_log { meter.keep_log(&self.sends, now) } else { meter.level.drop_log() }
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn two_refusals_at_the_same_sum_are_a_log_and_what_was_saved_up_is_none() {
-        let mut sliding = Sliding::default();
+        let mut sliding = LogDetector::default();
         sliding.weigh_accepted([50.0], [50.0], [48.0]);
         assert!(!sliding.is_log());
         sliding.weigh_accepted([49.0], [50.0], [48.0]);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_server_that_lets_more_through_is_no_log() {
-        let mut sliding = Sliding::default();
+        let mut sliding = LogDetector::default();
         (0..3).for_each(|_| sliding.fits(ENOUGH_READ));
         assert!(sliding.is_log());
         sliding.is_refuted();

@@ -2,7 +2,7 @@
 //!
 //! A request asks its own quota first, then the one above it, and takes from all of them or from none. Locks are taken
 //! from below upwards only. So whatever an upper quota has to tell the lower ones is told without its lock: see
-//! [`follow`].
+//! [`follow_up`].
 
 use std::{
     collections::VecDeque,
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 
 use super::{
     cost::{Cost, Total},
-    desk::QuotaDesk,
     error::{Bottleneck, TooLarge},
+    policy::QuotaPolicy,
 };
-use crate::line::{Caller, Desk, Line};
+use crate::wait_queue::{Policy, RuntimeContext, WaitQueue};
 
 /// The quota above, as the one below it sees it.
 #[derive(Debug)]
 pub(super) struct Parent {
-    pub(super) line: Arc<Line<QuotaDesk>>,
+    pub(super) queue: Arc<WaitQueue<QuotaPolicy>>,
     /// The line of the quota below, by which the one above knows it.
-    me: Weak<Line<QuotaDesk>>,
+    own_handle: Weak<WaitQueue<QuotaPolicy>>,
     /// Whether the quota below may have a turn there. Only a hint: the turns themselves are under the other lock.
     has_turn: bool,
 }
@@ -34,63 +34,69 @@ pub(super) struct Parent {
 /// Empty unless a quota below waits. Whoever is first may ask; one who gets something goes to the end. So a long line of
 /// one does not starve another. One who waits for something of its own has no turn, and holds up nobody.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    turns: VecDeque<Turn>,
+pub(super) struct RoundRobin {
+    order: VecDeque<Contender>,
     /// All the quotas below, waiting or not.
-    children: Vec<Weak<Line<QuotaDesk>>>,
+    children: Vec<Weak<WaitQueue<QuotaPolicy>>>,
     /// What the first was refused for, the last time it asked.
     reason: Option<Bottleneck>,
     /// The first is to be served: it is another one, or something has changed.
-    stirred: bool,
+    changed: bool,
     /// All below are to be looked at: the gate was closed, and their deadlines may come before it opens.
     gate_closed: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Turn {
+enum Contender {
     /// Those who ask this quota itself.
     Own,
-    Child(Weak<Line<QuotaDesk>>),
+    Child(Weak<WaitQueue<QuotaPolicy>>),
 }
 
 /// Why a request has to wait, and until when, if time alone helps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct Blocked {
     pub(super) at: Option<Instant>,
     pub(super) reason: Bottleneck,
 }
 
 /// The requests of the same line that one would pass: their sum, their number, and when the first of them can go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passed<'a> {
+pub(super) struct Overtaken<'a> {
     pub(super) ahead: &'a Total,
     pub(super) kept: usize,
     pub(super) head_at: Option<Instant>,
 }
 
 impl Parent {
-    pub(super) fn new(line: Arc<Line<QuotaDesk>>, me: Weak<Line<QuotaDesk>>) -> Self {
-        line.look(|desk| {
-            desk.turns.children.retain(|child| child.strong_count() > 0);
-            desk.turns.children.push(Weak::clone(&me));
+    pub(super) fn new(queue: Arc<WaitQueue<QuotaPolicy>>, own_handle: Weak<WaitQueue<QuotaPolicy>>) -> Self {
+        queue.with_policy(|policy| {
+            policy.round_robin.children.retain(|child| child.strong_count() > 0);
+            policy.round_robin.children.push(Weak::clone(&own_handle));
         });
-        Self { line, me, has_turn: false }
+        Self { queue, own_handle, has_turn: false }
     }
 
     /// Takes a cost from the quotas above, if it is plain that it may be had.
     #[inline(never)]
     pub(super) fn admit_at_once(&self, cost: &Cost, now: Instant) -> bool {
-        let admits = |desk: &mut QuotaDesk| desk.waiting() == 0 && desk.admit_at_once(cost, now);
-        self.line.look_if_open(admits).unwrap_or(false)
+        let admits = |policy: &mut QuotaPolicy| policy.waiting() == 0 && policy.admit_at_once(cost, now);
+        self.queue.with_policy_if_open(admits).unwrap_or(false)
     }
 
     /// Takes a cost from the quotas above, or says why not. One that does not pass others gets a turn there.
-    pub(super) fn ask(&mut self, cost: &Cost, passed: Option<Passed<'_>>, now: Instant) -> Result<(), Held> {
-        let me = &self.me;
-        let answer = self.line.look_if_open(|desk| desk.ask_from_below(me, cost, passed, now));
+    pub(super) fn take(
+        &mut self,
+        cost: &Cost,
+        overtaken: Option<Overtaken<'_>>,
+        now: Instant,
+    ) -> Result<(), Blocked> {
+        let own_handle = &self.own_handle;
+        let answer =
+            self.queue.with_policy_if_open(|policy| policy.take_for_child(own_handle, cost, overtaken, now));
         // Whoever closes a quota ends the waits below it, too.
-        let answer = answer.unwrap_or(Err(Held { at: None, reason: Bottleneck::Gate }));
-        if passed.is_none() {
+        let answer = answer.unwrap_or(Err(Blocked { at: None, reason: Bottleneck::Gate }));
+        if overtaken.is_none() {
             self.has_turn = answer.is_err();
         }
         answer
@@ -99,10 +105,10 @@ impl Parent {
     /// Gives up the turn: nobody below waits for the quota above.
     pub(super) fn withdraw(&mut self) {
         if mem::take(&mut self.has_turn) {
-            let me = &self.me;
-            self.line.look(|desk| {
-                desk.turns.remove(&Turn::Child(Weak::clone(me)));
-                desk.withdraw_if_idle();
+            let own_handle = &self.own_handle;
+            self.queue.with_policy(|policy| {
+                policy.round_robin.remove(&Contender::Child(Weak::clone(own_handle)));
+                policy.withdraw_if_idle();
             });
         }
     }
@@ -112,19 +118,19 @@ impl Parent {
     }
 
     pub(super) fn too_small_for(&self, cost: &Cost) -> Option<TooLarge> {
-        self.line.look(|desk| desk.never(cost))
+        self.queue.with_policy(|policy| policy.impossible(cost))
     }
 }
 
-impl Turns {
+impl RoundRobin {
     /// Whether nobody below waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.order.is_empty()
     }
 
     /// Whether those who ask the quota itself are first.
     pub(super) fn is_own(&self) -> bool {
-        matches!(self.turns.front(), None | Some(Turn::Own))
+        matches!(self.order.front(), None | Some(Contender::Own))
     }
 
     pub(super) fn reason(&self) -> Bottleneck {
@@ -133,61 +139,61 @@ impl Turns {
 
     /// Those who ask the quota itself have begun to wait.
     pub(super) fn own_joined(&mut self) {
-        if !self.turns.is_empty() {
-            self.add(Turn::Own);
+        if !self.order.is_empty() {
+            self.add(Contender::Own);
         }
     }
 
     /// None of them waits any more.
     pub(super) fn own_left(&mut self) {
-        if !self.turns.is_empty() {
-            self.remove(&Turn::Own);
+        if !self.order.is_empty() {
+            self.remove(&Contender::Own);
         }
     }
 
     /// One of them was let through.
     pub(super) fn own_passed(&mut self) {
-        if self.turns.pop_front().is_some() {
-            self.turns.push_back(Turn::Own);
-            self.stirred = true;
+        if self.order.pop_front().is_some() {
+            self.order.push_back(Contender::Own);
+            self.changed = true;
         }
     }
 
     /// Something was given back, or has changed. Whether somebody has to be told.
-    pub(super) fn stir(&mut self) -> bool {
+    pub(super) fn note_change(&mut self) -> bool {
         // Without quotas below, which is the rule, there are no turns.
         if self.children.is_empty() {
             return false;
         }
-        self.stirred |= !self.turns.is_empty();
-        self.stirred | self.gate_closed
+        self.changed |= !self.order.is_empty();
+        self.changed | self.gate_closed
     }
 
     pub(super) fn gate_closed(&mut self) {
         self.gate_closed = !self.children.is_empty();
     }
 
-    pub(super) fn children(&self) -> Vec<Arc<Line<QuotaDesk>>> {
+    pub(super) fn children(&self) -> Vec<Arc<WaitQueue<QuotaPolicy>>> {
         self.children.iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn add(&mut self, turn: Turn) {
-        if !self.turns.contains(&turn) {
-            self.turns.push_back(turn);
+    fn add(&mut self, contender: Contender) {
+        if !self.order.contains(&contender) {
+            self.order.push_back(contender);
         }
     }
 
-    fn remove(&mut self, turn: &Turn) {
-        let was_first = self.turns.front() == Some(turn);
-        self.turns.retain(|other| other != turn);
-        self.stirred |= was_first && !self.turns.is_empty();
+    fn remove(&mut self, contender: &Contender) {
+        let was_first = self.order.front() == Some(contender);
+        self.order.retain(|other| other != contender);
+        self.changed |= was_first && !self.order.is_empty();
     }
 
     /// A quota below has got something: it goes to the end, which it does by asking again.
-    fn passed(&mut self, child: &Turn) {
-        if self.turns.front() == Some(child) {
-            self.turns.pop_front();
-            self.stirred |= !self.turns.is_empty();
+    fn overtaken(&mut self, child: &Contender) {
+        if self.order.front() == Some(child) {
+            self.order.pop_front();
+            self.changed |= !self.order.is_empty();
         }
     }
 
@@ -196,14 +202,14 @@ impl Turns {
         if mem::take(&mut self.gate_closed) {
             return Some(Next::All(self.children()));
         }
-        while mem::take(&mut self.stirred) {
-            match self.turns.front()? {
-                Turn::Own => return Some(Next::Own),
-                Turn::Child(child) => match child.upgrade() {
+        while mem::take(&mut self.changed) {
+            match self.order.front()? {
+                Contender::Own => return Some(Next::Own),
+                Contender::Child(child) => match child.upgrade() {
                     Some(child) => return Some(Next::Child(child)),
                     None => {
-                        self.turns.pop_front();
-                        self.stirred = true;
+                        self.order.pop_front();
+                        self.changed = true;
                     }
                 },
             }
@@ -212,7 +218,7 @@ impl Turns {
     }
 }
 
-impl PartialEq for Turn {
+impl PartialEq for Contender {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Own, Self::Own) => true,
@@ -222,33 +228,33 @@ impl PartialEq for Turn {
     }
 }
 
-impl QuotaDesk {
+impl QuotaPolicy {
     /// Takes a cost for a quota below from this one and all above it, or says why not.
-    fn ask_from_below(
+    fn take_for_child(
         &mut self,
-        child: &Weak<Line<Self>>,
+        child: &Weak<WaitQueue<Self>>,
         cost: &Cost,
-        passed: Option<Passed<'_>>,
+        overtaken: Option<Overtaken<'_>>,
         now: Instant,
-    ) -> Result<(), Held> {
-        let child = Turn::Child(Weak::clone(child));
-        let is_its_turn = match self.turns.turns.front() {
+    ) -> Result<(), Blocked> {
+        let child = Contender::Child(Weak::clone(child));
+        let is_its_turn = match self.round_robin.order.front() {
             Some(first) => *first == child,
             None => self.waiting() == 0,
         };
         let answer = if is_its_turn {
-            self.take_from_all(cost, passed, now)
+            self.take_from_all(cost, overtaken, now)
         } else {
-            Err(Held { at: None, reason: self.turns.reason() })
+            Err(Blocked { at: None, reason: self.round_robin.reason() })
         };
         match answer {
-            Ok(()) => self.turns.passed(&child),
-            Err(held) if passed.is_none() => {
-                if self.turns.is_empty() && self.waiting() > 0 {
-                    self.turns.add(Turn::Own);
+            Ok(()) => self.round_robin.overtaken(&child),
+            Err(blocked) if overtaken.is_none() => {
+                if self.round_robin.is_empty() && self.waiting() > 0 {
+                    self.round_robin.add(Contender::Own);
                 }
-                self.turns.add(child);
-                self.turns.reason = Some(held.reason);
+                self.round_robin.add(child);
+                self.round_robin.reason = Some(blocked.reason);
             }
             Err(_) => {}
         }
@@ -259,25 +265,25 @@ impl QuotaDesk {
     pub(super) fn take_from_all(
         &mut self,
         cost: &Cost,
-        passed: Option<Passed<'_>>,
+        overtaken: Option<Overtaken<'_>>,
         now: Instant,
-    ) -> Result<(), Held> {
+    ) -> Result<(), Blocked> {
         if self.gate.blocks(now).is_none() {
             self.learn(now);
         }
         self.limits.refill(now);
-        let checked = self.check(cost, passed, now);
+        let checked = self.check(cost, overtaken, now);
         let Some(parent) = &mut self.parent else {
             return checked.map(|()| self.admit(cost, now));
         };
         match checked {
-            Ok(()) => parent.ask(cost, passed, now)?,
-            Err(held) => {
+            Ok(()) => parent.take(cost, overtaken, now)?,
+            Err(blocked) => {
                 // What it waits for is its own, so it must not hold up others above.
-                if passed.is_none() {
+                if overtaken.is_none() {
                     parent.withdraw();
                 }
-                return Err(held);
+                return Err(blocked);
             }
         }
         self.admit(cost, now);
@@ -287,7 +293,7 @@ impl QuotaDesk {
     /// Gives up the turn above if nobody is left who could use it.
     pub(super) fn withdraw_if_idle(&mut self) {
         if self.waiting() == 0
-            && self.turns.is_empty()
+            && self.round_robin.is_empty()
             && let Some(parent) = &mut self.parent
         {
             parent.withdraw();
@@ -298,43 +304,43 @@ impl QuotaDesk {
 /// Who is to be served.
 enum Next {
     Own,
-    Child(Arc<Line<QuotaDesk>>),
-    All(Vec<Arc<Line<QuotaDesk>>>),
+    Child(Arc<WaitQueue<QuotaPolicy>>),
+    All(Vec<Arc<WaitQueue<QuotaPolicy>>>),
 }
 
 /// Serves those below whom a change concerns, then those below each quota above. No lock is held.
-pub(super) fn follow(line: &Arc<Line<QuotaDesk>>, now: Instant, caller: Caller) {
-    let mut level = Some(line);
-    while let Some(line) = level {
-        serve_below(line, now, caller);
-        level = line.parent();
+pub(super) fn follow_up(queue: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: RuntimeContext) {
+    let mut level = Some(queue);
+    while let Some(queue) = level {
+        serve_below(queue, now, context);
+        level = queue.parent();
     }
 }
 
 /// One after the other, for as long as there is something to be had. It goes down by one quota at a time, and what it
-/// changes above is seen by [`follow`] on its way up.
-fn serve_below(line: &Arc<Line<QuotaDesk>>, now: Instant, caller: Caller) {
-    while let Some(next) = line.look(|desk| desk.turns.next()) {
+/// changes above is seen by [`follow_up`] on its way up.
+fn serve_below(queue: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: RuntimeContext) {
+    while let Some(next) = queue.with_policy(|policy| policy.round_robin.next()) {
         match next {
-            Next::Own => line.serve_own(now, caller),
-            Next::Child(child) => serve_child(&child, now, caller),
+            Next::Own => queue.serve_own(now, context),
+            Next::Child(child) => serve_child(&child, now, context),
             Next::All(children) => children.iter().for_each(|child| {
-                child.look(|desk| desk.turns.gate_closed());
-                serve_child(child, now, caller);
+                child.with_policy(|policy| policy.round_robin.gate_closed());
+                serve_child(child, now, context);
             }),
         }
     }
 }
 
-fn serve_child(child: &Arc<Line<QuotaDesk>>, now: Instant, caller: Caller) {
-    child.look(|desk| desk.turns.stir());
-    child.serve_own(now, caller);
-    serve_below(child, now, caller);
+fn serve_child(child: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: RuntimeContext) {
+    child.with_policy(|policy| policy.round_robin.note_change());
+    child.serve_own(now, context);
+    serve_below(child, now, context);
 }
 
 /// Closes a quota and all below it.
-pub(super) fn close(line: &Line<QuotaDesk>) {
-    line.close();
-    let children = line.look(|desk| desk.turns.children());
+pub(super) fn close(queue: &WaitQueue<QuotaPolicy>) {
+    queue.close();
+    let children = queue.with_policy(|policy| policy.round_robin.children());
     children.iter().for_each(|child| close(child));
 }

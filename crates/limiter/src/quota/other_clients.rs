@@ -24,14 +24,14 @@ const MOST: f64 = 0.9;
 /// A running mean of the unexplained drop: what the server should have left by its rate and by what we sent, less what it
 /// said it has. An exponentially weighted mean over the time between readings, as a part of the rate.
 #[derive(Debug, Default)]
-pub(super) struct Others {
+pub(super) struct OtherClients {
     mean: f64,
-    last: Option<Seen>,
+    last: Option<Sample>,
 }
 
 /// What was left when a request was sent, and how much of ours had been let through before that.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) remaining: u64,
     pub(super) let_through_before: u64,
@@ -41,9 +41,9 @@ pub(super) struct Seen {
     pub(super) refills: bool,
 }
 
-impl Others {
+impl OtherClients {
     /// Takes note of a reading, at a rate of so many per second.
-    pub(super) fn note(&mut self, seen: Seen, per_second: f64) {
+    pub(super) fn note(&mut self, seen: Sample, per_second: f64) {
         let Some(last) = self.last else {
             self.last = Some(seen);
             return;

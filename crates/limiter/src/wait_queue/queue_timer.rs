@@ -15,19 +15,19 @@ use tokio::{task::coop, time::Instant};
 /// a reset in two cases, and both are kept from happening: an empty cooperative budget (the poll is unconstrained), and
 /// a registered timer that is moved to an instant already past (it is replaced instead).
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct QueueTimer {
     timer: Pin<Box<Timer>>,
     /// When the registered wake-up comes: not later than the timer's deadline. `None`: none is registered.
     registered: Option<Instant>,
 }
 
-impl Alarm {
+impl QueueTimer {
     pub(super) fn new() -> Self {
         Self { timer: Box::pin(Timer::new()), registered: None }
     }
 
     /// Sees to it that `waker` is woken at `at` or before. Ready if `at` has passed. Needs a runtime.
-    pub(super) fn arm(&mut self, at: Instant, waker: &Waker) -> Poll<()> {
+    pub(super) fn register(&mut self, at: Instant, waker: &Waker) -> Poll<()> {
         if self.registered.is_some_and(|registered| registered > at) {
             self.clear();
         }
@@ -51,7 +51,7 @@ impl Alarm {
     ///
     /// Tokio's never comes early, except from a runtime that is being shut down, whose timers panic when they are polled
     /// again. Such a one is given up, and the next registered by somebody whose runtime lives.
-    pub(super) fn rang(&mut self, now: Instant) -> bool {
+    pub(super) fn fired(&mut self, now: Instant) -> bool {
         let lives = self.registered.take().is_some_and(|registered| registered <= now);
         if !lives {
             self.clear();

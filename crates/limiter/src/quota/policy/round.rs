@@ -6,11 +6,11 @@ use super::{
     super::{
         cost::{Cost, Total},
         error::Bottleneck,
-        levels::{Held, Parent, Passed},
+        hierarchy::{Blocked, Overtaken, Parent},
     },
-    QuotaDesk,
+    QuotaPolicy,
 };
-use crate::line::Verdict;
+use crate::wait_queue::Decision;
 
 /// How far down the line a round looks for one that may pass those ahead of it.
 const LOOK_AHEAD: usize = 32;
@@ -35,31 +35,31 @@ impl Round {
     }
 }
 
-impl QuotaDesk {
-    pub(super) fn consider_head(&mut self, cost: &Cost) -> Verdict {
-        if !self.turns.is_own() {
-            self.round.reason = self.turns.reason();
-            return Verdict::Stop;
+impl QuotaPolicy {
+    pub(super) fn consider_head(&mut self, cost: &Cost) -> Decision {
+        if !self.round_robin.is_own() {
+            self.round.reason = self.round_robin.reason();
+            return Decision::Stop;
         }
-        let Err(Held { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
-            self.turns.own_passed();
-            return Verdict::Admit;
+        let Err(Blocked { at, reason }) = self.take_from_all(cost, None, self.round.now) else {
+            self.round_robin.own_passed();
+            return Decision::Admit;
         };
-        self.probe(&Held { at, reason }, self.round.now);
+        self.probe(&Blocked { at, reason }, self.round.now);
         self.round.reason = reason;
         (self.round.next, self.round.head_at) = (at, at);
         let is_own = matches!(reason, Bottleneck::Dimension(_)) && !self.waits_above();
-        if is_own { self.keep(cost) } else { Verdict::Stop }
+        if is_own { self.keep(cost) } else { Decision::Stop }
     }
 
-    pub(super) fn consider_behind(&mut self, cost: &Cost) -> Verdict {
+    pub(super) fn consider_behind(&mut self, cost: &Cost) -> Decision {
         if self.round.kept > LOOK_AHEAD || self.free_slots() <= self.round.kept {
-            return Verdict::Stop;
+            return Decision::Stop;
         }
         let Round { now, ahead, kept, head_at, .. } = self.round;
-        let passed = Passed { ahead: &ahead, kept, head_at };
-        let Err(Held { at, .. }) = self.take_from_all(cost, Some(passed), now) else {
-            return Verdict::Admit;
+        let overtaken = Overtaken { ahead: &ahead, kept, head_at };
+        let Err(Blocked { at, .. }) = self.take_from_all(cost, Some(overtaken), now) else {
+            return Decision::Admit;
         };
         let before_the_rest = at.filter(|&at| at > now);
         self.round.next = self.round.next.into_iter().chain(before_the_rest).min();
@@ -71,10 +71,10 @@ impl QuotaDesk {
         self.parent.as_ref().is_some_and(Parent::has_turn)
     }
 
-    fn keep(&mut self, cost: &Cost) -> Verdict {
+    fn keep(&mut self, cost: &Cost) -> Decision {
         self.round.ahead += cost;
         self.round.kept += 1;
         // While the gate is opening, every one let through delays the next.
-        if self.gate.is_opening() || !self.turns.is_empty() { Verdict::Stop } else { Verdict::Wait }
+        if self.gate.is_opening() || !self.round_robin.is_empty() { Decision::Stop } else { Decision::Wait }
     }
 }

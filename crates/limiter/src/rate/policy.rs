@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use super::Rate;
 use crate::{
     bucket::Bucket,
-    line::{Desk, Verdict},
     log::Log,
+    wait_queue::{Decision, Policy},
 };
 
 /// One supply, first come first served.
 #[derive(Debug)]
-pub(super) struct RateDesk {
+pub(super) struct RatePolicy {
     supply: Supply,
     /// The sum of what those in line want.
     queued: u128,
@@ -27,7 +27,7 @@ enum Supply {
     Log(Box<Log>),
 }
 
-impl RateDesk {
+impl RatePolicy {
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
         Self { supply: Supply::new(rate, now), queued: 0, next_round: None }
     }
@@ -121,12 +121,12 @@ impl Supply {
     }
 }
 
-impl Desk for RateDesk {
-    type Ask = u64;
-    type Never = Infallible;
+impl Policy for RatePolicy {
+    type Cost = u64;
+    type Impossible = Infallible;
     type Reason = ();
 
-    fn never(&self, _: &u64) -> Option<Infallible> {
+    fn impossible(&self, _: &u64) -> Option<Infallible> {
         None
     }
 
@@ -140,17 +140,17 @@ impl Desk for RateDesk {
         false
     }
 
-    fn begin(&mut self, now: Instant) {
+    fn begin_round(&mut self, now: Instant) {
         self.supply.refill(now);
         self.next_round = None;
     }
 
-    fn consider(&mut self, &cost: &u64) -> Verdict {
+    fn consider(&mut self, &cost: &u64) -> Decision {
         if self.supply.take_if_covered(cost) {
-            return Verdict::Admit;
+            return Decision::Admit;
         }
         self.next_round = self.supply.covers_at(cost, 0);
-        Verdict::Stop
+        Decision::Stop
     }
 
     fn next_round(&self) -> Option<Instant> {

@@ -9,16 +9,16 @@ use super::{
     cost::{Cost, Count, Total},
     error::{Bottleneck, TooLarge},
     gate::Gate,
+    hierarchy::{self, Blocked, Overtaken, Parent, RoundRobin},
     learner::Learner,
-    levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
+    log_detector::LogDetector,
     meter::Burst,
     parallel::ParallelBound,
     sends::Sends,
-    sliding::Sliding,
     snapshot::Snapshot,
 };
-use crate::line::{Caller, Desk, Line, Verdict};
+use crate::wait_queue::{Decision, Policy, RuntimeContext, WaitQueue};
 
 mod round;
 
@@ -26,7 +26,7 @@ use self::round::Round;
 
 /// The limits, the slots, the gate, and the sums of what is on its way.
 #[derive(Debug)]
-pub(super) struct QuotaDesk {
+pub(super) struct QuotaPolicy {
     pub(super) limits: Limits,
     pub(super) burst: Burst,
     pub(super) charging: Option<Charging>,
@@ -41,17 +41,17 @@ pub(super) struct QuotaDesk {
     /// What was sent and refused, or never arrived, by when that was known.
     pub(super) refunds: Sends,
     pub(super) learner: Learner,
-    pub(super) sliding: Sliding,
+    pub(super) log_detector: LogDetector,
     queued: Total,
     waiting: usize,
     round: Round,
     /// The quota above this one.
     pub(super) parent: Option<Parent>,
     /// Who waits for something of this quota, in turn, if any below it do.
-    pub(super) turns: Turns,
+    pub(super) round_robin: RoundRobin,
 }
 
-impl QuotaDesk {
+impl QuotaPolicy {
     pub(super) fn new(
         limits: Limits,
         burst: Burst,
@@ -71,12 +71,12 @@ impl QuotaDesk {
             admitted: Count::default(),
             refunds: Sends::default(),
             learner: Learner::default(),
-            sliding: Sliding::default(),
+            log_detector: LogDetector::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
             parent: None,
-            turns: Turns::default(),
+            round_robin: RoundRobin::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl QuotaDesk {
         // How fast a server may be asked that was closed for another reason than its limits is not known.
         let knows_nothing = self.limits.meters().is_empty() && !self.has_served();
         self.gate.close(now, until, serves_nothing || knows_nothing);
-        self.turns.gate_closed();
+        self.round_robin.gate_closed();
     }
 
     pub(super) fn open_gate(&mut self) {
@@ -201,7 +201,7 @@ impl QuotaDesk {
             None => (at, waits),
         };
         let Some(parent) = &self.parent else { return own };
-        let above = parent.line.look(|desk| desk.estimate_behind(cost, ahead, now));
+        let above = parent.queue.with_policy(|policy| policy.estimate_behind(cost, ahead, now));
         // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
@@ -245,42 +245,47 @@ impl QuotaDesk {
     }
 
     /// Whether a cost may be had of this quota, as of the last refill, and of none above it.
-    pub(super) fn check(&self, cost: &Cost, passed: Option<Passed<'_>>, now: Instant) -> Result<(), Held> {
-        if let Some(Passed { ahead, kept, head_at }) = passed {
+    pub(super) fn check(
+        &self,
+        cost: &Cost,
+        overtaken: Option<Overtaken<'_>>,
+        now: Instant,
+    ) -> Result<(), Blocked> {
+        if let Some(Overtaken { ahead, kept, head_at }) = overtaken {
             let passes = !self.gate.is_opening() && self.delays_nobody(cost, ahead, kept, head_at, now);
-            let held = || {
+            let blocked = || {
                 let (at, reason) = self.covers_at(cost, &Total::default(), now);
-                Held { at, reason: reason.unwrap_or(Bottleneck::Concurrency) }
+                Blocked { at, reason: reason.unwrap_or(Bottleneck::Concurrency) }
             };
-            return if passes { Ok(()) } else { Err(held()) };
+            return if passes { Ok(()) } else { Err(blocked()) };
         }
         if let Some(next) = self.gate.blocks(now) {
-            return Err(Held { at: Some(next), reason: Bottleneck::Gate });
+            return Err(Blocked { at: Some(next), reason: Bottleneck::Gate });
         }
         if !self.has_free_slot() {
-            return Err(Held { at: None, reason: Bottleneck::Concurrency });
+            return Err(Blocked { at: None, reason: Bottleneck::Concurrency });
         }
         if self.limits.cover(cost) {
             return Ok(());
         }
         let (at, reason) = self.covers_at(cost, &Total::default(), now);
-        Err(Held { at, reason: reason.unwrap_or(Bottleneck::Gate) })
+        Err(Blocked { at, reason: reason.unwrap_or(Bottleneck::Gate) })
     }
 }
 
-impl Desk for QuotaDesk {
-    type Ask = Cost;
-    type Never = TooLarge;
+impl Policy for QuotaPolicy {
+    type Cost = Cost;
+    type Impossible = TooLarge;
     type Reason = Bottleneck;
 
-    fn never(&self, cost: &Cost) -> Option<TooLarge> {
+    fn impossible(&self, cost: &Cost) -> Option<TooLarge> {
         let above = || self.parent.as_ref().and_then(|parent| parent.too_small_for(cost));
         self.limits.too_small_for(cost).or_else(above)
     }
 
     #[inline(always)]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || !self.has_free_slot() || !self.turns.is_empty() {
+        if self.gate.is_opening() || !self.has_free_slot() || !self.round_robin.is_empty() {
             return false;
         }
         self.limits.refill(now);
@@ -297,12 +302,12 @@ impl Desk for QuotaDesk {
         true
     }
 
-    fn begin(&mut self, now: Instant) {
+    fn begin_round(&mut self, now: Instant) {
         self.limits.refill(now);
         self.round = Round::new(now);
     }
 
-    fn consider(&mut self, cost: &Cost) -> Verdict {
+    fn consider(&mut self, cost: &Cost) -> Decision {
         if self.round.kept == 0 { self.consider_head(cost) } else { self.consider_behind(cost) }
     }
 
@@ -310,14 +315,14 @@ impl Desk for QuotaDesk {
         self.round.next
     }
 
-    fn pass(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
+    fn try_overtake(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
         self.limits.refill(now);
-        if !self.turns.is_empty() || self.waits_above() {
+        if !self.round_robin.is_empty() || self.waits_above() {
             return false;
         }
         let (head_at, _) = self.covers_at(head, &Total::default(), now);
         let ahead = self.queued;
-        self.take_from_all(cost, Some(Passed { ahead: &ahead, kept: self.waiting, head_at }), now).is_ok()
+        self.take_from_all(cost, Some(Overtaken { ahead: &ahead, kept: self.waiting, head_at }), now).is_ok()
     }
 
     fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
@@ -330,21 +335,24 @@ impl Desk for QuotaDesk {
     }
 
     fn closed_until(&self, now: Instant) -> Option<Instant> {
-        let above = self.parent.as_ref().and_then(|parent| parent.line.look(|desk| desk.closed_until(now)));
+        let above = self
+            .parent
+            .as_ref()
+            .and_then(|parent| parent.queue.with_policy(|policy| policy.closed_until(now)));
         self.gate.closed_until(now).max(above)
     }
 
     fn joined(&mut self, cost: &Cost) {
         self.queued += cost;
         self.waiting += 1;
-        self.turns.own_joined();
+        self.round_robin.own_joined();
     }
 
     fn left(&mut self, cost: &Cost) {
         self.queued -= cost;
         self.waiting -= 1;
         if self.waiting == 0 {
-            self.turns.own_left();
+            self.round_robin.own_left();
             self.withdraw_if_idle();
         }
     }
@@ -355,15 +363,15 @@ impl Desk for QuotaDesk {
         self.limits.put_back(cost);
     }
 
-    fn went_away(&mut self) {
+    fn did_not_join(&mut self) {
         self.withdraw_if_idle();
     }
 
-    fn stir(&mut self) -> bool {
-        self.turns.stir()
+    fn note_change(&mut self) -> bool {
+        self.round_robin.note_change()
     }
 
-    fn follow(line: &Arc<Line<Self>>, now: Instant, caller: Caller) {
-        levels::follow(line, now, caller);
+    fn follow_up(queue: &Arc<WaitQueue<Self>>, now: Instant, context: RuntimeContext) {
+        hierarchy::follow_up(queue, now, context);
     }
 }

@@ -1,4 +1,4 @@
-//! A line of waiters before a policy that lets them through as time allows: what rates and quotas have in common.
+//! A queue of waiters and the policy that admits them as time allows. Rates and quotas share it.
 
 use std::{
     fmt,
@@ -25,13 +25,13 @@ use self::{
     round::{earliest, expire, must_wait, next_wake_up, reject, round},
 };
 
-/// The line. Its handle is an `Arc`, which is also what its timer wakes.
+/// The queue. Its handle is an `Arc`. The same `Arc` is what its timer wakes.
 ///
-/// The timer belongs to the line and not to the waiter at its head: when it rings, the line lets through whoever is
-/// due. So no waiter is polled in vain, and none that is left unpolled holds up the others.
+/// The timer belongs to the queue and not to its first waiter. When the timer fires, the queue admits all waiters that are
+/// due. So no waiter is woken for nothing, and a waiter that is not polled does not delay the others.
 pub(crate) struct WaitQueue<P: Policy> {
     list: WaitList<State<P>, Entry<P>>,
-    /// The line whose policy this one asks, too.
+    /// The queue above this one. Its policy has to admit too.
     parent: Option<Arc<Self>>,
 }
 
@@ -39,29 +39,29 @@ pub(crate) struct WaitQueue<P: Policy> {
 struct State<P> {
     policy: P,
     timer: QueueTimer,
-    /// Not later than the earliest deadline in the line.
+    /// Not later than the earliest deadline in the queue.
     first_deadline: Option<Instant>,
     closed: bool,
 }
 
-/// A waiter's place.
+/// What a waiter has in the queue.
 #[derive(Debug)]
 struct Entry<P: Policy> {
     cost: P::Cost,
     deadline: Option<Instant>,
-    /// Set when it is let go.
+    /// Set when the waiter is let go.
     outcome: Option<Outcome<P>>,
 }
 
 type LockedQueue<'a, P> = Locked<'a, State<P>, Entry<P>>;
 type QueueWaiter<P> = Waiter<State<P>, Entry<P>>;
 
-/// Who asks for a round, which decides whether it may touch the timer.
+/// Whether the caller runs inside a tokio runtime. Only then may it register the timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RuntimeContext {
-    /// A task that waits, or the timer.
+    /// It is a waiting task or the timer.
     Inside,
-    /// Anybody, perhaps outside of any runtime: the head of the line is woken to see to the timer.
+    /// It may be outside of any runtime. Then the first waiter is woken to register the timer.
     Unknown,
 }
 
@@ -70,9 +70,9 @@ impl<P: Policy> WaitQueue<P> {
         Arc::new(Self::from_parts(policy, None))
     }
 
-    /// A line whose policy asks that of another line, too. The policy is made of the handle by which the other knows it.
+    /// A queue below another queue. The policy is made with the handle of this queue, by which the upper one knows it.
     pub(crate) fn with_parent(parent: Arc<Self>, policy: impl FnOnce(Weak<Self>) -> P) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self::from_parts(policy(Weak::clone(me)), Some(parent)))
+        Arc::new_cyclic(|own_handle| Self::from_parts(policy(Weak::clone(own_handle)), Some(parent)))
     }
 
     fn from_parts(policy: P, parent: Option<Arc<Self>>) -> Self {
@@ -84,14 +84,14 @@ impl<P: Policy> WaitQueue<P> {
         self.parent.as_ref()
     }
 
-    /// Lets one through now if nobody waits.
-    // Always: an answer is a large type, which would go through memory for the few instructions that all this is.
+    /// Admits a cost now, if no waiter is in the queue.
+    // Always inlined: the outcome is a large type, and a call would return it through memory.
     #[inline(always)]
     pub(crate) fn try_at(self: &Arc<Self>, cost: &P::Cost, now: Instant) -> Outcome<P> {
         if self.admits_at_once(cost, now) { Ok(()) } else { self.try_slowly(cost, now) }
     }
 
-    /// Everything but the plain case of [`try_at`](Self::try_at).
+    /// The slow path of [`try_at`](Self::try_at).
     #[cold]
     #[inline(never)]
     fn try_slowly(self: &Arc<Self>, cost: &P::Cost, now: Instant) -> Outcome<P> {
@@ -103,34 +103,35 @@ impl<P: Policy> WaitQueue<P> {
                 return Ok(());
             }
         }
-        let late = must_wait(&mut locked, cost, now);
+        let rejection = must_wait(&mut locked, cost, now);
         locked.policy.did_not_join();
         drop(locked);
         P::follow_up(self, now, RuntimeContext::Unknown);
-        Err(late)
+        Err(rejection)
     }
 
-    /// Lets one through now if nobody waits and that is plain to see. `false`: somebody has to look closer.
+    /// Admits a cost now, if no waiter is in the queue and the fast check of the policy suffices. `false` means that the
+    /// slow path has to decide.
     #[inline(always)]
     pub(crate) fn admits_at_once(&self, cost: &P::Cost, now: Instant) -> bool {
         let Some(mut locked) = self.list.try_hold() else { return false };
         !locked.closed && locked.nobody_waits() && locked.policy.admit_at_once(cost, now)
     }
 
-    /// Reads from the policy, and changes nothing that could let anybody through.
+    /// Calls `read` with the policy. It must change nothing that could let a waiter be admitted.
     #[inline]
-    pub(crate) fn with_policy<R>(&self, look: impl FnOnce(&mut P) -> R) -> R {
-        look(&mut self.list.hold().policy)
+    pub(crate) fn with_policy<R>(&self, read: impl FnOnce(&mut P) -> R) -> R {
+        read(&mut self.list.hold().policy)
     }
 
-    /// [`look`](Self::look), unless the line is closed.
+    /// As [`with_policy`](Self::with_policy), or `None` if the queue is closed.
     #[inline]
-    pub(crate) fn with_policy_if_open<R>(&self, look: impl FnOnce(&mut P) -> R) -> Option<R> {
+    pub(crate) fn with_policy_if_open<R>(&self, read: impl FnOnce(&mut P) -> R) -> Option<R> {
         let mut locked = self.list.hold();
-        if locked.closed { None } else { Some(look(&mut locked.policy)) }
+        if locked.closed { None } else { Some(read(&mut locked.policy)) }
     }
 
-    /// Changes the policy, and lets through whoever may go now.
+    /// Changes the policy, and admits the waiters that can be admitted now.
     pub(crate) fn change<R>(self: &Arc<Self>, now: Instant, change: impl FnOnce(&mut P) -> R) -> R {
         let mut locked = self.list.lock();
         let result = change(&mut locked.policy);
@@ -142,7 +143,7 @@ impl<P: Policy> WaitQueue<P> {
         result
     }
 
-    /// Gives something back to the policy. The clock is read only if somebody waits for it.
+    /// Gives something back to the policy. The clock is read only if a waiter may be admitted by it.
     #[inline(always)]
     pub(crate) fn release(self: &Arc<Self>, give: impl FnOnce(&mut P)) {
         let mut locked = self.list.hold();
@@ -184,7 +185,7 @@ impl<P: Policy> WaitQueue<P> {
         self.list.lock().len()
     }
 
-    /// Lets one through, or refuses it, or puts it at the end of the line.
+    /// Admits a cost, or rejects it, or puts its waiter at the end of the queue.
     fn poll_join(
         self: &Arc<Self>,
         waiter: Pin<&mut QueueWaiter<P>>,
@@ -225,9 +226,9 @@ impl<P: Policy> WaitQueue<P> {
         if let Some(deadline) = deadline {
             let (until, _) = locked.policy.estimate(&cost, now);
             if deadline <= now || until.is_none_or(|until| until > deadline) {
-                let late = must_wait(locked, &cost, now);
+                let rejection = must_wait(locked, &cost, now);
                 locked.policy.did_not_join();
-                return Poll::Ready(Err(late));
+                return Poll::Ready(Err(rejection));
             }
             locked.first_deadline = earliest(locked.first_deadline, Some(deadline));
         }
@@ -236,7 +237,8 @@ impl<P: Policy> WaitQueue<P> {
         Poll::Pending
     }
 
-    /// The answer of one in line. It also sees to the timer, for which it may have been woken.
+    /// Ready with the outcome of a waiter in the queue. It also registers the timer, because the waiter may have been woken
+    /// for that.
     fn poll_outcome(
         self: &Arc<Self>,
         mut waiter: Pin<&mut QueueWaiter<P>>,
@@ -255,7 +257,7 @@ impl<P: Policy> WaitQueue<P> {
         }
     }
 
-    /// A waiter goes away. Its place may have held up others, and what it was given goes back.
+    /// A waiter leaves. It may have delayed others, so these are looked at. What it was granted is given back.
     fn leave(self: &Arc<Self>, waiter: Pin<&mut QueueWaiter<P>>) {
         let now = Instant::now();
         let mut locked = self.list.lock();
@@ -272,13 +274,13 @@ impl<P: Policy> WaitQueue<P> {
         }
     }
 
-    /// Lets through all whose turn it is, here and in the lines that this has an effect on.
+    /// Admits all waiters that can be admitted, here and in the queues that depend on this one.
     fn serve(self: &Arc<Self>, now: Instant, context: RuntimeContext) {
         self.serve_own(now, context);
         P::follow_up(self, now, context);
     }
 
-    /// Lets through all in this line whose turn it is.
+    /// Admits all waiters of this queue that can be admitted.
     pub(crate) fn serve_own(self: &Arc<Self>, now: Instant, context: RuntimeContext) {
         let mut now = now;
         loop {
@@ -305,7 +307,7 @@ impl<P: Policy> WaitQueue<P> {
         }
     }
 
-    /// Registers the next wake-up. Ready if it is due already.
+    /// Registers the next wake-up of the timer. Ready if it is due already.
     fn register_timer(self: &Arc<Self>, locked: &mut LockedQueue<'_, P>) -> Poll<()> {
         let Some(at) = next_wake_up(locked) else {
             locked.timer.clear();
@@ -319,13 +321,13 @@ impl<P: Policy> WaitQueue<P> {
 }
 
 impl<P: Policy> Wake for WaitQueue<P> {
-    /// The timer rings.
+    /// The timer has fired.
     fn wake(self: Arc<Self>) {
         let now = Instant::now();
         let mut locked = self.list.lock();
-        let lives = locked.timer.fired(now);
+        let runtime_lives = locked.timer.fired(now);
         drop(locked);
-        self.serve(now, if lives { RuntimeContext::Inside } else { RuntimeContext::Unknown });
+        self.serve(now, if runtime_lives { RuntimeContext::Inside } else { RuntimeContext::Unknown });
     }
 }
 

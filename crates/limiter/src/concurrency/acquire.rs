@@ -1,4 +1,4 @@
-//! Waiting for permits.
+//! The futures that wait for permits.
 
 use std::{
     future::Future,
@@ -13,8 +13,7 @@ use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, PermitWaiter, 
 use crate::budget;
 
 pin_project! {
-    /// Waits for permits: what [`ConcurrencyLimiter::acquire`] and
-    /// [`acquire_many`](ConcurrencyLimiter::acquire_many) return.
+    /// The future of [`ConcurrencyLimiter::acquire`] and [`acquire_many`](ConcurrencyLimiter::acquire_many).
     ///
     /// # Panics
     ///
@@ -36,8 +35,8 @@ pin_project! {
 }
 
 pin_project! {
-    /// Waits for permits that borrow nothing: what [`ConcurrencyLimiter::acquire_owned`] and
-    /// [`acquire_many_owned`](ConcurrencyLimiter::acquire_many_owned) return.
+    /// The future of [`ConcurrencyLimiter::acquire_owned`] and
+    /// [`acquire_many_owned`](ConcurrencyLimiter::acquire_many_owned).
     ///
     /// # Panics
     ///
@@ -59,12 +58,12 @@ pin_project! {
 }
 
 pin_project! {
-    // What the two have in common: how far a request has come.
+    // A request for permits: the part that both futures share.
     #[derive(Debug)]
     struct Request {
         count: usize,
         state: State,
-        // Made only when there is no way around waiting: the fast path neither writes nor drops it.
+        // Made only where the request has to wait. The fast path neither writes nor drops it.
         #[pin]
         waiter: Option<PermitWaiter>,
     }
@@ -74,9 +73,9 @@ pin_project! {
 enum State {
     /// Not polled yet, or only with an empty cooperative budget.
     New,
-    /// In line, or let go and not polled since.
-    InLine,
-    /// Has its answer.
+    /// In the queue, or let go and not polled since.
+    Queued,
+    /// The permits were returned.
     Done,
 }
 
@@ -133,7 +132,7 @@ impl Request {
     #[inline]
     fn leave(self: Pin<&mut Self>, shared: &Shared) {
         let this = self.project();
-        if *this.state == State::InLine
+        if *this.state == State::Queued
             && let Some(waiter) = this.waiter.as_pin_mut()
         {
             shared.leave(waiter);
@@ -141,7 +140,7 @@ impl Request {
     }
 }
 
-/// Everything but a first poll that is ready and free.
+/// Every poll except a first one that is ready at once and spends no budget.
 #[cold]
 fn poll_slow(
     count: usize,
@@ -153,16 +152,16 @@ fn poll_slow(
     let budget = ready!(coop::poll_proceed(cx));
     if *state == State::New && !shared.word.take_unlocked(count) {
         waiter.set(Some(PermitWaiter::new()));
-        *state = State::InLine;
+        *state = State::Queued;
     }
     let answer = match (*state, waiter.as_mut().as_pin_mut()) {
         (State::New, _) => Poll::Ready(()),
-        (State::InLine, Some(waiter)) => shared.poll_queue(waiter, count, cx),
+        (State::Queued, Some(waiter)) => shared.poll_queue(waiter, count, cx),
         _ => panic!("polled after it was ready"),
     };
     if answer.is_ready() {
         *state = State::Done;
-        // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
+        // The waiter is dropped here, so that the drop of the future has mostly nothing to do.
         waiter.set(None);
         budget.made_progress();
     }

@@ -1,4 +1,4 @@
-//! Waiting for a rate.
+//! The futures that wait for a rate.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use super::{MustWait, policy::RatePolicy};
 use crate::wait_queue::{Request, WaitQueue};
 
 pin_project! {
-    /// Waits for units: what [`RateLimiter::acquire`](super::RateLimiter::acquire) returns.
+    /// The future of [`RateLimiter::acquire`](super::RateLimiter::acquire).
     ///
     /// It needs a tokio runtime with time enabled if it has to wait.
     ///
@@ -30,7 +30,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// Waits for units until a deadline: what [`AcquireRate::before`] returns.
+    /// The future of [`AcquireRate::before`], which waits until a deadline at most.
     ///
     /// Otherwise as [`AcquireRate`].
     #[must_use = "futures do nothing unless awaited"]
@@ -54,8 +54,8 @@ impl<'a> AcquireRate<'a> {
         Self { acquire: AcquireBefore { queue, request: Request::new(units) } }
     }
 
-    /// Sets a limit to the wait, and makes it one that can fail: with [`MustWait`] at once if its request would come after
-    /// `deadline`, and at `deadline` if what was foreseen changes while it waits.
+    /// Sets a deadline for the wait. The wait can then fail with [`MustWait`]: at once if it would be admitted after
+    /// `deadline`, and at `deadline` if the estimate changes while it waits.
     pub fn before(self, deadline: Instant) -> AcquireBefore<'a> {
         let mut acquire = self.acquire;
         acquire.request.set_deadline(deadline);
@@ -69,7 +69,7 @@ impl Future for AcquireRate<'_> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let outcome = ready!(self.project().acquire.poll(cx));
-        debug_assert!(outcome.is_ok(), "without a deadline nothing is refused");
+        debug_assert!(outcome.is_ok(), "without a deadline no request is rejected");
         Poll::Ready(())
     }
 }

@@ -50,12 +50,12 @@ impl RateLimiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in line; units that it was given and did not take go back.
+    /// Dropping the future takes it out of the queue. Units that it was given and did not take go back.
     pub fn acquire(&self, units: u64) -> AcquireRate<'_> {
         AcquireRate::new(&self.queue, units)
     }
 
-    /// Takes `units` now, if the bucket has them and nobody waits for them.
+    /// Takes `units` now, if the bucket has them and no request waits.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl RateLimiter {
         self.try_acquire_at(units, Instant::now())
     }
 
-    /// [`try_acquire`](Self::try_acquire) at an instant, which spares reading the clock. One before an instant that the
-    /// limiter has seen counts as that one.
+    /// As [`try_acquire`](Self::try_acquire), at a given instant, so that the clock is not read. An instant before the
+    /// latest one that the limiter was given counts as that one.
     ///
     /// # Errors
     ///
@@ -76,18 +76,18 @@ impl RateLimiter {
         self.queue.try_at(&units, now).map_err(MustWait::from_rejection)
     }
 
-    /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed
-    /// anew.
+    /// Changes the rate from now on. The units in the bucket stay, as far as they fit. The wait of waiting requests is
+    /// computed again.
     pub fn set_rate(&self, rate: Rate) {
         self.set_rate_at(rate, Instant::now());
     }
 
-    /// [`set_rate`](Self::set_rate), as of an instant.
+    /// As [`set_rate`](Self::set_rate), at a given instant.
     pub fn set_rate_at(&self, rate: Rate, now: Instant) {
         self.queue.change(now, |policy| policy.set_rate(rate, now));
     }
 
-    /// How many whole units the bucket holds now; 0 in debt.
+    /// How many whole units the bucket holds now. 0 while it is in debt.
     pub fn available(&self) -> u64 {
         let now = Instant::now();
         self.queue.with_policy(|policy| policy.available(now))

@@ -1,4 +1,4 @@
-//! Who is let through by a rate.
+//! The policy of a rate: which requests its bucket or its log admits.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use crate::{
     wait_queue::{Decision, Policy},
 };
 
-/// One supply, first come first served.
+/// One supply of units, first come, first served.
 #[derive(Debug)]
 pub(super) struct RatePolicy {
     supply: Supply,
@@ -23,7 +23,7 @@ pub(super) struct RatePolicy {
 #[derive(Debug)]
 enum Supply {
     Bucket(Bucket),
-    /// Boxed, so that most are told from it by what they have anyway.
+    /// Boxed, because most rates have a bucket, and the pointer makes the check for a bucket cheap.
     Log(Box<Log>),
 }
 
@@ -39,7 +39,7 @@ impl RatePolicy {
                 bucket.reshape(rate.amount(), rate.period(), rate.capacity());
             }
             (Supply::Log(log), true) => log.reshape(rate.amount(), rate.period()),
-            // What was let through before is not known to the one, or is too long ago for the other: so much is left.
+            // A bucket and a log cannot be converted exactly. So the new supply starts with the units that are available.
             (before, _) => {
                 let available = before.available();
                 *before = Supply::new(rate, now);
@@ -54,7 +54,7 @@ impl RatePolicy {
         self.supply.available()
     }
 
-    /// Whether nothing is owed and nothing could be saved up.
+    /// Whether it is full: nothing is owed, and no more units can be saved up.
     pub(super) fn is_full(&mut self, now: Instant) -> bool {
         self.supply.refill(now);
         match &self.supply {
@@ -134,7 +134,7 @@ impl Policy for RatePolicy {
     fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
         if let Supply::Bucket(bucket) = &mut self.supply {
             bucket.refill(now);
-            // Nothing is not to be had while there is debt, so it is for a round to tell.
+            // A cost of 0 is not admitted while there is debt, so a round has to decide about it.
             return cost > 0 && bucket.take_if_there(cost);
         }
         false

@@ -1,4 +1,4 @@
-//! What a line asks of those who decide.
+//! The policy of a wait queue: it decides which requests are admitted.
 
 use std::{fmt, sync::Arc};
 
@@ -6,85 +6,85 @@ use tokio::time::Instant;
 
 use super::{RuntimeContext, WaitQueue};
 
-/// Decides who is let through. It is pure: it reads no clock and wakes nobody.
+/// Decides which requests are admitted. It is pure: it reads no clock and wakes no task.
 pub(crate) trait Policy: fmt::Debug + Send + Sized + 'static {
-    /// What one asks for.
+    /// What a request costs.
     type Cost: fmt::Debug + Copy + Send + 'static;
-    /// What can make it impossible to let one through, ever.
+    /// Why a request can never be admitted.
     type Impossible: fmt::Debug + Copy + Send + 'static;
-    /// What one waits for.
+    /// What a request waits for.
     type Reason: fmt::Debug + Copy + Send + 'static;
 
-    /// Why one can never be let through, if so.
+    /// Why this cost can never be admitted. `None` if it can.
     fn impossible(&self, cost: &Self::Cost) -> Option<Self::Impossible>;
 
-    /// Lets one through whom nobody is waiting ahead of, if that is plain to see. `false`: a round has to tell.
+    /// The fast check: admits a cost that no waiter is ahead of. `false` means that a round has to decide.
     fn admit_at_once(&mut self, cost: &Self::Cost, now: Instant) -> bool;
 
-    /// Begins a round over the line, at an instant.
+    /// Begins a round over the queue at this instant.
     fn begin_round(&mut self, now: Instant);
 
-    /// Looks at the next in line, and takes what it asks for if it may have it.
+    /// Decides about the next waiter of the round. If it is admitted, its cost is taken.
     fn consider(&mut self, cost: &Self::Cost) -> Decision;
 
-    /// When, by what the last round has seen, another could let somebody through. `None`: time alone does not help.
+    /// When another round could admit a waiter, as far as the last round has seen. `None` if time alone does not help.
     fn next_round(&self) -> Option<Instant>;
 
-    /// Lets one through ahead of the line, whose head is `head`, where that cannot delay anybody in it.
-    fn try_overtake(&mut self, _head: &Self::Cost, _ask: &Self::Cost, _now: Instant) -> bool {
+    /// Admits a newcomer ahead of the queue, where that cannot delay a waiter. `head` is the cost of the first waiter.
+    fn try_overtake(&mut self, _head: &Self::Cost, _cost: &Self::Cost, _now: Instant) -> bool {
         false
     }
 
-    /// When one could be let through behind all who are in line, at the earliest, and what it would wait for.
-    /// `None`: not in any foreseeable time.
+    /// The earliest instant at which a cost could be admitted behind all waiters, and what it would wait for. `None` if the
+    /// instant is not known.
     fn estimate(&mut self, cost: &Self::Cost, now: Instant) -> (Option<Instant>, Self::Reason);
 
-    /// What the last round has seen the head of the line wait for.
+    /// What the first waiter waits for, as far as the last round has seen.
     fn reason(&self) -> Self::Reason;
 
-    /// Nobody is let through before this, whatever else happens, if it is later than `now`.
+    /// The instant before which no request is admitted, whatever happens. `None` if it is not later than `now`.
     fn closed_until(&self, _now: Instant) -> Option<Instant> {
         None
     }
 
-    /// One has joined the line.
+    /// A waiter has joined the queue.
     fn joined(&mut self, cost: &Self::Cost);
 
-    /// One has left the line, let through or not.
+    /// A waiter has left the queue, admitted or not.
     fn left(&mut self, cost: &Self::Cost);
 
-    /// What one was let through for is not used.
+    /// A cost was admitted, and is not used.
     fn give_back(&mut self, cost: &Self::Cost);
 
-    /// One that asked has gone away without joining the line.
+    /// A request was rejected, and has not joined the queue.
     fn did_not_join(&mut self) {}
 
-    /// Something was given back, or has changed. Whether [`follow_up`](Self::follow_up) has to be called for it.
+    /// Something was given back or has changed. Returns whether [`follow_up`](Self::follow_up) has to be called.
     fn note_change(&mut self) -> bool {
         false
     }
 
-    /// Serves other lines that wait for something of this policy or have got a turn by it. No lock is held.
-    fn follow_up(_queue: &Arc<WaitQueue<Self>>, _now: Instant, _caller: RuntimeContext) {}
+    /// Serves other queues that depend on this policy. It is called without a lock.
+    fn follow_up(_queue: &Arc<WaitQueue<Self>>, _now: Instant, _context: RuntimeContext) {}
 }
 
-/// What becomes of the next in line.
+/// The decision about one waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It is let through.
+    /// It is admitted.
     Admit,
-    /// It waits; somebody behind it may pass.
+    /// It waits. A waiter behind it may overtake it.
     Wait,
-    /// It waits, and so do all behind it.
+    /// It waits, and all behind it wait too.
     Stop,
 }
 
-/// Why one was not let through.
+/// Why a request was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection<N, R> {
     Closed,
     Impossible(N),
-    /// It would have to wait: until then, if that is known.
+    /// It would have to wait, until this instant if that is known.
     MustWait {
         now: Instant,
         until: Option<Instant>,
@@ -92,5 +92,5 @@ pub(crate) enum Rejection<N, R> {
     },
 }
 
-/// What a policy's line answers.
+/// The outcome of a request: admitted, or why not.
 pub(crate) type Outcome<P> = Result<(), Rejection<<P as Policy>::Impossible, <P as Policy>::Reason>>;

@@ -1,4 +1,4 @@
-//! One waiter's way through the line: the part of a future that rates and quotas share.
+//! One request to a wait queue: the part of a future that rates and quotas share.
 
 use std::{
     pin::Pin,
@@ -28,12 +28,12 @@ pin_project! {
     enum State<P: Policy> {
         // Not polled yet, or only with an empty cooperative budget.
         New,
-        // In line, or let go and not polled since.
-        InLine {
+        // In the queue, or let go and not polled since.
+        Queued {
             #[pin]
             waiter: QueueWaiter<P>,
         },
-        // Has its answer. The way without waiting comes here at once, and neither writes nor drops a place.
+        // The outcome was returned. A request that does not wait comes here at once, and neither writes nor drops a waiter.
         Done,
     }
 }
@@ -71,20 +71,20 @@ impl<P: Policy> Request<P> {
 
     #[inline]
     pub(crate) fn leave(self: Pin<&mut Self>, queue: &Arc<WaitQueue<P>>) {
-        if let StateProjection::InLine { waiter } = self.project().state.project() {
+        if let StateProjection::Queued { waiter } = self.project().state.project() {
             leave(queue, waiter);
         }
     }
 }
 
-/// Out of line, so that the drop of one that never waited is a comparison.
+/// Not inlined, so that the drop of a request that never waited is one comparison.
 #[cold]
 #[inline(never)]
 fn leave<P: Policy>(queue: &Arc<WaitQueue<P>>, waiter: Pin<&mut QueueWaiter<P>>) {
     queue.leave(waiter);
 }
 
-/// Everything but a first poll that is ready and free.
+/// Every poll except a first one that is admitted at once and spends no budget.
 #[cold]
 fn poll_slow<P: Policy>(
     cost: P::Cost,
@@ -96,9 +96,9 @@ fn poll_slow<P: Policy>(
     let budget = ready!(coop::poll_proceed(cx));
     let is_new = matches!(*state, State::New);
     if is_new {
-        state.set(State::InLine { waiter: QueueWaiter::<P>::new() });
+        state.set(State::Queued { waiter: QueueWaiter::<P>::new() });
     }
-    let StateProjection::InLine { mut waiter } = state.as_mut().project() else {
+    let StateProjection::Queued { mut waiter } = state.as_mut().project() else {
         panic!("polled after it was ready")
     };
     let mut outcome = Poll::Pending;
@@ -106,11 +106,11 @@ fn poll_slow<P: Policy>(
         outcome = queue.poll_join(waiter.as_mut(), cost, deadline, cx);
     }
     if outcome.is_pending() {
-        // One that has just joined, too, sees to the timer.
+        // A waiter that has just joined may have to register the timer, so it goes on here.
         outcome = queue.poll_outcome(waiter, cx);
     }
     if outcome.is_ready() {
-        // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
+        // The waiter is dropped here, so that the drop of the future has mostly nothing to do.
         state.set(State::Done);
         budget.made_progress();
     }

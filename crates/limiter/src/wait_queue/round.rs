@@ -1,4 +1,4 @@
-//! One look over the line: who is let through, and who has waited too long.
+//! One round over a wait queue: which waiters are admitted, and which have passed their deadline.
 
 use outbound_waitlist::{Scan, Wakers};
 use tokio::time::Instant;
@@ -21,12 +21,12 @@ pub(super) fn must_wait<P: Policy>(
     Rejection::MustWait { now, until: until.filter(|&until| until > now), reason }
 }
 
-/// When the line must be looked at again, if nothing happens before.
+/// When the next round is needed, if nothing happens before.
 pub(super) fn next_wake_up<P: Policy>(locked: &LockedQueue<'_, P>) -> Option<Instant> {
     if locked.is_empty() { None } else { earliest(locked.policy.next_round(), locked.first_deadline) }
 }
 
-/// Whether it came to the end of those whose turn it is, rather than to the end of the room for wakers.
+/// Admits the waiters that the policy admits. `false` means that the wakers were full before the round ended.
 pub(super) fn round<P: Policy>(locked: &mut LockedQueue<'_, P>, wakers: &mut Wakers, now: Instant) -> bool {
     locked.policy.begin_round(now);
     locked.scan(wakers, |state, entry| match state.policy.consider(&entry.cost) {
@@ -40,8 +40,8 @@ pub(super) fn round<P: Policy>(locked: &mut LockedQueue<'_, P>, wakers: &mut Wak
     })
 }
 
-/// Refuses those whose deadline has passed or will pass before anybody is let through again. `false`: another round
-/// is needed, since the line has changed or the wakers are full.
+/// Rejects the waiters whose deadline has passed, or will pass before any request is admitted again. `false` means that
+/// another round is needed, because the queue has changed or the wakers are full.
 pub(super) fn expire<P: Policy>(locked: &mut LockedQueue<'_, P>, wakers: &mut Wakers, now: Instant) -> bool {
     if locked.first_deadline.is_none() {
         return true;

@@ -7,18 +7,19 @@ use tokio::time::Instant;
 use super::{AcquireRate, MustWait, Rate, policy::RatePolicy};
 use crate::{keyed::sealed::Idle, wait_queue::WaitQueue};
 
-/// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
+/// Admits units at a [`Rate`], first come, first served: an exact token bucket with a queue.
 ///
 /// Cloning gives another handle to the same limiter.
 ///
-/// - **Never faster than asked, and no slower**: all arithmetic is in integers without rounding, for rates and costs up
-///   to `u64::MAX`. A bucket is full when it is made.
-/// - **Strictly first in, first out**, however much each asks for, [`try_acquire`](Self::try_acquire) included.
-/// - **A cost larger than the burst** waits until the bucket is full and then goes into debt, which those behind it wait
-///   off. So the rate holds in the long run, and nothing waits for ever.
-/// - **One timer however many wait**, and two polls for each of them. It runs on the tokio runtime of the task that
-///   set it, and does not depend on any waiter being polled.
-/// - A waiter takes units only when its request comes, so one that gives up leaves no hole in the schedule.
+/// - **Exact.** It is neither faster nor slower than the rate: all arithmetic is in integers without rounding, for rates
+///   and costs up to `u64::MAX`. A bucket is full when it is made.
+/// - **Strictly first in, first out**, however many units a request is for. [`try_acquire`](Self::try_acquire) does not
+///   overtake either.
+/// - **A cost larger than the burst** waits until the bucket is full, and then takes it into debt. The requests behind it
+///   wait until the debt is paid. So the rate holds in the long run, and no request waits for ever.
+/// - **One timer** however many requests wait, and two polls for each of them. The timer runs on the tokio runtime of the
+///   task that set it. No waiting request has to be polled for it.
+/// - A request takes its units only when it is admitted. So one that is dropped leaves no gap in the schedule.
 #[derive(Clone)]
 pub struct RateLimiter {
     queue: Arc<WaitQueue<RatePolicy>>,
@@ -30,8 +31,8 @@ impl RateLimiter {
         Self { queue: WaitQueue::new(RatePolicy::new(rate, Instant::now())) }
     }
 
-    /// Waits for `units`. With 0 units it waits for its request. It cannot fail; [`before`](AcquireRate::before) sets a limit
-    /// to the wait.
+    /// Waits for `units`. With 0 units it waits until it is first in the queue and there is no debt. It cannot fail.
+    /// [`before`](AcquireRate::before) sets a deadline for the wait.
     ///
     /// ```
     /// use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct RatePolicy {
     supply: Supply,
-    /// The sum of what those in line want.
+    /// The sum of the units that waiting requests want.
     queued: u128,
     next_round: Option<Instant>,
 }

@@ -48,10 +48,11 @@ impl QueueTimer {
         self.registered.is_some_and(|registered| registered <= at)
     }
 
-    /// The wake-up has come. `false`: whoever waits must be woken to register the next.
+    /// The wake-up has come. `false` means that its runtime has ended, and a waiter must be woken to register the next
+    /// wake-up.
     ///
-    /// Tokio's never comes early, except from a runtime that is being shut down, whose timers panic when they are polled
-    /// again. Such a one is given up, and the next registered by somebody whose runtime runtime_lives.
+    /// Tokio's wake-ups never come early, except from a runtime that is being shut down. The timers of such a runtime panic
+    /// when they are polled again, so the timer is dropped. A task on another runtime registers the next.
     pub(super) fn fired(&mut self, now: Instant) -> bool {
         let runtime_lives = self.registered.take().is_some_and(|registered| registered <= now);
         if !runtime_lives {

@@ -268,7 +268,7 @@ impl Bucket {
         i128::try_from(u128::from(nanos(time)) * u128::from(self.amount)).unwrap_or(i128::MAX)
     }
 
-    /// Units converted to parts, rounded. 0 if the number is not finite.
+    /// Units converted to parts, rounded towards zero. 0 if `units` is not a number.
     pub(crate) fn parts_of(&self, units: f64) -> i128 {
         (units * self.period.get() as f64) as i128
     }

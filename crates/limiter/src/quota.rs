@@ -1,4 +1,4 @@
-//! Quotas in several dimensions at once, kept in step with what the server says.
+//! Quotas: limits in several dimensions at once, corrected by what the server says.
 
 mod builder;
 mod charging;

@@ -1,8 +1,7 @@
-//! A quota below another one: whose turn it is at the upper one, and who is told when something changes there.
+//! Quotas below other quotas: which of the lower ones may take from the upper one next, and how they learn of a change.
 //!
-//! A request asks its own quota first, then the one above it, and takes from all of them or from none. Locks are taken
-//! from below upwards only. So whatever an upper quota has to tell the lower ones is told without its lock: see
-//! [`follow_up`].
+//! A request asks its own quota first, then the one above it, and takes its cost from all of them or from none. Locks are
+//! taken upwards only. So an upper quota releases its lock before it serves the lower ones: see [`follow_up`].
 
 use std::{
     collections::VecDeque,
@@ -19,48 +18,51 @@ use super::{
 };
 use crate::wait_queue::{Policy, RuntimeContext, WaitQueue};
 
-/// The quota above, as the one below it sees it.
+/// The link of a quota to the one above it.
 #[derive(Debug)]
 pub(super) struct Parent {
     pub(super) queue: Arc<WaitQueue<QuotaPolicy>>,
-    /// The line of the quota below, by which the one above knows it.
+    /// The queue of the quota itself, by which the one above knows it.
     own_handle: Weak<WaitQueue<QuotaPolicy>>,
-    /// Whether the quota below may have a turn there. Only a hint: the turns themselves are under the other lock.
+    /// Whether the quota may be in the round robin of the one above. It is only a hint, because the round robin itself is
+    /// under the other lock.
     has_turn: bool,
 }
 
-/// Those who wait for something of a quota, in turn.
+/// The quotas that wait for something of one quota, in turn.
 ///
-/// Empty unless a quota below waits. Whoever is first may ask; one who gets something goes to the end. So a long line of
-/// one does not starve another. One who waits for something of its own has no turn, and holds up nobody.
+/// It is empty unless a quota below waits. The first contender may take something, and then goes to the end. So a long
+/// queue of one does not starve another. A quota whose request waits for something of its own is not a contender, and
+/// delays no other.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
     order: VecDeque<Contender>,
-    /// All the quotas below, waiting or not.
+    /// All quotas below, waiting or not.
     children: Vec<Weak<WaitQueue<QuotaPolicy>>>,
-    /// What the first was refused for, the last time it asked.
+    /// What the first contender waits for, since it last tried.
     reason: Option<Bottleneck>,
-    /// The first is to be served: it is another one, or something has changed.
+    /// The first contender has to be served: it is a new one, or something has changed.
     changed: bool,
-    /// All below are to be looked at: the gate was closed, and their deadlines may come before it opens.
+    /// The gate was closed, so all quotas below have to check their deadlines.
     gate_closed: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Contender {
-    /// Those who ask this quota itself.
+    /// The requests to this quota itself.
     Own,
     Child(Weak<WaitQueue<QuotaPolicy>>),
 }
 
-/// Why a request has to wait, and until when, if time alone helps.
+/// Why a request has to wait, and until when if time alone helps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocked {
     pub(super) at: Option<Instant>,
     pub(super) reason: Bottleneck,
 }
 
-/// The requests of the same line that one would pass: their sum, their number, and when the first of them can go.
+/// The requests in the same queue that a request would overtake: their sum, their number, and when the first of them can be
+/// admitted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Overtaken<'a> {
     pub(super) ahead: &'a Total,
@@ -77,14 +79,15 @@ impl Parent {
         Self { queue, own_handle, has_turn: false }
     }
 
-    /// Takes a cost from the quotas above, if it is plain that it may be had.
+    /// The fast check: takes a cost from the quotas above.
     #[inline(never)]
     pub(super) fn admit_at_once(&self, cost: &Cost, now: Instant) -> bool {
         let admits = |policy: &mut QuotaPolicy| policy.waiting() == 0 && policy.admit_at_once(cost, now);
         self.queue.with_policy_if_open(admits).unwrap_or(false)
     }
 
-    /// Takes a cost from the quotas above, or says why not. One that does not pass others gets a turn there.
+    /// Takes a cost from the quotas above, or says why not. If the request would overtake no other, the quota becomes a
+    /// contender there.
     pub(super) fn take(
         &mut self,
         cost: &Cost,
@@ -94,7 +97,7 @@ impl Parent {
         let own_handle = &self.own_handle;
         let answer =
             self.queue.with_policy_if_open(|policy| policy.take_for_child(own_handle, cost, overtaken, now));
-        // Whoever closes a quota ends the waits below it, too.
+        // If the quota above is closed, the waits below it are ended too, so the reason does not matter.
         let answer = answer.unwrap_or(Err(Blocked { at: None, reason: Bottleneck::Gate }));
         if overtaken.is_none() {
             self.has_turn = answer.is_err();
@@ -102,7 +105,7 @@ impl Parent {
         answer
     }
 
-    /// Gives up the turn: nobody below waits for the quota above.
+    /// Leaves the round robin of the quota above, because no request below waits for it.
     pub(super) fn withdraw(&mut self) {
         if mem::take(&mut self.has_turn) {
             let own_handle = &self.own_handle;
@@ -123,12 +126,12 @@ impl Parent {
 }
 
 impl RoundRobin {
-    /// Whether nobody below waits.
+    /// Whether no quota below waits.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Whether those who ask the quota itself are first.
+    /// Whether the requests to the quota itself are first.
     pub(super) fn is_own(&self) -> bool {
         matches!(self.order.front(), None | Some(Contender::Own))
     }
@@ -137,21 +140,21 @@ impl RoundRobin {
         self.reason.unwrap_or(Bottleneck::Concurrency)
     }
 
-    /// Those who ask the quota itself have begun to wait.
+    /// A request to the quota itself has begun to wait.
     pub(super) fn own_joined(&mut self) {
         if !self.order.is_empty() {
             self.add(Contender::Own);
         }
     }
 
-    /// None of them waits any more.
+    /// No request to the quota itself waits any more.
     pub(super) fn own_left(&mut self) {
         if !self.order.is_empty() {
             self.remove(&Contender::Own);
         }
     }
 
-    /// One of them was let through.
+    /// A request to the quota itself was admitted.
     pub(super) fn own_passed(&mut self) {
         if self.order.pop_front().is_some() {
             self.order.push_back(Contender::Own);
@@ -159,9 +162,9 @@ impl RoundRobin {
         }
     }
 
-    /// Something was given back, or has changed. Whether somebody has to be told.
+    /// Something was given back or has changed. Returns whether a quota below has to be served.
     pub(super) fn note_change(&mut self) -> bool {
-        // Without quotas below, which is the rule, there are no turns.
+        // Most quotas have no quotas below.
         if self.children.is_empty() {
             return false;
         }
@@ -189,7 +192,7 @@ impl RoundRobin {
         self.changed |= was_first && !self.order.is_empty();
     }
 
-    /// A quota below has got something: it goes to the end, which it does by asking again.
+    /// A quota below has taken something. It leaves the front, and joins the end when it asks again.
     fn overtaken(&mut self, child: &Contender) {
         if self.order.front() == Some(child) {
             self.order.pop_front();
@@ -197,7 +200,7 @@ impl RoundRobin {
         }
     }
 
-    /// Who is to be served now, if anybody is.
+    /// What has to be served now, if anything.
     fn next(&mut self) -> Option<Next> {
         if mem::take(&mut self.gate_closed) {
             return Some(Next::All(self.children()));
@@ -279,7 +282,7 @@ impl QuotaPolicy {
         match checked {
             Ok(()) => parent.take(cost, overtaken, now)?,
             Err(blocked) => {
-                // What it waits for is its own, so it must not hold up others above.
+                // It waits for something of this quota, so it must not delay the others above.
                 if overtaken.is_none() {
                     parent.withdraw();
                 }
@@ -290,7 +293,7 @@ impl QuotaPolicy {
         Ok(())
     }
 
-    /// Gives up the turn above if nobody is left who could use it.
+    /// Leaves the round robin of the quota above, if no request is left that could take something.
     pub(super) fn withdraw_if_idle(&mut self) {
         if self.waiting() == 0
             && self.round_robin.is_empty()
@@ -301,14 +304,14 @@ impl QuotaPolicy {
     }
 }
 
-/// Who is to be served.
+/// What has to be served.
 enum Next {
     Own,
     Child(Arc<WaitQueue<QuotaPolicy>>),
     All(Vec<Arc<WaitQueue<QuotaPolicy>>>),
 }
 
-/// Serves those below whom a change concerns, then those below each quota above. No lock is held.
+/// Serves the quotas below that a change concerns, here and then at each quota above. It is called without a lock.
 pub(super) fn follow_up(queue: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: RuntimeContext) {
     let mut level = Some(queue);
     while let Some(queue) = level {
@@ -317,8 +320,8 @@ pub(super) fn follow_up(queue: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, conte
     }
 }
 
-/// One after the other, for as long as there is something to be had. It goes down by one quota at a time, and what it
-/// changes above is seen by [`follow_up`] on its way up.
+/// Serves the contenders one after the other, as long as there is something to take. It goes down by one quota at a time.
+/// [`follow_up`] sees on its way up what this changes above.
 fn serve_below(queue: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: RuntimeContext) {
     while let Some(next) = queue.with_policy(|policy| policy.round_robin.next()) {
         match next {

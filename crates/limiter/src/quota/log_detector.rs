@@ -109,7 +109,7 @@ impl LogDetector {
         for meter in meters.iter().filter(|meter| !meter.is_learned()) {
             // What is left of another limit than the one that holds here says nothing.
             let said = meter
-                .said_in(observation)
+                .reading_in(observation)
                 .filter(|reading| reading.limit.is_none_or(|limit| limit == meter.limit()));
             let remaining = said.and_then(|reading| reading.remaining);
             let Some(used) = remaining.and_then(|remaining| Used::of(meter, remaining, counted)) else {
@@ -155,7 +155,7 @@ impl QuotaPolicy {
 
 /// What a limit has used, in a span's worth of it: as told, and by what was sent in the span before it was counted.
 struct Used {
-    told: f64,
+    reported: f64,
     /// The server counted at some moment; the sums of the first and the last of these are not the same.
     least: f64,
     most: f64,
@@ -176,7 +176,7 @@ impl Used {
         let ((first, first_let_through), (last, last_let_through)) =
             (sums(&counted.first)?, sums(&counted.last)?);
         Some(Self {
-            told: 1.0 - remaining as f64 / span,
+            reported: 1.0 - remaining as f64 / span,
             least: first.min(last),
             most: first.max(last),
             ours: first_let_through.max(last_let_through),
@@ -184,15 +184,17 @@ impl Used {
     }
 
     fn fits_log(&self) -> bool {
-        self.told > NEARLY_FULL && self.least - CLOSE <= self.told && self.told <= self.most + CLOSE
+        self.reported > NEARLY_FULL
+            && self.least - CLOSE <= self.reported
+            && self.reported <= self.most + CLOSE
     }
 
     fn is_beyond_log(&self) -> bool {
-        self.least > self.told + BEYOND
+        self.least > self.reported + BEYOND
     }
 
     fn is_by_others(&self) -> bool {
-        self.told > self.ours + BY_OTHERS
+        self.reported > self.ours + BY_OTHERS
     }
 }
 

@@ -36,15 +36,15 @@ pub(super) struct Meter {
     pub(super) level: Level,
     /// The lower of what the user told and of what was heard from the server.
     limit: u64,
-    told: Option<u64>,
-    heard: Option<u64>,
+    user_limit: Option<u64>,
+    server_limit: Option<u64>,
     /// When the request was sent whose reply told the limit.
-    limit_told_at: Option<Instant>,
+    server_limit_at: Option<Instant>,
     /// The reading that the level was compared with last.
     last_read: Option<LastRead>,
     burst: Burst,
     /// What the server last said it has, if more than the burst.
-    shown: u64,
+    server_remaining: u64,
     others: OtherClients,
     pub(super) unused: Unused,
     /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
@@ -77,7 +77,7 @@ impl Burst {
 
 impl Meter {
     /// A limit the user told.
-    pub(super) fn told(
+    pub(super) fn from_user(
         dimension: QuotaDimension,
         window: Duration,
         limit: u64,
@@ -86,7 +86,7 @@ impl Meter {
         now: Instant,
     ) -> Self {
         let bucket = Bucket::full(limit, window, burst.units(limit, window), now);
-        let told = Some(limit);
+        let user_limit = Some(limit);
         Self {
             dimension,
             place: dimension.place(),
@@ -94,12 +94,12 @@ impl Meter {
             named: window,
             level: Level::new(bucket),
             limit,
-            told,
-            heard: None,
-            limit_told_at: None,
+            user_limit,
+            server_limit: None,
+            server_limit_at: None,
             last_read: None,
             burst,
-            shown: 0,
+            server_remaining: 0,
             others: OtherClients::default(),
             unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
@@ -109,7 +109,7 @@ impl Meter {
     }
 
     /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
-    pub(super) fn heard(
+    pub(super) fn from_server(
         dimension: QuotaDimension,
         window: Duration,
         limit: u64,
@@ -117,9 +117,9 @@ impl Meter {
         charging: Option<Charging>,
         now: Instant,
     ) -> Self {
-        let mut meter = Self::told(dimension, window, limit, burst, charging, now);
+        let mut meter = Self::from_user(dimension, window, limit, burst, charging, now);
         meter.level.bucket.drain_until(now);
-        meter.told = None;
+        meter.user_limit = None;
         meter
     }
 
@@ -174,7 +174,7 @@ impl Meter {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));
-        self.shown = self.limit;
+        self.server_remaining = self.limit;
         self.reshape();
         self.level.bucket.fill_up();
         if let Some(ends) = self.ends {
@@ -183,20 +183,21 @@ impl Meter {
     }
 
     /// What the user tells from here on. Whether anything is left.
-    pub(super) fn tell(&mut self, told: Option<u64>) -> bool {
-        let Some(limit) = [told, self.heard].into_iter().flatten().min() else { return false };
-        (self.told, self.limit) = (told, limit);
+    pub(super) fn set_user_limit(&mut self, user_limit: Option<u64>) -> bool {
+        let Some(limit) = [user_limit, self.server_limit].into_iter().flatten().min() else { return false };
+        (self.user_limit, self.limit) = (user_limit, limit);
         self.reshape();
         true
     }
 
     /// Back to what the user told. Whether anything is left.
     pub(super) fn forget_readings(&mut self) -> bool {
-        let Some(told) = self.told else { return false };
+        let Some(user_limit) = self.user_limit else { return false };
         if self.ends.take().is_some() {
             self.level.bucket.fill_up();
         }
-        (self.heard, self.limit, self.shown, self.others) = (None, told, 0, OtherClients::default());
+        (self.server_limit, self.limit, self.server_remaining, self.others) =
+            (None, user_limit, 0, OtherClients::default());
         self.reshape();
         true
     }
@@ -226,12 +227,13 @@ impl Meter {
 
     /// Whether the user wants less than the server allows, so that what remains there is not ours to use up.
     fn wants_less(&self) -> bool {
-        self.told.is_some_and(|told| self.heard.is_none_or(|heard| told < heard))
+        self.user_limit
+            .is_some_and(|user_limit| self.server_limit.is_none_or(|server_limit| user_limit < server_limit))
     }
 
     fn reshape(&mut self) {
         let limit = self.limit;
-        let capacity = self.burst.units(limit, self.window).max(self.shown.min(limit));
+        let capacity = self.burst.units(limit, self.window).max(self.server_remaining.min(limit));
         // What others take does not come in for us.
         let ours = ((limit as f64 * (1.0 - self.others.part())) as u64).clamp(limit.min(1), limit);
         self.level.bucket.reshape(ours, self.window, capacity);

@@ -48,7 +48,7 @@ impl QuotaPolicy {
         let sent = self.sends.total();
         observation.refusal.is_none()
             && observation.readings.iter().flatten().all(|(dimension, reading)| {
-                let meter = self.limits.meters().iter().find(|meter| meter.is_told_by(*dimension, reading));
+                let meter = self.limits.meters().iter().find(|meter| meter.is_about(*dimension, reading));
                 meter.is_some_and(|meter| meter.has_read(reading, sent, now))
             })
     }
@@ -59,7 +59,7 @@ impl QuotaPolicy {
         let counted = Counted::of(&self.sends, &self.refunds, observation.sent_at, now);
         let reserved = self.reserved();
         for meter in self.limits.meters_mut() {
-            if let Some(reading) = meter.said_in(observation) {
+            if let Some(reading) = meter.reading_in(observation) {
                 meter.read(
                     reading,
                     observation.sent_at,
@@ -99,9 +99,9 @@ impl QuotaPolicy {
         let is_it =
             |meter: &Meter| meter.dimension == dimension && meter.named == MINUTE && !meter.is_learned();
         let known = meters.iter().any(is_it);
-        meters.retain_mut(|meter| !is_it(meter) || meter.tell(limit));
+        meters.retain_mut(|meter| !is_it(meter) || meter.set_user_limit(limit));
         if let Some(limit) = limit.filter(|_| !known && meters.len() < MAX_METERS) {
-            meters.push(Meter::told(dimension, MINUTE, limit, self.burst, self.charging, now));
+            meters.push(Meter::from_user(dimension, MINUTE, limit, self.burst, self.charging, now));
         }
     }
 
@@ -110,10 +110,10 @@ impl QuotaPolicy {
         for (dimension, reading) in observation.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             self.forget_learned();
-            let known = self.limits.meters().iter().any(|meter| meter.is_told_by(*dimension, reading));
+            let known = self.limits.meters().iter().any(|meter| meter.is_about(*dimension, reading));
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters().len() < MAX_METERS {
-                self.limits.meters_mut().push(Meter::heard(
+                self.limits.meters_mut().push(Meter::from_server(
                     *dimension,
                     reading.window,
                     limit,
@@ -160,7 +160,7 @@ impl QuotaPolicy {
         {
             match self.parallel.unexplained(self.in_flight, news) {
                 Cause::Parallel => return,
-                Cause::Doubted => return self.close_gate_until(now, until),
+                Cause::Suspected => return self.close_gate_until(now, until),
                 Cause::Rate => {}
             }
         }
@@ -172,7 +172,7 @@ impl QuotaPolicy {
             let serves_nothing = news && self.gate.refused_again();
             self.close_gate(now, until, serves_nothing);
         } else if news {
-            self.gate.heard_at(now);
+            self.gate.note_refusal(now);
         }
         if !news {
             return;
@@ -187,7 +187,7 @@ impl QuotaPolicy {
         let explained =
             observation.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
         for meter in self.limits.meters_mut().iter_mut().filter(|meter| !meter.is_learned()) {
-            let remaining = meter.said_in(observation).and_then(|reading| reading.remaining);
+            let remaining = meter.reading_in(observation).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }
     }

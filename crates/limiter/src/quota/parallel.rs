@@ -18,7 +18,7 @@ pub(super) struct ParallelBound {
 enum Guess {
     None,
     /// There was one, and nothing else that explains it. Whether one has been let through to see.
-    Doubted {
+    Suspected {
         tested: bool,
     },
     /// One that kept the bound was let through although the wait was not over, and succeeded.
@@ -33,7 +33,7 @@ pub(super) enum Cause {
     /// Too many are in flight: when another ends there is room.
     Parallel,
     /// Perhaps so: the wait holds until one more has been tried.
-    Doubted,
+    Suspected,
     /// The rate is the cause.
     Rate,
 }
@@ -84,20 +84,20 @@ impl ParallelBound {
             return Cause::Parallel;
         }
         if self.guess == Guess::None {
-            self.guess = Guess::Doubted { tested: false };
+            self.guess = Guess::Suspected { tested: false };
         }
-        Cause::Doubted
+        Cause::Suspected
     }
 
     /// A request has succeeded that was sent after the last refusal was heard, or before.
     pub(super) fn evidence(&mut self, sent_after: bool) -> Evidence {
         match self.guess {
-            Guess::Doubted { .. } if sent_after => {
+            Guess::Suspected { .. } if sent_after => {
                 self.guess = Guess::Confirmed;
                 Evidence::Parallel
             }
-            Guess::Doubted { tested: false } => {
-                self.guess = Guess::Doubted { tested: true };
+            Guess::Suspected { tested: false } => {
+                self.guess = Guess::Suspected { tested: true };
                 Evidence::Room
             }
             _ => Evidence::Nothing,

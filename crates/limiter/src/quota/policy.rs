@@ -1,4 +1,4 @@
-//! Who is let through by a quota: all dimensions or nothing.
+//! The policy of a quota: a request takes its cost from all dimensions or from none.
 
 use std::sync::Arc;
 
@@ -24,21 +24,21 @@ mod round;
 
 use self::round::Round;
 
-/// The limits, the slots, the gate, and the sums of what is on its way.
+/// The limits, the slots, the gate, and the sums of what was admitted and sent.
 #[derive(Debug)]
 pub(super) struct QuotaPolicy {
     pub(super) limits: Limits,
     pub(super) burst: Burst,
     pub(super) charging: Option<Charging>,
-    /// `usize::MAX` for any number.
+    /// `usize::MAX` if there is no limit.
     max_concurrent: usize,
     pub(super) in_flight: usize,
     pub(super) parallel: ParallelBound,
     pub(super) gate: Gate,
     pub(super) sends: Sends,
-    /// All that was ever let through and not given back unsent.
+    /// The sum of all costs that were admitted, without those that were given back unsent.
     admitted: Count,
-    /// What was sent and refused, or never arrived, by when that was known.
+    /// What was sent and then refunded (refused, or never arrived), by when that was known.
     pub(super) refunds: Sends,
     pub(super) learner: Learner,
     pub(super) log_detector: LogDetector,
@@ -47,7 +47,7 @@ pub(super) struct QuotaPolicy {
     round: Round,
     /// The quota above this one.
     pub(super) parent: Option<Parent>,
-    /// Who waits for something of this quota, in turn, if any below it do.
+    /// The quotas that wait for something of this quota, in turn.
     pub(super) round_robin: RoundRobin,
 }
 
@@ -89,30 +89,30 @@ impl QuotaPolicy {
         self.waiting
     }
 
-    /// A reservation's request goes out.
+    /// The request of a reservation is sent.
     #[inline]
     pub(super) fn sent(&mut self, cost: &Cost, now: Instant) {
         self.sends.record(cost, now);
     }
 
-    /// Let through, and neither sent nor given back.
+    /// What was admitted and neither sent nor given back.
     pub(super) fn reserved(&self) -> Count {
         self.admitted - self.sends.total()
     }
 
-    /// A charge ends, having cost what was estimated.
+    /// A charge ends, and has cost what was estimated.
     pub(super) fn end(&mut self) {
         self.in_flight -= 1;
     }
 
-    /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
+    /// A charge ends. Its estimate is replaced by its actual cost, which is not higher in any dimension.
     #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.settle(estimate, actual);
     }
 
-    /// A charge ends that was refused, or never left.
+    /// A charge ends whose request was refused or never left.
     pub(super) fn refund(&mut self, estimate: &Cost, now: Instant) {
         self.end();
         self.limits.put_back(estimate);
@@ -124,7 +124,7 @@ impl QuotaPolicy {
         self.sends.total() - self.refunds.total()
     }
 
-    /// A charge ends that did cost more than was estimated, in some dimension at least.
+    /// A charge ends. Its actual cost is higher than the estimate in at least one dimension.
     #[cold]
     pub(super) fn overdraw(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
         self.end();
@@ -140,9 +140,9 @@ impl QuotaPolicy {
         self.close_gate(now, until, false);
     }
 
-    /// After a refusal, perhaps of what was sent since the gate last opened, and nothing of that was served.
+    /// Closes the gate. `serves_nothing` means that everything that was sent since the gate last opened was refused.
     pub(super) fn close_gate(&mut self, now: Instant, until: Instant, serves_nothing: bool) {
-        // How fast a server may be asked that was closed for another reason than its limits is not known.
+        // Without limits and without a served request, nothing says how fast the server may be asked.
         let knows_nothing = self.limits.meters().is_empty() && !self.has_served();
         self.gate.close(now, until, serves_nothing || knows_nothing);
         self.round_robin.gate_closed();
@@ -170,13 +170,13 @@ impl QuotaPolicy {
         }
     }
 
-    /// Whether one that is made anew would let through the same.
+    /// Whether a new quota would admit the same requests.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
         self.limits.refill(now);
         self.in_flight == 0 && self.waiting == 0 && !self.gate.is_opening() && self.limits.are_full()
     }
 
-    /// Lets one through, who may have debts.
+    /// Admits a cost, into debt if necessary.
     pub(super) fn admit(&mut self, cost: &Cost, now: Instant) {
         self.gate.pass(now, self.in_flight);
         self.limits.take(cost);
@@ -188,7 +188,7 @@ impl QuotaPolicy {
         self.in_flight += 1;
     }
 
-    /// When one could be let through behind `ahead`, here and above, and what it would wait for.
+    /// When a cost could be admitted behind `ahead`, here and above, and what it would wait for.
     fn estimate_behind(&mut self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Bottleneck) {
         self.limits.refill(now);
         let (at, dimension) = self.limits.cover_at(cost, ahead).unzip();
@@ -202,7 +202,8 @@ impl QuotaPolicy {
         };
         let Some(parent) = &self.parent else { return own };
         let above = parent.queue.with_policy(|policy| policy.estimate_behind(cost, ahead, now));
-        // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
+        // `None` is later than any instant. If both are possible at the same time, the one that lacks a slot or a grant is
+        // what the request waits for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
         let lacks = !self.has_free_slot() || short.is_some();
@@ -217,7 +218,7 @@ impl QuotaPolicy {
         self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
-    /// When a cost can be covered behind others, and what it waits for until then. `None`: time alone does not help.
+    /// When a cost can be covered behind `ahead`, and what it waits for until then. `None` if time alone does not help.
     fn covers_at(&self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Option<Bottleneck>) {
         if let Some(dimension) = self.limits.short_of_grant(cost, ahead) {
             return (None, Some(Bottleneck::Dimension(dimension)));
@@ -228,9 +229,11 @@ impl QuotaPolicy {
         }
     }
 
-    /// Whether one can go ahead of `kept` others who want `ahead`, of which the first can go at `head_at`: there is
-    /// enough now, and in each dimension that it uses there will still be enough for all of them by then. A dimension
-    /// that suffices for all at that time delays none of them later.
+    /// Whether a request delays none of the `kept` requests that it would overtake. Those want `ahead` together, and the
+    /// first of them can be admitted at `head_at`.
+    ///
+    /// It delays none if there is enough for it now, and if by `head_at` each dimension that it uses still has enough for all
+    /// of them. A dimension that has enough for all at that instant delays none of them later.
     fn delays_nobody(
         &self,
         cost: &Cost,
@@ -244,7 +247,7 @@ impl QuotaPolicy {
             && self.limits.cover_by(head_at.unwrap_or(now), cost, ahead)
     }
 
-    /// Whether a cost may be had of this quota, as of the last refill, and of none above it.
+    /// Whether this quota can admit a cost, as of the last refill. The quotas above are not asked.
     pub(super) fn check(
         &self,
         cost: &Cost,

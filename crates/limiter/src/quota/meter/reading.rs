@@ -107,14 +107,14 @@ impl<'a> Counted<'a> {
 
 impl Meter {
     /// Whether a reading of a dimension is about this limit.
-    pub(in crate::quota) fn is_told_by(&self, dimension: QuotaDimension, reading: &Reading) -> bool {
+    pub(in crate::quota) fn is_about(&self, dimension: QuotaDimension, reading: &Reading) -> bool {
         (self.dimension, self.named) == (dimension, reading.window)
     }
 
     /// What a reply says about this limit.
-    pub(in crate::quota) fn said_in<'a>(&self, observation: &'a Observation) -> Option<&'a Reading> {
+    pub(in crate::quota) fn reading_in<'a>(&self, observation: &'a Observation) -> Option<&'a Reading> {
         let mut said = observation.readings.iter().flatten();
-        said.find(|(dimension, reading)| self.is_told_by(*dimension, reading)).map(|(_, reading)| reading)
+        said.find(|(dimension, reading)| self.is_about(*dimension, reading)).map(|(_, reading)| reading)
     }
 
     /// Brings the level into line with what the server said is left, as of the last refill.
@@ -137,11 +137,11 @@ impl Meter {
             self.guess_window(reading);
         }
         // One that is older than the last says what the limit was.
-        let is_latest = self.limit_told_at.is_none_or(|last| sent_at >= last);
+        let is_latest = self.server_limit_at.is_none_or(|last| sent_at >= last);
         if let Some(limit) = reading.limit.filter(|_| is_latest) {
-            self.limit_told_at = Some(sent_at);
-            self.heard = Some(limit);
-            self.limit = self.told.map_or(limit, |told| told.min(limit));
+            self.server_limit_at = Some(sent_at);
+            self.server_limit = Some(limit);
+            self.limit = self.user_limit.map_or(limit, |user_limit| user_limit.min(limit));
             self.reshape();
         }
         // What is left of another limit than today's is no part of it: what came in since came in at another rate.
@@ -155,7 +155,7 @@ impl Meter {
         if self.level.has_log() {
             return;
         }
-        let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
+        let remaining = remaining.min(self.server_limit.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
         let new_window = self.note_window(reading, counted);
         if !self.wants_less() {
@@ -189,7 +189,7 @@ impl Meter {
             return;
         }
         if matches!(self.burst, Burst::Learned) {
-            self.shown = remaining;
+            self.server_remaining = remaining;
             self.reshape();
         }
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
@@ -197,7 +197,7 @@ impl Meter {
 
     /// Whether a reading is of the limit that the server told last, or tells none.
     fn is_of_today(&self, reading: &Reading) -> bool {
-        reading.limit.is_none() || reading.limit == self.heard
+        reading.limit.is_none() || reading.limit == self.server_limit
     }
 
     /// Whether a reading tells no more than the last one, so soon after it and with so little sent in between.

@@ -1,4 +1,4 @@
-//! One look over the line of a quota, from its head on.
+//! One round over the queue of a quota, from the first waiter on.
 
 use tokio::time::Instant;
 
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::wait_queue::Decision;
 
-/// How far down the line a round looks for one that may pass those ahead of it.
+/// How many waiters a round looks at to find one that may overtake.
 const LOOK_AHEAD: usize = 32;
 
-/// What a round over the line has seen so far.
+/// What a round has seen so far.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) now: Instant,
-    /// What those who were looked at and stay want, and how many they are.
+    /// The sum of the costs of the waiters that were seen and stay, and their number.
     pub(super) ahead: Total,
     pub(super) kept: usize,
-    /// When the head of the line can go, and what it waits for.
+    /// When the first waiter can be admitted, and what it waits for.
     pub(super) head_at: Option<Instant>,
     pub(super) reason: Bottleneck,
     pub(super) next: Option<Instant>,
@@ -66,7 +66,7 @@ impl QuotaPolicy {
         self.keep(cost)
     }
 
-    /// Whether the head of the line waits for something of the quotas above.
+    /// Whether the first waiter waits for something of the quotas above.
     pub(super) fn waits_above(&self) -> bool {
         self.parent.as_ref().is_some_and(Parent::has_turn)
     }
@@ -74,7 +74,7 @@ impl QuotaPolicy {
     fn keep(&mut self, cost: &Cost) -> Decision {
         self.round.ahead += cost;
         self.round.kept += 1;
-        // While the gate is opening, every one let through delays the next.
+        // While the gate is opening, each admitted request delays the next.
         if self.gate.is_opening() || !self.round_robin.is_empty() { Decision::Stop } else { Decision::Wait }
     }
 }

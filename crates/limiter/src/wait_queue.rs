@@ -292,7 +292,7 @@ impl<P: Policy> WaitQueue<P> {
             }
             match context {
                 RuntimeContext::Inside if self.register_timer(&mut locked).is_ready() => {
-                    now = now.max(Instant::now())
+                    now = now.max(Instant::now());
                 }
                 RuntimeContext::Inside => return,
                 RuntimeContext::Unknown => {

@@ -1,4 +1,4 @@
-//! What the server says, and what becomes of it.
+//! How an observation changes a quota: its levels, its gate and what it has learned.
 
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use super::{
     policy::QuotaPolicy,
 };
 
-/// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
+/// What was sent in this time before a ramp refusal is taken for the rate that was too high: see
+/// [`Gate::ramp`](super::gate::Gate).
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
 
-/// A wait from which on it is worth a request to find out whether what is in flight is the cause. Servers that count by
-/// the second ask for less. With 1 s, C has 0.949 and 45 refused in 1,000, in place of 0.970 and 15; 5 s changes nothing.
-const DEAR: Duration = Duration::from_secs(2);
+/// A wait of this length or more is worth one request to find out whether the number in flight is the cause. Servers that
+/// count by the second ask for shorter waits.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
-/// How many limits are kept, told and heard.
+/// How many limits are kept, of the user and of the server.
 const MAX_METERS: usize = MAX_LIMITS + MAX_READINGS;
 
 impl QuotaPolicy {
@@ -43,7 +44,7 @@ impl QuotaPolicy {
         }
     }
 
-    /// Whether a reply that was let through says nothing that the readings just before it did not say.
+    /// Whether a reply that was served says nothing beyond the readings just before it.
     fn is_known(&self, observation: &Observation, now: Instant) -> bool {
         let sent = self.sends.total();
         observation.refusal.is_none()
@@ -85,13 +86,13 @@ impl QuotaPolicy {
         }
     }
 
-    /// The limits that the readings told on their own are forgotten, and those that were told hold as they were told.
+    /// Forgets the limits of the server. The user's limits stay as they were set.
     pub(super) fn forget_readings(&mut self, now: Instant) {
         self.limits.refill(now);
         self.limits.meters_mut().retain_mut(Meter::forget_readings);
     }
 
-    /// What the user tells from here on of the limit per minute of a dimension.
+    /// Changes the user's limit per minute of a dimension.
     pub(super) fn set_limit(&mut self, dimension: QuotaDimension, limit: Option<u64>, now: Instant) {
         self.limits.refill(now);
         let limit = limit.map(|limit| limit.max(1));
@@ -105,7 +106,7 @@ impl QuotaPolicy {
         }
     }
 
-    /// Limits that only the server has told.
+    /// Adds limits that only the server has named.
     fn adopt(&mut self, observation: &Observation, now: Instant) {
         for (dimension, reading) in observation.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
@@ -132,13 +133,13 @@ impl QuotaPolicy {
                 return;
             }
             self.parallel.refused(self.in_flight);
-            // When one of the others ends there is room again, whatever wait was named.
+            // When another request ends there is room again, whatever wait was named.
             if self.in_flight > 1 {
                 return;
             }
         }
         let news = self.gate.is_news(observation.sent_at);
-        // A hint of zero is none: the request was refused.
+        // A hint of zero counts as none, because the request was refused.
         let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(observation));
         let until = match hint {
             Some(wait) => after(now, wait),
@@ -151,8 +152,8 @@ impl QuotaPolicy {
             }
             None => return,
         };
-        let is_dear = until.saturating_duration_since(now) >= DEAR;
-        if is_dear
+        let is_long = until.saturating_duration_since(now) >= LONG_WAIT;
+        if is_long
             && observation.scope == Scope::All
             && self.in_flight > 1
             && !refusal.ramp
@@ -193,7 +194,7 @@ impl QuotaPolicy {
     }
 }
 
-/// The longest reset of what a refusal says is used up.
+/// The longest reset of the dimensions that a refusal says are used up.
 fn reset_of_exhausted(observation: &Observation) -> Option<Duration> {
     let exhausted = observation.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
     exhausted.filter_map(|(_, reading)| reading.reset).filter(|reset| !reset.is_zero()).max()

@@ -1,7 +1,7 @@
-//! How much others take who use the same key, judged by what is missing at the server.
+//! How much other clients with the same key take, judged by what is missing at the server.
 //!
-//! The figures are of the limiter's simulation, where others take 30 % of a bucket: 12 in 1,000 are refused. Without any of
-//! this 120 are.
+//! The constants are tuned by `cargo bench -p outbound-benches --bench limiter -- simulation`, where other clients take a part
+//! of a bucket. Without this part of the limiter many more requests are refused there.
 
 use std::time::Duration;
 
@@ -9,40 +9,41 @@ use tokio::time::Instant;
 
 use super::cost::growth;
 
-/// Two readings closer together than this say little: what is on its way blurs them. With a quarter of it 16 are refused, and
-/// so with four times as much.
+/// Two readings closer together than this say little, because requests in flight blur them.
 const STEP: Duration = Duration::from_secs(1);
-/// So must two between which fewer units than this come in: one that is cut off, or on its way, would be a large part.
+/// Two readings also say little if fewer units than this come in between them, because one request in flight would be a large
+/// part.
 const FEW: f64 = 5.0;
-/// The weight of the past fades with this time constant. With three times as much 17 are refused.
+/// The weight of the past decreases with this time constant.
 const MEMORY: Duration = Duration::from_secs(15);
-/// Within this part of the rate, what is missing is noise. With 0.1 31 are refused; with none 6, for 1 % less of the rate.
+/// If less than this share of the rate is missing, it is noise. A larger value causes more refusals, and a smaller one wastes
+/// rate.
 const NOISE: f64 = 0.04;
-/// Whatever seems to be missing, this part of the rate is taken to be left for us: it keeps the readings coming.
+/// Other clients are assumed to take at most this share of the rate. So requests are still sent, and bring new readings.
 const MOST: f64 = 0.9;
 
-/// A running mean of the unexplained drop: what the server should have left by its rate and by what we sent, less what it
-/// said it has. An exponentially weighted mean over the time between readings, as a part of the rate.
+/// A running mean of the unexplained loss: what should remain at the server by its rate and by what was sent from here, minus
+/// what the server said remains. It is an exponentially weighted mean over time, as a share of the rate.
 #[derive(Debug, Default)]
 pub(super) struct OtherClients {
     mean: f64,
     last: Option<Sample>,
 }
 
-/// What was left when a request was sent, and how much of ours had been let through before that.
+/// A sample: what remained when a request was sent, and how much of our own was served before that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) remaining: u64,
     pub(super) let_through_before: u64,
-    /// The server's bucket was as good as full, so what came in may have been lost.
+    /// The server's bucket was nearly full, so what came in may have been lost.
     pub(super) full: bool,
-    /// It refills all the time, and not only at the end of a window.
+    /// The server refills all the time, and not only at the end of a window.
     pub(super) refills: bool,
 }
 
 impl OtherClients {
-    /// Takes note of a reading, at a rate of so many per second.
+    /// Records a sample.
     pub(super) fn note(&mut self, seen: Sample, per_second: f64) {
         let Some(last) = self.last else {
             self.last = Some(seen);
@@ -65,7 +66,7 @@ impl OtherClients {
         self.mean += weight * (part - self.mean);
     }
 
-    /// The part of the rate that others take.
+    /// The share of the rate that other clients take.
     pub(super) fn part(&self) -> f64 {
         (self.mean - NOISE).clamp(0.0, MOST)
     }

@@ -1,4 +1,4 @@
-//! What a request may use: reserved, then sent, then settled.
+//! The guards of a request: first a reservation, then a charge, which is settled.
 
 use std::{fmt, iter, mem::forget, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Cost, policy::QuotaPolicy};
 use crate::wait_queue::{Policy, WaitQueue};
 
-/// The right to send one request. Dropping it gives everything back.
+/// The right to send one request. Dropping it gives its whole cost back.
 #[must_use = "a reservation is given back when it is dropped"]
 pub struct Reservation {
     // `None` once it has become a charge.
@@ -18,7 +18,7 @@ pub struct Reservation {
 /// A request that was sent. Dropping it is [`keep_estimate`](Self::keep_estimate).
 #[must_use = "a charge frees its slot when it is dropped"]
 pub struct Charge {
-    // `None` once it was settled.
+    // `None` once it has been settled.
     queue: Option<Arc<WaitQueue<QuotaPolicy>>>,
     estimate: Cost,
 }
@@ -33,12 +33,12 @@ impl Reservation {
         self.cost
     }
 
-    /// The request is being sent: to be called just before its first byte goes out.
+    /// Says that the request is being sent. Call it just before its first byte is written.
     pub fn sent(self) -> Charge {
         self.sent_at(Instant::now())
     }
 
-    /// [`sent`](Self::sent) at an instant, which spares reading the clock.
+    /// As [`sent`](Self::sent), at a given instant, so that the clock is not read.
     #[inline(always)]
     pub fn sent_at(mut self, now: Instant) -> Charge {
         let queue = self.queue.take();
@@ -58,10 +58,10 @@ impl Charge {
         self.estimate
     }
 
-    /// The request has ended and cost this: what was estimated too high goes back, what was estimated too low becomes
-    /// debt, and the slot is free.
+    /// Says that the request has ended, and what it has cost. What was estimated too high goes back, what was estimated too
+    /// low becomes debt, and the slot is free.
     ///
-    /// The clock is read only if it matters: where more was used than was estimated, or nothing at all, or somebody waits.
+    /// The clock is read only where it is needed: if more was used than was estimated, or nothing at all, or if requests wait.
     #[inline(always)]
     pub fn settle(mut self, actual: Cost) {
         if let Some(queue) = self.queue.take() {
@@ -77,17 +77,18 @@ impl Charge {
         forget(self);
     }
 
-    /// The request has ended and what it cost is not known: the slot is free, and the estimate stays taken, since the
-    /// server has most likely counted the request.
+    /// Says that the request has ended, and that its cost is not known. The slot is free. The estimate stays taken, because
+    /// the server has most likely counted the request.
     pub fn keep_estimate(self) {}
 
-    /// The request provably never left, so it cost nothing: everything goes back.
+    /// Says that the request provably never left. It has cost nothing, so its whole cost goes back.
     pub fn refund(self) {
         self.settle(Cost::default());
     }
 }
 
-/// Tells the quota itself in line, and those above it, which most do not have, out of line.
+/// Updates the quota itself in an inlined call, and the quotas above it, which most do not have, in a call that is not
+/// inlined.
 #[inline(always)]
 fn sent(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
     queue.with_policy(|policy| policy.sent(cost, now));
@@ -101,7 +102,7 @@ fn sent_above(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
     self_and_ancestors(queue).for_each(|queue| queue.with_policy(|policy| policy.sent(cost, now)));
 }
 
-/// As [`sent`].
+/// Inlined as [`sent`] is.
 #[inline(always)]
 fn settle(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
     queue.release(|policy| policy.settle(estimate, actual));
@@ -128,7 +129,7 @@ fn refund(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost) {
     self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.refund(estimate, now)));
 }
 
-/// The quota itself, and each above it.
+/// The quota itself, and each quota above it.
 #[inline]
 fn self_and_ancestors(
     queue: &Arc<WaitQueue<QuotaPolicy>>,

@@ -1,4 +1,4 @@
-//! Waiting for a reservation.
+//! The future that waits for a reservation.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use super::{Cost, QuotaError, Reservation, policy::QuotaPolicy};
 use crate::wait_queue::{Request, WaitQueue};
 
 pin_project! {
-    /// Waits for a reservation: what [`QuotaLimiter::reserve`](super::QuotaLimiter::reserve) returns.
+    /// The future of [`QuotaLimiter::reserve`](super::QuotaLimiter::reserve).
     ///
     /// It needs a tokio runtime with time enabled if it has to wait.
     ///
@@ -42,9 +42,9 @@ impl<'a> Reserve<'a> {
         Self { queue, request: Request::new(cost) }
     }
 
-    /// Sets a limit to the wait: it fails with [`QuotaError::MustWait`]
+    /// Sets a deadline for the wait. It fails with [`QuotaError::MustWait`]
     ///
-    /// - at once if its request would come after `deadline` by what is known now,
+    /// - at once if it would be admitted after `deadline`, as far as is known now,
     /// - while it waits, as soon as the gate is closed until after `deadline`,
     /// - at `deadline`.
     pub fn before(mut self, deadline: Instant) -> Self {

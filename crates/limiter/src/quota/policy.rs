@@ -1,4 +1,4 @@
-//! Who is let through by a quota: all dimensions or nothing.
+//! The policy of a quota: a request takes its cost from all dimensions or from none.
 
 use std::sync::Arc;
 
@@ -9,49 +9,49 @@ use super::{
     cost::{Cost, Count, Total},
     error::{Bottleneck, TooLarge},
     gate::Gate,
+    hierarchy::{self, Blocked, Overtaken, Parent, RoundRobin},
     learner::Learner,
-    levels::{self, Held, Parent, Passed, Turns},
     limits::Limits,
+    log_detector::LogDetector,
     meter::Burst,
     parallel::ParallelBound,
     sends::Sends,
-    sliding::Sliding,
     snapshot::Snapshot,
 };
-use crate::line::{Caller, Desk, Line, Verdict};
+use crate::wait_queue::{Decision, Policy, RuntimeContext, WaitQueue};
 
 mod round;
 
 use self::round::Round;
 
-/// The limits, the slots, the gate, and the sums of what is on its way.
+/// The limits, the slots, the gate, and the sums of what was admitted and sent.
 #[derive(Debug)]
-pub(super) struct QuotaDesk {
+pub(super) struct QuotaPolicy {
     pub(super) limits: Limits,
     pub(super) burst: Burst,
     pub(super) charging: Option<Charging>,
-    /// `usize::MAX` for any number.
+    /// `usize::MAX` if there is no limit.
     max_concurrent: usize,
     pub(super) in_flight: usize,
     pub(super) parallel: ParallelBound,
     pub(super) gate: Gate,
     pub(super) sends: Sends,
-    /// All that was ever let through and not given back unsent.
+    /// The sum of all costs that were admitted, without those that were given back unsent.
     admitted: Count,
-    /// What was sent and refused, or never arrived, by when that was known.
+    /// What was sent and then refunded (refused, or never arrived), by when that was known.
     pub(super) refunds: Sends,
     pub(super) learner: Learner,
-    pub(super) sliding: Sliding,
+    pub(super) log_detector: LogDetector,
     queued: Total,
     waiting: usize,
     round: Round,
     /// The quota above this one.
     pub(super) parent: Option<Parent>,
-    /// Who waits for something of this quota, in turn, if any below it do.
-    pub(super) turns: Turns,
+    /// The quotas that wait for something of this quota, in turn.
+    pub(super) round_robin: RoundRobin,
 }
 
-impl QuotaDesk {
+impl QuotaPolicy {
     pub(super) fn new(
         limits: Limits,
         burst: Burst,
@@ -71,12 +71,12 @@ impl QuotaDesk {
             admitted: Count::default(),
             refunds: Sends::default(),
             learner: Learner::default(),
-            sliding: Sliding::default(),
+            log_detector: LogDetector::default(),
             queued: Total::default(),
             waiting: 0,
             round: Round::new(now),
             parent: None,
-            turns: Turns::default(),
+            round_robin: RoundRobin::default(),
         }
     }
 
@@ -89,30 +89,30 @@ impl QuotaDesk {
         self.waiting
     }
 
-    /// A reservation's request goes out.
+    /// The request of a reservation is sent.
     #[inline]
     pub(super) fn sent(&mut self, cost: &Cost, now: Instant) {
         self.sends.record(cost, now);
     }
 
-    /// Let through, and neither sent nor given back.
+    /// What was admitted and neither sent nor given back.
     pub(super) fn reserved(&self) -> Count {
         self.admitted - self.sends.total()
     }
 
-    /// A charge ends, having cost what was estimated.
+    /// A charge ends, and has cost what was estimated.
     pub(super) fn end(&mut self) {
         self.in_flight -= 1;
     }
 
-    /// A charge ends: its estimate is replaced by what it did cost, which is not more in any dimension.
+    /// A charge ends. Its estimate is replaced by its actual cost, which is not higher in any dimension.
     #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         self.end();
         self.limits.settle(estimate, actual);
     }
 
-    /// A charge ends that was refused, or never left.
+    /// A charge ends whose request was refused or never left.
     pub(super) fn refund(&mut self, estimate: &Cost, now: Instant) {
         self.end();
         self.limits.put_back(estimate);
@@ -124,7 +124,7 @@ impl QuotaDesk {
         self.sends.total() - self.refunds.total()
     }
 
-    /// A charge ends that did cost more than was estimated, in some dimension at least.
+    /// A charge ends. Its actual cost is higher than the estimate in at least one dimension.
     #[cold]
     pub(super) fn overdraw(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
         self.end();
@@ -140,12 +140,12 @@ impl QuotaDesk {
         self.close_gate(now, until, false);
     }
 
-    /// After a refusal, perhaps of what was sent since the gate last opened, and nothing of that was served.
+    /// Closes the gate. `serves_nothing` means that everything that was sent since the gate last opened was refused.
     pub(super) fn close_gate(&mut self, now: Instant, until: Instant, serves_nothing: bool) {
-        // How fast a server may be asked that was closed for another reason than its limits is not known.
+        // Without limits and without a served request, nothing says how fast the server may be asked.
         let knows_nothing = self.limits.meters().is_empty() && !self.has_served();
         self.gate.close(now, until, serves_nothing || knows_nothing);
-        self.turns.gate_closed();
+        self.round_robin.gate_closed();
     }
 
     pub(super) fn open_gate(&mut self) {
@@ -170,13 +170,13 @@ impl QuotaDesk {
         }
     }
 
-    /// Whether one that is made anew would let through the same.
+    /// Whether a new quota would admit the same requests.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
         self.limits.refill(now);
         self.in_flight == 0 && self.waiting == 0 && !self.gate.is_opening() && self.limits.are_full()
     }
 
-    /// Lets one through, who may have debts.
+    /// Admits a cost, into debt if necessary.
     pub(super) fn admit(&mut self, cost: &Cost, now: Instant) {
         self.gate.pass(now, self.in_flight);
         self.limits.take(cost);
@@ -188,7 +188,7 @@ impl QuotaDesk {
         self.in_flight += 1;
     }
 
-    /// When one could be let through behind `ahead`, here and above, and what it would wait for.
+    /// When a cost could be admitted behind `ahead`, here and above, and what it would wait for.
     fn estimate_behind(&mut self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Bottleneck) {
         self.limits.refill(now);
         let (at, dimension) = self.limits.cover_at(cost, ahead).unzip();
@@ -201,8 +201,9 @@ impl QuotaDesk {
             None => (at, waits),
         };
         let Some(parent) = &self.parent else { return own };
-        let above = parent.line.look(|desk| desk.estimate_behind(cost, ahead, now));
-        // Never is later than any instant. Of two that help at once the one that lacks a slot or a grant is waited for.
+        let above = parent.queue.with_policy(|policy| policy.estimate_behind(cost, ahead, now));
+        // `None` is later than any instant. If both are possible at the same time, the one that lacks a slot or a grant is
+        // what the request waits for.
         let later = |at: Option<Instant>| (at.is_none(), at);
         let own_is_later = later(own.0) > later(above.0);
         let lacks = !self.has_free_slot() || short.is_some();
@@ -217,7 +218,7 @@ impl QuotaDesk {
         self.max_concurrent.min(self.parallel.get()).saturating_sub(self.in_flight)
     }
 
-    /// When a cost can be covered behind others, and what it waits for until then. `None`: time alone does not help.
+    /// When a cost can be covered behind `ahead`, and what it waits for until then. `None` if time alone does not help.
     fn covers_at(&self, cost: &Cost, ahead: &Total, now: Instant) -> (Option<Instant>, Option<Bottleneck>) {
         if let Some(dimension) = self.limits.short_of_grant(cost, ahead) {
             return (None, Some(Bottleneck::Dimension(dimension)));
@@ -228,9 +229,11 @@ impl QuotaDesk {
         }
     }
 
-    /// Whether one can go ahead of `kept` others who want `ahead`, of which the first can go at `head_at`: there is
-    /// enough now, and in each dimension that it uses there will still be enough for all of them by then. A dimension
-    /// that suffices for all at that time delays none of them later.
+    /// Whether a request delays none of the `kept` requests that it would overtake. Those want `ahead` together, and the
+    /// first of them can be admitted at `head_at`.
+    ///
+    /// It delays none if there is enough for it now, and if by `head_at` each dimension that it uses still has enough for all
+    /// of them. A dimension that has enough for all at that instant delays none of them later.
     fn delays_nobody(
         &self,
         cost: &Cost,
@@ -244,43 +247,48 @@ impl QuotaDesk {
             && self.limits.cover_by(head_at.unwrap_or(now), cost, ahead)
     }
 
-    /// Whether a cost may be had of this quota, as of the last refill, and of none above it.
-    pub(super) fn check(&self, cost: &Cost, passed: Option<Passed<'_>>, now: Instant) -> Result<(), Held> {
-        if let Some(Passed { ahead, kept, head_at }) = passed {
+    /// Whether this quota can admit a cost, as of the last refill. The quotas above are not asked.
+    pub(super) fn check(
+        &self,
+        cost: &Cost,
+        overtaken: Option<Overtaken<'_>>,
+        now: Instant,
+    ) -> Result<(), Blocked> {
+        if let Some(Overtaken { ahead, kept, head_at }) = overtaken {
             let passes = !self.gate.is_opening() && self.delays_nobody(cost, ahead, kept, head_at, now);
-            let held = || {
+            let blocked = || {
                 let (at, reason) = self.covers_at(cost, &Total::default(), now);
-                Held { at, reason: reason.unwrap_or(Bottleneck::Concurrency) }
+                Blocked { at, reason: reason.unwrap_or(Bottleneck::Concurrency) }
             };
-            return if passes { Ok(()) } else { Err(held()) };
+            return if passes { Ok(()) } else { Err(blocked()) };
         }
         if let Some(next) = self.gate.blocks(now) {
-            return Err(Held { at: Some(next), reason: Bottleneck::Gate });
+            return Err(Blocked { at: Some(next), reason: Bottleneck::Gate });
         }
         if !self.has_free_slot() {
-            return Err(Held { at: None, reason: Bottleneck::Concurrency });
+            return Err(Blocked { at: None, reason: Bottleneck::Concurrency });
         }
         if self.limits.cover(cost) {
             return Ok(());
         }
         let (at, reason) = self.covers_at(cost, &Total::default(), now);
-        Err(Held { at, reason: reason.unwrap_or(Bottleneck::Gate) })
+        Err(Blocked { at, reason: reason.unwrap_or(Bottleneck::Gate) })
     }
 }
 
-impl Desk for QuotaDesk {
-    type Ask = Cost;
-    type Never = TooLarge;
+impl Policy for QuotaPolicy {
+    type Cost = Cost;
+    type Impossible = TooLarge;
     type Reason = Bottleneck;
 
-    fn never(&self, cost: &Cost) -> Option<TooLarge> {
+    fn impossible(&self, cost: &Cost) -> Option<TooLarge> {
         let above = || self.parent.as_ref().and_then(|parent| parent.too_small_for(cost));
         self.limits.too_small_for(cost).or_else(above)
     }
 
     #[inline(always)]
     fn admit_at_once(&mut self, cost: &Cost, now: Instant) -> bool {
-        if self.gate.is_opening() || !self.has_free_slot() || !self.turns.is_empty() {
+        if self.gate.is_opening() || !self.has_free_slot() || !self.round_robin.is_empty() {
             return false;
         }
         self.limits.refill(now);
@@ -297,12 +305,12 @@ impl Desk for QuotaDesk {
         true
     }
 
-    fn begin(&mut self, now: Instant) {
+    fn begin_round(&mut self, now: Instant) {
         self.limits.refill(now);
         self.round = Round::new(now);
     }
 
-    fn consider(&mut self, cost: &Cost) -> Verdict {
+    fn consider(&mut self, cost: &Cost) -> Decision {
         if self.round.kept == 0 { self.consider_head(cost) } else { self.consider_behind(cost) }
     }
 
@@ -310,14 +318,14 @@ impl Desk for QuotaDesk {
         self.round.next
     }
 
-    fn pass(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
+    fn try_overtake(&mut self, head: &Cost, cost: &Cost, now: Instant) -> bool {
         self.limits.refill(now);
-        if !self.turns.is_empty() || self.waits_above() {
+        if !self.round_robin.is_empty() || self.waits_above() {
             return false;
         }
         let (head_at, _) = self.covers_at(head, &Total::default(), now);
         let ahead = self.queued;
-        self.take_from_all(cost, Some(Passed { ahead: &ahead, kept: self.waiting, head_at }), now).is_ok()
+        self.take_from_all(cost, Some(Overtaken { ahead: &ahead, kept: self.waiting, head_at }), now).is_ok()
     }
 
     fn estimate(&mut self, cost: &Cost, now: Instant) -> (Option<Instant>, Bottleneck) {
@@ -330,21 +338,24 @@ impl Desk for QuotaDesk {
     }
 
     fn closed_until(&self, now: Instant) -> Option<Instant> {
-        let above = self.parent.as_ref().and_then(|parent| parent.line.look(|desk| desk.closed_until(now)));
+        let above = self
+            .parent
+            .as_ref()
+            .and_then(|parent| parent.queue.with_policy(|policy| policy.closed_until(now)));
         self.gate.closed_until(now).max(above)
     }
 
     fn joined(&mut self, cost: &Cost) {
         self.queued += cost;
         self.waiting += 1;
-        self.turns.own_joined();
+        self.round_robin.own_joined();
     }
 
     fn left(&mut self, cost: &Cost) {
         self.queued -= cost;
         self.waiting -= 1;
         if self.waiting == 0 {
-            self.turns.own_left();
+            self.round_robin.own_left();
             self.withdraw_if_idle();
         }
     }
@@ -355,15 +366,15 @@ impl Desk for QuotaDesk {
         self.limits.put_back(cost);
     }
 
-    fn went_away(&mut self) {
+    fn did_not_join(&mut self) {
         self.withdraw_if_idle();
     }
 
-    fn stir(&mut self) -> bool {
-        self.turns.stir()
+    fn note_change(&mut self) -> bool {
+        self.round_robin.note_change()
     }
 
-    fn follow(line: &Arc<Line<Self>>, now: Instant, caller: Caller) {
-        levels::follow(line, now, caller);
+    fn follow_up(queue: &Arc<WaitQueue<Self>>, now: Instant, context: RuntimeContext) {
+        hierarchy::follow_up(queue, now, context);
     }
 }

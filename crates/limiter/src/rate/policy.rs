@@ -1,4 +1,4 @@
-//! Who is let through by a rate.
+//! The policy of a rate: which requests its bucket or its log admits.
 
 use std::convert::Infallible;
 
@@ -7,15 +7,15 @@ use tokio::time::Instant;
 use super::Rate;
 use crate::{
     bucket::Bucket,
-    line::{Desk, Verdict},
     log::Log,
+    wait_queue::{Decision, Policy},
 };
 
-/// One supply, first come first served.
+/// One supply of units, first come, first served.
 #[derive(Debug)]
-pub(super) struct RateDesk {
+pub(super) struct RatePolicy {
     supply: Supply,
-    /// The sum of what those in line want.
+    /// The sum of the units that waiting requests want.
     queued: u128,
     next_round: Option<Instant>,
 }
@@ -23,11 +23,11 @@ pub(super) struct RateDesk {
 #[derive(Debug)]
 enum Supply {
     Bucket(Bucket),
-    /// Boxed, so that most are told from it by what they have anyway.
+    /// Boxed, because most rates have a bucket, and the pointer makes the check for a bucket cheap.
     Log(Box<Log>),
 }
 
-impl RateDesk {
+impl RatePolicy {
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
         Self { supply: Supply::new(rate, now), queued: 0, next_round: None }
     }
@@ -39,7 +39,7 @@ impl RateDesk {
                 bucket.reshape(rate.amount(), rate.period(), rate.capacity());
             }
             (Supply::Log(log), true) => log.reshape(rate.amount(), rate.period()),
-            // What was let through before is not known to the one, or is too long ago for the other: so much is left.
+            // A bucket and a log cannot be converted exactly. So the new supply starts with the units that are available.
             (before, _) => {
                 let available = before.available();
                 *before = Supply::new(rate, now);
@@ -54,7 +54,7 @@ impl RateDesk {
         self.supply.available()
     }
 
-    /// Whether nothing is owed and nothing could be saved up.
+    /// Whether it is full: nothing is owed, and no more units can be saved up.
     pub(super) fn is_full(&mut self, now: Instant) -> bool {
         self.supply.refill(now);
         match &self.supply {
@@ -121,12 +121,12 @@ impl Supply {
     }
 }
 
-impl Desk for RateDesk {
-    type Ask = u64;
-    type Never = Infallible;
+impl Policy for RatePolicy {
+    type Cost = u64;
+    type Impossible = Infallible;
     type Reason = ();
 
-    fn never(&self, _: &u64) -> Option<Infallible> {
+    fn impossible(&self, _: &u64) -> Option<Infallible> {
         None
     }
 
@@ -134,23 +134,23 @@ impl Desk for RateDesk {
     fn admit_at_once(&mut self, &cost: &u64, now: Instant) -> bool {
         if let Supply::Bucket(bucket) = &mut self.supply {
             bucket.refill(now);
-            // Nothing is not to be had while there is debt, so it is for a round to tell.
+            // A cost of 0 is not admitted while there is debt, so a round has to decide about it.
             return cost > 0 && bucket.take_if_there(cost);
         }
         false
     }
 
-    fn begin(&mut self, now: Instant) {
+    fn begin_round(&mut self, now: Instant) {
         self.supply.refill(now);
         self.next_round = None;
     }
 
-    fn consider(&mut self, &cost: &u64) -> Verdict {
+    fn consider(&mut self, &cost: &u64) -> Decision {
         if self.supply.take_if_covered(cost) {
-            return Verdict::Admit;
+            return Decision::Admit;
         }
         self.next_round = self.supply.covers_at(cost, 0);
-        Verdict::Stop
+        Decision::Stop
     }
 
     fn next_round(&self) -> Option<Instant> {

@@ -1,3 +1,5 @@
+//! The time limits of one request. All of them share one timer, which is set for the limit that ends first.
+
 use std::{
     fmt,
     sync::Arc,
@@ -12,9 +14,9 @@ use crate::{
     limits::{Limit, Limits},
 };
 
-/// The limits in time of one request, on one timer that is armed for whichever ends first.
+/// The time limits of one request, on one timer that is set for the limit that ends first.
 pub(crate) struct Clock {
-    // Shared by all requests that have the client's.
+    // Shared by all requests that use the client's limits.
     pub(crate) limits: Arc<Limits>,
     timer: Option<Alarm>,
     total: Option<Instant>,
@@ -27,12 +29,12 @@ impl Clock {
         Self { limits, timer: None, total: None, exchange: None, step: None }
     }
 
-    /// Only the first start counts.
+    /// Starts the total limit. Only the first call counts.
     pub(crate) fn start_total(&mut self, now: Instant) {
         self.total = self.total.or_else(|| after(now, self.limits.total));
     }
 
-    /// The end of everything is another request's, of which this one is a part.
+    /// Takes the deadline of the whole request from another request, of which this one is a part.
     pub(crate) fn end_at(&mut self, total: Option<Instant>) {
         self.total = earliest(self.total, total);
     }
@@ -41,18 +43,18 @@ impl Clock {
         self.total
     }
 
-    /// Takes over the limits of another clock, and the end of everything.
+    /// Takes over the limits of another clock, and the deadline of the whole request.
     pub(crate) fn share(&mut self, other: &Self) {
         self.limits = other.limits.clone();
         self.end_at(other.total);
     }
 
-    /// Brings the end of everything forward.
+    /// Moves the deadline of the whole request forward, if it is later than this.
     pub(crate) fn end_within(&mut self, now: Instant, within: Duration) {
         self.total = earliest(self.total, now.checked_add(within));
     }
 
-    /// A connection is held, and with it the timer that comes with a used one.
+    /// A connection is held from now on. A used connection brings its timer.
     pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
         self.exchange = after(now, self.limits.exchange);
         if timer.is_some() {
@@ -60,7 +62,7 @@ impl Clock {
         }
     }
 
-    /// The connection is not held any more, and the timer that came with it may be of a runtime that is no more.
+    /// The connection is no longer held. The timer that came with it may belong to a runtime that has ended.
     pub(crate) fn stop_exchange(&mut self) {
         self.timer = None;
         self.exchange = None;
@@ -71,7 +73,7 @@ impl Clock {
         self.timer.take()
     }
 
-    /// Starts the limit of a phase. It takes the place of the one before.
+    /// Starts the limit of a phase, in place of the phase before.
     pub(crate) fn start_step(&mut self, limit: Limit, since: Instant) {
         self.step = after(since, self.duration(limit)).map(|ends| (limit, ends));
     }
@@ -84,10 +86,10 @@ impl Clock {
         self.step.is_some()
     }
 
-    /// Ready when a limit has passed: which, and how long it is.
+    /// Ready when a limit has passed, with that limit and its duration.
     ///
-    /// `look` wakes the task without any limit passing, for one whose start nobody tells it of. `now` has been read in
-    /// this poll.
+    /// `look` is a time at which the task is woken without a limit passing. It is for a phase whose start nobody
+    /// reports to the task. `now` is the time that was read in this poll.
     #[inline(always)]
     pub(crate) fn poll(
         &mut self,
@@ -103,7 +105,7 @@ impl Clock {
         self.woken(cx, wake)
     }
 
-    /// Whether the limit of the phase passed some time ago: nobody looked when it did.
+    /// Whether the limit of the phase passed some time ago, so that the task was not polled in time.
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         const SOME: Duration = Duration::from_millis(50);
         self.step.is_some_and(|(_, ends)| now.saturating_duration_since(ends) >= SOME)
@@ -123,7 +125,7 @@ impl Clock {
         }
     }
 
-    /// Which of the limits that span phases has passed, without waiting for any. `now` is read if there is one.
+    /// Which of the limits that span phases has passed. It does not wait. `now` is read if such a limit exists.
     #[inline]
     pub(crate) fn passed(&self, now: &mut Option<Instant>) -> Option<(Limit, Duration)> {
         let ends = earliest(self.exchange, self.total)?;
@@ -147,7 +149,7 @@ impl Clock {
     }
 }
 
-/// The lesser of two, where none is no bound.
+/// The earlier of two times. `None` means no limit.
 #[inline]
 pub(crate) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
@@ -156,7 +158,7 @@ pub(crate) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-/// A limit that ends after all time is none.
+/// An instant beyond the range of the clock means no limit.
 fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     now.checked_add(limit?)
 }

@@ -1,7 +1,8 @@
-//! The connections to one origin: who holds one, which are idle, who waits.
+//! The pool of connections to one origin: which requests hold a connection, which connections are idle, who waits.
 //!
-//! One lock an origin, held for a push or a pop and never across an await. What must not happen under it (waking a
-//! task, spawning one, either of which can run foreign code) is put on a list and done after it is released.
+//! Each pool has one lock. It is held for short operations and never across an await. Waking a task, spawning a task
+//! and dropping a foreign error can run foreign code. So these actions are collected, and done after the lock is
+//! released.
 
 mod dial;
 mod early;
@@ -53,29 +54,30 @@ pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
 
 pub(crate) struct Pool {
     pub(crate) origin: Origin,
-    /// What its connections go through.
+    /// The proxy that its connections go through.
     pub(crate) proxy: Option<Proxy>,
-    /// Whether they are for requests to switch to another protocol.
+    /// Whether its connections are for requests that switch to another protocol.
     pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
-    /// Of a request to it that has none of its own.
+    /// The headers that the client adds to a request without headers of its own.
     pub(crate) headers: OnceLock<HeaderMap>,
     rules: Rules,
     dialer: Arc<Dialer>,
     places: Arc<Places>,
     state: Mutex<State>,
-    // Gone with the pool, or told that it is closed: what still dials then has nobody to dial for.
+    // It is dropped with the pool, or gets a message when the pool is closed. Dials that are still under way then
+    // end.
     alive: watch::Sender<()>,
     this: Weak<Pool>,
 }
 
-/// A connection, or a place in the queue for one.
+/// A connection, or an entry in the queue for one.
 pub(crate) enum Checkout {
     Ready(Connection),
     Wait(Ticket),
 }
 
-/// What a dial brought.
+/// The connection that a dial has opened.
 pub(crate) enum Dialed {
     Http1(Connection),
     Http2(Opened),
@@ -111,9 +113,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
+    /// Returns a connection if there is one. If not, returns an entry in the queue, and starts a dial if another
+    /// connection is allowed and useful.
     ///
-    /// With `fresh` an HTTP/1.1 connection that was used before is none: such ones have just proved to be dead.
+    /// With `fresh`, HTTP/1.1 connections that were used before are not returned, because such connections have just
+    /// turned out to be dead.
     pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: &Limits) -> Checkout {
         let mut later = Later::default();
         let mut state = self.lock();
@@ -121,7 +125,8 @@ impl Pool {
             Some(connection) => Checkout::Ready(connection),
             None => {
                 if self.is_full(&state) {
-                    // Room for a new one, of those that cannot be used; it comes when the transport is closed.
+                    // Closes connections that cannot be used, to make room for a new one. The room is there when the
+                    // transport is closed.
                     state.close_oldest(&mut later);
                 }
                 state.pass_over_overdue(limits.dial(), now);
@@ -135,7 +140,8 @@ impl Pool {
         checkout
     }
 
-    /// Takes a connection back after a whole reply: to the one who waits longest, else to the idle ones.
+    /// Takes a connection back after a complete reply. It goes to the request that waits longest, or else becomes
+    /// idle.
     pub(crate) fn check_in(&self, mut connection: Connection, now: Instant) {
         if connection.is_http2() {
             return connection.finish();
@@ -158,7 +164,7 @@ impl Pool {
         });
     }
 
-    /// A connection that had been used turned out to have ended when it was to be used again, before it was.
+    /// A connection that had been used before turned out to have ended, before this request was sent on it.
     pub(crate) fn found_ended(&self, connection: &Connection) {
         let now = Instant::now();
         let (since, taken) = connection.idle.unwrap_or((now, now));
@@ -171,7 +177,8 @@ impl Pool {
         }
     }
 
-    /// Idle connections are closed now, those in use when their request is done. With `close`, nobody gets another.
+    /// Closes idle connections now, and the others when their request is done. With `close`, no request gets a
+    /// connection any more.
     pub(crate) fn drain(&self, close: bool) {
         self.change(Instant::now(), |state, later| {
             state.generation = state.generation.wrapping_add(1);
@@ -195,10 +202,10 @@ impl Pool {
         self.lock().old == 0
     }
 
-    /// A dial has ended, well or badly.
+    /// A dial has ended, with a connection or an error.
     fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<Progress>) {
         let now = Instant::now();
-        // What it holds is the connector's, and not to be dropped under the lock.
+        // An error may contain a foreign value, which must not be dropped under the lock.
         let mut failure = None;
         self.change(now, |state, later| {
             state.end(progress, now);
@@ -239,7 +246,7 @@ impl Pool {
         });
     }
 
-    /// A place over all origins has come free for it. Whether it is taken.
+    /// The pool is offered a connection permit. Returns whether it takes it.
     fn grant(&self) -> bool {
         let mut later = Later::default();
         let mut state = self.lock();
@@ -250,7 +257,7 @@ impl Pool {
         left == 0
     }
 
-    /// Since when the connection has been idle that has been so for longest.
+    /// Since when the connection that was idle for longest has been idle.
     fn idle_since(&self) -> Option<Instant> {
         self.lock().idle_since()
     }
@@ -259,8 +266,8 @@ impl Pool {
         self.change(Instant::now(), State::close_oldest);
     }
 
-    /// Gives a connection to the one who waits longest of those whom it can serve, else puts it with the idle ones; or
-    /// closes it, if it has served its time or others need the place more.
+    /// Gives a connection to the request that waits longest among those that it can serve. If there is none, the
+    /// connection becomes idle. It is closed instead if it is too old or if another origin needs its permit more.
     #[inline]
     fn offer(&self, state: &mut State, connection: Connection, now: Instant, later: &mut Later) {
         let spent = state.closed
@@ -271,7 +278,7 @@ impl Pool {
         let next = state.waiters.iter().position(|waiter| !waiter.fresh);
         let yields = match next {
             Some(next) => self.places.are_wanted_since_before(state.waiters[next].since),
-            // Who needs a new one needs room for it.
+            // A request that needs a new connection needs room for it.
             None => self.places.are_wanted() || (!state.waiters.is_empty() && self.is_full(state)),
         };
         if spent || yields {
@@ -283,7 +290,7 @@ impl Pool {
         }
     }
 
-    /// Does something to the state, and starts the dials that are then missing.
+    /// Changes the state, and starts the dials that are missing afterwards.
     fn change(&self, now: Instant, change: impl FnOnce(&mut State, &mut Later)) {
         let mut later = Later::default();
         let mut state = self.lock();
@@ -293,7 +300,7 @@ impl Pool {
         later.run(&self.places);
     }
 
-    /// A place at the end of the queue.
+    /// Adds an entry at the end of the queue.
     fn queue(&self, state: &mut State, now: Instant, fresh: bool, limits: DialLimits) -> Ticket {
         let waiter = Waiter::new(limits, fresh, now);
         let ticket = Ticket::new(self.this.clone(), waiter.clone());
@@ -320,7 +327,7 @@ impl Keeper for Pool {
         self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
         let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
         let latest = period.and_then(|period| now.checked_add(period));
-        // Not at once again, where connections are kept for no time.
+        // At least this much later, also if connections are kept for no time at all.
         let soonest = now + Duration::from_millis(1);
         earliest(next, latest).map(|next| next.max(soonest))
     }

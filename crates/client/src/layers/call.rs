@@ -1,3 +1,5 @@
+//! The future of one request that goes through layers.
+
 use std::{
     sync::Arc,
     task::{Context, Poll, ready},
@@ -20,11 +22,11 @@ use crate::{
     reply_body::{About, ReplyBody},
 };
 
-/// One request through the layers, with its redirects and its limit on everything.
+/// One request through the layers, with its redirects and its total limit.
 pub(crate) struct Layered {
     core: Arc<Core>,
     stack: Arc<dyn Stack>,
-    // Until it is given to the layers.
+    // Until the layers take it.
     request: Option<Request<Body>>,
     replica: Replica,
     answer: Option<Answer>,
@@ -32,12 +34,13 @@ pub(crate) struct Layered {
     chain: Box<Chain>,
     pub(crate) origin: Origin,
     clock: Clock,
-    // What is done before the limit that has passed ends it, and how often it is to be done again.
+    // The last look before a limit that has passed ends the request, and how many more there will be.
     last_look: Option<(LastLook, u8)>,
 }
 
 impl Layered {
-    // The exchange under the layers has the same limit, and a look of its own: it is the one that knows what was sent.
+    // The exchange below the layers has the same limit, and its own last look. It knows what was sent, so it should
+    // end first.
     const LOOKS: u8 = 3;
 
     pub(crate) fn new(
@@ -90,7 +93,7 @@ impl Layered {
         }
     }
 
-    /// Turns to where a redirect leads, if the reply is one that is followed.
+    /// Follows the redirect, if the reply is a redirect that is followed.
     fn redirected(&mut self, response: &Response<ReplyBody>) -> Result<bool, Error> {
         let (status, headers) = (response.status(), response.headers());
         let (policy, secrets) = (self.options.redirects, &self.core.secrets);
@@ -98,7 +101,7 @@ impl Layered {
         let Some((origin, mut request)) = step.follow(&mut self.chain)? else { return Ok(false) };
         self.replica = Replica::of(&request, true);
         let url = format!("{origin}{}", self.replica.target());
-        // An origin and a target, each of which is valid.
+        // It is made of an origin and a target that are both valid.
         *request.uri_mut() = Uri::try_from(url).unwrap_or_default();
         (self.origin, self.request, self.answer) = (origin, Some(request), None);
         Ok(true)
@@ -134,7 +137,7 @@ impl Layered {
             let (look, left) = self.last_look.get_or_insert_with(|| (LastLook::begin(None), Self::LOOKS));
             ready!(look.poll(None, cx));
             if *left == 0 {
-                // Layers have the request, and do not say what they did with it: it may have been sent.
+                // Layers have the request and do not report what they did with it, so it may have been sent.
                 return Poll::Ready(Error::timeout(limit, duration, Phase::Head));
             }
             *left -= 1;

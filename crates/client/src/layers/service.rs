@@ -1,3 +1,5 @@
+//! The tower services of a client: the one that layers wrap, and the client itself.
+
 use std::{
     fmt,
     pin::Pin,
@@ -18,7 +20,8 @@ use crate::{
     timings::{ConnectionInfo, Timings},
 };
 
-/// What a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers given before it.
+/// The service that a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers that were
+/// added before it.
 #[derive(Clone)]
 pub struct ClientService(Under);
 
@@ -28,21 +31,21 @@ enum Under {
     Layers(Arc<dyn Stack>),
 }
 
-/// What is known of the exchange that brought a reply, for the one that leaves the layers.
+/// What is known about the exchange that brought a reply. It leaves the layers as an extension of the reply.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived {
     pub(crate) connection: ConnectionInfo,
     pub(crate) timings: Option<Timings>,
 }
 
-/// The answer to a request that is a value, as a service gives it. Dropping it cancels the request, as with
+/// The future of a request that is sent through the tower service. Dropping it cancels the request, as with
 /// [`ReplyFuture`].
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture(State);
 
 enum State {
     Reply(ReplyFuture),
-    // Under layers.
+    // The exchange below the layers.
     Exchange(ReplyFuture),
     Layers(Answer),
 }

@@ -1,3 +1,5 @@
+//! One dial, and the decision which dials are missing.
+
 use std::{
     io,
     sync::{Arc, Weak},
@@ -13,11 +15,13 @@ use crate::{
     origin::Origin,
 };
 
-/// A dial to be started: one task that connects, shakes hands and then drives the connection until it is closed.
+/// A dial that is to be started: one task that connects, does the handshakes, and then drives the connection until it
+/// is closed.
 pub(super) struct Dial {
-    // Before the place: first the answer to the one who asked, then room for the next.
+    // Declared before the permit, so that it is dropped first: the waiting request is answered before there is room
+    // for another dial.
     pub(super) report: Report,
-    // Taken by the transport once there is one.
+    // The transport takes it, once there is one.
     pub(super) place: Option<Place>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
@@ -25,11 +29,12 @@ pub(super) struct Dial {
     pub(super) for_upgrade: bool,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limits: DialLimits,
-    /// How many streams the server will allow, until it says so.
+    /// How many streams the server is assumed to allow, until it says so.
     pub(super) streams: usize,
 }
 
-/// Whatever ends a dial, also a panic in a connector or a runtime that shuts down: who waits for it is told.
+/// Reports the result of a dial. If the dial ends without one, because a connector panics or the runtime shuts down,
+/// it reports that.
 pub(super) struct Report {
     pub(super) pool: Weak<Pool>,
     pub(super) generation: u32,
@@ -62,7 +67,7 @@ impl Dial {
         let mut alive = self.alive.clone();
         let dialed = tokio::select! {
             biased;
-            // A message means that the pool is closed, an error that it is gone.
+            // A message means that the pool is closed; an error means that it was dropped.
             _ = alive.changed() => return,
             dialed = self.open() => dialed,
         };
@@ -97,12 +102,12 @@ impl Dial {
     }
 }
 
-/// Which dials are missing.
+/// The decision which dials are missing.
 impl Pool {
-    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for. The dials that only
-    /// the maximum over all origins does not allow are claimed.
+    /// Starts as many dials as the waiting requests need and the maxima allow, and tells those requests about them.
+    /// For dials that only the maximum over all origins forbids, permits are requested.
     ///
-    /// `granted` places are taken already; those not needed are returned.
+    /// `granted` permits are already taken. Those that are not needed are returned.
     #[inline]
     pub(super) fn dial(&self, state: &mut State, now: Instant, granted: usize, later: &mut Later) -> usize {
         if state.waiters.is_empty() && state.claims == 0 {
@@ -122,7 +127,8 @@ impl Pool {
             } else if !self.places.take() {
                 break;
             }
-            // There is one, unless a server allows fewer streams than dials under way were counted on for.
+            // There is such a request, except if a server now allows fewer streams than were assumed for the dials
+            // under way.
             let first = state.without_dial(next).unwrap_or_default();
             let limits = state.waiters[first].limits;
             later.work().dials.push(self.start_dial(state, limits, now));

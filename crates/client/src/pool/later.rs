@@ -1,9 +1,12 @@
+//! Actions that are collected under a pool's lock, and done after the lock is released.
+
 use std::task::Waker;
 
 use super::{dial::Dial, multiplexed::Multiplexed, places::Places};
 use crate::connection::Connection;
 
-/// What to do once the lock is released: mostly nothing, so there is no room for it before it is needed.
+/// Actions for after the lock is released. Mostly there are none, so the memory for them is allocated when it is
+/// needed.
 #[derive(Default)]
 pub(super) struct Later(Option<Box<Work>>);
 
@@ -11,10 +14,10 @@ pub(super) struct Later(Option<Box<Work>>);
 pub(super) struct Work {
     pub(super) wake: Vec<Waker>,
     pub(super) dials: Vec<Dial>,
-    // Closing one wakes its driver.
+    // Closing a connection wakes its driver.
     pub(super) close: Vec<Connection>,
     pub(super) multiplexed: Vec<Multiplexed>,
-    /// How many places to make free, over all origins.
+    /// How many permits to free, over all origins.
     pub(super) make_room: usize,
 }
 
@@ -24,7 +27,7 @@ impl Later {
         self.0.get_or_insert_default()
     }
 
-    /// Closes connections once their last request is done.
+    /// Closes connections after their last request is done.
     pub(super) fn close_multiplexed(
         &mut self,
         connections: &mut Vec<Multiplexed>,

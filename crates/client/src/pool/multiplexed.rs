@@ -1,3 +1,5 @@
+//! HTTP/2 connections, which requests share.
+
 use std::sync::{Arc, Weak, atomic::AtomicBool};
 
 use hyper::client::conn::http2;
@@ -11,26 +13,27 @@ use crate::{
     sender::Sender,
 };
 
-/// An HTTP/2 connection, which any number of requests share up to the server's limit.
+/// An HTTP/2 connection. Requests share it, up to the server's limit on streams.
 pub(super) struct Multiplexed {
     pub(super) id: u64,
     sender: Sender<http2::SendRequest<Body>>,
-    // The one that drives the connection, which the alarms of requests on it belong to.
+    // The runtime that drives the connection. The timers of requests on the connection belong to it.
     runtime: Handle,
     history: Arc<History>,
     /// How many streams the server allows at a time (`SETTINGS_MAX_CONCURRENT_STREAMS`).
     pub(super) limit: usize,
-    /// Requests over it now.
+    /// How many requests are on it now.
     pub(super) streams: usize,
-    /// Requests that it was taken for so far.
+    /// How many requests it was taken for so far.
     requests: u64,
-    /// When it will be too old.
+    /// When it becomes too old.
     pub(super) ends: Option<Instant>,
-    /// Since when it has been without a request, if it is.
+    /// Since when it has had no request, if it has none.
     pub(super) idle_since: Instant,
-    /// Whether a reply came over it.
+    /// Whether any reply came over it.
     replied: Arc<AtomicBool>,
-    /// What finished requests left for the next ones; never more than there were streams at a time.
+    /// Sending halves of finished requests, for the next ones. There are never more than there were streams at the
+    /// same time.
     spare: Vec<Connection>,
 }
 
@@ -53,11 +56,11 @@ impl Multiplexed {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        // A server that allows none for the moment is asked all the same: to dial another one would not help.
+        // A server that allows no stream at the moment gets one all the same: another connection would not help.
         self.streams < self.limit.max(1) && !self.is_suspect()
     }
 
-    /// Whether it is not known that it still answers.
+    /// Whether it is uncertain that the server still answers on it.
     pub(super) fn is_suspect(&self) -> bool {
         self.history.suspicion.is_raised()
     }
@@ -66,12 +69,12 @@ impl Multiplexed {
         self.sender.lock().as_ref().is_none_or(http2::SendRequest::is_closed)
     }
 
-    /// Whether it takes no more requests, because of its age or their number.
+    /// Whether it takes no more requests, because of its age or of how many it had.
     pub(super) fn is_spent(&self, now: Instant, rules: &Rules) -> bool {
         rules.is_spent(self.ends, self.requests, now)
     }
 
-    /// A share of it for one request.
+    /// The share of one request.
     pub(super) fn connection(&mut self, pool: &Weak<Pool>, now: Instant) -> Connection {
         let share = Share::new(pool.clone(), self.id, self.replied.clone());
         let mut connection = self.spare.pop().unwrap_or_else(|| {
@@ -99,12 +102,12 @@ impl Pool {
     pub(super) fn end_stream(&self, id: u64, spare: Option<Connection>) {
         let now = Instant::now();
         self.change(now, |state, later| {
-            // It is not there any more once it is to be closed: it ends by itself with its last stream.
+            // A connection that is to be closed is no longer in the list: it ends by itself with its last stream.
             let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) else {
                 return;
             };
             connection.end(spare, now);
-            // Nothing is pinged without a stream, so a suspect would stay one.
+            // A connection without a stream is not pinged, so a suspected one would stay suspected.
             let is_wanted = state.waiters.is_empty() && self.places.are_wanted();
             if connection.streams == 0 && (is_wanted || connection.is_suspect()) {
                 later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
@@ -113,13 +116,13 @@ impl Pool {
         });
     }
 
-    /// A suspect has answered.
+    /// A suspected connection has answered.
     pub(super) fn serve_again(&self) {
         let now = Instant::now();
         self.change(now, |state, later| state.serve_streams(&self.this, now, &self.rules, later));
     }
 
-    /// The server allows another number of streams than before.
+    /// The server now allows another number of streams.
     pub(super) fn set_stream_limit(&self, id: u64, limit: usize) {
         let now = Instant::now();
         self.change(now, |state, later| {

@@ -1,7 +1,8 @@
-//! What a wait for a connection is spent on: the queue, or one of the stages of a dial.
+//! What a request waits for while it has no connection: the queue, or a stage of a dial.
 //!
-//! A dial notes when it comes to each stage; a waiter notes since when it follows which dial. What each stage has cost
-//! the waiter follows from both, so that nobody has to be woken when a dial moves on, and no clock is read for it.
+//! A dial records when it enters each stage. A waiting request records since when it follows which dial. The time
+//! that it spent in each stage can be computed from both. So nobody is woken when a dial enters a stage, and no clock
+//! is read.
 
 use std::{
     fmt,
@@ -18,11 +19,11 @@ use crate::{
     timings::Waited,
 };
 
-/// A dial, as those see it who wait for it.
+/// The progress of a dial, for the requests that wait for it.
 pub(crate) struct Progress {
-    /// When it came to each of its stages, in order.
+    /// The stages in order, each with the time when the dial entered it.
     stages: Mutex<Vec<(Limit, Instant)>>,
-    // How many in the queue follow it. Counted under the pool's lock.
+    // How many requests in the queue follow this dial. Changed only under the pool's lock.
     followers: AtomicUsize,
 }
 
@@ -40,12 +41,12 @@ impl Progress {
         }
     }
 
-    /// The dial is over: who still waits then waits for a place again.
+    /// The dial has ended. Requests that still wait then wait for a permit again.
     pub(super) fn end(&self, now: Instant) {
         self.stages().push((Limit::PoolWait, now));
     }
 
-    /// Whether it has been in its stage for as long as a request would wait for that.
+    /// Whether the dial has been in its current stage for longer than a request with these limits would wait.
     pub(super) fn is_overdue(&self, limits: DialLimits, now: Instant) -> bool {
         let Some((stage, since)) = self.stages().last().copied() else { return false };
         limits.get(stage).is_some_and(|limit| now.saturating_duration_since(since) >= limit)
@@ -76,13 +77,13 @@ impl Progress {
     }
 }
 
-/// The account of one wait.
+/// The times of one wait.
 #[derive(Debug)]
 pub(super) struct Account {
     /// What was spent before `since`.
     before: Waited,
     since: Instant,
-    /// The dial that is waited for since then.
+    /// The dial that is followed since then.
     dial: Option<Arc<Progress>>,
 }
 

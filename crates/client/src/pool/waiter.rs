@@ -1,3 +1,5 @@
+//! A request that waits for a connection: its entry in the queue, and the future's half of it.
+
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -18,14 +20,14 @@ use crate::{
     timings::Waited,
 };
 
-/// One who waits for a connection, as the pool sees it.
+/// A request that waits for a connection, as the pool sees it.
 ///
-/// Its lock is taken under the pool's, never the other way round.
+/// Its lock is taken while the pool's lock is held, never the other way round.
 pub(super) struct Waiter {
-    /// The limits that the request has for a dial.
+    /// The request's limits for a dial.
     pub(super) limits: DialLimits,
     pub(super) since: Instant,
-    /// Whether only a new connection will do: those that were used before have proved to be dead.
+    /// Whether the request needs a new connection, because connections that were used before turned out to be dead.
     pub(super) fresh: bool,
     state: Mutex<State>,
 }
@@ -36,13 +38,13 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// How far the wait has got.
+/// How far the wait has come.
 enum Turn {
-    /// In the queue, with a dial under way that may serve it or without.
+    /// In the queue. A dial may be under way that can serve it.
     Queued,
-    /// Over.
+    /// Served, with a connection or an error.
     Served(Result<Connection, DialError>),
-    /// The one who waited has left, or has taken what it was served.
+    /// The request has given up, or has taken what it was given.
     Left,
 }
 
@@ -58,24 +60,24 @@ impl Waiter {
         state.waker.take()
     }
 
-    /// A dial runs that may serve it. Its waker, for other limits apply from now on.
+    /// Sets the dial that may serve it. Returns the waker, because other limits apply from now on.
     pub(super) fn follow(&self, dial: Arc<Progress>, now: Instant) -> Option<Waker> {
         let mut state = self.lock();
         state.account.follow(dial, now);
         state.waker.take()
     }
 
-    /// The dial it has been told of last.
+    /// The dial that it was last told of.
     pub(super) fn dial(&self) -> Option<Arc<Progress>> {
         self.lock().account.dial()
     }
 
-    /// Whether no dial runs that it knows of.
+    /// Whether the dial that it was told of has ended.
     pub(super) fn is_adrift(&self) -> bool {
         self.lock().account.stage() == Limit::PoolWait
     }
 
-    /// Its own limit for a stage of the dial, if that has passed.
+    /// The request's own limit for a stage of the dial, if that limit has passed.
     pub(super) fn overdue(&self, stage: Limit, now: Instant) -> Option<Duration> {
         let limit = self.limits.get(stage)?;
         (self.lock().account.spent(now)[stage] >= limit).then_some(limit)
@@ -86,7 +88,8 @@ impl Waiter {
     }
 }
 
-/// A place in the queue for a connection. Dropping it leaves the queue; what was served meanwhile goes to the next.
+/// An entry in the queue for a connection. Dropping it leaves the queue. A connection that it was already given goes
+/// to the next waiter.
 pub(crate) struct Ticket {
     pool: Weak<Pool>,
     waiter: Arc<Waiter>,
@@ -97,8 +100,8 @@ impl Ticket {
         Self { pool, waiter }
     }
 
-    /// Ready when the wait is over. The waker is also called when a dial begins, but not when one moves on: look again
-    /// after [`DialLimits::shortest`].
+    /// Ready when the wait is over. The task is woken when a dial begins, but not when the dial enters another stage.
+    /// So the caller polls again after [`DialLimits::shortest`].
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, DialError>> {
         let mut state = self.waiter.lock();
         match std::mem::replace(&mut state.turn, Turn::Left) {
@@ -111,12 +114,12 @@ impl Ticket {
         Poll::Pending
     }
 
-    /// What is waited for now: a place in the pool, or a stage of a dial.
+    /// What is waited for now: a connection permit, or a stage of a dial.
     pub(crate) fn stage(&self) -> Limit {
         self.waiter.lock().account.stage()
     }
 
-    /// Whether a dial has ever run for it.
+    /// Whether a dial was ever assigned to it.
     pub(crate) fn has_dialed(&self) -> bool {
         self.waiter.dial().is_some()
     }
@@ -139,7 +142,7 @@ impl Drop for Ticket {
                 Turn::Served(result) => served = Some(result),
             }
         });
-        // An error is dropped here, and not under the lock: what it holds is the connector's.
+        // An error is dropped here and not under the lock, because it may contain a foreign value.
         if let Some(Ok(connection)) = served {
             pool.check_in(connection, now);
         }

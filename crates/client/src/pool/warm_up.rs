@@ -1,3 +1,5 @@
+//! Opening connections before they are needed.
+
 use std::{
     fmt,
     pin::Pin,
@@ -22,9 +24,10 @@ pub struct WarmUp {
 }
 
 enum State {
-    /// Nothing asked for yet.
+    /// Nothing was asked for yet.
     New,
-    /// Connections that are awaited, and those that have come: they go back together, so that each is another one.
+    /// Connections that are awaited, and those that have come. They are returned together, so that no connection is
+    /// counted twice.
     Dialing(Vec<Ticket>, Vec<Connection>, Option<Error>),
 }
 
@@ -84,17 +87,17 @@ impl Drop for WarmUp {
 }
 
 impl Pool {
-    /// Queues for as many connections as are missing to have `count`, and can be had.
+    /// Adds as many entries to the queue as connections are missing for `count` and allowed.
     fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<Ticket> {
         let now = Instant::now();
         let mut tickets = Vec::new();
         self.change(now, |state, _| {
             let max = earliest(self.rules.max_connections_per_origin, self.rules.max_connections);
             let count = count.min(max.unwrap_or(count));
-            // Over HTTP/2 one connection serves all.
+            // With HTTP/2, one connection serves all requests.
             let enough = !state.multiplexed.is_empty();
             let missing = match (state.closed, enough) {
-                // It is told so.
+                // The pool is closed, so one entry is enough to get the error.
                 (true, _) => 1,
                 (_, true) => 0,
                 _ => count.saturating_sub(state.open),

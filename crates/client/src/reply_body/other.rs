@@ -1,3 +1,5 @@
+//! A reply's body that does not come directly from a connection, and what is known about its request.
+
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -21,20 +23,20 @@ use crate::{
 
 /// A body that a layer put in place of the connection's.
 pub(super) struct Other {
-    // Taken at its end.
+    // Dropped at its end.
     body: Option<Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>>,
-    // Given when the reply leaves the outermost layer.
+    // Set when the reply leaves the outermost layer.
     pub(super) about: Option<About>,
     trailers: Option<Box<HeaderMap>>,
 }
 
-/// What a reply knows of the request that it answers, and of the connection.
+/// What a reply knows about its request and its connection.
 pub(crate) struct About {
     pub(crate) origin: Origin,
     /// Path and query.
     pub(crate) target: String,
     pub(crate) chain: Box<Chain>,
-    /// Only of limits that span phases: a connection's body keeps the others itself.
+    /// Only for limits that span phases: a connection's body checks the other limits itself.
     pub(crate) clock: Clock,
     pub(crate) connection: Option<ConnectionInfo>,
     pub(crate) timings: Option<Timings>,
@@ -129,7 +131,7 @@ impl Other {
     }
 }
 
-/// A body that is not to be read, and why.
+/// A body that must not be read, and the reason.
 pub(super) struct Refused {
     pub(super) error: Option<Error>,
     pub(super) body: ReplyBody,
@@ -152,7 +154,7 @@ impl Body for Refused {
 }
 
 pin_project_lite::pin_project! {
-    /// A body whose errors are this crate's.
+    /// A body whose errors are converted to this crate's error.
     struct OwnError<B> {
         #[pin]
         body: B,

@@ -1,3 +1,5 @@
+//! A reply's body that comes over a connection.
+
 use std::{
     fmt,
     pin::Pin,
@@ -25,22 +27,23 @@ use crate::{
     timings::{ConnectionInfo, Timings},
 };
 
-/// A body as it comes over a connection, which it holds.
+/// The body as it comes over a connection, which it holds.
 ///
-/// Replies are moved often, so all of it is in the call's box. Its connection is taken when it goes back or is given up.
+/// Replies are moved often, so all of its state is in the call's box. The connection is taken out of it when it goes
+/// back to the pool or is closed.
 pub(crate) struct Wire(Box<Call>);
 
-/// What is known of a body that comes over a connection.
+/// What is known about a body that comes over a connection.
 pub(crate) struct Arrival {
     incoming: Incoming,
     ended: bool,
-    // How much has come since a limit passed that spans phases.
+    // How many bytes have come since a limit that spans phases has passed.
     late: usize,
     trailers: Option<Box<HeaderMap>>,
 }
 
 impl Wire {
-    /// The call has [received](Call::receive) the reply.
+    /// The call must have [received](Call::receive) the reply.
     #[inline]
     pub(crate) fn new(incoming: Incoming, mut call: Box<Call>) -> Self {
         let ended = incoming.is_end_stream();
@@ -82,13 +85,13 @@ impl Wire {
         self.0.followed()
     }
 
-    /// Takes over what the request was given above the layers.
+    /// Takes over what was set for the request above the layers.
     pub(super) fn belong_to(&mut self, about: About) {
         self.0.clock.share(&about.clock);
         self.0.chain = Some(about.chain);
     }
 
-    /// What another body in its place knows.
+    /// What another body in place of this one has to know.
     pub(super) fn about(&mut self, version: Version) -> About {
         let mut clock = Clock::new(self.0.clock.limits.clone());
         clock.share(&self.0.clock);
@@ -118,7 +121,7 @@ impl Wire {
         self.0.timings.as_ref().map(|recorder| recorder.timings())
     }
 
-    /// The length, where the head told it or all has come.
+    /// The length, if the head announced it or all of it has come.
     pub(crate) fn length(&self) -> Option<u64> {
         self.arrival().incoming.size_hint().exact()
     }
@@ -135,9 +138,9 @@ impl Wire {
         self.arrival().ended || self.arrival().incoming.is_end_stream()
     }
 
-    /// The next frame that `take` takes: pieces, of which none is empty but the last, and trailers.
+    /// The next frame that `take` accepts: data and trailers. No data is empty, except at the end.
     ///
-    /// A frame is large, and most readers want its bytes alone.
+    /// A frame is large, and most readers only need its bytes. So `take` extracts them before the frame is moved.
     #[inline]
     pub(crate) fn poll<T>(
         &mut self,
@@ -148,7 +151,7 @@ impl Wire {
             return Poll::Ready(None);
         }
         if !coop::has_budget_remaining() {
-            // Pending, and woken at once.
+            // This returns Pending and wakes the task at once.
             let _ = ready!(coop::poll_proceed(cx));
         }
         loop {
@@ -207,10 +210,11 @@ impl Wire {
         Poll::Ready(self.fail(Error::timeout(limit, duration, Phase::Body)))
     }
 
-    /// What has arrived beats a limit that has passed, as far as it can have arrived before.
+    /// Data that has arrived counts more than a limit that has passed. This is the bound on how much can have arrived
+    /// before.
     #[cold]
     fn is_too_late(&mut self, frame: &Frame<Bytes>) -> bool {
-        // As much as sockets and windows hold. A body that never stops coming has a limit too.
+        // As much as sockets and windows hold. So a body that never ends has a limit too.
         const MOST: usize = 8 << 20;
         const EACH: usize = 64;
         self.arrival_mut().late += frame.data_ref().map_or(0, Bytes::len) + EACH;
@@ -228,9 +232,9 @@ impl Wire {
         None
     }
 
-    /// Whether what hyper takes for the end is none. Less has come than the head told; or an HTTP/2 server has reset the
-    /// stream and called that no error, which is right only where the reply is whole and the request is not (RFC 9113,
-    /// section 8.1).
+    /// Whether the body is incomplete although hyper reports its end. Fewer bytes have come than the head announced;
+    /// or an HTTP/2 server has reset the stream with `NO_ERROR`, which is allowed only if the reply is complete and
+    /// the request is not (RFC 9113, section 8.1).
     fn is_cut(&self) -> bool {
         let misses = self.length().is_some_and(|missing| missing > 0);
         if !self.is_http2() {
@@ -244,7 +248,7 @@ impl Wire {
         self.0.connection.as_ref().is_some_and(Connection::is_http2)
     }
 
-    /// Gives the reply up with an error.
+    /// Ends the reply with an error.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
         self.arrival_mut().ended = true;
         self.0.connection = None;
@@ -256,11 +260,12 @@ impl Wire {
         error
     }
 
-    /// The whole reply has come: the connection may serve another. `now`, if that has been read.
+    /// The whole reply has come, so the connection may serve another request. `now`, if the clock was read.
     fn finish(&mut self, now: Option<Instant>) {
         self.arrival_mut().ended = true;
         let Some(mut connection) = self.0.connection.take() else { return };
-        // An answer that came before the request was gone: what is left of it would go in front of the next request.
+        // The reply came before the request was sent completely. The rest of it would be sent before the next
+        // request.
         if let Some(upload) = &self.0.upload
             && !matches!(upload.stage(), Stage::Done(_))
         {
@@ -278,8 +283,8 @@ const BEGUN: &str = "a body over a connection has begun to come";
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // What has arrived already costs nothing to read, and may be the end: of a short body that nobody wanted, or
-        // of a stream whose reader left at its last event.
+        // To read what has already arrived costs nothing, and it may be the end: of a short body that nobody needed,
+        // or of a stream whose reader stopped at its last event.
         const FRAMES: usize = 4;
         for _ in 0..FRAMES {
             if self.0.connection.is_none() {

@@ -1,4 +1,5 @@
-//! Where a request goes next, and what is told of where it went.
+//! What follows a reply that the client handles itself: a redirect, or the answer to a challenge. Also describes
+//! errors.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 impl Call {
-    /// Whether a reply may be one that the client answers itself.
+    /// Whether the client may handle this reply itself.
     #[inline]
     pub(super) fn may_go_on(&self, response: &Response<Incoming>) -> bool {
         #[cfg(feature = "digest")]
@@ -26,8 +27,7 @@ impl Call {
         response.status().is_redirection() && self.redirects.are_followed()
     }
 
-    /// Turns to where a redirect leads, or back with the answer to a challenge; or gives the reply back, where that is
-    /// not to be.
+    /// Follows a redirect, or answers a challenge. Returns the reply if neither is to be done.
     #[cold]
     pub(super) fn go_on(
         self: &mut Box<Self>,
@@ -59,7 +59,7 @@ impl Call {
         Ok(None)
     }
 
-    /// Begins anew with another request, within the same limits.
+    /// Begins again with another request, within the same limits.
     pub(super) fn turn_to(
         self: &mut Box<Self>,
         pool: Arc<Pool>,
@@ -84,7 +84,7 @@ impl Call {
         let timings = self.timings.take();
         next.start(self.replayable, false);
         next.timings = timings;
-        // What has come of the reply's own body is read in passing, so that its connection can be used again.
+        // What has come of this reply's body is read and dropped, so that its connection can be used again.
         self.receive(&response);
         drop(ReplyBody::new(response.into_body(), std::mem::replace(self, next)));
     }
@@ -93,7 +93,7 @@ impl Call {
         self.left || self.chain.as_ref().is_some_and(|chain| chain.left)
     }
 
-    /// Says of an error where the request went, and what it took.
+    /// Adds to an error where the request went, and how long it took.
     #[cold]
     pub(super) fn describe(&self, mut error: Error) -> Error {
         if let Some(timings) = &self.timings {
@@ -122,7 +122,7 @@ impl Call {
         self.chain.as_ref().map_or(&[], |chain| &chain.followed)
     }
 
-    /// Whether a coding of the body is what was asked for, or is for others to look at.
+    /// Whether the body's coding stays: the caller asked for it, or a layer handles it.
     pub(crate) fn takes_coding(&self) -> bool {
         self.is_exchange
             || self.core.takes_codings

@@ -1,3 +1,5 @@
+//! The transport under a WebSocket, with the bytes that are still to be written.
+
 use std::{
     io::{self, Read, Write},
     mem,
@@ -14,15 +16,15 @@ use crate::upgraded::Upgraded;
 
 /// The transport under a WebSocket, and the bytes that are still to be written.
 ///
-/// The codec writes into `out` and never waits. So a message is given to it whole or not at all, and a long one is not
-/// moved at every step of its way out.
+/// The codec writes into `out` and never waits. So the codec gets a message as a whole or not at all, and a long
+/// message is not copied again at every step.
 pub(super) struct Wire {
-    /// None once the WebSocket has ended.
+    /// `None` once the WebSocket has ended.
     io: Option<Upgraded>,
     out: BytesMut,
-    /// How many bytes of `out` answer the server's frames. Counted until all is out.
+    /// How many bytes of `out` are answers to the server's frames. Reset when `out` is empty.
     answers: usize,
-    /// Whether bytes came since this was last asked, and whether some went.
+    /// Whether bytes came since the last call of `take_heard`, and whether some were written since `take_moved`.
     heard: bool,
     moved: bool,
     /// Writing has failed. What the server sent before can still be read.
@@ -32,9 +34,9 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A server that sends pings and does not read the answers is not read any more itself.
+    /// If a server sends pings and does not read the answers, nothing more is read from it.
     const MAX_ANSWERS: usize = 64 << 10;
-    /// As much as is kept for the next messages.
+    /// The memory that is kept for the next messages.
     const KEPT: usize = 64 << 10;
 
     pub(super) fn new(io: Upgraded) -> Self {
@@ -48,7 +50,8 @@ impl Wire {
         &self.wakers
     }
 
-    /// What the codec reads from and writes to. It writes `answers` of its own accord, all else for the caller.
+    /// What the codec reads from and writes to. With `answers`, it writes answers to the server; otherwise the
+    /// caller's messages.
     pub(super) fn codec_side(&mut self, answers: bool) -> CodecSide<'_> {
         CodecSide { wire: self, answers }
     }
@@ -57,7 +60,7 @@ impl Wire {
         self.answers >= Self::MAX_ANSWERS
     }
 
-    /// How many bytes are to be written.
+    /// How many bytes are still to be written.
     pub(super) fn waiting(&self) -> usize {
         self.out.len()
     }
@@ -70,7 +73,7 @@ impl Wire {
         mem::take(&mut self.moved)
     }
 
-    /// Writes all there is.
+    /// Writes as much as the transport takes.
     pub(super) fn poll_out(&mut self) -> Poll<io::Result<()>> {
         let Self { io: Some(io), out, waker, .. } = self else { return Poll::Ready(Err(ended())) };
         let mut cx = Context::from_waker(waker);

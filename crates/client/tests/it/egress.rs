@@ -70,10 +70,10 @@ async fn the_public_internet_is_not_this_machine_however_it_is_written() {
         ("[::ffff:127.0.0.1]", "the address ::ffff:127.0.0.1"),
         ("[64:ff9b::127.0.0.1]", "the address 64:ff9b::7f00:1"),
         ("169.254.169.254", "the address 169.254.169.254"),
-        ("2130706433", "the host 2130706433, which is an address in an odd form"),
-        ("0x7f.1", "the host 0x7f.1, which is an address in an odd form"),
-        ("127.1", "the host 127.1, which is an address in an odd form"),
-        ("0177.0.0.1", "the host 0177.0.0.1, which is an address in an odd form"),
+        ("2130706433", "the host 2130706433, which is an address in an unusual form"),
+        ("0x7f.1", "the host 0x7f.1, which is an address in an unusual form"),
+        ("127.1", "the host 127.1, which is an address in an unusual form"),
+        ("0177.0.0.1", "the host 0177.0.0.1, which is an address in an unusual form"),
     ] {
         refused(&get(&client, &format!("http://{host}:{port}/")).await.unwrap_err(), what);
     }

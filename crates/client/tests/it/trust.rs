@@ -209,7 +209,7 @@ async fn a_certificate_out_of_its_time_or_for_another_host_says_so() {
     let mut future = params("api.test");
     future.not_before = date_time_ymd(2900, 5, 6);
     future.not_after = date_time_ymd(2901, 1, 1);
-    let says = "is valid from 2900-05-06 00:00 UTC on, and here it is 2";
+    let says = "is not valid before 2900-05-06 00:00 UTC, and the time here is 2";
     refusal(client(&future), ConnectFailure::Certificate, says).await;
     let mut other =
         CertificateParams::new(["a.test".to_owned(), "*.b.test".to_owned(), "192.0.2.1".to_owned()]).unwrap();
@@ -299,7 +299,7 @@ async fn a_port_that_speaks_plain_http_is_called_that() {
     refusal(
         builder,
         ConnectFailure::NotTls,
-        "does not speak TLS; where it speaks plain HTTP, the URL begins with",
+        "does not speak TLS; if it speaks plain HTTP, use a URL that begins with",
     )
     .await;
 }
@@ -331,7 +331,7 @@ fn what_is_not_valid_is_said_when_building() {
             Client::builder().min_tls_version(ProtocolVersion::TLSv1_1),
             "the least version of TLS is 1.2 or 1.3",
         ),
-        (Client::builder().tls_config(own).sni(false), "a TLS configuration of one's own is whole"),
+        (Client::builder().tls_config(own).sni(false), "`tls_config` is the whole TLS configuration"),
     ];
     for (builder, says) in table {
         let error = builder.build().unwrap_err();

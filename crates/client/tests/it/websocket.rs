@@ -101,10 +101,10 @@ async fn a_switch_that_proves_nothing_is_none() {
         ),
         ("connection: upgrade\nsec-websocket-accept: KEY\n", "another protocol"),
         ("connection: upgrade\nupgrade: h2c\nsec-websocket-accept: KEY\n", "another protocol"),
-        ("upgrade: websocket\nsec-websocket-accept: KEY\n", "not said to be of this connection"),
+        ("upgrade: websocket\nsec-websocket-accept: KEY\n", "without `connection: upgrade`"),
         (
             "connection: close\nupgrade: websocket\nsec-websocket-accept: KEY\n",
-            "not said to be of this connection",
+            "without `connection: upgrade`",
         ),
         (
             "connection: upgrade\nupgrade: websocket\nsec-websocket-accept: KEY\nsec-websocket-extensions: permessage-deflate\n",

@@ -1,10 +1,12 @@
+//! Tests of how a server's idle limit is learned and forgotten.
+
 use super::*;
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Closings of these ages, ten seconds apart, and when the next would be.
+/// Closings at these ages, ten seconds apart. Also returns when the next one would be.
 fn closings(ages: &[u64]) -> (IdleAges, Instant) {
     let mut seen = IdleAges::default();
     let mut now = Instant::now();

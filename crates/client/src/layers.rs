@@ -40,11 +40,11 @@ pub(crate) struct Options {
     pub(crate) redirects: Redirects,
     /// The request's own proxies, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
-    /// /// Whether the request asks to switch to another protocol.
+    /// Whether the request asks to switch to another protocol.
     pub(crate) upgrade: bool,
-    /// /// Whether a redirect has led the request to another origin.
+    /// Whether a redirect has led the request to another origin.
     pub(crate) left: bool,
-    /// /// Whether a redirect has led it to another site.
+    /// Whether a redirect has led it to another site.
     #[cfg(feature = "cookies")]
     pub(crate) crossed: bool,
     #[cfg(feature = "digest")]

@@ -50,7 +50,7 @@ impl Looks {
     /// Asks for a look that begins after this call.
     pub(crate) fn ask(&self) -> Look {
         let state = self.state.lock();
-        // // A look that is under way may have passed the point where it would see new data.
+        // A look that is under way may have passed the point where it would see new data.
         let look = Look(state.begun + 1);
         self.asked.store(true, Ordering::Release);
         let task = state.task.clone();

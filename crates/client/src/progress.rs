@@ -17,10 +17,10 @@ use crate::{error::Error, reply_body::ReplyBody};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// /// Bytes so far: of a request, those that a connection has taken; of a reply, those that were read, after
+    /// Bytes so far: of a request, those that a connection has taken; of a reply, those that were read, after
     /// decoding.
     pub bytes: u64,
-    /// /// All bytes, if the length is known before the end.
+    /// All bytes, if the length is known before the end.
     pub total: Option<u64>,
 }
 

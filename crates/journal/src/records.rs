@@ -1,4 +1,4 @@
-//! Reading: all records in order, up to the torn end.
+//! Reading all records of a journal in order, up to its torn end.
 
 use std::{fmt, io, ops::Range, path::Path, sync::Arc, vec};
 
@@ -10,7 +10,7 @@ use crate::{
     segment::Segment,
 };
 
-/// A record and its place. `Debug` prints no payload, which may hold secrets.
+/// A record and its position. `Debug` does not print the payload, which may contain secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Where it begins.
@@ -21,11 +21,11 @@ pub struct Record {
 
 /// An iterator over the records of a journal, oldest first.
 ///
-/// It takes no lock and writes nothing, so it works while a writer is at work and while the disk is full. It gives
-/// what the writer has handed to the system, committed or not, and holds one record and 256 KiB in memory. At an
-/// incomplete or wrong record with no right one and no mark behind it, it ends as at the end of the journal. If the
-/// journal is [rewritten](crate::Journal::rewrite) meanwhile, it may end with [`Error::Io`]. After an error it gives
-/// nothing more.
+/// It takes no lock and writes nothing, so it works beside a writer and on a full disk. It returns what the writer
+/// has handed to the operating system, committed or not. It holds one record and 256 KiB in memory. An incomplete or
+/// wrong record ends the iteration, as the end of the journal does, if no correct record and no mark follows. If the
+/// journal is [rewritten](crate::Journal::rewrite) in the meantime, it may end with [`Error::Io`]. After an error it
+/// returns nothing more.
 pub struct Records {
     disk: Arc<dyn Disk>,
     rest: vec::IntoIter<u64>,
@@ -34,13 +34,13 @@ pub struct Records {
     leftovers: Vec<u64>,
 }
 
-/// Where a walk over the last segment ended.
+/// Where reading the last segment ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     pub(crate) position: Position,
     pub(crate) max_record: u32,
     pub(crate) torn: u64,
-    /// Whether a mark comes behind the last record.
+    /// Whether a mark follows the last record.
     pub(crate) marked: bool,
     /// Length of the segment before, 0 if there is none.
     pub(crate) before: u64,
@@ -51,14 +51,14 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments or
-    /// before the first, [`Error::Damaged`] if a segment has an absurd number.
+    /// [`Error::Io`] if the folder cannot be listed. [`Error::Missing`] if there is a gap between two segments or
+    /// before the first one. [`Error::Damaged`] if a segment has an impossible number.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
         Self::of(&disk)
     }
 
-    /// Reads the journal in a memory.
+    /// Reads the journal in memory.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Records {
         let mut tries = 0;
         loop {
             match Self::begin(disk.clone()) {
-                // The journal was rewritten between listing the segments and looking at them.
+                // The journal was rewritten after its segments were listed and before they were opened.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && tries < 8 => {
                     tries += 1;
                 }
@@ -83,7 +83,7 @@ impl Records {
 
     fn begin(disk: Arc<dyn Disk>) -> Result<Self, Error> {
         let mut numbers = disk.segments().map_err(Error::io(disk.place()))?;
-        // No journal has ever as many: the name is damaged, and counting on would overflow.
+        // A journal never has this many segments. The name is damaged, and adding to the number would overflow.
         if let Some(number) = numbers.last().filter(|number| **number > u64::MAX / 2) {
             return Err(Error::Damaged { file: disk.name(*number), offset: 0 });
         }
@@ -97,9 +97,9 @@ impl Records {
                     first = Some(index);
                     break;
                 }
-                // Whether it begins here is not known.
+                // It is not known whether the journal begins here.
                 Look::Unknown { version } => return Err(Error::Version { file, version }),
-                // What is wrong is reported when it is read.
+                // If it is wrong, this is reported when the segment is read.
                 Look::Good(_) | Look::Wrong => {}
             }
         }
@@ -116,17 +116,17 @@ impl Records {
         Ok(Self { disk, rest: rest.into_iter(), current: None, end: None, leftovers: numbers })
     }
 
-    /// Segments that a rewrite has left: they are no part of the journal.
+    /// Segments that a rewrite has left. They are not part of the journal.
     pub(crate) fn leftovers(&self) -> &[u64] {
         &self.leftovers
     }
 
-    /// Where the last segment ends, after a walk without an error; `None` if there is no segment.
+    /// Where the last segment ends, after all records were read without an error. `None` if there is no segment.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// The next record's place, and its payload for `bytes` of the current segment.
+    /// The position of the next record, and the range of its payload for `bytes` of the current segment.
     pub(crate) fn advance(&mut self) -> Result<Option<(Position, Range<usize>)>, Error> {
         loop {
             if let Some(segment) = &mut self.current {
@@ -162,14 +162,14 @@ impl Records {
         let (mut segment, look) = Segment::open(number, source).map_err(Error::io(&file))?;
         match look {
             Look::Good(header) => match self.end.map(|end| end.position) {
-                // It lost records at its end.
+                // The segment before lost records at its end.
                 Some(end) if end.offset != header.before => {
                     Err(Error::Damaged { file: self.disk.name(end.segment), offset: end.offset })
                 }
                 _ => Ok(segment),
             },
             Look::Unknown { version } => Err(Error::Version { file, version }),
-            // The crash came while the segment was made: it is torn from its first byte on.
+            // The crash happened while the segment was created: it is torn from its first byte on.
             Look::Wrong
                 if self.rest.as_slice().is_empty()
                     && !segment.has_more_than(HEADER).map_err(Error::io(&file))? =>

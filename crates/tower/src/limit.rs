@@ -1,3 +1,5 @@
+//! The layer that limits concurrency, a rate or a quota.
+
 use std::{
     fmt,
     future::Future,
@@ -17,14 +19,14 @@ pub use reserve::{QuotaShare, Reserve};
 
 /// Lets requests through as a limiter allows; the layer of [`Limit`].
 ///
-/// The limiter is a handle: every service that the layer makes, and every clone of one, is under the same limit.
+/// The limiter is a handle: all services that the layer makes, and all their clones, share the same limit.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitLayer<L> {
     limiter: L,
 }
 
 impl<L: Reserve> LimitLayer<L> {
-    /// Under this limiter: a [`ConcurrencyLimiter`](outbound_limiter::ConcurrencyLimiter), a
+    /// Uses this limiter: a [`ConcurrencyLimiter`](outbound_limiter::ConcurrencyLimiter), a
     /// [`RateLimiter`](outbound_limiter::RateLimiter), or a [`QuotaShare`] of a quota.
     pub const fn new(limiter: L) -> Self {
         Self { limiter }
@@ -51,11 +53,11 @@ pub struct Limit<S, L: Reserve> {
 type Reserving<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send + Sync>>;
 
 enum Turn<R> {
-    // Not asked for.
+    // Nothing was reserved.
     None,
-    // In the limiter's line. Boxed, because a service can be moved; there is none where the limiter has room.
+    // Waits in the limiter's queue. Boxed, because a service can be moved. A limiter with room is not waited for.
     Waiting(Reserving<R>),
-    // For the next call.
+    // Reserved for the next call.
     Reserved(R),
 }
 
@@ -70,7 +72,7 @@ where
     type Future = Limited<S::Future, L::Sent>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        // Last the limiter, so that what it gives does not lie idle.
+        // The limiter comes last, so that its permit is not held while the inner service is waited for.
         ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
         loop {
             self.turn = match &mut self.turn {
@@ -95,14 +97,14 @@ where
         let Turn::Reserved(reserved) = std::mem::replace(&mut self.turn, Turn::None) else {
             panic!("`Limit` called before it was ready")
         };
-        // Sent before the call, which may do so at once.
+        // Before the call, because the inner service may send at once.
         let sent = self.limiter.sent(reserved);
         Limited { call: self.inner.call(request), sent: Some(sent) }
     }
 }
 
 impl<S: Clone, L: Reserve> Clone for Limit<S, L> {
-    /// Under the same limit, and not ready.
+    /// The clone has the same limit, and nothing reserved.
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), limiter: self.limiter.clone(), turn: Turn::None }
     }
@@ -141,7 +143,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.call.poll(cx));
-        // Whoever sees the response finds the permit back.
+        // The permit is given back before the caller sees the response.
         *this.sent = None;
         Poll::Ready(result.map_err(Into::into))
     }

@@ -1,4 +1,4 @@
-//! A segment that grows while it is read.
+//! Tests of reading a segment that grows at the same time.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
 use super::Segment;
 use crate::format::{Header, Look, PREFIX, put_record};
 
-/// Gives one part after the other, and an end behind each.
+/// Returns one part after the other, and an end after each.
 struct Growing(VecDeque<Vec<u8>>);
 
 impl Read for Growing {
@@ -24,7 +24,7 @@ impl Read for Growing {
     }
 }
 
-/// Otherwise the second half of a record, and the next one behind it, would look like damage.
+/// Otherwise the second half of a record, and the record after it, would look like damage.
 #[test]
 fn what_comes_behind_the_end_that_was_seen_is_not_looked_at() {
     let mut bytes = Header { max_record: 100, begins: false, before: 0 }.bytes().to_vec();

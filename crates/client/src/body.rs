@@ -25,7 +25,7 @@ use crate::coding::{Coding, Encoded, Encoder};
 use crate::{
     error::BoxError,
     file::FileContent,
-    progress::{Progress, Report},
+    progress::{OnProgress, Progress},
 };
 
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
@@ -209,7 +209,7 @@ impl Body {
     }
 
     /// Reports each piece that a connection takes. Such a body can be sent only once.
-    pub(crate) fn report_to(self, report: Report) -> Self {
+    pub(crate) fn report_to(self, report: OnProgress) -> Self {
         self.sent_once(|long| long.report = Some((report, Progress { bytes: 0, total: long.remaining })))
     }
 

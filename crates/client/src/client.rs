@@ -137,12 +137,12 @@ impl Core {
             redirects: self.redirects,
             proxies: None,
             upgrade: false,
-            left: false,
+            left_origin: false,
             #[cfg(feature = "cookies")]
-            crossed: false,
+            left_site: false,
             #[cfg(feature = "digest")]
             credentials: self.credentials.clone(),
-            ends: None,
+            deadline: None,
         }
     }
 

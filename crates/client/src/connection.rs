@@ -5,7 +5,7 @@ mod http1;
 mod http2;
 mod io;
 mod keep_alive;
-mod suspicion;
+mod liveness;
 
 use std::{
     fmt,
@@ -27,14 +27,14 @@ use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 pub(crate) use self::{
-    driver::{Drive, Driver, Keeper},
+    driver::{ConnectionOwner, Drive, Driver},
     http1::open as open_http1,
     http2::{Opened, Share, open as open_http2},
     io::{Io, SpeaksTls},
     keep_alive::{KeepAlive, sooner},
-    suspicion::Suspicion,
+    liveness::Liveness,
 };
-use crate::{alarm::Alarm, body::Body, look::Looks, sender::Sender};
+use crate::{body::Body, look::Looks, reused_timer::ReusedTimer, sender::Sender};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
@@ -47,7 +47,7 @@ pub(crate) struct Connection(Box<Parts>);
 pub(crate) struct Parts {
     version: Version,
     sent: ReusableBoxFuture<'static, Sent>,
-    timer: Option<Alarm>,
+    timer: Option<ReusedTimer>,
     /// What the server said about keeping the connection.
     pub(crate) keep_alive: KeepAlive,
     /// Whether the connection was idle or in use before this request. If so, it may end without the request being the
@@ -74,7 +74,7 @@ pub(crate) struct History {
     requests: AtomicU64,
     pub(crate) looks: Looks,
     /// For HTTP/2.
-    pub(crate) suspicion: Suspicion,
+    pub(crate) liveness: Liveness,
     // Whether the server ended or failed the connection, and not the runtime.
     ended: AtomicBool,
 }
@@ -88,7 +88,7 @@ impl History {
             proxied,
             requests,
             looks: Looks::default(),
-            suspicion: Suspicion::default(),
+            liveness: Liveness::default(),
             ended,
         })
     }
@@ -127,25 +127,25 @@ impl Connection {
     pub(crate) fn http1(
         sender: Sender<conn::http1::SendRequest<Body>>,
         history: Arc<History>,
-        alarm: Alarm,
+        timer: ReusedTimer,
     ) -> Self {
-        Self::new(Version::Http1(sender), history, alarm)
+        Self::new(Version::Http1(sender), history, timer)
     }
 
     /// The sending half of an HTTP/2 connection, for one request at a time.
     pub(crate) fn http2(
         sender: Sender<conn::http2::SendRequest<Body>>,
         history: Arc<History>,
-        alarm: Alarm,
+        timer: ReusedTimer,
     ) -> Self {
-        Self::new(Version::Http2(sender, None), history, alarm)
+        Self::new(Version::Http2(sender, None), history, timer)
     }
 
-    fn new(version: Version, history: Arc<History>, alarm: Alarm) -> Self {
+    fn new(version: Version, history: Arc<History>, timer: ReusedTimer) -> Self {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
-            timer: Some(alarm),
+            timer: Some(timer),
             keep_alive: KeepAlive::default(),
             reused: false,
             ends: None,
@@ -199,11 +199,11 @@ impl Connection {
         ready.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
+    pub(crate) fn take_timer(&mut self) -> Option<ReusedTimer> {
         self.timer.take()
     }
 
-    pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
+    pub(crate) fn keep_timer(&mut self, timer: Option<ReusedTimer>) {
         self.timer = timer;
     }
 
@@ -235,7 +235,7 @@ impl Connection {
     /// A limit passed while the connection had a request, so the connection may be dead.
     pub(crate) fn suspect(&self) {
         if self.is_http2() {
-            self.history.suspicion.raise();
+            self.history.liveness.suspect();
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub use self::cookie::{Cookie, SameSite};
 use self::jar::Jar;
-pub(crate) use self::rules::{Sender, is_same_site};
+pub(crate) use self::rules::{Initiator, is_same_site};
 use crate::{
     error::{Error, Kind},
     origin::Origin,
@@ -99,7 +99,7 @@ impl CookieJar {
     /// [`Kind::Request`]: the URL is not an absolute `http` or `https` URL.
     pub fn header(&self, url: &str) -> Result<Option<HeaderValue>, Error> {
         let (origin, path) = parts(url)?;
-        Ok(self.value(&origin, &path, Sender::SameSite, b""))
+        Ok(self.value(&origin, &path, Initiator::SameSite, b""))
     }
 
     /// All cookies that have not expired, in the order in which they came.
@@ -134,11 +134,11 @@ impl CookieJar {
         &self,
         origin: &Origin,
         target: &str,
-        sender: Sender,
+        initiator: Initiator,
         own: &[u8],
     ) -> Option<HeaderValue> {
         let now = self.now();
-        let text = self.0.jar.lock().header(origin, path(target), sender, own, now)?;
+        let text = self.0.jar.lock().header(origin, path(target), initiator, own, now)?;
         // Everything that the jar accepts is valid in a header.
         let mut value = HeaderValue::from_maybe_shared(text).ok()?;
         value.set_sensitive(true);

@@ -91,10 +91,7 @@ impl Events {
     /// The next event; `None` at the end, and after an error.
     ///
     /// Cancel safe: dropping the future loses no event.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextEvent<'_> {
         NextEvent(self)
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 pub use self::service::{ClientService, ResponseFuture};
-pub(crate) use self::{call::Layered, service::Arrived};
+pub(crate) use self::{call::Layered, service::ExchangeInfo};
 #[cfg(feature = "digest")]
 use crate::digest::Credentials;
 use crate::{
@@ -25,10 +25,10 @@ use crate::{
 
 /// The layers of a client, around its connections.
 pub(crate) trait Stack: Send + Sync {
-    fn call(&self, request: Request<Body>) -> Answer;
+    fn call(&self, request: Request<Body>) -> BoxedResponse;
 }
 
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Error>> + Send>>;
+pub(crate) type BoxedResponse = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Error>> + Send>>;
 
 /// The settings that a request is sent with. They pass the layers as an extension. If a layer drops the extension,
 /// the client's own settings are used.
@@ -43,14 +43,14 @@ pub(crate) struct Options {
     /// Whether the request asks to switch to another protocol.
     pub(crate) upgrade: bool,
     /// Whether a redirect has led the request to another origin.
-    pub(crate) left: bool,
+    pub(crate) left_origin: bool,
     /// Whether a redirect has led it to another site.
     #[cfg(feature = "cookies")]
-    pub(crate) crossed: bool,
+    pub(crate) left_site: bool,
     #[cfg(feature = "digest")]
     pub(crate) credentials: Option<Arc<Credentials>>,
     /// The deadline of the whole request, including all that layers do.
-    pub(crate) ends: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// Makes a stack from any suitable service.
@@ -78,7 +78,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn call(&self, request: Request<Body>) -> Answer {
+    fn call(&self, request: Request<Body>) -> BoxedResponse {
         let mut service = self.service.clone();
         Box::pin(async move {
             let failed = |error: S::Error| Error::of_layer(error.into(), Phase::Head);

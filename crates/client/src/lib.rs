@@ -1,11 +1,11 @@
 //! One HTTP request well done: pool, TLS, bodies, events, limits, and whether it was delivered.
 //!
-//! A request can be slow, be cut, or end with an error that does not say whether the server has seen it. A program that does
-//! not know this either loses work or pays for it twice.
+//! A request can be slow, be cut, or end with an error that does not say whether the server has seen it. A program
+//! that does not know this either loses work or pays for it twice.
 //!
-//! Each error of this client says what happened, in which phase, and whether the request can have been sent. Each phase has
-//! a time limit, and each buffer a bound. The client knows HTTP only: no provider, and no retry of what the server may have
-//! processed.
+//! Each error of this client says what happened, in which phase, and whether the request can have been sent. Each
+//! phase has a time limit, and each buffer a bound. The client knows HTTP only: no provider, and no retry of what the
+//! server may have processed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -74,80 +74,81 @@
 //!
 //! # Guarantees
 //!
-//! - **Cancel safety.** Dropping a future or a reply cancels the request at any point. Before a connection is held, nothing
-//!   is sent. After that, HTTP/1.1 closes the connection, and HTTP/2 resets this one stream. If the end of the reply was
-//!   read or has arrived, the connection goes back to the pool.
-//! - **Fairness.** Requests that wait for a connection are served in order of arrival. With a maximum over all origins, an
-//!   origin without any connection comes first, so that a busy origin does not starve another.
-//! - **Time.** All limits use tokio's clock, so the paused clock works. Time in one phase never counts against the limit of
-//!   another. Data that has arrived counts more than a limit that has passed: before a request fails, the client reads once
-//!   more what is there.
-//! - **Panics.** No input from the network causes a panic. A connector that panics fails its own requests and no others. A
-//!   future that is polled after it was ready panics, as futures usually do.
-//! - **Bounds.** Heads, bodies, lines, events, redirects and decoded data have default bounds ([`Limits`]), and the error
-//!   names the bound.
-//! - **Secrets.** A key is bound to the origin of the base URL and is sent to no other, also by redirects. No `Debug`,
-//!   `Display` or error shows a key, a query or a header value.
-//! - **Tasks.** Each connection has one task, on the runtime of the request that needed the dial. The task dials, drives the
-//!   connection until it is closed, and ends with the client. HTTP/2 adds one task of hyper's for each stream. Nothing else
-//!   is spawned.
+//! - **Cancel safety.** Dropping a future or a reply cancels the request at any point. Before a connection is held,
+//!   nothing is sent. After that, HTTP/1.1 closes the connection, and HTTP/2 resets this one stream. If the end of
+//!   the reply was read or has arrived, the connection goes back to the pool.
+//! - **Fairness.** Requests that wait for a connection are served in order of arrival. With a maximum over all
+//!   origins, an origin without any connection comes first, so that a busy origin does not starve another.
+//! - **Time.** All limits use tokio's clock, so the paused clock works. Time in one phase never counts against the
+//!   limit of another. Data that has arrived counts more than a limit that has passed: before a request fails, the
+//!   client reads once more what is there.
+//! - **Panics.** No input from the network causes a panic. A connector that panics fails its own requests and no
+//!   others. A future that is polled after it was ready panics, as futures usually do.
+//! - **Bounds.** Heads, bodies, lines, events, redirects and decoded data have default bounds ([`Limits`]), and the
+//!   error names the bound.
+//! - **Secrets.** A key is bound to the origin of the base URL and is sent to no other, also by redirects. No
+//!   `Debug`, `Display` or error shows a key, a query or a header value.
+//! - **Tasks.** Each connection has one task, on the runtime of the request that needed the dial. The task dials,
+//!   drives the connection until it is closed, and ends with the client. HTTP/2 adds one task of hyper's for each
+//!   stream. Nothing else is spawned.
 //!
 //! # Delivery
 //!
 //! Every [`Error`] has a [`Delivery`]:
 //!
-//! - [`NotSent`](Delivery::NotSent) is a proof. There was no connection; or the connection gave the request back before it
-//!   wrote a byte; or an HTTP/2 server refused the stream, or sent a GOAWAY that excludes it (RFC 9113, section 8.7).
+//! - [`NotSent`](Delivery::NotSent) is a proof. There was no connection; or the connection gave the request back
+//!   before it wrote a byte; or an HTTP/2 server refused the stream, or sent a GOAWAY that excludes it (RFC 9113,
+//!   section 8.7).
 //! - [`Replied`](Delivery::Replied): the head of a reply came.
 //! - [`MaybeSent`](Delivery::MaybeSent): all other cases.
 //!
 //! If a connection ends before it has taken a request, the client sends that request again by itself. After two dead
-//! connections that had been used before, it takes a new one. New connections that end at once count as connecting: there
-//! are pauses of up to a second between dials, and [`Limits::connect`] limits the whole. A stream that an HTTP/2 server
-//! refuses is sent three times at most. A body that is a stream cannot be read twice: if the connection has begun to read
-//! it, the error goes to the caller.
+//! connections that had been used before, it takes a new one. New connections that end at once count as connecting:
+//! there are pauses of up to a second between dials, and [`Limits::connect`] limits the whole. A stream that an
+//! HTTP/2 server refuses is sent three times at most. A body that is a stream cannot be read twice: if the connection
+//! has begun to read it, the error goes to the caller.
 //!
 //! A request that the server may have seen is never sent again, unless it is marked as
-//! [`replayable`](RequestBuilder::replayable). A request whose body is a stream cannot be marked: its type ([`Streamed`])
-//! does not have this method.
+//! [`replayable`](RequestBuilder::replayable). A request whose body is a stream cannot be marked: its type
+//! ([`Streamed`]) does not have this method.
 //!
 //! # The pool
 //!
-//! A request takes the connection that was used last. If there is none, it waits for a connection that comes back or for a
-//! new one, whichever is first. There is no maximum unless one is set. A burst of requests to a new origin makes one dial
-//! until it is known whether the origin speaks HTTP/2. Requests to an HTTP/2 origin share a connection, up to the server's
-//! limit on streams.
+//! A request takes the connection that was used last. If there is none, it waits for a connection that comes back or
+//! for a new one, whichever is first. There is no maximum unless one is set. A burst of requests to a new origin
+//! makes one dial until it is known whether the origin speaks HTTP/2. Requests to an HTTP/2 origin share a
+//! connection, up to the server's limit on streams.
 //!
-//! A connection is never closed during a request. It is closed when the server closes it, when it was idle or open for too
-//! long, or when it has served its number of requests. How long it may be idle is the smallest of the client's
-//! [`idle_timeout`](ClientBuilder::idle_timeout), the server's `Keep-Alive`, and the idle limit that the server was seen to
-//! have. This avoids requests that cross the server's close. A connection is not used again after `Connection: close`, after
-//! an HTTP/1.0 reply without `keep-alive`, or, for a minute, if three connections in a row ended right after their reply
-//! without such a header.
+//! A connection is never closed during a request. It is closed when the server closes it, when it was idle or open
+//! for too long, or when it has served its number of requests. How long it may be idle is the smallest of the
+//! client's [`idle_timeout`](ClientBuilder::idle_timeout), the server's `Keep-Alive`, and the idle limit that the
+//! server was seen to have. This avoids requests that cross the server's close. A connection is not used again after
+//! `Connection: close`, after an HTTP/1.0 reply without `keep-alive`, or, for a minute, if three connections in a row
+//! ended right after their reply without such a header.
 //!
-//! A dead connection is found by TCP keep-alive probes, and by pings on an HTTP/2 connection with requests. If a limit
-//! passes on an HTTP/2 stream, its connection is pinged at once and takes no new requests until it answers.
+//! A dead connection is found by TCP keep-alive probes, and by pings on an HTTP/2 connection with requests. If a
+//! limit passes on an HTTP/2 stream, its connection is pinged at once and takes no new requests until it answers.
 //!
 //! # Connecting
 //!
-//! A dial has up to three stages with a limit each: name look-up, TCP, TLS. All dials that need the same name share one
-//! look-up. Addresses are tried by Happy Eyeballs (RFC 8305). The cache of names is described at
+//! A dial has up to three stages with a limit each: name look-up, TCP, TLS. All dials that need the same name share
+//! one look-up. Addresses are tried by Happy Eyeballs (RFC 8305). The cache of names is described at
 //! [`ClientBuilder::dns_ttl`].
 //!
-//! A dial belongs to its origin, not to the request that started it. A request stops waiting at its own limit, and the dial
-//! continues for later requests. A later request does not wait for a dial that has already taken longer than its own limit
-//! allows; another dial is started.
+//! A dial belongs to its origin, not to the request that started it. A request stops waiting at its own limit, and
+//! the dial continues for later requests. A later request does not wait for a dial that has already taken longer than
+//! its own limit allows; another dial is started.
 //!
-//! With a [`Proxy`], `connect` limits all that is needed until there is a transport to the origin: TCP, TLS with the proxy,
-//! and a tunnel. The environment names the proxies, as with curl, unless [`ClientBuilder::proxy`] or
-//! [`ClientBuilder::no_proxy`] do; a request can have [its own](RequestBuilder::proxy). [`ClientBuilder::resolver`] changes
-//! the addresses of names, [`ClientBuilder::unix_socket`] connects to a daemon on the same machine, and a [`Connect`] to
-//! anything that carries bytes.
+//! With a [`Proxy`], `connect` limits all that is needed until there is a transport to the origin: TCP, TLS with the
+//! proxy, and a tunnel. The environment names the proxies, as with curl, unless [`ClientBuilder::proxy`] or
+//! [`ClientBuilder::no_proxy`] do; a request can have [its own](RequestBuilder::proxy). [`ClientBuilder::resolver`]
+//! changes the addresses of names, [`ClientBuilder::unix_socket`] connects to a daemon on the same machine, and a
+//! [`Connect`] to anything that carries bytes.
 //!
 //! # Middleware
 //!
-//! A request is a value until it is sent, and `send` returns a future. So a function can add to it, without a trait. (For
-//! all requests of a client use a [layer](ClientBuilder::layer).)
+//! A request is a value until it is sent, and `send` returns a future. So a function can add to it, without a trait.
+//! (For all requests of a client use a [layer](ClientBuilder::layer).)
 //!
 //! ```
 //! use outbound_client::{Error, Reply, RequestBuilder};
@@ -184,13 +185,14 @@
 //!
 //! # What it does not do
 //!
-//! - It does not retry, except as described under [delivery](#delivery), and knows no providers. The crate `outbound` does
-//!   both.
+//! - It does not retry, except as described under [delivery](#delivery), and knows no providers. The crate `outbound`
+//!   does both.
 //! - It does not cache replies.
 //! - It does not speak HTTP/3.
 //! - It decodes no content coding, keeps no cookies and opens no WebSocket without the [feature](#features) for it.
-//! - Until an HTTP/2 server has said how many streams it allows, the client assumes 100. Streams above the real limit wait
-//!   inside the connection, under `first_byte`. If a GOAWAY ends such a wait, the first of them may have been sent.
+//! - Until an HTTP/2 server has said how many streams it allows, the client assumes 100. Streams above the real limit
+//!   wait inside the connection, under `first_byte`. If a GOAWAY ends such a wait, the first of them may have been
+//!   sent.
 //!
 //! # Coming from reqwest
 //!
@@ -262,8 +264,8 @@
 //! # Features
 //!
 //! None is on by default. A feature adds methods, or makes something work that is otherwise an error which names the
-//! feature. A feature that is compiled in and not used costs a request nothing. TLS, HTTP/2, HTTP proxies and redirects need
-//! no feature.
+//! feature. A feature that is compiled in and not used costs a request nothing. TLS, HTTP/2, HTTP proxies and
+//! redirects need no feature.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -278,16 +280,14 @@
 //!
 //! # Cost
 //!
-//! On an open connection, a request allocates hardly more than one on a bare connection of hyper's; a test holds the bound.
-//! Events are not copied, and make no allocation, as long as earlier events were dropped. `benches/RESULTS.md` in the
-//! repository has the measured costs, beside those of other clients.
+//! On an open connection, a request allocates hardly more than one on a bare connection of hyper's; a test holds the
+//! bound. Events are not copied, and make no allocation, as long as earlier events were dropped. `benches/RESULTS.md`
+//! in the repository has the measured costs, beside those of other clients.
 #![forbid(unsafe_code)]
 
-mod alarm;
 mod body;
 mod charset;
 mod client;
-mod clock;
 mod coding;
 mod connect;
 mod connect_failure;
@@ -303,6 +303,7 @@ mod fields;
 mod file;
 mod json;
 mod layers;
+mod limit_timer;
 mod limits;
 mod lines;
 mod look;
@@ -314,10 +315,11 @@ mod pool;
 mod progress;
 mod read;
 mod redirect;
-mod replica;
 mod reply;
 mod reply_body;
 mod request;
+mod request_copy;
+mod reused_timer;
 mod save;
 mod secret;
 mod send;

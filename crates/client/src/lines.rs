@@ -40,10 +40,7 @@ impl Lines {
     /// The next line; `None` at the end of the body.
     ///
     /// Cancel safe: dropping the future loses no line.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextLine<'_> {
         NextLine(self)
     }
@@ -145,10 +142,7 @@ impl<T: DeserializeOwned> Ndjson<T> {
     /// The next value; `None` at the end of the body.
     ///
     /// Cancel safe: dropping the future loses no value.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextValue<'_, T> {
         NextValue(self)
     }

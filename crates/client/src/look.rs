@@ -20,7 +20,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::alarm::Flag;
+use crate::reused_timer::WakeFlag;
 
 /// The state that the requests on a connection share with its task.
 #[derive(Debug, Default)]
@@ -154,7 +154,7 @@ impl<'a> Looking<'a> {
 pub(crate) struct Turns {
     turn: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     // Recognizes the scheduler's wake-up. If another event wakes the task, no turn has passed yet.
-    woken: Option<(Arc<Flag>, Waker)>,
+    woken: Option<(Arc<WakeFlag>, Waker)>,
     left: u8,
 }
 
@@ -170,7 +170,7 @@ impl Turns {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         while self.left > 0 {
             if self.woken.as_ref().is_none_or(|(_, task)| !task.will_wake(cx.waker())) {
-                self.woken = Some((Flag::raised(cx.waker()), cx.waker().clone()));
+                self.woken = Some((WakeFlag::raised(cx.waker()), cx.waker().clone()));
                 self.turn = Box::pin(turn());
             }
             let Some((flag, _)) = &self.woken else { return Poll::Pending };

@@ -25,7 +25,7 @@ pub struct Progress {
 }
 
 /// The callback for each piece.
-pub(crate) type Report = Box<dyn FnMut(Progress) + Send>;
+pub(crate) type OnProgress = Box<dyn FnMut(Progress) + Send>;
 
 /// A callback for [`Reply::on_progress`](crate::Reply::on_progress) or
 /// [`RequestBuilder::on_progress`](crate::RequestBuilder::on_progress), and a stream of the progress that it
@@ -88,11 +88,11 @@ impl std::fmt::Debug for ProgressStream {
 pub(crate) struct Reported {
     body: ReplyBody,
     progress: Progress,
-    report: Report,
+    report: OnProgress,
 }
 
 impl Reported {
-    pub(crate) fn new(body: ReplyBody, report: Report) -> Self {
+    pub(crate) fn new(body: ReplyBody, report: OnProgress) -> Self {
         let progress = Progress { bytes: 0, total: body.length() };
         Self { body, progress, report }
     }

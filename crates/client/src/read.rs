@@ -139,7 +139,7 @@ impl ReadPrefix {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     let Some(within) = self.within.take() else { return Poll::Pending };
-                    self.body.end_within(within);
+                    self.body.shorten(within);
                     // Poll again, so that the new limit is waited for.
                     continue;
                 }
@@ -237,7 +237,7 @@ pub struct ErrorForStatus(State);
 
 enum State {
     /// Not an error.
-    Fine(Reply),
+    Success(Reply),
     /// An error whose body is being read.
     Reading { status: StatusCode, headers: HeaderMap, prefix: ReadPrefix },
     /// Nothing more to come.
@@ -250,7 +250,7 @@ impl ErrorForStatus {
 
     pub(crate) fn new(reply: Reply) -> Self {
         if reply.status().as_u16() < 300 {
-            return Self(State::Fine(reply));
+            return Self(State::Success(reply));
         }
         let (status, headers, body) = reply.into_parts();
         let prefix = ReadPrefix::new(body, Self::MAX_BODY, Self::WITHIN);
@@ -267,7 +267,7 @@ impl Future for ErrorForStatus {
             ready!(prefix.poll_read(cx));
         }
         match std::mem::replace(&mut self.0, State::Done) {
-            State::Fine(reply) => Poll::Ready(Ok(reply)),
+            State::Success(reply) => Poll::Ready(Ok(reply)),
             State::Reading { status, headers, mut prefix } => {
                 let reply =
                     ErrorReply { status, headers, body: prefix.read.take(), complete: prefix.complete };
@@ -281,7 +281,7 @@ impl Future for ErrorForStatus {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fine(reply) => reply.fmt(f),
+            Self::Success(reply) => reply.fmt(f),
             Self::Reading { status, prefix, .. } => {
                 f.debug_struct("Reading").field("status", status).field("read", &prefix.read).finish()
             }

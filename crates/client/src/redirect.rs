@@ -8,7 +8,7 @@ use crate::{
     body::Body,
     error::Error,
     origin::Origin,
-    replica::Replica,
+    request_copy::RequestCopy,
     secret::Secrets,
     target::{self, without_query},
 };
@@ -94,10 +94,10 @@ pub struct Redirect {
 pub(crate) struct Chain {
     pub(crate) followed: Vec<Redirect>,
     /// Whether a redirect has led away from the first origin, even if another one led back.
-    pub(crate) left: bool,
+    pub(crate) left_origin: bool,
     /// Whether a redirect has led from one site to another.
     #[cfg(feature = "cookies")]
-    pub(crate) crossed: bool,
+    pub(crate) left_site: bool,
 }
 
 /// A reply that may be a redirect, and the request that it answers.
@@ -105,7 +105,7 @@ pub(crate) struct Step<'a> {
     pub(crate) policy: Redirects,
     pub(crate) secrets: &'a Secrets,
     pub(crate) from: &'a Origin,
-    pub(crate) request: &'a Replica,
+    pub(crate) request: &'a RequestCopy,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -132,10 +132,10 @@ impl Step<'_> {
         let elsewhere = origin != *self.from;
         let mut request = self.request()?;
         if elsewhere {
-            chain.left = true;
+            chain.left_origin = true;
             #[cfg(feature = "cookies")]
             {
-                chain.crossed |= !crate::cookies::is_same_site(&origin, self.from);
+                chain.left_site |= !crate::cookies::is_same_site(&origin, self.from);
             }
             let is_upgrade = origin.is_https() && origin.host() == self.from.host();
             let has_body = !http_body::Body::is_end_stream(request.body());

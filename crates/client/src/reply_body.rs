@@ -17,14 +17,14 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub(crate) use self::{other::About, wire::Arrival};
+pub(crate) use self::{other::RequestInfo, wire::IncomingBody};
 use self::{
     other::{Other, Refused},
     wire::Wire,
 };
 use crate::{
-    clock::Clock,
     error::{BoxError, Error},
+    limit_timer::LimitTimer,
     limits::Limits,
     origin::Origin,
     redirect::Redirect,
@@ -67,10 +67,10 @@ impl ReplyBody {
     }
 
     /// Applies the limits and the data of the request that this body answers, whatever layers did in between.
-    pub(crate) fn belong_to(&mut self, about: About) {
+    pub(crate) fn belong_to(&mut self, request_info: RequestInfo) {
         match &mut self.0 {
-            Source::Wire(wire) => wire.belong_to(about),
-            Source::Other(other) => other.about = Some(about),
+            Source::Wire(wire) => wire.belong_to(request_info),
+            Source::Other(other) => other.request_info = Some(request_info),
         }
     }
 
@@ -84,39 +84,39 @@ impl ReplyBody {
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let about = match &mut self.0 {
-            Source::Wire(wire) => Some(wire.about(version)),
-            Source::Other(other) => other.about.take(),
+        let request_info = match &mut self.0 {
+            Source::Wire(wire) => Some(wire.request_info(version)),
+            Source::Other(other) => other.request_info.take(),
         };
         let mut other = Other::new(Some(wrap(self)));
-        other.about = about;
+        other.request_info = request_info;
         Self(Source::Other(Box::new(other)))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         match &self.0 {
-            Source::Wire(wire) => &wire.clock().limits,
+            Source::Wire(wire) => &wire.limit_timer().limits,
             Source::Other(other) => other.limits(),
         }
     }
 
     /// Limits the rest of the body to this time from now on.
-    pub(crate) fn end_within(&mut self, within: Duration) {
-        let clock: &mut Clock = match &mut self.0 {
-            Source::Wire(wire) => wire.clock_mut(),
-            Source::Other(other) => match &mut other.about {
-                Some(about) => &mut about.clock,
+    pub(crate) fn shorten(&mut self, within: Duration) {
+        let limit_timer: &mut LimitTimer = match &mut self.0 {
+            Source::Wire(wire) => wire.limit_timer_mut(),
+            Source::Other(other) => match &mut other.request_info {
+                Some(request_info) => &mut request_info.limit_timer,
                 None => return,
             },
         };
-        clock.end_within(Instant::now(), within);
+        limit_timer.shorten(Instant::now(), within);
     }
 
     /// The request's origin. `None` if a layer made the reply up without a request of this client.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         match &self.0 {
             Source::Wire(wire) => Some(wire.origin()),
-            Source::Other(other) => other.about.as_ref().map(|about| &about.origin),
+            Source::Other(other) => other.request_info.as_ref().map(|request_info| &request_info.origin),
         }
     }
 
@@ -125,9 +125,9 @@ impl ReplyBody {
         match &self.0 {
             Source::Wire(wire) => wire.url(),
             Source::Other(other) => other
-                .about
+                .request_info
                 .as_ref()
-                .map(|about| format!("{}{}", about.origin, about.target))
+                .map(|request_info| format!("{}{}", request_info.origin, request_info.target))
                 .unwrap_or_default(),
         }
     }
@@ -135,7 +135,9 @@ impl ReplyBody {
     pub(crate) fn redirects(&self) -> &[Redirect] {
         match &self.0 {
             Source::Wire(wire) => wire.redirects(),
-            Source::Other(other) => other.about.as_ref().map_or(&[], |about| &about.chain.followed),
+            Source::Other(other) => {
+                other.request_info.as_ref().map_or(&[], |request_info| &request_info.chain.followed)
+            }
         }
     }
 

@@ -186,7 +186,7 @@ impl<B> RequestBuilder<B> {
     /// ```
     pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
         if let Ok(call) = &mut self.call {
-            call.clock.limits = Arc::new(change(*call.clock.limits));
+            call.limit_timer.limits = Arc::new(change(*call.limit_timer.limits));
         }
         self
     }
@@ -332,7 +332,8 @@ pub(crate) const NOT_REPLAYABLE: &str =
 const UNSENT: &str = "a request that is being built has not been sent";
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
-    let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
+    let (limits, redirects, proxies) =
+        (call.limit_timer.limits.clone(), call.redirects, call.proxies.clone());
     Options {
         limits,
         timings,
@@ -340,12 +341,12 @@ fn options(call: &Call, replayable: bool, timings: bool) -> Options {
         redirects,
         proxies,
         upgrade: call.pool.for_upgrade,
-        left: false,
+        left_origin: false,
         #[cfg(feature = "cookies")]
-        crossed: false,
+        left_site: false,
         #[cfg(feature = "digest")]
         credentials: call.credentials.clone(),
-        ends: None,
+        deadline: None,
     }
 }
 

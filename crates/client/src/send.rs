@@ -5,7 +5,7 @@ mod call;
 mod cookies;
 #[cfg(feature = "digest")]
 mod digest;
-mod going_on;
+mod next_request;
 mod tries;
 mod waiting;
 
@@ -128,7 +128,7 @@ impl Future for ReplyFuture {
         };
         loop {
             match ready!(call.poll(cx)) {
-                Ok(response) if call.may_go_on(&response) => match call.go_on(response) {
+                Ok(response) if call.may_be_followed(&response) => match call.follow(response) {
                     Ok(None) => {}
                     Ok(Some(response)) => return Poll::Ready(Ok(self.reply(response))),
                     Err(error) => return Poll::Ready(Err(self.error(error))),

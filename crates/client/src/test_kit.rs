@@ -1,5 +1,5 @@
-//! A client's tests without a network, under tokio's paused clock: a server in memory, faults on the way, and replies from
-//! a file. With the feature `test-kit`.
+//! A client's tests without a network, under tokio's paused clock: a server in memory, faults on the way, and replies
+//! from a file. With the feature `test-kit`.
 //!
 //! | to | use |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | record the replies of a real server once, and have the same ones from then on | [`Tape`] |
 //!
 //! They stand on what the client has anyway: a [`Connect`](crate::Connect) is where the bytes come from, and a
-//! [layer](crate::ClientBuilder::layer) goes around requests. So everything above is the client that a program uses, with
-//! its pool, its limits and its errors.
+//! [layer](crate::ClientBuilder::layer) goes around requests. So everything above is the client that a program uses,
+//! with its pool, its limits and its errors.
 //!
 //! ```
 //! use std::time::Duration;

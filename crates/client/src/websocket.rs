@@ -42,10 +42,10 @@ pub use self::{
     message::{CloseFrame, Message},
 };
 use crate::{
-    alarm::Alarm,
     error::{Delivery, Error, Kind, Phase},
     limits::{Limit, Limits},
     origin::Origin,
+    reused_timer::ReusedTimer,
     upgraded::Upgraded,
 };
 
@@ -75,7 +75,7 @@ pub struct WebSocket {
     silence: Silence,
     /// Since when the server has taken nothing of what is to be sent, and the timer that wakes the sender.
     stall: Option<Instant>,
-    stall_alarm: Option<Alarm>,
+    stall_timer: Option<ReusedTimer>,
     idle: Option<Duration>,
     write_idle: Option<Duration>,
     origin: Option<Origin>,
@@ -112,7 +112,7 @@ impl WebSocket {
             state: State::Open,
             silence: Silence::default(),
             stall: None,
-            stall_alarm: None,
+            stall_timer: None,
             idle: limits.idle,
             write_idle: limits.write_idle,
             origin,
@@ -138,10 +138,7 @@ impl WebSocket {
     /// without a close frame. [`close_frame`](Self::close_frame) returns the frame, if one came.
     ///
     /// Cancel safe: dropping the future loses no message.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextMessage<'_> {
         NextMessage(self)
     }
@@ -216,7 +213,7 @@ impl WebSocket {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         // If writing fails, reading will fail too. What came before that can still be read.
         let _ = self.wire.poll_out();
-        if self.wire.take_heard() {
+        if self.wire.take_received() {
             self.silence.end();
         }
         let now = Instant::now();
@@ -269,7 +266,7 @@ impl WebSocket {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.wire.wakers().register_writer(cx);
         let written = self.wire.poll_out();
-        if self.wire.take_moved() || written.is_ready() {
+        if self.wire.take_written() || written.is_ready() {
             self.stall = None;
         }
         if let Poll::Ready(written) = written {
@@ -282,7 +279,7 @@ impl WebSocket {
         let now = Instant::now();
         let since = *self.stall.get_or_insert(now);
         let Some(ends) = since.checked_add(limit) else { return Poll::Pending };
-        ready!(self.stall_alarm.get_or_insert_with(|| Alarm::new(now)).poll(cx, ends, now));
+        ready!(self.stall_timer.get_or_insert_with(|| ReusedTimer::new(now)).poll(cx, ends, now));
         self.end();
         Poll::Ready(Err(self.timeout(Limit::WriteIdle, Some(limit), Delivery::MaybeSent)))
     }

@@ -31,5 +31,5 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// The name of a segment, for messages.
     fn name(&self, segment: u64) -> PathBuf;
     /// The name of the whole storage, for messages.
-    fn place(&self) -> PathBuf;
+    fn location(&self) -> PathBuf;
 }

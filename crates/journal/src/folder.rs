@@ -117,7 +117,7 @@ impl Disk for Folder {
         self.path.join(format!("{segment:020}.{EXTENSION}"))
     }
 
-    fn place(&self) -> PathBuf {
+    fn location(&self) -> PathBuf {
         self.path.clone()
     }
 }

@@ -71,18 +71,18 @@ pub(crate) fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -
 
 /// The result of reading a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum HeaderCheck {
     Good(Header),
     Unknown { version: u32 },
     Wrong,
 }
 
-pub(crate) fn read_header(bytes: &[u8]) -> Look {
+pub(crate) fn read_header(bytes: &[u8]) -> HeaderCheck {
     if bytes.len() < HEADER
         || &bytes[..8] != MAGIC
         || number(bytes, SUMMED) != Some(crc32fast::hash(&bytes[..SUMMED]))
     {
-        return Look::Wrong;
+        return HeaderCheck::Wrong;
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
     let flags = u16::from_le_bytes([bytes[10], bytes[11]]);
@@ -90,9 +90,9 @@ pub(crate) fn read_header(bytes: &[u8]) -> Look {
         // An unknown flag may change the meaning of everything after it.
         (Some(max_record), Some(low), Some(high)) if version == VERSION && flags <= BEGINS => {
             let before = u64::from(high) << 32 | u64::from(low);
-            Look::Good(Header { max_record, begins: flags == BEGINS, before })
+            HeaderCheck::Good(Header { max_record, begins: flags == BEGINS, before })
         }
-        _ => Look::Unknown { version: version.into() },
+        _ => HeaderCheck::Unknown { version: version.into() },
     }
 }
 

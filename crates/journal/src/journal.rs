@@ -102,8 +102,8 @@ impl JournalBuilder {
     }
 
     fn open_on(&self, disk: &Arc<dyn Disk>) -> Result<Journal, Error> {
-        if !disk.lock().map_err(Error::io(disk.place()))? {
-            return Err(Error::Locked { folder: disk.place() });
+        if !disk.lock().map_err(Error::io(disk.location()))? {
+            return Err(Error::Locked { folder: disk.location() });
         }
         self.open_locked(disk).inspect_err(|_| disk.unlock())
     }
@@ -129,7 +129,7 @@ impl JournalBuilder {
             // relies on them.
             if self.fsync != Fsync::Off {
                 disk.sync(next.segment).map_err(Error::io(&file))?;
-                disk.sync_names().map_err(Error::io(disk.place()))?;
+                disk.sync_names().map_err(Error::io(disk.location()))?;
             }
             if next.offset > 0 && end.max_record != self.max_record {
                 // The limit is stored in the header, so a changed limit needs a new segment.
@@ -147,7 +147,7 @@ impl JournalBuilder {
         let shared = Arc::new(Shared::new(next, before, end.is_none_or(|end| end.marked), files));
         let writer = shared.clone();
         let thread = thread::Builder::new().name(String::from("journal")).spawn(move || run(&writer));
-        let thread = Some(thread.map_err(Error::io(disk.place()))?);
+        let thread = Some(thread.map_err(Error::io(disk.location()))?);
         let cut = end.map_or(0, |end| end.torn);
         Ok(Journal { settings: self.clone(), disk: disk.clone(), shared, thread, found, cut })
     }
@@ -310,9 +310,9 @@ impl Drop for Journal {
 
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.disk.place();
+        let location = self.disk.location();
         f.debug_struct("Journal")
-            .field("place", &place)
+            .field("place", &location)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

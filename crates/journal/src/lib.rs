@@ -1,7 +1,7 @@
 //! An append-only log of records that survives a crash.
 //!
-//! A program that is killed in the middle of its work must know afterwards what it had done. A plain file does not say so
-//! reliably: its end may be torn, its bytes may not be on the disk yet, and damage looks like data.
+//! A program that is killed in the middle of its work must know afterwards what it had done. A plain file does not
+//! say so reliably: its end may be torn, its bytes may not be on the disk yet, and damage looks like data.
 //!
 //! A journal takes records of bytes and gives them back in order. Each record has a checksum, and a record that was
 //! committed is there after a crash. A thread writes the records, so no async runtime is needed.
@@ -47,22 +47,23 @@
 //! | a write or a sync has failed | [`Error::Failed`] until the journal is opened again: nothing is tried twice |
 //! | the disk is full | writing fails, and [`Records`] still reads |
 //!
-//! - **Cancel safety.** Dropping the future of [`Journal::committed`] removes its waker. A sync that is under way continues.
-//!   Dropping a journal writes and syncs what was appended.
+//! - **Cancel safety.** Dropping the future of [`Journal::committed`] removes its waker. A sync that is under way
+//!   continues. Dropping a journal writes and syncs what was appended.
 //! - **Fairness.** Records are written in the order of their appends. All that wait for a commit share one sync.
 //! - **Time.** No clock is read, except to wait for more commits with [`Fsync::Batch`].
 //! - **Panics.** No content of a file causes a panic.
 //!
 //! Each commit ends with a mark, which is written with the records and needs no sync of its own. Because of the mark,
-//! damage to the last committed record is not taken for a crash during its write. A last file that became shorter is not
-//! detected. A power failure may leave only a part of the records that were written and not committed. If a later one is
-//! there and an earlier one is not, this is reported as damage.
+//! damage to the last committed record is not taken for a crash during its write. A last file that became shorter is
+//! not detected. A power failure may leave only a part of the records that were written and not committed. If a later
+//! one is there and an earlier one is not, this is reported as damage.
 //!
 //! # The format
 //!
-//! A folder has a file `lock`, and segments `00000000000000000001.journal` and so on. The journal begins with the last
-//! segment whose header says so, or else with number 1. From there on the numbers have no gap. Segments before it were left
-//! by a rewrite that did not end, and so was number 0. All integers are little-endian. Checksums are CRC-32 (IEEE).
+//! A folder has a file `lock`, and segments `00000000000000000001.journal` and so on. The journal begins with the
+//! last segment whose header says so, or else with number 1. From there on the numbers have no gap. Segments before
+//! it were left by a rewrite that did not end, and so was number 0. All integers are little-endian. Checksums are
+//! CRC-32 (IEEE).
 //!
 //! | part | bytes | is |
 //! |---|---|---|
@@ -78,10 +79,10 @@
 //! | each mark | 4 | `0xffffffff` in place of a length |
 //! | | 4 | checksum, as that of a record without a payload |
 //!
-//! The checksum includes the position. So a copy of a record at another position, or inside another record, is not taken for
-//! a record. No checksum is 0, so zeros are not a record either. A rewrite writes its segment under number 0, syncs it, and
-//! renames it to the next number. Then it removes the segments before it, oldest first. A segment is synced before the next
-//! one is created, so only the last one can have a torn end.
+//! The checksum includes the position. So a copy of a record at another position, or inside another record, is not
+//! taken for a record. No checksum is 0, so zeros are not a record either. A rewrite writes its segment under number
+//! 0, syncs it, and renames it to the next number. Then it removes the segments before it, oldest first. A segment is
+//! synced before the next one is created, so only the last one can have a torn end.
 //!
 //! # What it does not do
 //!
@@ -90,25 +91,25 @@
 //! - It does not encrypt or compress.
 //! - It has one writer for each folder. Several processes cannot append to one journal.
 //!
-//! # Coming from redb, SQLite, your own file
+//! # Coming from redb, `SQLite`, your own file
 //!
 //! | there | here |
 //! |---|---|
 //! | redb: `db.begin_write()?`, `table.insert(..)`, `txn.commit()?` | [`Journal::append`] for each record, then [`Journal::commit`] |
 //! | redb: `txn.set_durability(Durability::None)` | [`Fsync::Off`] for the journal |
 //! | redb: `db.compact()` | [`Journal::rewrite`] with the records to keep |
-//! | SQLite: `INSERT` in a transaction, `PRAGMA synchronous` | [`Journal::append`] and [`Journal::commit`], [`Fsync`] |
-//! | SQLite: `SELECT .. ORDER BY rowid` | [`Records::read`] |
-//! | SQLite: `SQLITE_BUSY` | [`Error::Locked`] |
+//! | `SQLite`: `INSERT` in a transaction, `PRAGMA synchronous` | [`Journal::append`] and [`Journal::commit`], [`Fsync`] |
+//! | `SQLite`: `SELECT .. ORDER BY rowid` | [`Records::read`] |
+//! | `SQLite`: `SQLITE_BUSY` | [`Error::Locked`] |
 //! | `file.write_all(line)`, `file.sync_all()` | [`Journal::append`], [`Journal::commit`]: one sync for all that wait |
 //! | a last line that is cut, found by the parser | cut when the journal is opened: [`Journal::cut_bytes`] |
 //! | write to a temporary file, then `rename` | [`Journal::rewrite`] |
 //!
 //! # Cost
 //!
-//! There are no features, and one thread for each open journal. An append copies the record into memory; it waits only while
-//! 8 MiB are not written yet. A commit costs one sync, shared by all that wait. `benches/RESULTS.md` in the repository has
-//! the measured costs.
+//! There are no features, and one thread for each open journal. An append copies the record into memory; it waits
+//! only while 8 MiB are not written yet. A commit costs one sync, shared by all that wait. `benches/RESULTS.md` in
+//! the repository has the measured costs.
 #![forbid(unsafe_code)]
 
 mod committed;

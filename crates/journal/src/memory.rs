@@ -205,7 +205,7 @@ impl Disk for Memory {
         PathBuf::from(format!("memory/{segment:020}.journal"))
     }
 
-    fn place(&self) -> PathBuf {
+    fn location(&self) -> PathBuf {
         PathBuf::from("memory")
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     Error, Memory, Position,
     disk::{DRAFT, Disk},
     folder::Folder,
-    format::{HEADER, Look},
+    format::{HEADER, HeaderCheck},
     segment::Segment,
 };
 
@@ -82,7 +82,7 @@ impl Records {
     }
 
     fn begin(disk: Arc<dyn Disk>) -> Result<Self, Error> {
-        let mut numbers = disk.segments().map_err(Error::io(disk.place()))?;
+        let mut numbers = disk.segments().map_err(Error::io(disk.location()))?;
         // A journal never has this many segments. The name is damaged, and adding to the number would overflow.
         if let Some(number) = numbers.last().filter(|number| **number > u64::MAX / 2) {
             return Err(Error::Damaged { file: disk.name(*number), offset: 0 });
@@ -91,16 +91,16 @@ impl Records {
         for (index, number) in numbers.iter().enumerate().rev().filter(|(_, number)| **number != DRAFT) {
             let file = disk.name(*number);
             let source = disk.read(*number, 0).map_err(Error::io(&file))?;
-            let look = Segment::open(*number, source).map_err(Error::io(&file))?.1;
-            match look {
-                Look::Good(header) if header.begins => {
+            let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
+            match header {
+                HeaderCheck::Good(header) if header.begins => {
                     first = Some(index);
                     break;
                 }
                 // It is not known whether the journal begins here.
-                Look::Unknown { version } => return Err(Error::Version { file, version }),
+                HeaderCheck::Unknown { version } => return Err(Error::Version { file, version }),
                 // If it is wrong, this is reported when the segment is read.
-                Look::Good(_) | Look::Wrong => {}
+                HeaderCheck::Good(_) | HeaderCheck::Wrong => {}
             }
         }
         let drafts = numbers.iter().take_while(|number| **number == DRAFT).count();
@@ -159,24 +159,24 @@ impl Records {
     fn open(&self, number: u64) -> Result<Segment, Error> {
         let file = self.disk.name(number);
         let source = self.disk.read(number, 0).map_err(Error::io(&file))?;
-        let (mut segment, look) = Segment::open(number, source).map_err(Error::io(&file))?;
-        match look {
-            Look::Good(header) => match self.end.map(|end| end.position) {
+        let (mut segment, header) = Segment::open(number, source).map_err(Error::io(&file))?;
+        match header {
+            HeaderCheck::Good(header) => match self.end.map(|end| end.position) {
                 // The segment before lost records at its end.
                 Some(end) if end.offset != header.before => {
                     Err(Error::Damaged { file: self.disk.name(end.segment), offset: end.offset })
                 }
                 _ => Ok(segment),
             },
-            Look::Unknown { version } => Err(Error::Version { file, version }),
+            HeaderCheck::Unknown { version } => Err(Error::Version { file, version }),
             // The crash happened while the segment was created: it is torn from its first byte on.
-            Look::Wrong
+            HeaderCheck::Wrong
                 if self.rest.as_slice().is_empty()
                     && !segment.has_more_than(HEADER).map_err(Error::io(&file))? =>
             {
                 Ok(segment)
             }
-            Look::Wrong => Err(Error::Damaged { file, offset: 0 }),
+            HeaderCheck::Wrong => Err(Error::Damaged { file, offset: 0 }),
         }
     }
 }
@@ -208,6 +208,6 @@ impl fmt::Debug for Record {
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("place", &self.disk.place()).finish_non_exhaustive()
+        f.debug_struct("Records").field("place", &self.disk.location()).finish_non_exhaustive()
     }
 }

@@ -41,7 +41,7 @@ impl Journal {
         &self,
         records: impl IntoIterator<Item = Result<impl AsRef<[u8]>, Error>>,
     ) -> Result<Vec<Position>, Error> {
-        let (mut turn, next) = Turn::wait(&self.shared)?;
+        let (mut access, next) = WriteAccess::wait(&self.shared)?;
         // At offset 0 the segment does not exist yet.
         let segment = if next.offset == 0 { next.segment } else { next.segment + 1 };
         let written = self.write_draft(segment, records);
@@ -49,11 +49,11 @@ impl Journal {
             // If this fails, the draft is removed at the next opening.
             let _ = self.disk.remove(DRAFT);
         })?;
-        turn.outcome = match publish(&*self.disk, segment) {
+        access.outcome = match publish(&*self.disk, segment) {
             Ok(()) => Outcome::New(end),
             Err(error) => Outcome::Unknown(error),
         };
-        drop(turn);
+        drop(access);
         self.shared.state().failure()?;
         Ok(positions)
     }
@@ -106,7 +106,7 @@ fn publish(disk: &dyn Disk, segment: u64) -> io::Result<()> {
 }
 
 /// Exclusive access to the files. They are given back when this is dropped, also if the caller's iterator panics.
-struct Turn<'a> {
+struct WriteAccess<'a> {
     shared: &'a Shared,
     files: Option<Files>,
     outcome: Outcome,
@@ -118,7 +118,7 @@ enum Outcome {
     Unknown(io::Error),
 }
 
-impl<'a> Turn<'a> {
+impl<'a> WriteAccess<'a> {
     /// Waits until nobody else writes. Also returns the position of the next record.
     fn wait(shared: &'a Shared) -> Result<(Self, Position), Error> {
         let busy = |state: &mut State| state.files.is_none() && state.failed.is_none();
@@ -130,7 +130,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for WriteAccess<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.rewriting = false;

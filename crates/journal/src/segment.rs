@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use crate::format::{HEADER, Look, MARK, PREFIX, checksum, read_header, read_prefix};
+use crate::format::{HEADER, HeaderCheck, MARK, PREFIX, checksum, read_header, read_prefix};
 
 /// Bytes that are read in one call.
 const CHUNK: usize = 256 << 10;
@@ -34,17 +34,17 @@ enum Item {
 
 impl Segment {
     /// Reads the header. Returns the segment at its first record, or at its first byte if the header is not correct.
-    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, Look)> {
+    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, HeaderCheck)> {
         let buffer = Vec::new();
         let mut segment =
             Self { number, max_record: 0, source, buffer, base: 0, at: 0, ended: false, marked: true };
         segment.fill(HEADER)?;
-        let look = read_header(&segment.buffer);
-        if let Look::Good(header) = look {
+        let header = read_header(&segment.buffer);
+        if let HeaderCheck::Good(header) = header {
             segment.max_record = header.max_record;
             segment.at = HEADER;
         }
-        Ok((segment, look))
+        Ok((segment, header))
     }
 
     /// Where the next item begins, in bytes from the start of the segment.

@@ -47,7 +47,7 @@ pub(crate) struct Instruments {
 enum Tokens {
     Current(Box<Current>),
     /// One histogram for input and output, as in version 1.41.
-    Of141(Histogram<u64>),
+    Version141(Histogram<u64>),
 }
 
 struct Current {
@@ -86,7 +86,7 @@ impl Instruments {
     }
 
     pub(crate) fn of_1_41(meter: &Meter) -> Self {
-        Self::with(meter, Tokens::Of141(tokens(meter, "gen_ai.client.token.usage")))
+        Self::with(meter, Tokens::Version141(tokens(meter, "gen_ai.client.token.usage")))
     }
 
     /// With one name for the durations of all operations.
@@ -173,7 +173,7 @@ impl Tokens {
                     metrics.of_embeddings.record(usage.input, attributes);
                 }
             }
-            Self::Of141(tokens) => {
+            Self::Version141(tokens) => {
                 let Some(usage) = told else { return };
                 tokens.record(usage.input, &with(attributes, "gen_ai.token.type", "input"));
                 if is_inference {

@@ -1,7 +1,8 @@
-//! An observer of the request manager that speaks OpenTelemetry: metrics and spans by its conventions for generative AI.
+//! An observer of the request manager that speaks OpenTelemetry: metrics and spans by its conventions for generative
+//! AI.
 //!
-//! To instrument LLM calls by hand, a program has to follow conventions that change, count a call with its retries once, and
-//! find the tokens in each provider's reply.
+//! To instrument LLM calls by hand, a program has to follow conventions that change, count a call with its retries
+//! once, and find the tokens in each provider's reply.
 //!
 //! This observer does it for all requests of a manager. The program chooses the SDK and the exporter.
 //!
@@ -11,7 +12,7 @@
 //! use outbound_otel::OpenTelemetry;
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // The program has set its providers before, with `global::set_meter_provider` and `global::set_tracer_provider`.
+//!     // The program has called `global::set_meter_provider` and `global::set_tracer_provider` before.
 //!     let telemetry = OpenTelemetry::new(&global::meter("my-program"), global::tracer("my-program"));
 //!     let manager = RequestManager::builder().provider(Provider::groq()).observer(telemetry).build()?;
 //!     drop(manager);
@@ -21,10 +22,11 @@
 //!
 //! # What is in it
 //!
-//! A request of the manager is one *operation*, however many attempts it takes: the conventions count a call with all its
-//! retries as one. Its span is a child of the span that is current where [`send`](outbound::RequestManager::send),
-//! [`submit`](outbound::RequestManager::submit) or [`stream`](outbound::RequestManager::stream) is called, or where a batch
-//! is polled. Each attempt is a span inside it. Attempts have metrics with other names, so that nobody adds the two.
+//! A request of the manager is one *operation*, however many attempts it takes: the conventions count a call with all
+//! its retries as one. Its span is a child of the span that is current where
+//! [`send`](outbound::RequestManager::send), [`submit`](outbound::RequestManager::submit) or
+//! [`stream`](outbound::RequestManager::stream) is called, or where a batch is polled. Each attempt is a span inside
+//! it. Attempts have metrics with other names, so that nobody adds the two.
 //!
 //! | span | kind | attributes |
 //! |---|---|---|
@@ -32,8 +34,9 @@
 //! | `attempt` in it | client | `outbound.attempt`, `gen_ai.provider.name`, `gen_ai.request.model`, `server.address`, `server.port`, `http.response.status_code`, `http.request.resend_count`, `error.type` |
 //!
 //! The span of an operation has two kinds of events: `outbound.waited` with `outbound.wait.reason` and
-//! `outbound.wait.seconds`, and `outbound.rerouted` with `outbound.route` and the provider and model that the route uses.
-//! The span keeps the provider and the model that it began with. The metrics count an operation by those that it ended with.
+//! `outbound.wait.seconds`, and `outbound.rerouted` with `outbound.route` and the provider and model that the route
+//! uses. The span keeps the provider and the model that it began with. The metrics count an operation by those that
+//! it ended with.
 //!
 //! | metric | unit | is |
 //! |---|---|---|
@@ -46,21 +49,23 @@
 //! | `outbound.client.attempt.duration` | s | an attempt, with `http.response.status_code` |
 //! | `outbound.client.wait.duration` | s | a wait, with `outbound.wait.reason` |
 //!
-//! All metrics have `gen_ai.operation.name`, `gen_ai.provider.name` and `gen_ai.request.model`. Once the request was sent,
-//! they also have `server.address` and `server.port`; a wait has neither. After a failure, durations have `error.type`: a
-//! [name of an `ErrorKind`](outbound::ErrorKind::as_str). It is not known which tokens are text, so `gen_ai.token.modality`
-//! is `unknown`.
+//! All metrics have `gen_ai.operation.name`, `gen_ai.provider.name` and `gen_ai.request.model`. Once the request was
+//! sent, they also have `server.address` and `server.port`; a wait has neither. After a failure, durations have
+//! `error.type`: a [name of an `ErrorKind`](outbound::ErrorKind::as_str). It is not known which tokens are text, so
+//! `gen_ai.token.modality` is `unknown`.
 //!
-//! The conventions are those of the repository `open-telemetry/semantic-conventions-genai`, version 0.1.0. They are in
-//! development. They renamed `gen_ai.client.operation.duration`, `gen_ai.client.operation.time_to_first_chunk` and
-//! `gen_ai.client.token.usage` of the semantic conventions up to version 1.41. [`OpenTelemetry::with_names_of_1_41`] uses
-//! these old names.
+//! The conventions are those of the repository `open-telemetry/semantic-conventions-genai`, version 0.1.0. They are
+//! in development. They renamed `gen_ai.client.operation.duration`, `gen_ai.client.operation.time_to_first_chunk` and
+//! `gen_ai.client.token.usage` of the semantic conventions up to version 1.41. [`OpenTelemetry::with_names_of_1_41`]
+//! uses these old names.
 //!
 //! # Guarantees
 //!
-//! - **Cancel safety.** A span ends however its request ends: also if the request is cancelled, rejected, or never sent.
+//! - **Cancel safety.** A span ends however its request ends: also if the request is cancelled, rejected, or never
+//!   sent.
 //! - **Fairness.** The observer has one lock, on its table of requests, and awaits nothing.
-//! - **Time.** Durations are those of the manager, on tokio's clock. The start of a span is read from the system clock.
+//! - **Time.** Durations are those of the manager, on tokio's clock. The start of a span is read from the system
+//!   clock.
 //! - **Panics.** It does not panic by itself. What the SDK does is the SDK's.
 //! - **Memory.** One entry is kept for each request in the manager, and removed when the request has ended.
 //!
@@ -83,8 +88,8 @@
 //!
 //! # Cost
 //!
-//! There are no features. A manager without an observer pays nothing. `benches/RESULTS.md` in the repository has the measured
-//! costs of the manager.
+//! There are no features. A manager without an observer pays nothing. `benches/RESULTS.md` in the repository has the
+//! measured costs of the manager.
 #![forbid(unsafe_code)]
 
 mod instruments;

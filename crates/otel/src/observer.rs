@@ -28,14 +28,14 @@ pub struct OpenTelemetry<T> {
     tracer: T,
     instruments: Instruments,
     /// The operations that run, by the numbers of their requests.
-    under_way: Mutex<HashMap<u64, UnderWay>>,
+    under_way: Mutex<HashMap<u64, OperationEntry>>,
 }
 
 /// An operation that runs.
-struct UnderWay {
+struct OperationEntry {
     /// The caller's context until the operation begins; then with its span.
     context: Context,
-    began: Option<Began>,
+    began: Option<StartTime>,
     /// When the first item of the last stream came, from the operation's beginning on. Each attempt has a stream of
     /// its own.
     first_chunk: Option<Duration>,
@@ -51,7 +51,7 @@ struct Attempt {
 }
 
 #[derive(Clone, Copy)]
-struct Began {
+struct StartTime {
     at: Instant,
     clock: SystemTime,
 }
@@ -74,7 +74,7 @@ where
     }
 
     fn begins(&self, event: &Event<'_>) {
-        let began = Began { at: Instant::now(), clock: SystemTime::now() };
+        let began = StartTime { at: Instant::now(), clock: SystemTime::now() };
         let mut attributes = names::of_operation(event);
         attributes.push(KeyValue::new("gen_ai.request.stream", event.streams));
         attributes.extend(event.id.map(|id| KeyValue::new("outbound.request.id", id.to_owned())));
@@ -186,8 +186,12 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn taken_in(&self, number: u64) {
-        let operation =
-            UnderWay { context: Context::current(), began: None, first_chunk: None, attempts: Vec::new() };
+        let operation = OperationEntry {
+            context: Context::current(),
+            began: None,
+            first_chunk: None,
+            attempts: Vec::new(),
+        };
         self.under_way.lock().insert(number, operation);
     }
 

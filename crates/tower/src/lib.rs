@@ -1,10 +1,10 @@
 //! Limits, retries and timeouts as [tower](https://docs.rs/tower) layers, around any service.
 //!
-//! tower's own layers for these tasks leave much to the program: a retry policy has to be written, a rate limit cannot be
-//! shared by clones of a service, and no layer knows a quota with several dimensions.
+//! tower's own layers for these tasks leave much to the program: a retry policy has to be written, a rate limit
+//! cannot be shared by clones of a service, and no layer knows a quota with several dimensions.
 //!
-//! These layers put the limiters, retries and timeouts of the `outbound` crates around any tower service. A limiter is
-//! shared by all services that have it, and a permit is always given back.
+//! These layers put the limiters, retries and timeouts of the `outbound` crates around any tower service. A limiter
+//! is shared by all services that have it, and a permit is always given back.
 //!
 //! ```
 //! use std::{convert::Infallible, sync::atomic::{AtomicU32, Ordering::Relaxed}, time::Duration};
@@ -51,20 +51,20 @@
 //! | put another limiter into a layer | [`Reserve`] |
 //! | decide by status which HTTP responses are retried | [`retry_http`], which reads `Retry-After` |
 //!
-//! The order is that of `ServiceBuilder`: the first layer is the outermost. Below a retry, each attempt passes through all
-//! layers again.
+//! The order is that of `ServiceBuilder`: the first layer is the outermost. Below a retry, each attempt passes
+//! through all layers again.
 //!
 //! # Guarantees
 //!
-//! - **Cancel safety.** Dropping a response future drops the call inside it and ends a wait. It gives back the permit, the
-//!   part of a quota that was not sent, and the retry that was paid for and not made.
+//! - **Cancel safety.** Dropping a response future drops the call inside it and ends a wait. It gives back the
+//!   permit, the part of a quota that was not sent, and the retry that was paid for and not made.
 //! - **Fairness.** Requests wait in the order of their limiter.
-//! - **Readiness.** `poll_ready` of a [`Limit`] waits for the inner service and then for the limiter, and keeps the permit
-//!   for the next `call`. A service that is dropped gives an unused permit back. A clone starts without one. [`RetryLayer`]
-//!   clones its inner service, so layers below it wait inside each attempt. It is ready when the inner service is, and the
-//!   first attempt uses what that reserved.
-//! - **Errors.** [`Timeout`] and [`Limit`] add an error to those of the inner service, and return a [`BoxError`] as tower's
-//!   layers do. `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed) or
+//! - **Readiness.** `poll_ready` of a [`Limit`] waits for the inner service and then for the limiter, and keeps the
+//!   permit for the next `call`. A service that is dropped gives an unused permit back. A clone starts without one.
+//!   [`RetryLayer`] clones its inner service, so layers below it wait inside each attempt. It is ready when the inner
+//!   service is, and the first attempt uses what that reserved.
+//! - **Errors.** [`Timeout`] and [`Limit`] add an error to those of the inner service, and return a [`BoxError`] as
+//!   tower's layers do. `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed) or
 //!   [`QuotaError`](outbound_limiter::QuotaError) in it. [`RetryLayer`] returns the last error unchanged.
 //! - **Time.** All time is tokio's, so the paused clock works. A limit on a call starts when its future first returns
 //!   `Pending`.
@@ -91,8 +91,8 @@
 //!
 //! # Cost
 //!
-//! There are no features. [`TimeoutLayer`] allocates nothing for a call. [`LimitLayer`] boxes a future only if it waits.
-//! `benches/RESULTS.md` in the repository has the measured costs of the limiters, retries and timeouts.
+//! There are no features. [`TimeoutLayer`] allocates nothing for a call. [`LimitLayer`] boxes a future only if it
+//! waits. `benches/RESULTS.md` in the repository has the measured costs of the limiters, retries and timeouts.
 #![forbid(unsafe_code)]
 
 mod http;

@@ -37,7 +37,7 @@ impl<S, L: Reserve> Layer<S> for LimitLayer<L> {
     type Service = Limit<S, L>;
 
     fn layer(&self, inner: S) -> Limit<S, L> {
-        Limit { inner, limiter: self.limiter.clone(), turn: Turn::None }
+        Limit { inner, limiter: self.limiter.clone(), state: ReserveState::None }
     }
 }
 
@@ -47,12 +47,12 @@ impl<S, L: Reserve> Layer<S> for LimitLayer<L> {
 pub struct Limit<S, L: Reserve> {
     inner: S,
     limiter: L,
-    turn: Turn<L::Reserved>,
+    state: ReserveState<L::Reserved>,
 }
 
 type Reserving<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send + Sync>>;
 
-enum Turn<R> {
+enum ReserveState<R> {
     // Nothing was reserved.
     None,
     // Waits in the limiter's queue. Boxed, because a service can be moved. A limiter with room is not waited for.
@@ -75,16 +75,16 @@ where
         // The limiter comes last, so that its permit is not held while the inner service is waited for.
         ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
         loop {
-            self.turn = match &mut self.turn {
-                Turn::Reserved(_) => return Poll::Ready(Ok(())),
-                Turn::None => match self.limiter.try_reserve() {
-                    Some(reserved) => Turn::Reserved(reserved),
-                    None => Turn::Waiting(Box::pin(self.limiter.reserve())),
+            self.state = match &mut self.state {
+                ReserveState::Reserved(_) => return Poll::Ready(Ok(())),
+                ReserveState::None => match self.limiter.try_reserve() {
+                    Some(reserved) => ReserveState::Reserved(reserved),
+                    None => ReserveState::Waiting(Box::pin(self.limiter.reserve())),
                 },
-                Turn::Waiting(reserving) => {
+                ReserveState::Waiting(reserving) => {
                     let reserved = ready!(reserving.as_mut().poll(cx));
-                    self.turn = Turn::None;
-                    Turn::Reserved(reserved?)
+                    self.state = ReserveState::None;
+                    ReserveState::Reserved(reserved?)
                 }
             };
         }
@@ -94,7 +94,7 @@ where
     ///
     /// When [`poll_ready`](Self::poll_ready) has not been ready since the last call.
     fn call(&mut self, request: Req) -> Limited<S::Future, L::Sent> {
-        let Turn::Reserved(reserved) = std::mem::replace(&mut self.turn, Turn::None) else {
+        let ReserveState::Reserved(reserved) = std::mem::replace(&mut self.state, ReserveState::None) else {
             panic!("`Limit` called before it was ready")
         };
         // Before the call, because the inner service may send at once.
@@ -106,7 +106,7 @@ where
 impl<S: Clone, L: Reserve> Clone for Limit<S, L> {
     /// The clone has the same limit, and nothing reserved.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), limiter: self.limiter.clone(), turn: Turn::None }
+        Self { inner: self.inner.clone(), limiter: self.limiter.clone(), state: ReserveState::None }
     }
 }
 
@@ -115,7 +115,7 @@ impl<S: fmt::Debug, L: Reserve + fmt::Debug> fmt::Debug for Limit<S, L> {
         f.debug_struct("Limit")
             .field("inner", &self.inner)
             .field("limiter", &self.limiter)
-            .field("is_reserved", &matches!(self.turn, Turn::Reserved(_)))
+            .field("is_reserved", &matches!(self.state, ReserveState::Reserved(_)))
             .finish()
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Body, Segment, Stage, Upload, expectation::Expectation};
 use crate::{
     error::BoxError,
-    progress::{Progress, Report},
+    progress::{OnProgress, Progress},
 };
 
 /// A body that may take a while: pieces and streams, watched while they are sent.
@@ -24,7 +24,7 @@ pub(super) struct Long {
     pub(super) remaining: Option<u64>,
     pub(super) upload: Arc<Upload>,
     // The progress callback, and the last progress that it was given.
-    pub(super) report: Option<(Report, Progress)>,
+    pub(super) report: Option<(OnProgress, Progress)>,
     // Set if the body waits for the server before its first piece.
     pub(super) expectation: Option<Expectation>,
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Kind},
     layers::ClientService,
     limits::Limits,
-    pool::{Origins, Rules},
+    pool::{Origins, PoolSettings},
     redirect::Redirects,
     request::{bad_value, framing, is_framing},
     secret::Secrets,
@@ -65,7 +65,7 @@ pub struct ClientBuilder {
     auth: Option<Auth>,
     headers: HeaderMap,
     limits: Limits,
-    rules: Rules,
+    settings: PoolSettings,
     http2_prior_knowledge: bool,
     max_header_fields: Option<usize>,
     tls_config: Option<Arc<rustls::ClientConfig>>,
@@ -98,7 +98,7 @@ impl ClientBuilder {
             auth: None,
             headers: HeaderMap::new(),
             limits: Limits::new(),
-            rules: Rules {
+            settings: PoolSettings {
                 max_connections: None,
                 max_connections_per_origin: None,
                 max_idle_per_origin: Self::MAX_IDLE,
@@ -298,8 +298,8 @@ impl ClientBuilder {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
         }
-        let Rules { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
-            self.rules;
+        let PoolSettings { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
+            self.settings;
         if max_connections == Some(0) || max_connections_per_origin == Some(0) {
             self.reject("a client needs at least one connection per origin");
         }
@@ -340,7 +340,7 @@ impl ClientBuilder {
             http2_prior_knowledge: self.http2_prior_knowledge,
             max_header_fields: self.max_header_fields,
         };
-        let origins = Origins::new(dialer, self.rules, proxies);
+        let origins = Origins::new(dialer, self.settings, proxies);
         let base = match self.base_url {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
@@ -385,7 +385,7 @@ impl fmt::Debug for ClientBuilder {
         // The base URL is left out: it was not checked yet and may contain a password.
         f.debug_struct("ClientBuilder")
             .field("limits", &self.limits)
-            .field("rules", &self.rules)
+            .field("rules", &self.settings)
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)

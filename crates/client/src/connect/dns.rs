@@ -70,7 +70,7 @@ impl Resolve for SystemResolver {
 
 pub(crate) type Addresses = Arc<[SocketAddr]>;
 
-type Answer = Result<Addresses, Arc<io::Error>>;
+type LookUpResult = Result<Addresses, Arc<io::Error>>;
 type Name = (Box<str>, u16);
 
 /// A resolver behind a cache. All who need the same name at the same time share one look-up.
@@ -101,7 +101,7 @@ enum State {
     #[default]
     New,
     Running(Resolving),
-    Done(Answer),
+    Done(LookUpResult),
 }
 
 impl Dns {
@@ -148,7 +148,7 @@ impl Dns {
         self.lock().values_mut().for_each(|entry| *entry = Entry::default());
     }
 
-    async fn drive(&self, look_up: &LookUp, name: Name) -> Answer {
+    async fn drive(&self, look_up: &LookUp, name: Name) -> LookUpResult {
         let mut state = look_up.0.lock().await;
         if let State::New = *state {
             *state = State::Running(self.resolver.resolve(&name.0, name.1));
@@ -164,7 +164,7 @@ impl Dns {
     }
 
     /// Turns an answer into the result for the waiters. Failures are not kept: the next dial asks again.
-    fn learn(&self, look_up: &LookUp, name: Name, answer: io::Result<Vec<SocketAddr>>) -> Answer {
+    fn learn(&self, look_up: &LookUp, name: Name, answer: io::Result<Vec<SocketAddr>>) -> LookUpResult {
         let mut names = self.lock();
         // If this is not the current look-up of the name, its entry was dropped in the meantime: see `forget_all`.
         let is_kept = names.get(&name).is_some_and(|entry| ptr::eq(entry.look_up.as_ptr(), look_up));

@@ -1,7 +1,7 @@
 //! Proxies: where a proxy is, how the client speaks to it, and what can go wrong on the way.
 
 mod exceptions;
-mod rules;
+mod proxies;
 #[cfg(feature = "socks")]
 mod socks;
 mod tunnel;
@@ -14,7 +14,7 @@ use std::{cmp::Ordering, convert::Infallible, fmt, io, net::SocketAddr, sync::Ar
 use http::HeaderValue;
 
 use self::exceptions::Exceptions;
-pub(crate) use self::rules::Proxies;
+pub(crate) use self::proxies::Proxies;
 use super::Transport;
 use crate::{
     connect_failure::ConnectFailure,

@@ -10,10 +10,10 @@ use outbound_timer::Timer;
 use tokio::time::Instant;
 
 use super::{Connection, History};
-use crate::{alarm::Flag, look::Looking};
+use crate::{look::Looking, reused_timer::WakeFlag};
 
 /// What the driver of a connection reports to the owner of the connection, which is the pool.
-pub(crate) trait Keeper: Send + Sync {
+pub(crate) trait ConnectionOwner: Send + Sync {
     /// Closes connections that were idle or open for too long. Returns when to call it again.
     fn sweep(&self, now: Instant) -> Option<Instant>;
 
@@ -38,23 +38,23 @@ pub(crate) struct Drive<'a, K> {
     driver: Driver,
     looking: Looking<'a>,
     history: &'a History,
-    keeper: &'a Weak<K>,
+    owner: &'a Weak<K>,
     // For connections that were idle or open for too long, with the flag that its wake-up sets. The connection wakes
     // this task several times in a request, but the timer hardly ever.
     timer: Pin<Box<Timer>>,
-    flag: Option<Arc<Flag>>,
+    flag: Option<Arc<WakeFlag>>,
 }
 
-impl<'a, K: Keeper> Drive<'a, K> {
-    pub(crate) fn new(driver: Driver, history: &'a History, keeper: &'a Weak<K>) -> Self {
+impl<'a, K: ConnectionOwner> Drive<'a, K> {
+    pub(crate) fn new(driver: Driver, history: &'a History, owner: &'a Weak<K>) -> Self {
         let looking = Looking::new(&history.looks);
-        let mut drive = Self { driver, looking, history, keeper, timer: Box::pin(Timer::new()), flag: None };
+        let mut drive = Self { driver, looking, history, owner, timer: Box::pin(Timer::new()), flag: None };
         drive.sweep();
         drive
     }
 
     fn sweep(&mut self) {
-        let next = self.keeper.upgrade().and_then(|keeper| keeper.sweep(Instant::now()));
+        let next = self.owner.upgrade().and_then(|owner| owner.sweep(Instant::now()));
         match next {
             Some(next) => self.timer.as_mut().set(next),
             None => self.timer.as_mut().clear(),
@@ -62,7 +62,7 @@ impl<'a, K: Keeper> Drive<'a, K> {
     }
 
     #[cold]
-    fn poll_timer(&mut self, flag: &Arc<Flag>) {
+    fn poll_timer(&mut self, flag: &Arc<WakeFlag>) {
         let waker = Waker::from(flag.clone());
         while self.timer.as_mut().poll_elapsed(&mut Context::from_waker(&waker)).is_ready() {
             self.sweep();
@@ -70,7 +70,7 @@ impl<'a, K: Keeper> Drive<'a, K> {
     }
 }
 
-impl<K: Keeper> Future for Drive<'_, K> {
+impl<K: ConnectionOwner> Future for Drive<'_, K> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -81,7 +81,7 @@ impl<K: Keeper> Future for Drive<'_, K> {
         }
         let flag = this.flag.get_or_insert_with(|| {
             this.looking.begin(cx);
-            Flag::raised(cx.waker())
+            WakeFlag::raised(cx.waker())
         });
         this.looking.turn(cx);
         if flag.take() {

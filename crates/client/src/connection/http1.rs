@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::{Connection, History, driver::Driver, io::Io};
 use crate::{
-    alarm::Alarm,
     body::Body,
+    reused_timer::ReusedTimer,
     sender::{End, Sender},
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn open(
     } else {
         Box::pin(Http1Driver { connection, _end: end })
     };
-    Ok((Connection::http1(sender, history.clone(), Alarm::new(Instant::now())), driver))
+    Ok((Connection::http1(sender, history.clone(), ReusedTimer::new(Instant::now())), driver))
 }
 
 /// Runs an HTTP/1.1 connection until it is closed or switches to another protocol.

@@ -16,9 +16,9 @@ use tokio::runtime::Handle;
 
 use super::{
     Connection, History,
-    driver::{Driver, Keeper},
+    driver::{ConnectionOwner, Driver},
     io::Io,
-    suspicion::PingTimer,
+    liveness::PingTimer,
 };
 use crate::{
     body::Body,
@@ -30,7 +30,7 @@ pub(crate) async fn open(
     io: Io,
     history: &Arc<History>,
     streams: usize,
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
 ) -> Result<(Opened, Driver), hyper::Error> {
     let frames = Frames::default();
     let (sender, connection) = http2::Builder::new(frames.clone())
@@ -40,7 +40,7 @@ pub(crate) async fn open(
         .keep_alive_timeout(PingTimer::TIMEOUT)
         .handshake(TokioIo::new(io))
         .await?;
-    let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), keeper);
+    let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), owner);
     Ok((opened, Box::pin(driver)))
 }
 
@@ -55,15 +55,15 @@ pub(crate) struct Opened {
 
 /// The share that one request has of an HTTP/2 connection. Dropping it makes room for the next request.
 pub(crate) struct Share {
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
     id: u64,
     replied: Arc<AtomicBool>,
     spare: Option<Connection>,
 }
 
 impl Share {
-    pub(crate) fn new(keeper: Weak<dyn Keeper>, id: u64, replied: Arc<AtomicBool>) -> Self {
-        Self { keeper, id, replied, spare: None }
+    pub(crate) fn new(owner: Weak<dyn ConnectionOwner>, id: u64, replied: Arc<AtomicBool>) -> Self {
+        Self { owner, id, replied, spare: None }
     }
 
     /// Whether any reply has come over the connection.
@@ -83,8 +83,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.upgrade() {
-            keeper.stream_ended(self.id, self.spare.take());
+        if let Some(owner) = self.owner.upgrade() {
+            owner.stream_ended(self.id, self.spare.take());
         }
     }
 }
@@ -143,7 +143,7 @@ struct Http2Driver {
     // Dropped after `requests`.
     end: Option<End<http2::SendRequest<Body>>>,
     frames: Option<Driver>,
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
     history: Arc<History>,
     id: u64,
     // How many streams the server allows.
@@ -158,7 +158,7 @@ impl Http2Driver {
         requests: Http2,
         frames: &Frames,
         history: Arc<History>,
-        keeper: Weak<dyn Keeper>,
+        owner: Weak<dyn ConnectionOwner>,
     ) -> (Opened, Self) {
         // Distinguishes the connections to one origin.
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -166,7 +166,7 @@ impl Http2Driver {
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
         let (requests, end, frames) = (Some(requests), Some(end), frames.take());
-        let driver = Self { requests, end, frames, keeper, history: history.clone(), id, limit };
+        let driver = Self { requests, end, frames, owner, history: history.clone(), id, limit };
         (Opened { id, sender, runtime: Handle::current(), history, limit }, driver)
     }
 
@@ -176,8 +176,8 @@ impl Http2Driver {
         let limit = requests.current_max_send_streams();
         if limit != self.limit {
             self.limit = limit;
-            if let Some(keeper) = self.keeper.upgrade() {
-                keeper.limit_streams(self.id, limit);
+            if let Some(owner) = self.owner.upgrade() {
+                owner.limit_streams(self.id, limit);
             }
         }
     }
@@ -201,10 +201,10 @@ impl Future for Http2Driver {
             this.frames = None;
         }
         this.look_at_limit();
-        if this.history.suspicion.take_answer()
-            && let Some(keeper) = this.keeper.upgrade()
+        if this.history.liveness.take_answer()
+            && let Some(owner) = this.owner.upgrade()
         {
-            keeper.answered();
+            owner.answered();
         }
         Poll::Pending
     }

@@ -16,12 +16,12 @@ pub(crate) struct Io {
     stream: Stream,
     /// Whether any byte was read.
     begun: bool,
-    _place: Option<Box<dyn Send + Sync>>,
+    _permit: Option<Box<dyn Send + Sync>>,
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, place: Option<Box<dyn Send + Sync>>) -> Self {
-        Self { stream, begun: false, _place: place }
+    pub(crate) fn new(stream: Stream, permit: Option<Box<dyn Send + Sync>>) -> Self {
+        Self { stream, begun: false, _permit: permit }
     }
 
     #[inline(never)]

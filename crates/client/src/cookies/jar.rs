@@ -7,7 +7,7 @@ use std::{cell::Cell, cmp::Reverse, collections::BTreeMap};
 
 use super::{
     cookie::Cookie,
-    rules::{Sender, domain_matches, is_address, path_matches},
+    rules::{Initiator, domain_matches, is_address, path_matches},
 };
 use crate::origin::Origin;
 
@@ -85,7 +85,7 @@ impl Jar {
         &mut self,
         origin: &Origin,
         path: &str,
-        sender: Sender,
+        initiator: Initiator,
         own: &[u8],
         now: i64,
     ) -> Option<Vec<u8>> {
@@ -98,7 +98,7 @@ impl Jar {
                 let goes = (domain == host || !cookie.host_only)
                     && (origin.is_https() || !cookie.secure)
                     && path_matches(path, &cookie.path)
-                    && sender.gets(cookie)
+                    && initiator.gets(cookie)
                     && !cookie.has_expired(now)
                     && !has_pair(own, &cookie.name);
                 if goes {

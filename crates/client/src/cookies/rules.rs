@@ -13,7 +13,7 @@ use crate::origin::Origin;
 
 /// What has caused a request, as far as a client without pages knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sender {
+pub(crate) enum Initiator {
     /// The caller.
     SameSite,
     /// A redirect from another site, with a method that only reads (RFC 9110, section 9.2.1).
@@ -22,7 +22,7 @@ pub(crate) enum Sender {
     OtherSiteUnsafe,
 }
 
-impl Sender {
+impl Initiator {
     pub(super) fn gets(self, cookie: &Cookie) -> bool {
         match self {
             Self::SameSite => true,

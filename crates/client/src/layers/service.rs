@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{Answer, Stack};
+use super::{BoxedResponse, Stack};
 use crate::{
     body::Body,
     client::{Client, Core},
@@ -23,17 +23,17 @@ use crate::{
 /// The service that a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers that were
 /// added before it.
 #[derive(Clone)]
-pub struct ClientService(Under);
+pub struct ClientService(InnerService);
 
 #[derive(Clone)]
-enum Under {
+enum InnerService {
     Connections(Arc<Core>),
     Layers(Arc<dyn Stack>),
 }
 
 /// What is known about the exchange that brought a reply. It leaves the layers as an extension of the reply.
 #[derive(Clone, Copy)]
-pub(crate) struct Arrived {
+pub(crate) struct ExchangeInfo {
     pub(crate) connection: ConnectionInfo,
     pub(crate) timings: Option<Timings>,
 }
@@ -47,16 +47,16 @@ enum State {
     Reply(ReplyFuture),
     // The exchange below the layers.
     Exchange(ReplyFuture),
-    Layers(Answer),
+    Layers(BoxedResponse),
 }
 
 impl ClientService {
     pub(crate) fn connections(core: Arc<Core>) -> Self {
-        Self(Under::Connections(core))
+        Self(InnerService::Connections(core))
     }
 
     pub(crate) fn layers(stack: Arc<dyn Stack>) -> Self {
-        Self(Under::Layers(stack))
+        Self(InnerService::Layers(stack))
     }
 }
 
@@ -72,8 +72,8 @@ impl Service<Request<Body>> for ClientService {
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         ResponseFuture(match &self.0 {
-            Under::Connections(core) => State::Exchange(ReplyFuture::of_exchange(core, request)),
-            Under::Layers(stack) => State::Layers(stack.call(request)),
+            InnerService::Connections(core) => State::Exchange(ReplyFuture::of_exchange(core, request)),
+            InnerService::Layers(stack) => State::Layers(stack.call(request)),
         })
     }
 }
@@ -101,7 +101,7 @@ impl Future for ResponseFuture {
             State::Reply(reply) => Poll::Ready(ready!(Pin::new(reply).poll(cx)).map(Response::from)),
             State::Exchange(reply) => {
                 let reply = ready!(Pin::new(reply).poll(cx))?;
-                let arrived = Arrived { connection: reply.connection(), timings: reply.timings() };
+                let arrived = ExchangeInfo { connection: reply.connection(), timings: reply.timings() };
                 let mut response = Response::from(reply);
                 response.extensions_mut().insert(arrived);
                 Poll::Ready(Ok(response))
@@ -114,8 +114,8 @@ impl Future for ResponseFuture {
 impl fmt::Debug for ClientService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Under::Connections(_) => "ClientService(connections)",
-            Under::Layers(_) => "ClientService(layers)",
+            InnerService::Connections(_) => "ClientService(connections)",
+            InnerService::Layers(_) => "ClientService(layers)",
         })
     }
 }

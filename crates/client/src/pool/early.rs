@@ -16,29 +16,29 @@ pub(super) struct EarlyEnds {
 
 impl EarlyEnds {
     /// A connection that ends within this time after a reply was closed because of the reply.
-    const AT_ONCE: Duration = Duration::from_millis(100);
+    const MAX_DELAY: Duration = Duration::from_millis(100);
     /// A connection that served at least this many requests says nothing when it ends: servers have maxima, and
     /// restarts.
-    const MANY: u64 = 8;
-    const ENOUGH: u32 = 3;
-    const FOR: Duration = Duration::from_secs(60);
+    const MANY_REQUESTS: u64 = 8;
+    const IN_A_ROW: u32 = 3;
+    const EXPECTED_FOR: Duration = Duration::from_secs(60);
 
     /// A connection ended `age` after its last reply, having served `requests` requests.
     pub(super) fn closed(&mut self, age: Duration, requests: u64, now: Instant) {
-        if age >= Self::AT_ONCE || requests > Self::MANY {
+        if age >= Self::MAX_DELAY || requests > Self::MANY_REQUESTS {
             return;
         }
         self.seen += 1;
-        if self.seen >= Self::ENOUGH {
+        if self.seen >= Self::IN_A_ROW {
             self.seen = 0;
-            self.until = now.checked_add(Self::FOR);
+            self.until = now.checked_add(Self::EXPECTED_FOR);
         }
     }
 
     /// A connection has served `requests` requests and is still open.
     #[inline]
     pub(super) fn served(&mut self, requests: u64) {
-        if requests > Self::MANY {
+        if requests > Self::MANY_REQUESTS {
             self.seen = 0;
         }
     }

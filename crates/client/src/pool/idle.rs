@@ -47,14 +47,14 @@ struct Learned {
 
 impl IdleAges {
     /// No server has an idle time as short as this. A connection that ends earlier ends for another reason.
-    const SHORTEST: Duration = Duration::from_secs(1);
+    const MIN_AGE: Duration = Duration::from_secs(1);
     /// Closings within this time count as one event.
-    const TOGETHER: Duration = Duration::from_secs(1);
+    const ONE_EVENT: Duration = Duration::from_secs(1);
     /// How many ages have to agree.
-    const AGREEING: usize = 3;
+    const MIN_AGREEING: usize = 3;
     /// How many ages are kept.
-    const KEPT: usize = 8;
-    const FORGOTTEN: Duration = Duration::from_secs(600);
+    const MAX_SEEN: usize = 8;
+    const MAX_SEEN_AGE: Duration = Duration::from_secs(600);
 
     /// The age up to which an idle connection is used, if the server seems to have a limit.
     pub(super) fn limit(&self, now: Instant) -> Option<Duration> {
@@ -63,13 +63,13 @@ impl IdleAges {
 
     /// The server closed a connection that had been idle for `age`.
     pub(super) fn closed(&mut self, age: Duration, now: Instant) {
-        if age < Self::SHORTEST {
+        if age < Self::MIN_AGE {
             return;
         }
         match self.seen.back_mut() {
-            Some(last) if now.duration_since(last.at) < Self::TOGETHER => last.age = last.age.min(age),
+            Some(last) if now.duration_since(last.at) < Self::ONE_EVENT => last.age = last.age.min(age),
             _ => {
-                if self.seen.len() == Self::KEPT {
+                if self.seen.len() == Self::MAX_SEEN {
                     self.seen.pop_front();
                 }
                 self.seen.push_back(Seen { age, at: now });
@@ -96,7 +96,7 @@ impl IdleAges {
     }
 
     fn learn(&mut self, now: Instant) {
-        self.seen.retain(|seen| now.duration_since(seen.at) < Self::FORGOTTEN);
+        self.seen.retain(|seen| now.duration_since(seen.at) < Self::MAX_SEEN_AGE);
         let agree = |youngest: Duration| {
             let oldest = youngest + (youngest / 4).max(Duration::from_secs(1));
             let mut at: Vec<_> = self
@@ -106,12 +106,12 @@ impl IdleAges {
                 .map(|seen| seen.at)
                 .collect();
             // In order of time. The newest ages count, as many as are needed.
-            let oldest_needed = at.len().checked_sub(Self::AGREEING)?;
-            Some(at.swap_remove(oldest_needed) + Self::FORGOTTEN)
+            let oldest_needed = at.len().checked_sub(Self::MIN_AGREEING)?;
+            Some(at.swap_remove(oldest_needed) + Self::MAX_SEEN_AGE)
         };
         let learned = self.seen.iter().filter_map(|seen| Some((seen.age, agree(seen.age)?)));
         self.learned =
-            learned.min().map(|(age, until)| Learned { limit: sooner(age).max(Self::SHORTEST), until });
+            learned.min().map(|(age, until)| Learned { limit: sooner(age).max(Self::MIN_AGE), until });
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak, atomic::AtomicBool};
 use hyper::client::conn::http2;
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Pool, Rules};
+use super::{Pool, PoolSettings};
 use crate::{
-    alarm::Alarm,
     body::Body,
     connection::{Connection, History, Opened, Share},
+    reused_timer::ReusedTimer,
     sender::Sender,
 };
 
@@ -62,7 +62,7 @@ impl Multiplexed {
 
     /// Whether it is uncertain that the server still answers on it.
     pub(super) fn is_suspect(&self) -> bool {
-        self.history.suspicion.is_raised()
+        self.history.liveness.is_suspected()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -70,8 +70,8 @@ impl Multiplexed {
     }
 
     /// Whether it takes no more requests, because of its age or of how many it had.
-    pub(super) fn is_spent(&self, now: Instant, rules: &Rules) -> bool {
-        rules.is_spent(self.ends, self.requests, now)
+    pub(super) fn is_spent(&self, now: Instant, settings: &PoolSettings) -> bool {
+        settings.is_spent(self.ends, self.requests, now)
     }
 
     /// The share of one request.
@@ -79,7 +79,7 @@ impl Multiplexed {
         let share = Share::new(pool.clone(), self.id, self.replied.clone());
         let mut connection = self.spare.pop().unwrap_or_else(|| {
             let _context = self.runtime.enter();
-            Connection::http2(self.sender.clone(), self.history.clone(), Alarm::new(now))
+            Connection::http2(self.sender.clone(), self.history.clone(), ReusedTimer::new(now))
         });
         connection.begin(share);
         connection.reused = self.requests > 0;
@@ -101,35 +101,37 @@ impl Multiplexed {
 impl Pool {
     pub(super) fn end_stream(&self, id: u64, spare: Option<Connection>) {
         let now = Instant::now();
-        self.change(now, |state, later| {
+        self.change(now, |state, after_unlock| {
             // A connection that is to be closed is no longer in the list: it ends by itself with its last stream.
             let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) else {
                 return;
             };
             connection.end(spare, now);
             // A connection without a stream is not pinged, so a suspected one would stay suspected.
-            let is_wanted = state.waiters.is_empty() && self.places.are_wanted();
+            let is_wanted = state.waiters.is_empty() && self.permits.are_wanted();
             if connection.streams == 0 && (is_wanted || connection.is_suspect()) {
-                later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
+                after_unlock.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
             }
-            state.serve_streams(&self.this, now, &self.rules, later);
+            state.serve_streams(&self.this, now, &self.settings, after_unlock);
         });
     }
 
     /// A suspected connection has answered.
     pub(super) fn serve_again(&self) {
         let now = Instant::now();
-        self.change(now, |state, later| state.serve_streams(&self.this, now, &self.rules, later));
+        self.change(now, |state, after_unlock| {
+            state.serve_streams(&self.this, now, &self.settings, after_unlock);
+        });
     }
 
     /// The server now allows another number of streams.
     pub(super) fn set_stream_limit(&self, id: u64, limit: usize) {
         let now = Instant::now();
-        self.change(now, |state, later| {
+        self.change(now, |state, after_unlock| {
             if let Some(connection) = state.multiplexed.iter_mut().find(|connection| connection.id == id) {
                 connection.limit = limit;
                 state.streams_each = limit.max(1);
-                state.serve_streams(&self.this, now, &self.rules, later);
+                state.serve_streams(&self.this, now, &self.settings, after_unlock);
             }
         });
     }

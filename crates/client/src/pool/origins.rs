@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Pool, PoolSnapshot, Rules, places::Places};
+use super::{Pool, PoolSettings, PoolSnapshot, permits::Permits};
 use crate::{
     connect::{Dialer, Proxies, Proxy},
     error::Error,
@@ -25,8 +25,8 @@ pub(crate) struct Destination {
 /// The pools of a client, one for each destination. A pool is made when it is first needed.
 pub(crate) struct Origins {
     dialer: Arc<Dialer>,
-    places: Arc<Places>,
-    rules: Rules,
+    permits: Arc<Permits>,
+    settings: PoolSettings,
     proxies: Proxies,
     state: Mutex<State>,
 }
@@ -41,10 +41,10 @@ impl Origins {
     // A crawler meets many origins only once. Above this number, origins without a connection are removed.
     const SWEEP_ABOVE: usize = 256;
 
-    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Self {
-        let places = Places::new(rules.max_connections);
+    pub(crate) fn new(dialer: Dialer, settings: PoolSettings, proxies: Proxies) -> Self {
+        let permits = Permits::new(settings.max_connections);
         let (dialer, state) = (Arc::new(dialer), Mutex::default());
-        Self { dialer, places, rules, proxies, state }
+        Self { dialer, permits, settings, proxies, state }
     }
 
     /// The pool of an origin. The proxies are the request's own, or else the client's.
@@ -72,8 +72,8 @@ impl Origins {
         if state.pools.len() >= Self::SWEEP_ABOVE && state.pools.len().is_power_of_two() {
             state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
-        let (dialer, places) = (self.dialer.clone(), self.places.clone());
-        let pool = Pool::new(destination.clone(), dialer, places, self.rules, state.closed)?;
+        let (dialer, permits) = (self.dialer.clone(), self.permits.clone());
+        let pool = Pool::new(destination.clone(), dialer, permits, self.settings, state.closed)?;
         state.pools.insert(destination, pool.clone());
         Ok(pool)
     }
@@ -92,7 +92,7 @@ impl Origins {
     /// Waits until all connections that were open at the last drain are closed.
     pub(crate) async fn drained(&self) {
         loop {
-            let freed = self.places.freed.notified();
+            let freed = self.permits.freed.notified();
             if self.lock().pools.values().all(|pool| pool.is_drained()) {
                 return;
             }
@@ -112,7 +112,7 @@ impl Origins {
 impl fmt::Debug for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origins")
-            .field("rules", &self.rules)
+            .field("rules", &self.settings)
             .field("proxies", &self.proxies)
             .field("tls", &self.dialer.tls)
             .field("egress", &self.dialer.egress)

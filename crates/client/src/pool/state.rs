@@ -9,18 +9,18 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Pool, Rules,
+    Pool, PoolSettings,
+    after_unlock::AfterUnlock,
+    dial_progress::DialProgress,
     early::EarlyEnds,
     idle::{Idle, IdleAges},
-    later::Later,
     multiplexed::Multiplexed,
-    progress::Progress,
     waiter::Waiter,
 };
 use crate::{
-    clock::earliest,
     connect::{DialError, Dialer},
     connection::{Connection, Opened},
+    limit_timer::earliest,
     limits::DialLimits,
     origin::Origin,
 };
@@ -35,7 +35,7 @@ pub(super) struct State {
     pub(super) protocol: Option<Protocol>,
     /// How many streams the server last allowed on one connection.
     pub(super) streams_each: usize,
-    /// Transports that are open or being opened; never more than `Rules::max_connections_per_origin`.
+    /// Transports that are open or being opened; never more than `PoolSettings::max_connections_per_origin`.
     pub(super) open: usize,
     /// How many of them are being opened.
     pub(super) dialing: usize,
@@ -48,14 +48,14 @@ pub(super) struct State {
     /// In order of arrival.
     pub(super) waiters: VecDeque<Arc<Waiter>>,
     /// How many waiters, from the front, were told that a dial runs for them.
-    pub(super) told: usize,
+    pub(super) notified: usize,
     /// How many of those waiters lost their dial: it ended and served other waiters.
-    adrift: usize,
+    lost_dial: usize,
     /// Dials under way that could serve more waiters than follow them.
-    pub(super) spare: Vec<Arc<Progress>>,
+    pub(super) spare: Vec<Arc<DialProgress>>,
     /// Dials under way that have taken longer than a later request would wait. They continue, but no waiter counts on
     /// them.
-    overdue: Vec<Arc<Progress>>,
+    overdue: Vec<Arc<DialProgress>>,
     /// How long idle connections can be expected to stay open.
     pub(super) ages: IdleAges,
     /// Whether HTTP/1.1 connections end right after their replies.
@@ -99,8 +99,8 @@ impl State {
             generation: 0,
             claims: 0,
             waiters: VecDeque::new(),
-            told: 0,
-            adrift: 0,
+            notified: 0,
+            lost_dial: 0,
             spare: Vec::new(),
             overdue: Vec::new(),
             ages: IdleAges::default(),
@@ -123,18 +123,18 @@ impl State {
         pool: &Weak<Pool>,
         now: Instant,
         fresh: bool,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) -> Option<Connection> {
-        if let Some(connection) = self.share(pool, now, rules, later) {
+        if let Some(connection) = self.share(pool, now, settings, after_unlock) {
             return Some(connection);
         }
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
             if idle.connection.is_closed() {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             } else if idle.is_expired(now) {
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             } else if self.ages.limit(now).is_some_and(|limit| now.duration_since(idle.since) >= limit) {
                 // All other idle connections are older. It is kept to see when the server closes it.
                 self.idle.push_back(idle);
@@ -153,14 +153,15 @@ impl State {
         &mut self,
         pool: &Weak<Pool>,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) -> Option<Connection> {
         if self.multiplexed.is_empty() {
             return None;
         }
-        self.remove_closed_multiplexed(now, later);
-        later.close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, rules));
+        self.remove_closed_multiplexed(now, after_unlock);
+        after_unlock
+            .close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, settings));
         let limit = self.ages.limit(now);
         let is_young = |connection: &Multiplexed| {
             connection.streams > 0
@@ -176,52 +177,52 @@ impl State {
         &mut self,
         pool: &Weak<Pool>,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) {
         while let Some(waiter) = self.waiters.front().cloned() {
-            let Some(connection) = self.share(pool, now, rules, later) else { return };
+            let Some(connection) = self.share(pool, now, settings, after_unlock) else { return };
             self.next_waiter();
-            later.work().wake.extend(waiter.serve(Ok(connection)));
+            after_unlock.work().wake.extend(waiter.serve(Ok(connection)));
         }
     }
 
-    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant, rules: &Rules) {
+    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant, settings: &PoolSettings) {
         self.streams_each = opened.limit.max(1);
-        self.multiplexed.push(Multiplexed::new(opened, now, rules.ends(now)));
+        self.multiplexed.push(Multiplexed::new(opened, now, settings.ends(now)));
     }
 
     pub(super) fn add_idle(
         &mut self,
         mut connection: Connection,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) {
         // From now on it may be closed before a request uses it, like any connection that was used before.
         connection.reused = true;
-        let stay = earliest(rules.idle_timeout, connection.keep_alive.timeout);
+        let stay = earliest(settings.idle_timeout, connection.keep_alive.timeout);
         let expires = earliest(stay.and_then(|stay| now.checked_add(stay)), connection.ends);
         self.idle.push_back(Idle { connection, since: now, expires });
         // Of the connections that are too old to be used, the oldest one is enough to see what the server does.
         let limit = self.ages.limit(now);
-        while self.idle.len() > rules.max_idle_per_origin
+        while self.idle.len() > settings.max_idle_per_origin
             || self.idle.get(1).is_some_and(|idle| limit.is_some_and(|limit| now - idle.since >= limit))
         {
-            let second = usize::from(self.idle.len() <= rules.max_idle_per_origin);
-            later.work().close.extend(self.idle.remove(second).map(|idle| idle.connection));
+            let second = usize::from(self.idle.len() <= settings.max_idle_per_origin);
+            after_unlock.work().close.extend(self.idle.remove(second).map(|idle| idle.connection));
         }
     }
 
     /// Removes connections that the server has closed, and learns from their ages.
-    pub(super) fn remove_closed(&mut self, now: Instant, later: &mut Later) {
-        self.remove_closed_multiplexed(now, later);
+    pub(super) fn remove_closed(&mut self, now: Instant, after_unlock: &mut AfterUnlock) {
+        self.remove_closed_multiplexed(now, after_unlock);
         if self.idle.iter().any(|idle| idle.connection.is_closed()) {
             let (closed, idle) = self.idle.drain(..).partition(|idle| idle.connection.is_closed());
             self.idle = idle;
             for idle in VecDeque::into_iter(closed) {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             }
         }
     }
@@ -234,9 +235,9 @@ impl State {
         }
     }
 
-    fn remove_closed_multiplexed(&mut self, now: Instant, later: &mut Later) {
+    fn remove_closed_multiplexed(&mut self, now: Instant, after_unlock: &mut AfterUnlock) {
         let ages = &mut self.ages;
-        later.close_multiplexed(&mut self.multiplexed, |connection| {
+        after_unlock.close_multiplexed(&mut self.multiplexed, |connection| {
             if connection.is_closed() && connection.streams == 0 {
                 ages.closed(now.duration_since(connection.idle_since), now);
             }
@@ -245,9 +246,14 @@ impl State {
     }
 
     /// Closes connections that were idle or open for too long. Returns when the next one will be due.
-    pub(super) fn sweep(&mut self, now: Instant, rules: &Rules, later: &mut Later) -> Option<Instant> {
+    pub(super) fn sweep(
+        &mut self,
+        now: Instant,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
+    ) -> Option<Instant> {
         let outlasted =
-            |since: Instant| rules.idle_timeout.filter(|limit| now.duration_since(since) >= *limit);
+            |since: Instant| settings.idle_timeout.filter(|limit| now.duration_since(since) >= *limit);
         if self.idle.iter().any(|idle| idle.is_expired(now)) {
             let (expired, idle) = self.idle.drain(..).partition(|idle| idle.is_expired(now));
             self.idle = idle;
@@ -255,20 +261,21 @@ impl State {
                 if let Some(age) = outlasted(idle.since) {
                     self.ages.outlasted(|| age, now);
                 }
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             }
         }
         let ages = &mut self.ages;
-        later.close_multiplexed(&mut self.multiplexed, |connection| {
+        after_unlock.close_multiplexed(&mut self.multiplexed, |connection| {
             let outlasted = outlasted(connection.idle_since).filter(|_| connection.streams == 0);
             if let Some(age) = outlasted {
                 ages.outlasted(|| age, now);
             }
-            outlasted.is_some() || connection.is_spent(now, rules)
+            outlasted.is_some() || connection.is_spent(now, settings)
         });
         let idle = self.idle.iter().filter_map(|idle| idle.expires);
         let unused = self.multiplexed.iter().filter(|connection| connection.streams == 0);
-        let unused = unused.filter_map(|connection| connection.idle_since.checked_add(rules.idle_timeout?));
+        let unused =
+            unused.filter_map(|connection| connection.idle_since.checked_add(settings.idle_timeout?));
         let ends = self.multiplexed.iter().filter_map(|connection| connection.ends);
         idle.chain(unused).chain(ends).min()
     }
@@ -280,15 +287,15 @@ impl State {
         idle.chain(unused.map(|connection| connection.idle_since)).min()
     }
 
-    pub(super) fn close_oldest(&mut self, later: &mut Later) {
+    pub(super) fn close_oldest(&mut self, after_unlock: &mut AfterUnlock) {
         let Some(oldest) = self.idle_since() else { return };
         if self.idle.front().is_some_and(|idle| idle.since == oldest) {
-            later.work().close.extend(self.idle.pop_front().map(|idle| idle.connection));
+            after_unlock.work().close.extend(self.idle.pop_front().map(|idle| idle.connection));
             return;
         }
         let is_oldest = |connection: &Multiplexed| connection.streams == 0 && connection.idle_since == oldest;
         if let Some(position) = self.multiplexed.iter().position(is_oldest) {
-            later.work().multiplexed.push(self.multiplexed.remove(position));
+            after_unlock.work().multiplexed.push(self.multiplexed.remove(position));
         }
     }
 
@@ -305,8 +312,8 @@ impl State {
 
     pub(super) fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
         let waiter = self.waiters.remove(position)?;
-        if position < self.told {
-            self.told -= 1;
+        if position < self.notified {
+            self.notified -= 1;
             match waiter.dial().filter(|dial| !dial.is_over()) {
                 Some(dial) => {
                     let was_full = dial.followers() >= self.each();
@@ -315,21 +322,21 @@ impl State {
                         self.spare.push(dial);
                     }
                 }
-                None => self.adrift -= 1,
+                None => self.lost_dial -= 1,
             }
         }
         Some(waiter)
     }
 
     /// A dial has ended. Waiters that followed it wait for another dial, unless they are served now.
-    pub(super) fn end(&mut self, dial: &Arc<Progress>, now: Instant) {
+    pub(super) fn end(&mut self, dial: &Arc<DialProgress>, now: Instant) {
         self.dialing -= 1;
         dial.end(now);
         self.spare.retain(|other| !Arc::ptr_eq(other, dial));
         self.overdue.retain(|other| !Arc::ptr_eq(other, dial));
-        self.adrift += dial.followers();
-        if self.adrift == self.told {
-            (self.told, self.adrift) = (0, 0);
+        self.lost_dial += dial.followers();
+        if self.lost_dial == self.notified {
+            (self.notified, self.lost_dial) = (0, 0);
         }
     }
 
@@ -341,23 +348,28 @@ impl State {
     /// Stops counting on dials that no waiter follows and that a request with these limits would have given up by
     /// now.
     pub(super) fn pass_over_overdue(&mut self, limits: DialLimits, now: Instant) {
-        let is_overdue = |dial: &mut Arc<Progress>| dial.followers() == 0 && dial.is_overdue(limits, now);
+        let is_overdue = |dial: &mut Arc<DialProgress>| dial.followers() == 0 && dial.is_overdue(limits, now);
         self.overdue.extend(self.spare.extract_if(.., is_overdue));
     }
 
     /// The first position, from `from` on, of a waiter without a dial: one that lost its dial, or else one that was
     /// not told of any.
     pub(super) fn without_dial(&self, from: usize) -> Option<usize> {
-        let adrift = if self.adrift > 0 {
-            (from..self.told).find(|position| self.waiters[*position].is_adrift())
+        let lost_dial = if self.lost_dial > 0 {
+            (from..self.notified).find(|position| self.waiters[*position].has_lost_dial())
         } else {
             None
         };
-        adrift.or_else(|| (self.told < self.waiters.len()).then_some(self.told))
+        lost_dial.or_else(|| (self.notified < self.waiters.len()).then_some(self.notified))
     }
 
     /// Assigns spare dials to waiters without a dial, from a position on. Returns where the next such waiter may be.
-    pub(super) fn settle(&mut self, mut from: usize, now: Instant, later: &mut Later) -> usize {
+    pub(super) fn assign_spare(
+        &mut self,
+        mut from: usize,
+        now: Instant,
+        after_unlock: &mut AfterUnlock,
+    ) -> usize {
         let each = self.each();
         while let Some(dial) = self.spare.last() {
             // In the meantime a server may have said that it allows fewer streams.
@@ -367,18 +379,18 @@ impl State {
             }
             let Some(position) = self.without_dial(from) else { break };
             dial.add_follower();
-            later.work().wake.extend(self.waiters[position].follow(dial.clone(), now));
-            if position == self.told {
-                self.told += 1;
+            after_unlock.work().wake.extend(self.waiters[position].follow(dial.clone(), now));
+            if position == self.notified {
+                self.notified += 1;
             } else {
-                self.adrift -= 1;
+                self.lost_dial -= 1;
             }
             from = position + 1;
         }
         from
     }
 
-    pub(super) fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
+    pub(super) fn fail(&mut self, error: &DialError, now: Instant, after_unlock: &mut AfterUnlock) {
         if let DialError::Timeout(stage, _) = *error {
             // The dial took too long for the waiters that have waited that long. Later waiters get the next dial.
             let mut position = 0;
@@ -387,7 +399,7 @@ impl State {
                     position += 1;
                     continue;
                 };
-                later.work().wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
+                after_unlock.work().wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
                 self.remove(position);
             }
             return;
@@ -398,7 +410,7 @@ impl State {
         let mut answered = 0;
         while self.waiters.len() > self.dials().saturating_mul(each) && answered < each {
             let Some(waiter) = self.next_waiter() else { return };
-            later.work().wake.extend(waiter.serve(Err(error.clone())));
+            after_unlock.work().wake.extend(waiter.serve(Err(error.clone())));
             answered += 1;
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Pool,
-    progress::{Account, Progress},
+    dial_progress::{DialProgress, WaitTimes},
 };
 use crate::{
     connect::DialError,
@@ -33,13 +33,13 @@ pub(super) struct Waiter {
 }
 
 struct State {
-    turn: Turn,
-    account: Account,
+    wait: WaitState,
+    times: WaitTimes,
     waker: Option<Waker>,
 }
 
 /// How far the wait has come.
-enum Turn {
+enum WaitState {
     /// In the queue. A dial may be under way that can serve it.
     Queued,
     /// Served, with a connection or an error.
@@ -50,37 +50,37 @@ enum Turn {
 
 impl Waiter {
     pub(super) fn new(limits: DialLimits, fresh: bool, now: Instant) -> Arc<Self> {
-        let state = State { turn: Turn::Queued, account: Account::new(now), waker: None };
+        let state = State { wait: WaitState::Queued, times: WaitTimes::new(now), waker: None };
         Arc::new(Self { limits, since: now, fresh, state: Mutex::new(state) })
     }
 
     pub(super) fn serve(&self, result: Result<Connection, DialError>) -> Option<Waker> {
         let mut state = self.lock();
-        state.turn = Turn::Served(result);
+        state.wait = WaitState::Served(result);
         state.waker.take()
     }
 
     /// Sets the dial that may serve it. Returns the waker, because other limits apply from now on.
-    pub(super) fn follow(&self, dial: Arc<Progress>, now: Instant) -> Option<Waker> {
+    pub(super) fn follow(&self, dial: Arc<DialProgress>, now: Instant) -> Option<Waker> {
         let mut state = self.lock();
-        state.account.follow(dial, now);
+        state.times.follow(dial, now);
         state.waker.take()
     }
 
     /// The dial that it was last told of.
-    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
-        self.lock().account.dial()
+    pub(super) fn dial(&self) -> Option<Arc<DialProgress>> {
+        self.lock().times.dial()
     }
 
     /// Whether the dial that it was told of has ended.
-    pub(super) fn is_adrift(&self) -> bool {
-        self.lock().account.stage() == Limit::PoolWait
+    pub(super) fn has_lost_dial(&self) -> bool {
+        self.lock().times.stage() == Limit::PoolWait
     }
 
     /// The request's own limit for a stage of the dial, if that limit has passed.
     pub(super) fn overdue(&self, stage: Limit, now: Instant) -> Option<Duration> {
         let limit = self.limits.get(stage)?;
-        (self.lock().account.spent(now)[stage] >= limit).then_some(limit)
+        (self.lock().times.spent(now)[stage] >= limit).then_some(limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,12 +90,12 @@ impl Waiter {
 
 /// An entry in the queue for a connection. Dropping it leaves the queue. A connection that it was already given goes
 /// to the next waiter.
-pub(crate) struct Ticket {
+pub(crate) struct PendingCheckout {
     pool: Weak<Pool>,
     waiter: Arc<Waiter>,
 }
 
-impl Ticket {
+impl PendingCheckout {
     pub(super) fn new(pool: Weak<Pool>, waiter: Arc<Waiter>) -> Self {
         Self { pool, waiter }
     }
@@ -104,9 +104,9 @@ impl Ticket {
     /// So the caller polls again after [`DialLimits::shortest`].
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, DialError>> {
         let mut state = self.waiter.lock();
-        match std::mem::replace(&mut state.turn, Turn::Left) {
-            Turn::Served(result) => return Poll::Ready(result),
-            turn => state.turn = turn,
+        match std::mem::replace(&mut state.wait, WaitState::Left) {
+            WaitState::Served(result) => return Poll::Ready(result),
+            wait => state.wait = wait,
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -116,7 +116,7 @@ impl Ticket {
 
     /// What is waited for now: a connection permit, or a stage of a dial.
     pub(crate) fn stage(&self) -> Limit {
-        self.waiter.lock().account.stage()
+        self.waiter.lock().times.stage()
     }
 
     /// Whether a dial was ever assigned to it.
@@ -125,21 +125,21 @@ impl Ticket {
     }
 
     pub(crate) fn spent(&self, now: Instant) -> Waited {
-        self.waiter.lock().account.spent(now)
+        self.waiter.lock().times.spent(now)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingCheckout {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
         let mut served = None;
         let now = Instant::now();
         pool.change(now, |state, _| {
-            let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
-            match turn {
-                Turn::Left => {}
-                Turn::Queued => state.leave(&self.waiter),
-                Turn::Served(result) => served = Some(result),
+            let wait = std::mem::replace(&mut self.waiter.lock().wait, WaitState::Left);
+            match wait {
+                WaitState::Left => {}
+                WaitState::Queued => state.leave(&self.waiter),
+                WaitState::Served(result) => served = Some(result),
             }
         });
         // An error is dropped here and not under the lock, because it may contain a foreign value.
@@ -149,8 +149,8 @@ impl Drop for Ticket {
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for PendingCheckout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("stage", &self.stage()).finish_non_exhaustive()
+        f.debug_struct("PendingCheckout").field("stage", &self.stage()).finish_non_exhaustive()
     }
 }

@@ -9,8 +9,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Pool, Ticket};
-use crate::{clock::earliest, connection::Connection, error::Error, limits::DialLimits};
+use super::{PendingCheckout, Pool};
+use crate::{connection::Connection, error::Error, limit_timer::earliest, limits::DialLimits};
 
 /// Opens connections before they are needed, from [`Client::warm_up`](crate::Client::warm_up).
 ///
@@ -28,7 +28,7 @@ enum State {
     New,
     /// Connections that are awaited, and those that have come. They are returned together, so that no connection is
     /// counted twice.
-    Dialing(Vec<Ticket>, Vec<Connection>, Option<Error>),
+    Dialing(Vec<PendingCheckout>, Vec<Connection>, Option<Error>),
 }
 
 impl WarmUp {
@@ -47,13 +47,13 @@ impl Future for WarmUp {
             Err(error) => return Poll::Ready(error.take().map_or(Ok(()), Err)),
         };
         if let State::New = this.state {
-            let tickets = pool.ask_for(this.connections, this.limits);
-            this.state = State::Dialing(tickets, Vec::new(), None);
+            let pending = pool.ask_for(this.connections, this.limits);
+            this.state = State::Dialing(pending, Vec::new(), None);
         }
-        let State::Dialing(tickets, connections, first_error) = &mut this.state else {
+        let State::Dialing(pending, connections, first_error) = &mut this.state else {
             return Poll::Pending;
         };
-        tickets.retain_mut(|ticket| match ticket.poll(cx) {
+        pending.retain_mut(|pending| match pending.poll(cx) {
             Poll::Pending => true,
             Poll::Ready(Ok(connection)) => {
                 connections.push(connection);
@@ -70,7 +70,7 @@ impl Future for WarmUp {
                 false
             }
         });
-        if !tickets.is_empty() {
+        if !pending.is_empty() {
             return Poll::Pending;
         }
         connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
@@ -88,11 +88,11 @@ impl Drop for WarmUp {
 
 impl Pool {
     /// Adds as many entries to the queue as connections are missing for `count` and allowed.
-    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<Ticket> {
+    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<PendingCheckout> {
         let now = Instant::now();
-        let mut tickets = Vec::new();
+        let mut pending = Vec::new();
         self.change(now, |state, _| {
-            let max = earliest(self.rules.max_connections_per_origin, self.rules.max_connections);
+            let max = earliest(self.settings.max_connections_per_origin, self.settings.max_connections);
             let count = count.min(max.unwrap_or(count));
             // With HTTP/2, one connection serves all requests.
             let enough = !state.multiplexed.is_empty();
@@ -102,9 +102,9 @@ impl Pool {
                 (_, true) => 0,
                 _ => count.saturating_sub(state.open),
             };
-            tickets.extend((0..missing).map(|_| self.queue(state, now, false, limits)));
+            pending.extend((0..missing).map(|_| self.queue(state, now, false, limits)));
         });
-        tickets
+        pending
     }
 }
 

@@ -15,19 +15,19 @@ use crate::digest::Credentials;
 use crate::{
     body::{Body, Upload},
     client::Core,
-    clock::Clock,
     connect::Proxies,
     connection::{Connection, History, origin_form},
     error::{Error, Kind, Phase},
     layers::Options,
+    limit_timer::LimitTimer,
     limits::Limit,
     look::LastLook,
     origin::Origin,
-    pool::{Checkout, Pool, Ticket},
+    pool::{Checkout, PendingCheckout, Pool},
     redirect::{Chain, Redirects},
-    replica::Replica,
-    reply_body::Arrival,
+    reply_body::IncomingBody,
     request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
+    request_copy::RequestCopy,
     target::Target,
     timings::Recorder,
 };
@@ -39,7 +39,7 @@ use crate::{
 pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) clock: Clock,
+    pub(crate) limit_timer: LimitTimer,
     // The request's target while the request is built.
     pub(crate) target: Target,
     // `None` while a connection has it.
@@ -50,7 +50,7 @@ pub(crate) struct Call {
     pub(crate) history: Option<Arc<History>>,
     pub(crate) requests: u64,
     // Set once there is a reply.
-    pub(crate) arrival: Option<Arrival>,
+    pub(crate) incoming_body: Option<IncomingBody>,
     pub(crate) timings: Option<Box<Recorder>>,
     // The last look, before a limit that has passed ends the request.
     pub(crate) last_look: Option<LastLook>,
@@ -58,17 +58,17 @@ pub(crate) struct Call {
     // Made when a connection takes the request. It is a whole copy if the request may be sent again although the
     // server may have seen it, or to another URL; and over HTTP/2, because hyper does not return a request that was
     // proved unseen.
-    pub(super) replica: Option<Replica>,
+    pub(super) request_copy: Option<RequestCopy>,
     pub(super) replayable: bool,
     pub(crate) redirects: Redirects,
     // The request's own proxies, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
     pub(crate) chain: Option<Box<Chain>>,
     // Whether the layers above have followed a redirect to another origin before this exchange.
-    pub(super) left: bool,
+    pub(super) left_origin: bool,
     // Whether they have followed one to another site.
     #[cfg(feature = "cookies")]
-    pub(super) crossed: bool,
+    pub(super) left_site: bool,
     #[cfg(feature = "digest")]
     pub(crate) credentials: Option<Arc<Credentials>>,
     // Whether this request is the answer to a challenge.
@@ -84,7 +84,7 @@ pub(super) enum State {
     /// Needs a connection, but not before this time: the last new connection ended at once.
     Pausing(Instant),
     /// In the pool's queue.
-    Waiting(Ticket),
+    Waiting(PendingCheckout),
     /// A connection is held. It may still have to finish its last reply.
     Held,
     /// The connection has the request.
@@ -108,25 +108,25 @@ impl Call {
             Self {
                 core: core.clone(),
                 pool,
-                clock: Clock::new(core.limits.clone()),
+                limit_timer: LimitTimer::new(core.limits.clone()),
                 target,
                 request: Some(request),
                 connection: None,
                 upload: None,
                 history: None,
                 requests: 0,
-                arrival: None,
+                incoming_body: None,
                 timings: None,
                 last_look: None,
                 state: State::Start,
-                replica: None,
+                request_copy: None,
                 replayable: false,
                 redirects: core.redirects,
                 proxies: None,
                 chain: None,
-                left: false,
+                left_origin: false,
                 #[cfg(feature = "cookies")]
-                crossed: false,
+                left_site: false,
                 #[cfg(feature = "digest")]
                 credentials: core.credentials.clone(),
                 #[cfg(feature = "digest")]
@@ -159,14 +159,14 @@ impl Call {
         };
         origin_form(&mut request);
         let mut call = Self::new(core, pool, Target::default(), request);
-        call.clock.limits = options.limits;
-        call.clock.end_at(options.ends);
+        call.limit_timer.limits = options.limits;
+        call.limit_timer.end_by(options.deadline);
         call.redirects = options.redirects;
         call.proxies = options.proxies;
-        call.left = options.left;
+        call.left_origin = options.left_origin;
         #[cfg(feature = "cookies")]
         {
-            call.crossed = options.crossed;
+            call.left_site = options.left_site;
         }
         #[cfg(feature = "digest")]
         {
@@ -211,16 +211,16 @@ impl Call {
         loop {
             match &mut self.state {
                 State::Start => {
-                    self.clock.start_total(now());
+                    self.limit_timer.start_total(now());
                     if let Some(timings) = &mut self.timings {
                         timings.start(now());
                     }
                     let fresh = self.tries.want_new();
-                    match self.pool.checkout(now(), fresh, &self.clock.limits) {
+                    match self.pool.checkout(now(), fresh, &self.limit_timer.limits) {
                         Checkout::Ready(connection) => self.hold(connection, now()),
-                        Checkout::Wait(ticket) => {
-                            self.clock.start_step(Limit::PoolWait, now());
-                            self.state = State::Waiting(ticket);
+                        Checkout::Wait(pending) => {
+                            self.limit_timer.start_step(Limit::PoolWait, now());
+                            self.state = State::Waiting(pending);
                         }
                     }
                 }
@@ -231,8 +231,8 @@ impl Call {
                     }
                     self.state = State::Start;
                 }
-                State::Waiting(ticket) => {
-                    let Poll::Ready(served) = ticket.poll(cx) else {
+                State::Waiting(pending) => {
+                    let Poll::Ready(served) = pending.poll(cx) else {
                         let (phase, look) = self.await_connection(now());
                         return self.wait(cx, now(), phase, look);
                     };
@@ -244,7 +244,7 @@ impl Call {
                     Poll::Ready(true) => {
                         match &self.upload {
                             Some(upload) => upload.start(now()),
-                            None => self.clock.start_step(Limit::FirstByte, now()),
+                            None => self.limit_timer.start_step(Limit::FirstByte, now()),
                         }
                         self.complete();
                         held(&mut self.connection).send(&mut self.request, &self.pool.address);
@@ -281,7 +281,7 @@ impl Call {
 
     /// Records what a reply says about the connection, before its body is read.
     pub(crate) fn receive(&mut self, response: &Response<Incoming>) {
-        self.clock.stop_step();
+        self.limit_timer.stop_step();
         self.last_look = None;
         let Some(connection) = &mut self.connection else { return };
         self.requests = connection.requests;
@@ -307,11 +307,11 @@ impl Call {
         let is_http2 = held(&mut self.connection).is_http2();
         let Some(request) = &mut self.request else { return };
         let is_empty = request.body().is_end_stream();
-        if self.replica.is_none() {
+        if self.request_copy.is_none() {
             let whole = self.redirects.are_followed() || self.replayable || is_http2;
             #[cfg(feature = "digest")]
             let whole = whole || self.credentials.is_some();
-            self.replica = Some(Replica::of(request, whole));
+            self.request_copy = Some(RequestCopy::of(request, whole));
         }
         let headers = request.headers_mut();
         if is_http2 {
@@ -338,8 +338,8 @@ impl Call {
         if let Some(timings) = &mut self.timings {
             timings.hold(now);
         }
-        self.clock.start_exchange(now, connection.take_timer());
-        self.clock.start_step(Limit::Connect, now);
+        self.limit_timer.start_exchange(now, connection.take_timer());
+        self.limit_timer.start_step(Limit::Connect, now);
         self.last_look = None;
         self.connection = Some(connection);
         self.state = State::Held;

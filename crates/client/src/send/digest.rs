@@ -20,8 +20,8 @@ impl Call {
 
     /// Sends the request again with the answer. Returns the reply if there is no answer.
     pub(super) fn answer(self: &mut Box<Self>, response: Response<Incoming>) -> Option<Response<Incoming>> {
-        let answered = self.replica.as_ref().and_then(|replica| {
-            let mut request = replica.request()?;
+        let answered = self.request_copy.as_ref().and_then(|request_copy| {
+            let mut request = request_copy.request()?;
             let credentials = self.credentials.as_ref()?;
             // Credentials of the request itself are used in place of the client's.
             let is_clients =
@@ -29,7 +29,8 @@ impl Call {
             if is_clients && request.headers().contains_key(header::AUTHORIZATION) {
                 return None;
             }
-            let answer = credentials.answer(response.headers(), replica.method(), replica.target())?;
+            let answer =
+                credentials.answer(response.headers(), request_copy.method(), request_copy.target())?;
             request.headers_mut().insert(header::AUTHORIZATION, answer);
             Some(request)
         });

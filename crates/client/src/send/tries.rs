@@ -13,7 +13,7 @@ use crate::{
     connection::{Connection, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
-    replica::Replica,
+    request_copy::RequestCopy,
 };
 
 /// How many times a request was sent, or was about to be sent.
@@ -79,7 +79,7 @@ impl Call {
         }
         let now = Instant::now();
         let spent = now.duration_since(*self.tries.lost_since.get_or_insert(now));
-        if self.clock.limits.connect.is_some_and(|limit| spent >= limit) {
+        if self.limit_timer.limits.connect.is_some_and(|limit| spent >= limit) {
             let error = Error::new(Kind::Closed, Phase::Connect, Delivery::NotSent);
             return Err(error.failed_to_connect(ConnectFailure::Handshake).at(&self.pool.origin));
         }
@@ -107,7 +107,9 @@ impl Call {
         if !again || (counts && self.tries.repeats >= Tries::MAX_REPEATS) {
             return Err(error);
         }
-        let Some(request) = self.replica.as_ref().and_then(Replica::request) else { return Err(error) };
+        let Some(request) = self.request_copy.as_ref().and_then(RequestCopy::request) else {
+            return Err(error);
+        };
         self.upload = request.body().upload();
         self.request = Some(request);
         if !counts {
@@ -120,7 +122,7 @@ impl Call {
     }
 
     fn release(&mut self) -> Connection {
-        self.clock.stop_exchange();
+        self.limit_timer.stop_exchange();
         self.last_look = None;
         self.connection.take().expect(HELD)
     }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{Call, State};
 use crate::{
     body::Stage,
-    clock::earliest,
     error::{Error, Phase},
+    limit_timer::earliest,
     limits::Limit,
     look::LastLook,
 };
@@ -19,23 +19,23 @@ use crate::{
 impl Call {
     /// Starts the limit of what is waited for now: a connection permit, or a stage of a dial.
     pub(super) fn await_connection(&mut self, now: Instant) -> (Phase, Option<Instant>) {
-        let State::Waiting(ticket) = &self.state else { return (Phase::PoolWait, None) };
-        let stage = ticket.stage();
-        if stage == Limit::PoolWait && !ticket.has_dialed() {
+        let State::Waiting(pending) = &self.state else { return (Phase::PoolWait, None) };
+        let stage = pending.stage();
+        if stage == Limit::PoolWait && !pending.has_dialed() {
             return (Phase::PoolWait, None);
         }
         // The time that was spent so far counts, also if an earlier dial failed.
-        let since = now.checked_sub(ticket.spent(now)[stage]).unwrap_or(now);
-        self.clock.start_step(stage, since);
+        let since = now.checked_sub(pending.spent(now)[stage]).unwrap_or(now);
+        self.limit_timer.start_step(stage, since);
         // Nobody wakes this task when the dial enters another stage or is given to another request. The limit of the
         // next stage cannot end before the shortest limit has passed, so the task polls again after that time.
-        let limits = &self.clock.limits;
+        let limits = &self.limit_timer.limits;
         (stage.phase(), look_again(now, earliest(limits.dial().shortest(), limits.pool_wait)))
     }
 
     pub(super) fn record_wait(&mut self, now: Instant) {
-        if let (Some(timings), State::Waiting(ticket)) = (&mut self.timings, &self.state) {
-            timings.waited(ticket.spent(now));
+        if let (Some(timings), State::Waiting(pending)) = (&mut self.timings, &self.state) {
+            timings.waited(pending.spent(now));
         }
     }
 
@@ -44,15 +44,15 @@ impl Call {
         let Some(upload) = &self.upload else { return (Phase::Head, None) };
         match upload.stage() {
             Stage::Done(at) => {
-                self.clock.start_step(Limit::FirstByte, at);
+                self.limit_timer.start_step(Limit::FirstByte, at);
                 return (Phase::Head, None);
             }
-            Stage::Sending(last) => self.clock.start_step(Limit::WriteIdle, last),
-            Stage::Producing => self.clock.stop_step(),
+            Stage::Sending(last) => self.limit_timer.start_step(Limit::WriteIdle, last),
+            Stage::Producing => self.limit_timer.stop_step(),
         }
         // Nobody wakes this task when the upload ends or stalls again. To check once in the time of the shortest
         // limit is enough to notice each limit in time.
-        let limits = &self.clock.limits;
+        let limits = &self.limit_timer.limits;
         (Phase::Upload, look_again(now, earliest(limits.first_byte, limits.write_idle)))
     }
 
@@ -67,7 +67,7 @@ impl Call {
         now: Instant,
         look: Option<Instant>,
     ) -> Poll<(Limit, Duration)> {
-        let Poll::Ready(passed) = self.clock.poll(cx, now, look) else {
+        let Poll::Ready(passed) = self.limit_timer.poll(cx, now, look) else {
             if self.last_look.is_some() {
                 self.last_look = None;
             }
@@ -75,7 +75,7 @@ impl Call {
         };
         // A turn of its task lets a connection take more of the body, whether the server has read or not. So no turn
         // is caused if the task was polled in time.
-        if passed.0 == Limit::WriteIdle && !self.clock.is_late(now) {
+        if passed.0 == Limit::WriteIdle && !self.limit_timer.is_late(now) {
             return Poll::Ready(passed);
         }
         self.poll_last_look(cx).map(|()| passed)

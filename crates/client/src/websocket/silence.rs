@@ -7,13 +7,13 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
+use crate::reused_timer::ReusedTimer;
 
 /// How long nothing has come while a task waited for it, and what to do about it.
 #[derive(Default)]
 pub(super) struct Silence {
     state: State,
-    alarm: Option<Alarm>,
+    timer: Option<ReusedTimer>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -67,6 +67,6 @@ impl Silence {
 
     pub(super) fn poll_at(&mut self, cx: &mut Context<'_>, now: Instant, at: Option<Instant>) -> Poll<()> {
         let Some(at) = at else { return Poll::Pending };
-        self.alarm.get_or_insert_with(|| Alarm::new(now)).poll(cx, at, now)
+        self.timer.get_or_insert_with(|| ReusedTimer::new(now)).poll(cx, at, now)
     }
 }

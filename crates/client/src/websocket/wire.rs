@@ -24,9 +24,9 @@ pub(super) struct Wire {
     out: BytesMut,
     /// How many bytes of `out` are answers to the server's frames. Reset when `out` is empty.
     answers: usize,
-    /// Whether bytes came since the last call of `take_heard`, and whether some were written since `take_moved`.
-    heard: bool,
-    moved: bool,
+    /// Whether bytes came since the last call of `take_received`, and whether some were written since `take_written`.
+    received: bool,
+    written: bool,
     /// Writing has failed. What the server sent before can still be read.
     broken: bool,
     wakers: Arc<Wakers>,
@@ -43,7 +43,7 @@ impl Wire {
         let wakers = Arc::<Wakers>::default();
         let waker = Waker::from(wakers.clone());
         let out = BytesMut::new();
-        Self { io: Some(io), out, answers: 0, heard: false, moved: false, broken: false, wakers, waker }
+        Self { io: Some(io), out, answers: 0, received: false, written: false, broken: false, wakers, waker }
     }
 
     pub(super) fn wakers(&self) -> &Wakers {
@@ -65,12 +65,12 @@ impl Wire {
         self.out.len()
     }
 
-    pub(super) fn take_heard(&mut self) -> bool {
-        mem::take(&mut self.heard)
+    pub(super) fn take_received(&mut self) -> bool {
+        mem::take(&mut self.received)
     }
 
-    pub(super) fn take_moved(&mut self) -> bool {
-        mem::take(&mut self.moved)
+    pub(super) fn take_written(&mut self) -> bool {
+        mem::take(&mut self.written)
     }
 
     /// Writes as much as the transport takes.
@@ -85,7 +85,7 @@ impl Wire {
                 Ok(0) => return Poll::Ready(Err(self.give_up(io::ErrorKind::WriteZero.into()))),
                 Ok(written) => {
                     out.advance(written);
-                    self.moved = true;
+                    self.written = true;
                 }
                 Err(error) => return Poll::Ready(Err(self.give_up(error))),
             }
@@ -131,13 +131,13 @@ pub(super) struct CodecSide<'a> {
 
 impl Read for CodecSide<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Wire { io: Some(io), waker, heard, .. } = &mut *self.wire else { return Err(ended()) };
+        let Wire { io: Some(io), waker, received, .. } = &mut *self.wire else { return Err(ended()) };
         let mut buf = ReadBuf::new(buf);
         match Pin::new(io).poll_read(&mut Context::from_waker(waker), &mut buf) {
             Poll::Ready(result) => {
                 result?;
                 let read = buf.filled().len();
-                *heard |= read > 0;
+                *received |= read > 0;
                 Ok(read)
             }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Segment;
-use crate::format::{Header, Look, PREFIX, put_record};
+use crate::format::{Header, HeaderCheck, PREFIX, put_record};
 
 /// Returns one part after the other, and an end after each.
 struct Growing(VecDeque<Vec<u8>>);
@@ -36,7 +36,7 @@ fn what_comes_behind_the_end_that_was_seen_is_not_looked_at() {
     for seen in bytes.len() - 2 * record..bytes.len() {
         let parts = [bytes[..seen].to_vec(), bytes[seen..].to_vec()];
         let (mut segment, look) = Segment::open(7, Box::new(Growing(parts.into()))).expect("reads");
-        assert!(matches!(look, Look::Good(Header { max_record: 100, .. })));
+        assert!(matches!(look, HeaderCheck::Good(Header { max_record: 100, .. })));
         let mut count = 0;
         while let Some((_, payload)) = segment.next().expect("reads") {
             assert_eq!(segment.bytes(payload), b"record");

@@ -13,7 +13,7 @@ impl ClientBuilder {
     /// to the request that has waited longest among those whose origin has no connection; if there is none, to the
     /// one that has waited longest of all.
     pub fn max_connections(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.rules.max_connections = max.into();
+        self.settings.max_connections = max.into();
         self
     }
 
@@ -21,13 +21,13 @@ impl ClientBuilder {
     /// for [`Limits::pool_wait`](crate::Limits::pool_wait) at most. An HTTP/2 connection counts as one, however many
     /// requests share it.
     pub fn max_connections_per_origin(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.rules.max_connections_per_origin = max.into();
+        self.settings.max_connections_per_origin = max.into();
         self
     }
 
     /// The most idle HTTP/1.1 connections to one origin. Above that, the one that was idle for longest is closed.
     pub fn max_idle_per_origin(mut self, max: usize) -> Self {
-        self.rules.max_idle_per_origin = max;
+        self.settings.max_idle_per_origin = max;
         self
     }
 
@@ -41,20 +41,20 @@ impl ClientBuilder {
     /// server closes it or this time is over. If one stays alive longer than was expected, the earlier observations
     /// are dropped.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.rules.idle_timeout = timeout.into();
+        self.settings.idle_timeout = timeout.into();
         self
     }
 
     /// How long a connection may be used, from its handshake on. An older connection is closed when it is idle, never
     /// during a request. An HTTP/2 connection takes no new requests then, and ends with the last one that it has.
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
-        self.rules.max_lifetime = lifetime.into();
+        self.settings.max_lifetime = lifetime.into();
         self
     }
 
     /// The most requests on one connection; at least 1. A server's `Keep-Alive: max` is obeyed as well.
     pub fn max_requests_per_connection(mut self, max: impl Into<Option<u32>>) -> Self {
-        self.rules.max_requests_per_connection = max.into();
+        self.settings.max_requests_per_connection = max.into();
         self
     }
 }

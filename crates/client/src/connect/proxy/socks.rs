@@ -83,7 +83,7 @@ fn request(target: Target<'_>) -> Result<Vec<u8>, Refusal> {
             request.extend([NAME, u8::try_from(name.len()).map_err(too_long)?]);
             request.extend_from_slice(name.as_bytes());
         }
-        (None, Target::Address(_)) => unreachable!("an address has one"),
+        (None, Target::Address(_)) => unreachable!("an address target has an address"),
     }
     request.extend_from_slice(&port.to_be_bytes());
     Ok(request)

@@ -82,8 +82,8 @@ pub(super) fn is_of_authority(error: &CertificateError) -> bool {
     format!("{error:?}").contains("CaUsedAsEndEntity")
 }
 
-/// Checks that a directly trusted certificate is for this server and valid now. Whether the server has the key is checked
-/// in another step.
+/// Checks that a directly trusted certificate is for this server and valid now. Whether the server has the key is
+/// checked in another step.
 fn verify_itself(
     certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,

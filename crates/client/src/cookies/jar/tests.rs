@@ -2,7 +2,7 @@
 
 use super::Jar;
 use crate::{
-    cookies::{Cookie, SameSite, Sender},
+    cookies::{Cookie, Initiator, SameSite},
     origin::Origin,
 };
 
@@ -23,7 +23,7 @@ fn cookie(name: &str, domain: &str) -> Cookie {
 fn header(jar: &mut Jar, url: &str, own: &str, now: i64) -> String {
     let url: http::Uri = url.parse().unwrap();
     let origin = Origin::of(&url).unwrap();
-    let header = jar.header(&origin, url.path(), Sender::SameSite, own.as_bytes(), now);
+    let header = jar.header(&origin, url.path(), Initiator::SameSite, own.as_bytes(), now);
     String::from_utf8(header.unwrap_or_default()).unwrap()
 }
 

@@ -86,7 +86,7 @@ fn one_that_lived_longer_overrules_it() {
 #[test]
 fn what_is_kept_is_bounded() {
     let (ages, _) = closings(&[5_000; 100]);
-    assert_eq!(ages.seen.len(), IdleAges::KEPT);
+    assert_eq!(ages.seen.len(), IdleAges::MAX_SEEN);
     let many: Vec<_> =
         [5_000, 5_000, 5_000].into_iter().chain((0..8).map(|n| 100_000 + n * 50_000)).collect();
     assert_eq!(learned(&many), None, "eight others came since");

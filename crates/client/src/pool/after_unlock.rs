@@ -2,13 +2,13 @@
 
 use std::task::Waker;
 
-use super::{dial::Dial, multiplexed::Multiplexed, places::Places};
+use super::{dial::Dial, multiplexed::Multiplexed, permits::Permits};
 use crate::connection::Connection;
 
 /// Actions for after the lock is released. Mostly there are none, so the memory for them is allocated when it is
 /// needed.
 #[derive(Default)]
-pub(super) struct Later(Option<Box<Work>>);
+pub(super) struct AfterUnlock(Option<Box<Work>>);
 
 #[derive(Default)]
 pub(super) struct Work {
@@ -21,7 +21,7 @@ pub(super) struct Work {
     pub(super) make_room: usize,
 }
 
-impl Later {
+impl AfterUnlock {
     #[cold]
     pub(super) fn work(&mut self) -> &mut Work {
         self.0.get_or_insert_default()
@@ -39,21 +39,21 @@ impl Later {
     }
 
     #[inline]
-    pub(super) fn run(self, places: &Places) {
+    pub(super) fn run(self, permits: &Permits) {
         if let Some(work) = self.0 {
-            work.run(places);
+            work.run(permits);
         }
     }
 }
 
 impl Work {
     #[cold]
-    fn run(self, places: &Places) {
+    fn run(self, permits: &Permits) {
         self.dials.into_iter().for_each(Dial::spawn);
         self.wake.into_iter().for_each(Waker::wake);
         drop((self.close, self.multiplexed));
         for _ in 0..self.make_room {
-            places.make_room();
+            permits.make_room();
         }
     }
 }

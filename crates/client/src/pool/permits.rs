@@ -15,7 +15,7 @@ use super::Pool;
 /// The permits for connections to all origins together, and the pools that wait for one.
 ///
 /// Its lock is taken while a pool's lock is held, never the other way round. Without a maximum it is never taken.
-pub(super) struct Places {
+pub(super) struct Permits {
     max: Option<usize>,
     state: Mutex<State>,
     // The number of claims. It can be read without the lock.
@@ -41,7 +41,7 @@ struct Claim {
     first: bool,
 }
 
-impl Places {
+impl Permits {
     pub(super) fn new(max: Option<usize>) -> Arc<Self> {
         Arc::new(Self { max, state: Mutex::default(), wanted: AtomicUsize::new(0), freed: Notify::new() })
     }
@@ -152,17 +152,17 @@ impl Claim {
 }
 
 /// The permit of one open transport, from the start of its dial until the transport is closed.
-pub(crate) struct Place {
+pub(crate) struct Permit {
     pub(super) pool: Weak<Pool>,
-    pub(super) places: Arc<Places>,
+    pub(super) permits: Arc<Permits>,
     pub(super) generation: u32,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.closed(self.generation);
         }
-        self.places.release();
+        self.permits.release();
     }
 }

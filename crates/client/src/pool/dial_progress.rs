@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// The progress of a dial, for the requests that wait for it.
-pub(crate) struct Progress {
+pub(crate) struct DialProgress {
     /// The stages in order, each with the time when the dial entered it.
     stages: Mutex<Vec<(Limit, Instant)>>,
     // How many requests in the queue follow this dial. Changed only under the pool's lock.
     followers: AtomicUsize,
 }
 
-impl Progress {
+impl DialProgress {
     pub(super) fn new(first: Limit, now: Instant) -> Arc<Self> {
         let mut stages = Vec::with_capacity(4);
         stages.push((first, now));
@@ -79,20 +79,20 @@ impl Progress {
 
 /// The times of one wait.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct WaitTimes {
     /// What was spent before `since`.
     before: Waited,
     since: Instant,
     /// The dial that is followed since then.
-    dial: Option<Arc<Progress>>,
+    dial: Option<Arc<DialProgress>>,
 }
 
-impl Account {
+impl WaitTimes {
     pub(super) fn new(now: Instant) -> Self {
         Self { before: Waited::default(), since: now, dial: None }
     }
 
-    pub(super) fn follow(&mut self, dial: Arc<Progress>, now: Instant) {
+    pub(super) fn follow(&mut self, dial: Arc<DialProgress>, now: Instant) {
         self.before = self.spent(now);
         self.since = now;
         self.dial = Some(dial);
@@ -103,7 +103,7 @@ impl Account {
         self.dial.as_ref().map_or(Limit::PoolWait, |dial| dial.stage())
     }
 
-    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
+    pub(super) fn dial(&self) -> Option<Arc<DialProgress>> {
         self.dial.clone()
     }
 
@@ -122,7 +122,7 @@ impl Account {
     }
 }
 
-impl fmt::Debug for Progress {
+impl fmt::Debug for DialProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.stages().iter().map(|(stage, _)| stage)).finish()
     }

@@ -10,52 +10,52 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    alarm::Alarm,
     limits::{Limit, Limits},
+    reused_timer::ReusedTimer,
 };
 
 /// The time limits of one request, on one timer that is set for the limit that ends first.
-pub(crate) struct Clock {
+pub(crate) struct LimitTimer {
     // Shared by all requests that use the client's limits.
     pub(crate) limits: Arc<Limits>,
-    timer: Option<Alarm>,
-    total: Option<Instant>,
+    timer: Option<ReusedTimer>,
+    deadline: Option<Instant>,
     exchange: Option<Instant>,
     step: Option<(Limit, Instant)>,
 }
 
-impl Clock {
+impl LimitTimer {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, timer: None, total: None, exchange: None, step: None }
+        Self { limits, timer: None, deadline: None, exchange: None, step: None }
     }
 
     /// Starts the total limit. Only the first call counts.
     pub(crate) fn start_total(&mut self, now: Instant) {
-        self.total = self.total.or_else(|| after(now, self.limits.total));
+        self.deadline = self.deadline.or_else(|| after(now, self.limits.total));
     }
 
     /// Takes the deadline of the whole request from another request, of which this one is a part.
-    pub(crate) fn end_at(&mut self, total: Option<Instant>) {
-        self.total = earliest(self.total, total);
+    pub(crate) fn end_by(&mut self, deadline: Option<Instant>) {
+        self.deadline = earliest(self.deadline, deadline);
     }
 
-    pub(crate) fn total(&self) -> Option<Instant> {
-        self.total
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
-    /// Takes over the limits of another clock, and the deadline of the whole request.
+    /// Takes over the limits of another limit timer, and the deadline of the whole request.
     pub(crate) fn share(&mut self, other: &Self) {
         self.limits = other.limits.clone();
-        self.end_at(other.total);
+        self.end_by(other.deadline);
     }
 
     /// Moves the deadline of the whole request forward, if it is later than this.
-    pub(crate) fn end_within(&mut self, now: Instant, within: Duration) {
-        self.total = earliest(self.total, now.checked_add(within));
+    pub(crate) fn shorten(&mut self, now: Instant, within: Duration) {
+        self.deadline = earliest(self.deadline, now.checked_add(within));
     }
 
     /// A connection is held from now on. A used connection brings its timer.
-    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<Alarm>) {
+    pub(crate) fn start_exchange(&mut self, now: Instant, timer: Option<ReusedTimer>) {
         self.exchange = after(now, self.limits.exchange);
         if timer.is_some() {
             self.timer = timer;
@@ -69,13 +69,13 @@ impl Clock {
         self.step = None;
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
+    pub(crate) fn take_timer(&mut self) -> Option<ReusedTimer> {
         self.timer.take()
     }
 
     /// Starts the limit of a phase, in place of the phase before.
     pub(crate) fn start_step(&mut self, limit: Limit, since: Instant) {
-        self.step = after(since, self.duration(limit)).map(|ends| (limit, ends));
+        self.step = after(since, self.duration(limit)).map(|deadline| (limit, deadline));
     }
 
     pub(crate) fn stop_step(&mut self) {
@@ -97,25 +97,25 @@ impl Clock {
         now: Instant,
         look: Option<Instant>,
     ) -> Poll<(Limit, Duration)> {
-        let step = self.step.map(|(_, ends)| ends);
-        let Some(wake) = earliest(earliest(step, look), earliest(self.exchange, self.total)) else {
+        let step = self.step.map(|(_, deadline)| deadline);
+        let Some(wake) = earliest(earliest(step, look), earliest(self.exchange, self.deadline)) else {
             return Poll::Pending;
         };
-        ready!(self.timer.get_or_insert_with(|| Alarm::new(now)).poll(cx, wake, now));
+        ready!(self.timer.get_or_insert_with(|| ReusedTimer::new(now)).poll(cx, wake, now));
         self.woken(cx, wake)
     }
 
     /// Whether the limit of the phase passed some time ago, so that the task was not polled in time.
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         const SOME: Duration = Duration::from_millis(50);
-        self.step.is_some_and(|(_, ends)| now.saturating_duration_since(ends) >= SOME)
+        self.step.is_some_and(|(_, deadline)| now.saturating_duration_since(deadline) >= SOME)
     }
 
     #[cold]
     fn woken(&self, cx: &mut Context<'_>, wake: Instant) -> Poll<(Limit, Duration)> {
-        let first = self.step.into_iter().chain(self.spans()).min_by_key(|(_, ends)| *ends);
+        let first = self.step.into_iter().chain(self.spans()).min_by_key(|(_, deadline)| *deadline);
         match first {
-            Some((limit, ends)) if ends <= wake => {
+            Some((limit, deadline)) if deadline <= wake => {
                 Poll::Ready((limit, self.duration(limit).unwrap_or_default()))
             }
             _ => {
@@ -128,20 +128,20 @@ impl Clock {
     /// Which of the limits that span phases has passed. It does not wait. `now` is read if such a limit exists.
     #[inline]
     pub(crate) fn passed(&self, now: &mut Option<Instant>) -> Option<(Limit, Duration)> {
-        let ends = earliest(self.exchange, self.total)?;
-        if *now.get_or_insert_with(Instant::now) >= ends { self.first_span() } else { None }
+        let deadline = earliest(self.exchange, self.deadline)?;
+        if *now.get_or_insert_with(Instant::now) >= deadline { self.first_span() } else { None }
     }
 
     #[cold]
     fn first_span(&self) -> Option<(Limit, Duration)> {
-        let (limit, _) = self.spans().min_by_key(|(_, ends)| *ends)?;
+        let (limit, _) = self.spans().min_by_key(|(_, deadline)| *deadline)?;
         Some((limit, self.duration(limit).unwrap_or_default()))
     }
 
     fn spans(&self) -> impl Iterator<Item = (Limit, Instant)> {
-        let exchange = self.exchange.map(|ends| (Limit::Exchange, ends));
-        let total = self.total.map(|ends| (Limit::Total, ends));
-        exchange.into_iter().chain(total)
+        let exchange = self.exchange.map(|deadline| (Limit::Exchange, deadline));
+        let deadline = self.deadline.map(|deadline| (Limit::Total, deadline));
+        exchange.into_iter().chain(deadline)
     }
 
     fn duration(&self, limit: Limit) -> Option<Duration> {
@@ -163,9 +163,9 @@ fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     now.checked_add(limit?)
 }
 
-impl fmt::Debug for Clock {
+impl fmt::Debug for LimitTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clock")
+        f.debug_struct("LimitTimer")
             .field("limits", &self.limits)
             .field("step", &self.step)
             .finish_non_exhaustive()

@@ -24,24 +24,24 @@ use tokio::time::Instant;
 use super::History;
 
 #[derive(Debug, Default)]
-pub(crate) struct Suspicion {
+pub(crate) struct Liveness {
     state: AtomicU8,
     // The waker of the connection's task.
     waker: Mutex<Option<Waker>>,
 }
 
-impl Suspicion {
-    const NONE: u8 = 0;
+impl Liveness {
+    const ALIVE: u8 = 0;
     /// A ping is wanted.
-    const RAISED: u8 = 1;
+    const PING_WANTED: u8 = 1;
     /// The ping was sent.
-    const PINGED: u8 = 2;
+    const PING_SENT: u8 = 2;
     /// The ping was answered, and the pool does not know it yet.
     const ANSWERED: u8 = 3;
 
     /// A limit has passed on a stream of the connection.
-    pub(crate) fn raise(&self) {
-        if self.change(Self::NONE, Self::RAISED) || self.change(Self::ANSWERED, Self::RAISED) {
+    pub(crate) fn suspect(&self) {
+        if self.change(Self::ALIVE, Self::PING_WANTED) || self.change(Self::ANSWERED, Self::PING_WANTED) {
             let waker = self.waker.lock().clone();
             waker.into_iter().for_each(Waker::wake);
         }
@@ -49,14 +49,14 @@ impl Suspicion {
 
     /// Whether the connection must get no new streams.
     #[inline]
-    pub(crate) fn is_raised(&self) -> bool {
-        self.state.load(Ordering::Acquire) != Self::NONE
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.state.load(Ordering::Acquire) != Self::ALIVE
     }
 
     /// Whether the connection has just answered.
     #[inline]
     pub(super) fn take_answer(&self) -> bool {
-        self.is_raised() && self.change(Self::ANSWERED, Self::NONE)
+        self.is_suspected() && self.change(Self::ANSWERED, Self::ALIVE)
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
@@ -101,11 +101,11 @@ impl rt::Timer for PingTimer {
         // is sent that much later.
         let left = deadline.saturating_duration_since(Self::now());
         let for_answer = left <= Self::TIMEOUT && left > Self::TIMEOUT - Duration::from_secs(1);
-        let suspicion = &self.0.suspicion;
+        let liveness = &self.0.liveness;
         if for_answer {
-            suspicion.change(Suspicion::RAISED, Suspicion::PINGED);
+            liveness.change(Liveness::PING_WANTED, Liveness::PING_SENT);
         } else {
-            suspicion.change(Suspicion::PINGED, Suspicion::ANSWERED);
+            liveness.change(Liveness::PING_SENT, Liveness::ANSWERED);
         }
         *sleep = self.until(deadline, for_answer);
     }
@@ -130,9 +130,9 @@ impl Future for PingSleep {
         if !this.for_answer {
             if this.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 this.waker = Some(cx.waker().clone());
-                *this.history.suspicion.waker.lock() = this.waker.clone();
+                *this.history.liveness.waker.lock() = this.waker.clone();
             }
-            if this.history.suspicion.state.load(Ordering::Acquire) == Suspicion::RAISED {
+            if this.history.liveness.state.load(Ordering::Acquire) == Liveness::PING_WANTED {
                 return Poll::Ready(());
             }
         }

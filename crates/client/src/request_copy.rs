@@ -14,7 +14,7 @@ use crate::{body::Body, fields::has_field, target::finish};
 ///
 /// The headers are kept as bytes, in a buffer that is used again: cloning them would mostly allocate, and most copies
 /// are never used. A short body is kept in the same buffer. The target is shared with the request.
-pub(crate) struct Replica {
+pub(crate) struct RequestCopy {
     method: Method,
     target: PathAndQuery,
     // The headers, and a short body.
@@ -33,14 +33,14 @@ enum Saved {
     Never,
 }
 
-impl Replica {
+impl RequestCopy {
     // A body up to this length is copied and not shared: the first clone of bytes with only one owner allocates.
     const SHORT: usize = 4 << 10;
 
     /// The URI is in origin form. If the copy is not `whole`, only its target is kept.
     pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
         let (method, target) = (request.method().clone(), target_of(request.uri()));
-        let mut replica = Self {
+        let mut request_copy = Self {
             method,
             target,
             buffer: Vec::new(),
@@ -50,12 +50,12 @@ impl Replica {
         };
         let headers = request.headers();
         if !headers.is_empty() {
-            replica.take_headers(headers, whole);
+            request_copy.take_headers(headers, whole);
         }
         if whole && !request.body().is_end_stream() {
-            replica.take_body(request.body());
+            request_copy.take_body(request.body());
         }
-        replica
+        request_copy
     }
 
     fn take_headers(&mut self, headers: &HeaderMap, whole: bool) {
@@ -136,7 +136,7 @@ fn root() -> PathAndQuery {
     PathAndQuery::from_static("/")
 }
 
-impl Drop for Replica {
+impl Drop for RequestCopy {
     fn drop(&mut self) {
         if self.buffer.capacity() > 0 {
             spare::keep(std::mem::take(&mut self.buffer));
@@ -213,13 +213,13 @@ mod tests {
         // Twice, so that a buffer is used again.
         for length in [3, 5000, 100_000, 0, 3] {
             let request = request(Body::bytes(vec![b'x'; length]));
-            let replica = Replica::of(&request, true);
-            let copy = replica.request().unwrap();
+            let request_copy = RequestCopy::of(&request, true);
+            let copy = request_copy.request().unwrap();
             assert_eq!((copy.method(), copy.uri()), (request.method(), request.uri()));
             assert_eq!(copy.headers(), request.headers());
             assert!(copy.headers()["authorization"].is_sensitive() && !copy.headers()["y"].is_sensitive());
             assert_eq!(copy.body().as_bytes(), request.body().as_bytes());
-            assert_eq!((replica.target(), replica.asks_for_coding), ("/a?b=c", false));
+            assert_eq!((request_copy.target(), request_copy.asks_for_coding), ("/a?b=c", false));
         }
     }
 
@@ -228,11 +228,11 @@ mod tests {
         let stream = futures::stream::empty::<Result<Bytes, std::io::Error>>();
         let mut request = request(Body::stream(stream, None));
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
-        let replica = Replica::of(&request, true);
-        assert!(replica.request().is_none() && replica.asks_for_coding);
-        assert_eq!(replica.without_body().unwrap().headers(), request.headers());
-        let replica = Replica::of(&request, false);
-        assert!(replica.request().is_none() && replica.asks_for_coding);
-        assert_eq!(replica.target(), "/a?b=c");
+        let request_copy = RequestCopy::of(&request, true);
+        assert!(request_copy.request().is_none() && request_copy.asks_for_coding);
+        assert_eq!(request_copy.without_body().unwrap().headers(), request.headers());
+        let request_copy = RequestCopy::of(&request, false);
+        assert!(request_copy.request().is_none() && request_copy.asks_for_coding);
+        assert_eq!(request_copy.target(), "/a?b=c");
     }
 }

@@ -16,13 +16,13 @@ use tokio::time::Instant;
 ///
 /// Most waits end before their limit. The wake-up that was registered for such a wait has not fired yet. The next
 /// wait uses it again, if its own limit is later and the task is the same. This costs a comparison.
-pub(crate) struct Alarm {
+pub(crate) struct ReusedTimer {
     timer: Pin<Box<Timer>>,
     // The task that the registered wake-up wakes.
     waker: Waker,
 }
 
-impl Alarm {
+impl ReusedTimer {
     /// A timer of the current runtime. It is registered there, and must not outlive that runtime.
     pub(crate) fn new(now: Instant) -> Self {
         let mut timer = Box::pin(Timer::new());
@@ -56,12 +56,12 @@ impl Alarm {
 
 /// A waker that remembers whether it was called. It is for one of several event sources of a task: one that wakes the
 /// task rarely, while the others wake it often.
-pub(crate) struct Flag {
+pub(crate) struct WakeFlag {
     raised: AtomicBool,
     task: Waker,
 }
 
-impl Flag {
+impl WakeFlag {
     /// A flag that is set from the start.
     pub(crate) fn raised(task: &Waker) -> Arc<Self> {
         Arc::new(Self { raised: AtomicBool::new(true), task: task.clone() })
@@ -73,7 +73,7 @@ impl Flag {
     }
 }
 
-impl Wake for Flag {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

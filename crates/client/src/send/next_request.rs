@@ -19,7 +19,7 @@ use crate::{
 impl Call {
     /// Whether the client may handle this reply itself.
     #[inline]
-    pub(super) fn may_go_on(&self, response: &Response<Incoming>) -> bool {
+    pub(super) fn may_be_followed(&self, response: &Response<Incoming>) -> bool {
         #[cfg(feature = "digest")]
         if self.is_challenge(response) {
             return true;
@@ -29,7 +29,7 @@ impl Call {
 
     /// Follows a redirect, or answers a challenge. Returns the reply if neither is to be done.
     #[cold]
-    pub(super) fn go_on(
+    pub(super) fn follow(
         self: &mut Box<Self>,
         response: Response<Incoming>,
     ) -> Result<Option<Response<Incoming>>, Error> {
@@ -44,7 +44,7 @@ impl Call {
         self: &mut Box<Self>,
         response: Response<Incoming>,
     ) -> Result<Option<Response<Incoming>>, Error> {
-        let Some(request) = &self.replica else { return Ok(Some(response)) };
+        let Some(request) = &self.request_copy else { return Ok(Some(response)) };
         let mut chain = self.chain.take().unwrap_or_default();
         let (core, policy) = (self.core.clone(), self.redirects);
         let (status, headers) = (response.status(), response.headers());
@@ -67,15 +67,15 @@ impl Call {
         response: Response<Incoming>,
     ) {
         let mut next = Self::new(&self.core, pool, Target::default(), request);
-        next.clock.share(&self.clock);
+        next.limit_timer.share(&self.limit_timer);
         next.chain = self.chain.take();
         next.redirects = self.redirects;
         next.proxies = self.proxies.take();
-        next.left = self.left;
+        next.left_origin = self.left_origin;
         next.is_exchange = self.is_exchange;
         #[cfg(feature = "cookies")]
         {
-            next.crossed = self.crossed;
+            next.left_site = self.left_site;
         }
         #[cfg(feature = "digest")]
         {
@@ -90,7 +90,7 @@ impl Call {
     }
 
     pub(super) fn has_left(&self) -> bool {
-        self.left || self.chain.as_ref().is_some_and(|chain| chain.left)
+        self.left_origin || self.chain.as_ref().is_some_and(|chain| chain.left_origin)
     }
 
     /// Adds to an error where the request went, and how long it took.
@@ -111,8 +111,8 @@ impl Call {
 
     /// Path and query.
     pub(crate) fn target(&self) -> &str {
-        match (&self.replica, &self.request) {
-            (Some(replica), _) => replica.target(),
+        match (&self.request_copy, &self.request) {
+            (Some(request_copy), _) => request_copy.target(),
             (None, Some(request)) => request.uri().path_and_query().map_or("/", |target| target.as_str()),
             (None, None) => "/",
         }
@@ -126,6 +126,6 @@ impl Call {
     pub(crate) fn takes_coding(&self) -> bool {
         self.is_exchange
             || self.core.takes_codings
-            || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
+            || self.request_copy.as_ref().is_some_and(|request_copy| request_copy.asks_for_coding)
     }
 }

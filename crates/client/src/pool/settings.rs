@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// How many connections a pool holds, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct PoolSettings {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_origin: Option<usize>,
     pub(crate) max_idle_per_origin: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Rules {
     pub(crate) max_requests_per_connection: Option<u32>,
 }
 
-impl Rules {
+impl PoolSettings {
     /// When a connection that is opened now becomes too old.
     pub(super) fn ends(&self, now: Instant) -> Option<Instant> {
         now.checked_add(self.max_lifetime?)

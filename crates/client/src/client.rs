@@ -179,7 +179,7 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// The limits of requests that have none of their own.
+    /// The limits of requests that set none themselves.
     pub fn limits(&self) -> Limits {
         *self.core.limits
     }

@@ -33,7 +33,7 @@ pub enum ConnectFailure {
     Handshake,
     /// The server's certificate is not valid, or the server has none.
     Certificate,
-    /// What answered does not speak TLS.
+    /// The server does not speak TLS.
     NotTls,
     /// The proxy refuses: it requires another user or password (407), or does not allow this connection (403).
     ProxyRefused,

@@ -108,7 +108,7 @@ impl CookieJar {
         self.0.jar.lock().cookies(now)
     }
 
-    /// Removes the cookie of the same name, domain and path. Whether there was one.
+    /// Removes the cookie with the same name, domain and path. Returns whether there was one.
     pub fn remove(&self, cookie: &Cookie) -> bool {
         self.0.jar.lock().remove(cookie)
     }

@@ -90,7 +90,7 @@
 //!   `Debug`, `Display` or error shows a key, a query or a header value.
 //! - **Tasks.** Each connection has one task, on the runtime of the request that needed the dial. The task dials,
 //!   drives the connection until it is closed, and ends with the client. HTTP/2 adds one task of hyper's for each
-//!   stream. Nothing else is spawned.
+//!   stream. No other task is spawned. Files and the system's name look-up use tokio's threads for blocking work.
 //!
 //! # Delivery
 //!

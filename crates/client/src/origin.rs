@@ -15,7 +15,7 @@ use crate::error::{Error, Kind};
 
 /// Scheme, host and port: what a connection belongs to and what a [`Secret`](crate::Secret) is bound to (RFC 6454).
 ///
-/// Cheap to clone. Its `Display` is `https://host`, with the port where it is not the scheme's own.
+/// Cheap to clone. Its `Display` is `https://host`, with the port if it is not the scheme's default.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(Arc<Parts>);
 

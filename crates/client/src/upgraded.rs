@@ -63,7 +63,8 @@ impl fmt::Debug for Upgraded {
     }
 }
 
-/// The connection behind a reply, from [`Reply::upgrade`](crate::Reply::upgrade). Dropping it closes the connection.
+/// The future of a switched connection, from [`Reply::upgrade`](crate::Reply::upgrade). Dropping it closes the
+/// connection.
 #[must_use = "futures do nothing unless polled"]
 pub struct Upgrade {
     // `None` if the reply did not switch the protocol.

@@ -16,7 +16,7 @@ use crate::{
     progress::{OnProgress, Progress},
 };
 
-/// A body that may take a while: pieces and streams, watched while they are sent.
+/// A body that may take some time: pieces and streams, whose progress is recorded while they are sent.
 pub(super) struct Long {
     // Pieces and streams in order.
     pub(super) segments: VecDeque<Segment>,

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Cookie {
     /// The name. It may be empty.
     pub name: String,
-    /// The value, which is a secret more often than not.
+    /// The value. It is often a secret.
     pub value: String,
     /// The domain that `Domain` named, or else the host that set the cookie. In lower case.
     pub domain: String,
     /// Whether the cookie goes only to that host, and not to hosts below it.
     pub host_only: bool,
-    /// The path that requests have to be under.
+    /// It goes only with requests to this path and below it.
     pub path: String,
     /// When it expires, in seconds since 1970 (UTC). `None`: when the jar is dropped.
     pub expires: Option<i64>,

@@ -17,7 +17,7 @@ use crate::{
     progress::Progress,
 };
 
-/// The body.
+/// Setting the body.
 impl RequestBuilder {
     /// A body of bytes, without a content type.
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {

@@ -31,7 +31,7 @@ impl ClientBuilder {
         self.authorize(header::AUTHORIZATION, Secret::basic(user, &password.into()))
     }
 
-    /// A key in a header of its own, such as `x-api-key`.
+    /// A key in another header, such as `x-api-key`.
     pub fn auth<N>(mut self, name: N, key: impl Into<Secret>) -> Self
     where
         HeaderName: TryFrom<N>,

@@ -17,7 +17,7 @@ use crate::{
 /// Makes the stack: it puts one more layer around those that exist when the client is built.
 pub(super) type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send + Sync>;
 
-/// Layers.
+/// Layers around requests.
 impl ClientBuilder {
     /// Puts a tower layer around every request. A second layer goes around the first.
     ///

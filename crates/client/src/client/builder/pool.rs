@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ClientBuilder;
 
-/// The pool.
+/// Settings of the pool.
 impl ClientBuilder {
     /// The most connections to all origins together, including dials; at least 1. Further requests wait, for
     /// [`Limits::pool_wait`](crate::Limits::pool_wait) at most.

@@ -1,30 +1,33 @@
+//! Actions that are collected under a pool's lock, and done after the lock is released.
+
 use std::task::Waker;
 
-use super::{dial::Dial, multiplexed::Multiplexed, places::Places};
+use super::{dial::Dial, multiplexed::Multiplexed, permits::Permits};
 use crate::connection::Connection;
 
-/// What to do once the lock is released: mostly nothing, so there is no room for it before it is needed.
+/// Actions for after the lock is released. Mostly there are none, so the memory for them is allocated when it is
+/// needed.
 #[derive(Default)]
-pub(super) struct Later(Option<Box<Work>>);
+pub(super) struct AfterUnlock(Option<Box<Work>>);
 
 #[derive(Default)]
 pub(super) struct Work {
     pub(super) wake: Vec<Waker>,
     pub(super) dials: Vec<Dial>,
-    // Closing one wakes its driver.
+    // Closing a connection wakes its driver.
     pub(super) close: Vec<Connection>,
     pub(super) multiplexed: Vec<Multiplexed>,
-    /// How many places to make free, over all origins.
+    /// How many permits to free, over all origins.
     pub(super) make_room: usize,
 }
 
-impl Later {
+impl AfterUnlock {
     #[cold]
     pub(super) fn work(&mut self) -> &mut Work {
         self.0.get_or_insert_default()
     }
 
-    /// Closes connections once their last request is done.
+    /// Closes connections after their last request is done.
     pub(super) fn close_multiplexed(
         &mut self,
         connections: &mut Vec<Multiplexed>,
@@ -36,21 +39,21 @@ impl Later {
     }
 
     #[inline]
-    pub(super) fn run(self, places: &Places) {
+    pub(super) fn run(self, permits: &Permits) {
         if let Some(work) = self.0 {
-            work.run(places);
+            work.run(permits);
         }
     }
 }
 
 impl Work {
     #[cold]
-    fn run(self, places: &Places) {
+    fn run(self, permits: &Permits) {
         self.dials.into_iter().for_each(Dial::spawn);
         self.wake.into_iter().for_each(Waker::wake);
         drop((self.close, self.multiplexed));
         for _ in 0..self.make_room {
-            places.make_room();
+            permits.make_room();
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Which proxy a client uses for an origin, from its own settings or from the environment.
+
 #[cfg(test)]
 mod tests;
 
@@ -15,32 +17,32 @@ pub(crate) struct Proxies {
 #[derive(Clone, Debug)]
 enum Choice {
     Proxy(Proxy),
-    /// The environment names one that cannot be used: the variable, and why. What should go through it fails, for to
-    /// go around it would be to go where the user said not to.
+    /// A variable of the environment names a proxy that cannot be used: the variable, and the reason. Requests that
+    /// would use this proxy fail. To send them directly would ignore what the user asked for.
     Unusable(&'static str, String),
 }
 
 impl Proxies {
-    /// The same for all origins.
+    /// One proxy for all origins.
     pub(crate) fn one(proxy: Proxy) -> Self {
         let except = proxy.exceptions().clone();
         let choice = Choice::Proxy(proxy);
         Self { http: Some(choice.clone()), https: Some(choice), except }
     }
 
-    /// What this process's environment says.
+    /// The proxies that this process's environment names.
     pub(crate) fn from_environment() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// By curl's rules: the name in lower case counts before the one in capitals, an empty value is none, and what is
-    /// said for a scheme counts before what is said for all.
+    /// By curl's rules: the name in lower case counts before the one in capitals, an empty value counts as not set,
+    /// and the variable of a scheme counts before `all_proxy`.
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name: &'static str| {
             let value = variable(name).map(|value| value.trim().to_owned())?;
             (!value.is_empty()).then_some((name, value))
         };
-        // A web server gives its CGI programs the request's header `Proxy` in `HTTP_PROXY`.
+        // A web server passes the request header `Proxy` to its CGI programs as `HTTP_PROXY`.
         let is_cgi = variable("REQUEST_METHOD").is_some();
         let http = value("http_proxy").or_else(|| value("HTTP_PROXY").filter(|_| !is_cgi));
         let https = value("https_proxy").or_else(|| value("HTTPS_PROXY"));

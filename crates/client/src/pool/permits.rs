@@ -1,3 +1,5 @@
+//! The permits for connections to all origins together.
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -10,13 +12,13 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::Pool;
 
-/// The places for connections over all origins, and who waits for one.
+/// The permits for connections to all origins together, and the pools that wait for one.
 ///
-/// Its lock is taken under a pool's, never the other way round. Without a maximum it is never taken.
-pub(super) struct Places {
+/// Its lock is taken while a pool's lock is held, never the other way round. Without a maximum it is never taken.
+pub(super) struct Permits {
     max: Option<usize>,
     state: Mutex<State>,
-    // How many claims there are, to be read without the lock.
+    // The number of claims. It can be read without the lock.
     wanted: AtomicUsize,
     /// Notified whenever a connection has been closed.
     pub(super) freed: Notify,
@@ -24,22 +26,22 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct State {
-    /// Places in use; never more than the maximum.
+    /// Permits in use; never more than the maximum.
     open: usize,
     /// In order of arrival.
     claims: VecDeque<Claim>,
     pools: Vec<Weak<Pool>>,
 }
 
-/// A pool's wish for one more connection.
+/// The request of a pool for one more permit.
 struct Claim {
     pool: Weak<Pool>,
     since: Instant,
-    /// Whether the pool has none. One claim of a pool at most.
+    /// Whether the pool has no connection at all. A pool has one such claim at most.
     first: bool,
 }
 
-impl Places {
+impl Permits {
     pub(super) fn new(max: Option<usize>) -> Arc<Self> {
         Arc::new(Self { max, state: Mutex::default(), wanted: AtomicUsize::new(0), freed: Notify::new() })
     }
@@ -54,17 +56,17 @@ impl Places {
         }
     }
 
-    /// Whether somebody waits for a place.
+    /// Whether any pool waits for a permit.
     pub(super) fn are_wanted(&self) -> bool {
         self.max.is_some() && self.wanted.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a pool without any connection has waited for one since before `since`.
+    /// Whether a pool without any connection has been waiting since before `since`.
     pub(super) fn are_wanted_since_before(&self, since: Instant) -> bool {
         self.are_wanted() && self.lock().claims.iter().any(|claim| claim.first && claim.since < since)
     }
 
-    /// Takes a free place.
+    /// Takes a free permit. Returns whether there was one.
     pub(super) fn take(&self) -> bool {
         let Some(max) = self.max else { return true };
         let mut state = self.lock();
@@ -73,7 +75,7 @@ impl Places {
         free
     }
 
-    /// Makes the claims of a pool as many as `count`, from `before`. Whether there are more of them now.
+    /// Changes the number of a pool's claims from `before` to `count`. Returns whether there are more of them now.
     pub(super) fn claim(
         &self,
         pool: &Weak<Pool>,
@@ -86,7 +88,7 @@ impl Places {
             return false;
         }
         let mut state = self.lock();
-        // Whoever was served meanwhile had waited longest.
+        // The claims that were served in the meantime are those that had waited longest.
         for _ in count..before {
             if let Some(oldest) = state.claims.iter().position(|claim| claim.is_of(pool)) {
                 state.claims.remove(oldest);
@@ -102,7 +104,8 @@ impl Places {
         count > before
     }
 
-    /// Gives a place to the pool without a connection that has waited longest, else to any that has waited longest.
+    /// Gives the permit to the pool without a connection that has waited longest. If there is none, to the pool that
+    /// has waited longest.
     pub(super) fn release(&self) {
         self.freed.notify_waiters();
         if self.max.is_none() {
@@ -123,9 +126,10 @@ impl Places {
         }
     }
 
-    /// Closes the connection that has been idle for longest, of whichever pool.
+    /// Closes the connection that was idle for longest, of any pool.
     pub(super) fn make_room(&self) {
-        // One may have come free between the look for one and the claim, which nobody would then be given.
+        // A permit may have become free after it was looked for and before the claim was added. Nobody would pass
+        // that one on.
         if self.take() {
             return self.release();
         }
@@ -147,18 +151,18 @@ impl Claim {
     }
 }
 
-/// One of the open transports, from the start of its dial until it is closed.
-pub(crate) struct Place {
+/// The permit of one open transport, from the start of its dial until the transport is closed.
+pub(crate) struct Permit {
     pub(super) pool: Weak<Pool>,
-    pub(super) places: Arc<Places>,
+    pub(super) permits: Arc<Permits>,
     pub(super) generation: u32,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.closed(self.generation);
         }
-        self.places.release();
+        self.permits.release();
     }
 }

@@ -1,7 +1,8 @@
-//! What a wait for a connection is spent on: the queue, or one of the stages of a dial.
+//! What a request waits for while it has no connection: the queue, or a stage of a dial.
 //!
-//! A dial notes when it comes to each stage; a waiter notes since when it follows which dial. What each stage has cost
-//! the waiter follows from both, so that nobody has to be woken when a dial moves on, and no clock is read for it.
+//! A dial records when it enters each stage. A waiting request records since when it follows which dial. The time
+//! that it spent in each stage can be computed from both. So nobody is woken when a dial enters a stage, and no clock
+//! is read.
 
 use std::{
     fmt,
@@ -18,15 +19,15 @@ use crate::{
     timings::Waited,
 };
 
-/// A dial, as those see it who wait for it.
-pub(crate) struct Progress {
-    /// When it came to each of its stages, in order.
+/// The progress of a dial, for the requests that wait for it.
+pub(crate) struct DialProgress {
+    /// The stages in order, each with the time when the dial entered it.
     stages: Mutex<Vec<(Limit, Instant)>>,
-    // How many in the queue follow it. Counted under the pool's lock.
+    // How many requests in the queue follow this dial. Changed only under the pool's lock.
     followers: AtomicUsize,
 }
 
-impl Progress {
+impl DialProgress {
     pub(super) fn new(first: Limit, now: Instant) -> Arc<Self> {
         let mut stages = Vec::with_capacity(4);
         stages.push((first, now));
@@ -40,12 +41,12 @@ impl Progress {
         }
     }
 
-    /// The dial is over: who still waits then waits for a place again.
+    /// The dial has ended. Requests that still wait then wait for a permit again.
     pub(super) fn end(&self, now: Instant) {
         self.stages().push((Limit::PoolWait, now));
     }
 
-    /// Whether it has been in its stage for as long as a request would wait for that.
+    /// Whether the dial has been in its current stage for longer than a request with these limits would wait.
     pub(super) fn is_overdue(&self, limits: DialLimits, now: Instant) -> bool {
         let Some((stage, since)) = self.stages().last().copied() else { return false };
         limits.get(stage).is_some_and(|limit| now.saturating_duration_since(since) >= limit)
@@ -76,22 +77,22 @@ impl Progress {
     }
 }
 
-/// The account of one wait.
+/// The times of one wait.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct WaitTimes {
     /// What was spent before `since`.
     before: Waited,
     since: Instant,
-    /// The dial that is waited for since then.
-    dial: Option<Arc<Progress>>,
+    /// The dial that is followed since then.
+    dial: Option<Arc<DialProgress>>,
 }
 
-impl Account {
+impl WaitTimes {
     pub(super) fn new(now: Instant) -> Self {
         Self { before: Waited::default(), since: now, dial: None }
     }
 
-    pub(super) fn follow(&mut self, dial: Arc<Progress>, now: Instant) {
+    pub(super) fn follow(&mut self, dial: Arc<DialProgress>, now: Instant) {
         self.before = self.spent(now);
         self.since = now;
         self.dial = Some(dial);
@@ -102,7 +103,7 @@ impl Account {
         self.dial.as_ref().map_or(Limit::PoolWait, |dial| dial.stage())
     }
 
-    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
+    pub(super) fn dial(&self) -> Option<Arc<DialProgress>> {
         self.dial.clone()
     }
 
@@ -121,7 +122,7 @@ impl Account {
     }
 }
 
-impl fmt::Debug for Progress {
+impl fmt::Debug for DialProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.stages().iter().map(|(stage, _)| stage)).finish()
     }

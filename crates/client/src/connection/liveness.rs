@@ -1,10 +1,11 @@
 //! Whether an HTTP/2 connection still answers.
 //!
-//! A limit that passes on one stream may be the first sign that the whole connection is dead. So it makes its
-//! connection a suspect: that is pinged at once, and gets no new streams until it answers.
+//! A limit that passes on one stream may be the first sign that the whole connection is dead. So the connection
+//! becomes suspect: it is pinged at once, and gets no new streams until it answers.
 //!
-//! hyper sends pings itself, when a timer tells it that nothing has been read for a while, and shows nothing of them. So
-//! its timer is ours: it rings early where a ping is wanted, and sees by what is asked of it next how the ping went.
+//! hyper sends pings itself, when its timer says that nothing was read for some time, and does not report the result.
+//! So this module supplies hyper's timer. The timer fires early if a ping is wanted, and recognizes by hyper's next
+//! call whether the ping was answered.
 
 use std::{
     pin::Pin,
@@ -23,39 +24,39 @@ use tokio::time::Instant;
 use super::History;
 
 #[derive(Debug, Default)]
-pub(crate) struct Suspicion {
+pub(crate) struct Liveness {
     state: AtomicU8,
-    // Of the connection's task.
+    // The waker of the connection's task.
     waker: Mutex<Option<Waker>>,
 }
 
-impl Suspicion {
-    const NONE: u8 = 0;
-    /// A ping is to be sent.
-    const RAISED: u8 = 1;
-    /// It was sent.
-    const PINGED: u8 = 2;
-    /// It was answered, and the pool does not know yet.
+impl Liveness {
+    const ALIVE: u8 = 0;
+    /// A ping is wanted.
+    const PING_WANTED: u8 = 1;
+    /// The ping was sent.
+    const PING_SENT: u8 = 2;
+    /// The ping was answered, and the pool does not know it yet.
     const ANSWERED: u8 = 3;
 
     /// A limit has passed on a stream of the connection.
-    pub(crate) fn raise(&self) {
-        if self.change(Self::NONE, Self::RAISED) || self.change(Self::ANSWERED, Self::RAISED) {
+    pub(crate) fn suspect(&self) {
+        if self.change(Self::ALIVE, Self::PING_WANTED) || self.change(Self::ANSWERED, Self::PING_WANTED) {
             let waker = self.waker.lock().clone();
             waker.into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Whether the connection is to get no new streams.
+    /// Whether the connection must get no new streams.
     #[inline]
-    pub(crate) fn is_raised(&self) -> bool {
-        self.state.load(Ordering::Acquire) != Self::NONE
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.state.load(Ordering::Acquire) != Self::ALIVE
     }
 
-    /// Whether it has just answered.
+    /// Whether the connection has just answered.
     #[inline]
     pub(super) fn take_answer(&self) -> bool {
-        self.is_raised() && self.change(Self::ANSWERED, Self::NONE)
+        self.is_suspected() && self.change(Self::ANSWERED, Self::ALIVE)
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
@@ -63,11 +64,11 @@ impl Suspicion {
     }
 }
 
-/// hyper's timer for pings.
+/// The timer that hyper uses for pings.
 pub(super) struct PingTimer(pub(super) Arc<History>);
 
 impl PingTimer {
-    // Found dead within 80 s with a request under way; a connection without one is not disturbed.
+    // A dead connection with a request is found within 80 s. A connection without a request is not pinged.
     pub(super) const INTERVAL: Duration = Duration::from_secs(60);
     pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -95,15 +96,16 @@ impl rt::Timer for PingTimer {
     }
 
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: std::time::Instant) {
-        // After a ping hyper waits for `TIMEOUT` from now on, and else for `INTERVAL` since it last read something. Where
-        // the one is taken for the other, because something was read 40 s ago, the ping is that much late.
+        // After a ping hyper waits for `TIMEOUT` from now on; otherwise it waits for `INTERVAL` since its last read.
+        // If something was read 40 s ago, both are the same instant and one may be taken for the other. Then the ping
+        // is sent that much later.
         let left = deadline.saturating_duration_since(Self::now());
         let for_answer = left <= Self::TIMEOUT && left > Self::TIMEOUT - Duration::from_secs(1);
-        let suspicion = &self.0.suspicion;
+        let liveness = &self.0.liveness;
         if for_answer {
-            suspicion.change(Suspicion::RAISED, Suspicion::PINGED);
+            liveness.change(Liveness::PING_WANTED, Liveness::PING_SENT);
         } else {
-            suspicion.change(Suspicion::PINGED, Suspicion::ANSWERED);
+            liveness.change(Liveness::PING_SENT, Liveness::ANSWERED);
         }
         *sleep = self.until(deadline, for_answer);
     }
@@ -112,9 +114,9 @@ impl rt::Timer for PingTimer {
 struct PingSleep {
     sleep: Pin<Box<tokio::time::Sleep>>,
     history: Arc<History>,
-    // Not an interval, which may be cut short.
+    // If not, this is the wait until the next ping, which may be cut short.
     for_answer: bool,
-    // The one that is registered.
+    // The waker that is registered.
     waker: Option<Waker>,
 }
 
@@ -128,9 +130,9 @@ impl Future for PingSleep {
         if !this.for_answer {
             if this.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 this.waker = Some(cx.waker().clone());
-                *this.history.suspicion.waker.lock() = this.waker.clone();
+                *this.history.liveness.waker.lock() = this.waker.clone();
             }
-            if this.history.suspicion.state.load(Ordering::Acquire) == Suspicion::RAISED {
+            if this.history.liveness.state.load(Ordering::Acquire) == Liveness::PING_WANTED {
                 return Poll::Ready(());
             }
         }

@@ -1,3 +1,6 @@
+//! A copy of a request that was sent. It is needed to send the request again, to follow a redirect, and to report its
+//! URL.
+
 use std::cell::RefCell;
 
 use bytes::Bytes;
@@ -6,18 +9,19 @@ use http_body::Body as _;
 
 use crate::{body::Body, fields::has_field, target::finish};
 
-/// What is kept of a request that was sent: to send it once more, to follow a redirect, to say where it went.
+/// The copy of a request that was sent. It is needed to send the request again, to follow a redirect, and to report
+/// its URL.
 ///
-/// Of the headers there are only the bytes, in a buffer that is used again: to clone them would allocate for most, and
-/// most copies are never looked at. So with a short body. The target is shared with the request.
-pub(crate) struct Replica {
+/// The headers are kept as bytes, in a buffer that is used again: cloning them would mostly allocate, and most copies
+/// are never used. A short body is kept in the same buffer. The target is shared with the request.
+pub(crate) struct RequestCopy {
     method: Method,
     target: PathAndQuery,
     // The headers, and a short body.
     buffer: Vec<u8>,
     head: usize,
     body: Saved,
-    /// Whether the request asks for codings itself.
+    /// Whether the request itself asks for content codings.
     pub(crate) asks_for_coding: bool,
 }
 
@@ -25,18 +29,18 @@ enum Saved {
     /// In the buffer.
     Short,
     Shared(Bytes),
-    /// A stream, which cannot be read twice; or a copy that was not to be sent again.
+    /// A stream, which cannot be read twice; or a copy that must not be sent again.
     Never,
 }
 
-impl Replica {
-    // What is copied rather than shared, of bytes that one holds alone: their first clone allocates.
+impl RequestCopy {
+    // A body up to this length is copied and not shared: the first clone of bytes with only one owner allocates.
     const SHORT: usize = 4 << 10;
 
-    /// The URI is in origin form. Only its target is kept if the copy is not `whole`.
+    /// The URI is in origin form. If the copy is not `whole`, only its target is kept.
     pub(crate) fn of(request: &Request<Body>, whole: bool) -> Self {
         let (method, target) = (request.method().clone(), target_of(request.uri()));
-        let mut replica = Self {
+        let mut request_copy = Self {
             method,
             target,
             buffer: Vec::new(),
@@ -46,12 +50,12 @@ impl Replica {
         };
         let headers = request.headers();
         if !headers.is_empty() {
-            replica.take_headers(headers, whole);
+            request_copy.take_headers(headers, whole);
         }
         if whole && !request.body().is_end_stream() {
-            replica.take_body(request.body());
+            request_copy.take_body(request.body());
         }
-        replica
+        request_copy
     }
 
     fn take_headers(&mut self, headers: &HeaderMap, whole: bool) {
@@ -81,7 +85,7 @@ impl Replica {
         };
     }
 
-    /// The request once more; none where its body cannot be read twice.
+    /// The request again. `None` if its body cannot be read twice.
     pub(crate) fn request(&self) -> Option<Request<Body>> {
         let body = match &self.body {
             Saved::Short => Body::bytes(Bytes::copy_from_slice(&self.buffer[self.head..])),
@@ -118,7 +122,8 @@ impl Replica {
     }
 }
 
-/// A URI may have a query behind its authority. What is sent has the root's slash between them (RFC 9112, section 3.2.1).
+/// A URI may have a query right after its authority. The target that is sent begins with a slash (RFC 9112, section
+/// 3.2.1).
 fn target_of(uri: &Uri) -> PathAndQuery {
     match uri.path_and_query() {
         Some(target) if !target.as_str().starts_with('?') => target.clone(),
@@ -131,7 +136,7 @@ fn root() -> PathAndQuery {
     PathAndQuery::from_static("/")
 }
 
-impl Drop for Replica {
+impl Drop for RequestCopy {
     fn drop(&mut self) {
         if self.buffer.capacity() > 0 {
             spare::keep(std::mem::take(&mut self.buffer));
@@ -154,11 +159,12 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     rest.split_off(..usize::from_ne_bytes(len))
 }
 
-/// Buffers of copies that are no more.
+/// Buffers of copies that were dropped.
 mod spare {
     use super::RefCell;
 
-    // A request with a head like none before is no reason to hold on to as much, nor a burst like none before.
+    // A request with an unusually large head, or an unusual burst of requests, does not make a thread keep more than
+    // this.
     const LARGEST: usize = 16 << 10;
     const MOST: usize = 64;
 
@@ -175,7 +181,7 @@ mod spare {
             return;
         }
         buffer.clear();
-        // Where the thread ends there is nothing to keep it for.
+        // If the thread is ending, the buffer is dropped.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             if spare.len() < MOST {
@@ -207,13 +213,13 @@ mod tests {
         // Twice, so that a buffer is used again.
         for length in [3, 5000, 100_000, 0, 3] {
             let request = request(Body::bytes(vec![b'x'; length]));
-            let replica = Replica::of(&request, true);
-            let copy = replica.request().unwrap();
+            let request_copy = RequestCopy::of(&request, true);
+            let copy = request_copy.request().unwrap();
             assert_eq!((copy.method(), copy.uri()), (request.method(), request.uri()));
             assert_eq!(copy.headers(), request.headers());
             assert!(copy.headers()["authorization"].is_sensitive() && !copy.headers()["y"].is_sensitive());
             assert_eq!(copy.body().as_bytes(), request.body().as_bytes());
-            assert_eq!((replica.target(), replica.asks_for_coding), ("/a?b=c", false));
+            assert_eq!((request_copy.target(), request_copy.asks_for_coding), ("/a?b=c", false));
         }
     }
 
@@ -222,11 +228,11 @@ mod tests {
         let stream = futures::stream::empty::<Result<Bytes, std::io::Error>>();
         let mut request = request(Body::stream(stream, None));
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
-        let replica = Replica::of(&request, true);
-        assert!(replica.request().is_none() && replica.asks_for_coding);
-        assert_eq!(replica.without_body().unwrap().headers(), request.headers());
-        let replica = Replica::of(&request, false);
-        assert!(replica.request().is_none() && replica.asks_for_coding);
-        assert_eq!(replica.target(), "/a?b=c");
+        let request_copy = RequestCopy::of(&request, true);
+        assert!(request_copy.request().is_none() && request_copy.asks_for_coding);
+        assert_eq!(request_copy.without_body().unwrap().headers(), request.headers());
+        let request_copy = RequestCopy::of(&request, false);
+        assert!(request_copy.request().is_none() && request_copy.asks_for_coding);
+        assert_eq!(request_copy.target(), "/a?b=c");
     }
 }

@@ -1,8 +1,10 @@
+//! Tests of proxies from the environment: a table of variables and origins.
+
 use std::error::Error as _;
 
 use super::*;
 
-/// What the environment makes of an origin: a proxy's `Display`, or why there is none.
+/// What the environment says for an origin: the proxy as `Display` shows it, or why there is none.
 fn find(variables: &[(&str, &str)], url: &str) -> Result<Option<String>, String> {
     let lookup =
         |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
@@ -24,9 +26,9 @@ fn the_environment_in_a_table() {
         (&[("http_proxy", "http://p:1")], https, None),
         (&[("HTTP_PROXY", "http://p:1")], http, Some("http://p:1")),
         (&[("HTTP_PROXY", "http://p:1"), ("http_proxy", "http://q:1")], http, Some("http://q:1")),
-        // An empty value is none.
+        // An empty value counts as not set.
         (&[("HTTP_PROXY", "http://p:1"), ("http_proxy", " ")], http, Some("http://p:1")),
-        // CGI.
+        // In a CGI program.
         (&[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")], http, None),
         (&[("http_proxy", "http://p:1"), ("REQUEST_METHOD", "GET")], http, Some("http://p:1")),
         (&[("HTTPS_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")], https, Some("http://p:1")),

@@ -1,3 +1,5 @@
+//! A timer that a connection keeps from request to request, and a waker that remembers that it was called.
+
 use std::{
     pin::Pin,
     sync::{
@@ -12,16 +14,16 @@ use tokio::time::Instant;
 
 /// A timer that stays registered from one wait to the next, and from one request on a connection to the next.
 ///
-/// Most waits end before their limit. The wake-up of an earlier one is still to come then, and does for the next limit
-/// too, as long as it wakes the same task: such a wait costs a comparison.
-pub(crate) struct Alarm {
+/// Most waits end before their limit. The wake-up that was registered for such a wait has not fired yet. The next
+/// wait uses it again, if its own limit is later and the task is the same. This costs a comparison.
+pub(crate) struct ReusedTimer {
     timer: Pin<Box<Timer>>,
-    // Whom the registered wake-up wakes.
+    // The task that the registered wake-up wakes.
     waker: Waker,
 }
 
-impl Alarm {
-    /// An alarm of the runtime in whose context this is called: it is registered here, and must not outlive that.
+impl ReusedTimer {
+    /// A timer of the current runtime. It is registered there, and must not outlive that runtime.
     pub(crate) fn new(now: Instant) -> Self {
         let mut timer = Box::pin(Timer::new());
         if let Some(far) = now.checked_add(std::time::Duration::from_secs(3600)) {
@@ -32,7 +34,8 @@ impl Alarm {
         Self { timer, waker }
     }
 
-    /// Ready once `at` has passed. `now` has been read in this poll: a wake-up from before it may be spent.
+    /// Ready once `at` has passed. `now` is the time that was read in this poll. A wake-up from before it may have
+    /// been used up.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
         let ahead = self.timer.registered().is_some_and(|wakes| now < wakes && wakes <= at);
@@ -51,26 +54,26 @@ impl Alarm {
     }
 }
 
-/// A task's waker that remembers having been called: for one of several things that wake a task often, and itself does so
-/// seldom.
-pub(crate) struct Flag {
+/// A waker that remembers whether it was called. It is for one of several event sources of a task: one that wakes the
+/// task rarely, while the others wake it often.
+pub(crate) struct WakeFlag {
     raised: AtomicBool,
     task: Waker,
 }
 
-impl Flag {
-    /// One that is raised from the start.
+impl WakeFlag {
+    /// A flag that is set from the start.
     pub(crate) fn raised(task: &Waker) -> Arc<Self> {
         Arc::new(Self { raised: AtomicBool::new(true), task: task.clone() })
     }
 
-    /// Whether it was raised since it was last asked.
+    /// Whether the flag was set since the last call.
     pub(crate) fn take(&self) -> bool {
         self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Acquire)
     }
 }
 
-impl Wake for Flag {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -1,4 +1,5 @@
-//! Where a request goes next, and what is told of where it went.
+//! What follows a reply that the client handles itself: a redirect, or the answer to a challenge. Also describes
+//! errors.
 
 use std::sync::Arc;
 
@@ -16,9 +17,9 @@ use crate::{
 };
 
 impl Call {
-    /// Whether a reply may be one that the client answers itself.
+    /// Whether the client may handle this reply itself.
     #[inline]
-    pub(super) fn may_go_on(&self, response: &Response<Incoming>) -> bool {
+    pub(super) fn may_be_followed(&self, response: &Response<Incoming>) -> bool {
         #[cfg(feature = "digest")]
         if self.is_challenge(response) {
             return true;
@@ -26,10 +27,9 @@ impl Call {
         response.status().is_redirection() && self.redirects.are_followed()
     }
 
-    /// Turns to where a redirect leads, or back with the answer to a challenge; or gives the reply back, where that is
-    /// not to be.
+    /// Follows a redirect, or answers a challenge. Returns the reply if neither is to be done.
     #[cold]
-    pub(super) fn go_on(
+    pub(super) fn follow(
         self: &mut Box<Self>,
         response: Response<Incoming>,
     ) -> Result<Option<Response<Incoming>>, Error> {
@@ -44,7 +44,7 @@ impl Call {
         self: &mut Box<Self>,
         response: Response<Incoming>,
     ) -> Result<Option<Response<Incoming>>, Error> {
-        let Some(request) = &self.replica else { return Ok(Some(response)) };
+        let Some(request) = &self.request_copy else { return Ok(Some(response)) };
         let mut chain = self.chain.take().unwrap_or_default();
         let (core, policy) = (self.core.clone(), self.redirects);
         let (status, headers) = (response.status(), response.headers());
@@ -59,7 +59,7 @@ impl Call {
         Ok(None)
     }
 
-    /// Begins anew with another request, within the same limits.
+    /// Begins again with another request, within the same limits.
     pub(super) fn turn_to(
         self: &mut Box<Self>,
         pool: Arc<Pool>,
@@ -67,15 +67,15 @@ impl Call {
         response: Response<Incoming>,
     ) {
         let mut next = Self::new(&self.core, pool, Target::default(), request);
-        next.clock.share(&self.clock);
+        next.limit_timer.share(&self.limit_timer);
         next.chain = self.chain.take();
         next.redirects = self.redirects;
         next.proxies = self.proxies.take();
-        next.left = self.left;
+        next.left_origin = self.left_origin;
         next.is_exchange = self.is_exchange;
         #[cfg(feature = "cookies")]
         {
-            next.crossed = self.crossed;
+            next.left_site = self.left_site;
         }
         #[cfg(feature = "digest")]
         {
@@ -84,16 +84,16 @@ impl Call {
         let timings = self.timings.take();
         next.start(self.replayable, false);
         next.timings = timings;
-        // What has come of the reply's own body is read in passing, so that its connection can be used again.
+        // What has come of this reply's body is read and dropped, so that its connection can be used again.
         self.receive(&response);
         drop(ReplyBody::new(response.into_body(), std::mem::replace(self, next)));
     }
 
     pub(super) fn has_left(&self) -> bool {
-        self.left || self.chain.as_ref().is_some_and(|chain| chain.left)
+        self.left_origin || self.chain.as_ref().is_some_and(|chain| chain.left_origin)
     }
 
-    /// Says of an error where the request went, and what it took.
+    /// Adds to an error where the request went, and how long it took.
     #[cold]
     pub(super) fn describe(&self, mut error: Error) -> Error {
         if let Some(timings) = &self.timings {
@@ -111,8 +111,8 @@ impl Call {
 
     /// Path and query.
     pub(crate) fn target(&self) -> &str {
-        match (&self.replica, &self.request) {
-            (Some(replica), _) => replica.target(),
+        match (&self.request_copy, &self.request) {
+            (Some(request_copy), _) => request_copy.target(),
             (None, Some(request)) => request.uri().path_and_query().map_or("/", |target| target.as_str()),
             (None, None) => "/",
         }
@@ -122,10 +122,10 @@ impl Call {
         self.chain.as_ref().map_or(&[], |chain| &chain.followed)
     }
 
-    /// Whether a coding of the body is what was asked for, or is for others to look at.
+    /// Whether the body's coding stays: the caller asked for it, or a layer handles it.
     pub(crate) fn takes_coding(&self) -> bool {
         self.is_exchange
             || self.core.takes_codings
-            || self.replica.as_ref().is_some_and(|replica| replica.asks_for_coding)
+            || self.request_copy.as_ref().is_some_and(|request_copy| request_copy.asks_for_coding)
     }
 }

@@ -1,3 +1,5 @@
+//! Which events end a wait for admission, and what the wait is counted as.
+
 use std::{
     num::NonZeroU32,
     sync::{

@@ -1,3 +1,5 @@
+//! The rule table, row by row.
+
 use outbound_provider::Terminal;
 
 use super::*;

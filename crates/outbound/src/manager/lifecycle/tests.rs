@@ -1,3 +1,5 @@
+//! Closing, cancelling and waiting for the last request.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,3 +1,5 @@
+//! The bound of the label combinations, the buckets of a histogram, sums of tokens and costs.
+
 use outbound_provider::Usage;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Undoing a content coding that was not asked for.
+
 use http::HeaderValue;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Counts, possible duplicates, and the bounded list of attempts.
+
 use outbound_provider::{Class, Fault};
 
 use super::{

@@ -1,3 +1,5 @@
+//! A run against scripted attempts: probes of an outage, paid retries, jitter.
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! What a call changes in its scope: probes, witnesses, stops, hung calls, settling.
+
 use outbound_limiter::Cost;
 use outbound_provider::{Provider, Terminal};
 

@@ -1,3 +1,5 @@
+//! Outages and their probes.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

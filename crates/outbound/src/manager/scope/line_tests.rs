@@ -1,3 +1,5 @@
+//! The fair queue: priorities, ageing, shares of tenants, and the turn.
+
 use std::collections::BTreeMap;
 
 use futures::FutureExt;

@@ -1,3 +1,5 @@
+//! A model: its stops, and how many of its calls may be in flight.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! An origin that is down, that was never reached, or that does not answer.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,3 +1,5 @@
+//! Refusals of a key or its money: witnesses, stops, and what lifts them.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

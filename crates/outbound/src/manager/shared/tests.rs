@@ -1,3 +1,5 @@
+//! When a batch takes further requests, when its reader is woken, and when a stop ends it.
+
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     task::Wake,

@@ -1,3 +1,5 @@
+//! A wait that ends because the request takes another route.
+
 use std::time::Duration;
 
 use outbound_provider::Provider;

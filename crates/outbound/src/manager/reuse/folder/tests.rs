@@ -1,3 +1,5 @@
+//! Answers in a folder: what is found again, damaged files, a folder that cannot be written.
+
 use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_TYPE;

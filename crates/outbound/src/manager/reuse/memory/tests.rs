@@ -1,3 +1,5 @@
+//! Answers in memory: which are dropped when there is no room.
+
 use http::{HeaderMap, StatusCode};
 
 use super::*;

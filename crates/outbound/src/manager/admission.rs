@@ -10,32 +10,32 @@ use outbound_provider::Usage;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    batch_state::{BatchMember, Stage},
     destination::Destination,
+    emitter::EventEmitter,
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
-    money::{Budget, Expense},
+    money::{Budget, BudgetReservation},
     observe::{Step, Waiting},
     record::Record,
-    scope::{Ask, Order, Pass, Scope, Standing, Stopped},
-    shared::{Place, Seat},
-    telling::Telling,
+    scope::{QueueClass, QueuePosition, Scope, ScopeDecision, ScopePermit, Stopped},
 };
 
 mod balance;
-mod equal;
-mod leave;
+mod coalesce;
+mod fair_queue;
+mod hedge;
 mod limits;
-mod second;
-mod turn;
+mod preconditions;
 
-pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
+pub(crate) use self::balance::{EndpointHistory, MAX_ENDPOINTS_PER_NAME};
 
 /// How long a retry waits for a success that pays for it. A server that fails one call in five does so however long one
 /// waits, so then it goes unpaid.
-const FOR_A_DEPOSIT: Duration = Duration::from_secs(10);
+const DEPOSIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it looks whether it can pay.
-const LOOK_FOR_A_DEPOSIT: Duration = Duration::from_millis(100);
+const DEPOSIT_POLL: Duration = Duration::from_millis(100);
 
 /// A limit beyond the clock's range is none; a century is near enough.
 const CENTURY: Duration = Duration::from_secs(3_155_760_000);
@@ -45,29 +45,29 @@ pub(crate) struct Admission<'a> {
     /// Where it may go: at least one place.
     pub(crate) destinations: &'a [Destination<'a>],
     /// Where it has been, if there are several.
-    pub(crate) choice: Choice,
+    pub(crate) history: EndpointHistory,
     /// Its order among those that wait for the limits, and its place there once it has one.
-    pub(crate) order: Order<'a>,
-    pub(crate) standing: Option<Standing>,
+    pub(crate) class: QueueClass<'a>,
+    pub(crate) position: Option<QueuePosition>,
     pub(crate) budget: &'a Budget,
     pub(crate) lifecycle: &'a Lifecycle,
-    pub(crate) seat: &'a mut Seat,
+    pub(crate) member: &'a mut BatchMember,
     /// How long the request may take in all.
     pub(crate) limit: Duration,
     /// Since when. `None`: from its first admission on.
     pub(crate) since: &'a mut Option<Instant>,
     /// How long it still waits for what refuses or fails, where there is another way for it. `None`: to its deadline.
     pub(crate) patience: Option<Duration>,
-    pub(crate) observed: Option<&'a Telling>,
+    pub(crate) emitter: Option<&'a EventEmitter>,
 }
 
 /// A request that may be sent now.
 pub(crate) struct Admitted<'a> {
     pub(crate) destination: &'a Destination<'a>,
-    pub(crate) pass: Pass<'a>,
+    pub(crate) permit: ScopePermit<'a>,
     pub(crate) charge: Charge,
     /// What it costs, where it has a price.
-    pub(crate) expense: Option<Expense<'a>>,
+    pub(crate) budget_reservation: Option<BudgetReservation<'a>>,
 }
 
 impl<'a> Admission<'a> {
@@ -78,9 +78,9 @@ impl<'a> Admission<'a> {
         since.checked_add(limit).unwrap_or_else(|| since + CENTURY)
     }
 
-    pub(crate) fn tell(&self, step: Step<'_>) {
-        if let Some(observed) = &self.observed {
-            observed.tell(step);
+    pub(crate) fn emit(&self, step: Step<'_>) {
+        if let Some(emitter) = &self.emitter {
+            emitter.emit(step);
         }
     }
 
@@ -94,16 +94,16 @@ impl<'a> Admission<'a> {
         message: &str,
         usage: Option<Usage>,
     ) {
-        if let Some(observed) = &self.observed {
+        if let Some(emitter) = &self.emitter {
             let took = sent_at.elapsed();
-            observed.tell(Step::AttemptEnded { attempt, took, delivery, status, failure, message, usage });
+            emitter.emit(Step::AttemptEnded { attempt, took, delivery, status, failure, message, usage });
         }
     }
 
     /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
     pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         for Destination { scope, .. } in self.destinations {
-            if scope.model.line.begins_with(self.order) {
+            if scope.model.queue.enable(self.class) {
                 scope.account.notify().notify_waiters();
             }
         }
@@ -124,27 +124,27 @@ impl<'a> Admission<'a> {
             let changed = scope.account.changed();
             let now = Instant::now();
             self.check(now, record)?;
-            if self.needs_leave() && self.waits_for_leave(record).await? {
+            if self.has_preconditions() && self.wait_for_preconditions(record).await? {
                 continue;
             }
-            match scope.ask(now) {
-                Ask::Go(pass) => {
-                    let reserved = if pass.is_elected() {
+            match scope.admit(now) {
+                ScopeDecision::Go(permit) => {
+                    let reserved = if permit.is_probe_or_witness() {
                         // The others wait for this one: it does not let go of that for any news but a stop.
                         self.reserve(destination, self.stopped_or_closed(scope), record).await?
                     } else {
                         self.reserve(destination, changed, record).await?
                     };
                     let Some(charge) = reserved else { continue };
-                    if let Some(admitted) = self.admitted(destination, pass, charge) {
+                    if let Some(admitted) = self.admitted(destination, permit, charge) {
                         return Ok(admitted);
                     }
                 }
-                Ask::Wait(reason, until) => {
+                ScopeDecision::Wait(reason, until) => {
                     let until = until.min(self.deadline());
-                    self.hold(reason, until, scope.down_for(now), changed, record).await?;
+                    self.wait_for(reason, until, scope.down_for(now), changed, record).await?;
                 }
-                Ask::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
+                ScopeDecision::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
             }
         }
     }
@@ -152,21 +152,26 @@ impl<'a> Admission<'a> {
     fn admitted(
         &mut self,
         destination: &'a Destination<'a>,
-        pass: Pass<'a>,
+        permit: ScopePermit<'a>,
         charge: Charge,
     ) -> Option<Admitted<'a>> {
-        let admitted = self.paid(destination, pass, charge)?;
+        let admitted = self.with_budget(destination, permit, charge)?;
         self.since.get_or_insert_with(Instant::now);
-        self.seat.move_to(Place::InFlight);
-        self.tell(Step::Admitted);
+        self.member.move_to(Stage::InFlight);
+        self.emit(Step::Admitted);
         Some(admitted)
     }
 
     /// With the money for it, where it has a price; `None` if there is not enough.
-    fn paid(&self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Option<Admitted<'a>> {
-        let expense = match destination.prepared.quote {
-            Some(quote) => match self.budget.take(quote) {
-                Some(expense) => Some(expense),
+    fn with_budget(
+        &self,
+        destination: &'a Destination<'a>,
+        permit: ScopePermit<'a>,
+        charge: Charge,
+    ) -> Option<Admitted<'a>> {
+        let budget_reservation = match destination.prepared.price_estimate {
+            Some(estimate) => match self.budget.take(estimate) {
+                Some(reservation) => Some(reservation),
                 None => {
                     charge.refund();
                     return None;
@@ -174,12 +179,12 @@ impl<'a> Admission<'a> {
             },
             None => None,
         };
-        Some(Admitted { destination, pass, charge, expense })
+        Some(Admitted { destination, permit, charge, budget_reservation })
     }
 
     /// Waits until then, or until something changes. `lasted` is how long it has been so. If that or the wait is longer than it
     /// has patience, it does not wait.
-    async fn hold(
+    async fn wait_for(
         &mut self,
         reason: Waiting,
         until: Instant,
@@ -190,17 +195,17 @@ impl<'a> Admission<'a> {
         let began = Instant::now();
         let wait = until.saturating_duration_since(began);
         if !self.has_patience_for(wait.max(lasted)) {
-            return Err(impatient(reason, record));
+            return Err(would_wait(reason, record));
         }
-        self.tell(Step::Waiting { reason, at_least: Some(wait) });
-        self.wait_aside(until, changed).await;
-        self.held(began.elapsed(), record);
+        self.emit(Step::Waiting { reason, at_least: Some(wait) });
+        self.wait_blocked(until, changed).await;
+        self.count_wait(began.elapsed(), record);
         Ok(())
     }
 
     /// Waits until then, or until something changes, and holds up no other of its batch.
-    async fn wait_aside(&mut self, until: Instant, changed: impl Future<Output = ()>) {
-        self.seat.move_to(Place::Held);
+    async fn wait_blocked(&mut self, until: Instant, changed: impl Future<Output = ()>) {
+        self.member.move_to(Stage::Blocked);
         select(pin!(sleep_until(until)), pin!(changed)).await;
     }
 
@@ -209,7 +214,7 @@ impl<'a> Admission<'a> {
         self.patience.is_none_or(|patience| wait <= patience)
     }
 
-    fn held(&mut self, waited: Duration, record: &mut Record) {
+    fn count_wait(&mut self, waited: Duration, record: &mut Record) {
         record.waited += waited;
         if let Some(patience) = &mut self.patience {
             *patience = patience.saturating_sub(waited);
@@ -225,9 +230,9 @@ impl<'a> Admission<'a> {
     /// An error if nothing more is sent at all, or for this batch.
     fn check_open(&self, record: &Record) -> Result<(), Error> {
         if !self.lifecycle.is_open() {
-            return Err(turned_away(record));
+            return Err(shut_down(record));
         }
-        match self.seat.stopped() {
+        match self.member.stopped() {
             Some(why) => Err(stopped(&why.message, record)),
             None => Ok(()),
         }
@@ -237,14 +242,14 @@ impl<'a> Admission<'a> {
         let whole_account = scope.account.stopped(Instant::now()).is_some();
         // Another way is open to it.
         if self.patience.is_none() {
-            self.seat.scope_stopped(why, whole_account);
+            self.member.scope_stopped(why, whole_account);
         }
         stopped(&why.message, record)
     }
 
     /// Nothing more of the batch is sent, wherever it goes.
     pub(crate) fn stop_all(&self, why: &str, record: &Record) -> Error {
-        self.seat.stop(Stopped { kind: ErrorKind::Stopped, message: why.to_owned(), until: None });
+        self.member.stop(Stopped { kind: ErrorKind::Stopped, message: why.to_owned(), until: None });
         for Destination { scope, .. } in self.destinations {
             scope.account.notify().notify_waiters();
         }
@@ -253,7 +258,7 @@ impl<'a> Admission<'a> {
 
     /// Returns when nothing more is sent in this scope, for this batch or at all.
     fn stopped_or_closed(&self, scope: &'a Scope) -> impl Future<Output = ()> + use<'a> {
-        let (lifecycle, batch) = (self.lifecycle, self.seat.batch());
+        let (lifecycle, batch) = (self.lifecycle, self.member.batch());
         async move {
             loop {
                 let changed = scope.account.changed();
@@ -275,19 +280,19 @@ impl<'a> Admission<'a> {
         record: &mut Record,
     ) -> Result<(), Error> {
         let began = Instant::now();
-        self.seat.move_to(Place::Held);
+        self.member.move_to(Stage::Blocked);
         if !wait.is_zero() {
-            self.tell(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
+            self.emit(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
             self.sleep_until(from, began + wait, record).await?;
         }
-        if extra && !pays(&from.scope) {
-            self.tell(Step::Waiting { reason: Waiting::Budget, at_least: None });
-            let unpaid = (began + wait + FOR_A_DEPOSIT).min(self.deadline());
-            while Instant::now() < unpaid && !pays(&from.scope) {
-                self.sleep_until(from, Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
+        if extra && !try_pay(&from.scope) {
+            self.emit(Step::Waiting { reason: Waiting::Budget, at_least: None });
+            let unpaid = (began + wait + DEPOSIT_TIMEOUT).min(self.deadline());
+            while Instant::now() < unpaid && !try_pay(&from.scope) {
+                self.sleep_until(from, Instant::now() + DEPOSIT_POLL, record).await?;
             }
         }
-        self.held(began.elapsed(), record);
+        self.count_wait(began.elapsed(), record);
         Ok(())
     }
 
@@ -326,12 +331,12 @@ impl<'a> Admission<'a> {
 }
 
 /// An extra call is paid for from the budget. In an outage the pauses between the probes are what bounds them.
-fn pays(scope: &Scope) -> bool {
+fn try_pay(scope: &Scope) -> bool {
     scope.model.is_down() || scope.account.pay_for_retry()
 }
 
 /// The error of a request that goes another way than to wait for this.
-fn impatient(reason: Waiting, record: &Record) -> Error {
+fn would_wait(reason: Waiting, record: &Record) -> Error {
     let kind = match reason {
         Waiting::Refused => ErrorKind::RateLimited,
         Waiting::Account => ErrorKind::Auth,
@@ -341,7 +346,7 @@ fn impatient(reason: Waiting, record: &Record) -> Error {
 }
 
 /// The error of a request that a shutdown kept from being sent, or sent again.
-fn turned_away(record: &Record) -> Error {
+fn shut_down(record: &Record) -> Error {
     let last = record.last(" again; last: ");
     Error::new(ErrorKind::ShutDown, format!("the manager was shut down before it was sent{last}"))
 }

@@ -13,13 +13,13 @@ use pin_project_lite::pin_project;
 use tokio::runtime;
 
 use super::{
-    driver::{self, Job, To},
+    batch_state::BatchState,
+    driver::{self, Job, Recipient},
     inner::Handle,
-    lifecycle::{Guest, Lifecycle},
+    lifecycle::{ActiveRequest, Lifecycle},
     outcome::Outcome,
     request::Request,
     scope::Stopped,
-    shared::Shared,
 };
 
 pin_project! {
@@ -47,12 +47,12 @@ pin_project! {
         // `None` once the source has ended.
         #[pin]
         requests: Option<S>,
-        shared: Arc<Shared>,
+        state: Arc<BatchState>,
         tasks: Tasks,
         // The runtime of the first poll.
         runtime: Option<runtime::Handle>,
         in_order: bool,
-        order: Order,
+        delivered: Delivered,
     }
 }
 
@@ -62,7 +62,7 @@ struct Tasks(Arc<Lifecycle>);
 
 /// Which outcomes have been given out.
 #[derive(Debug, Default)]
-struct Order {
+struct Delivered {
     /// The first that has not.
     first: usize,
     /// From `first` on, whether each that was taken has.
@@ -82,16 +82,16 @@ pub struct Rest<S> {
 impl<S: Stream<Item = Request>> Batch<S> {
     pub(crate) fn new(manager: Handle, requests: S) -> Self {
         let inner = &manager;
-        let shared = Shared::new(inner.width(), inner.equal_refusals(), inner.has_one_endpoint());
-        let shared = Arc::new(shared);
+        let state = BatchState::new(inner.max_concurrent(), inner.equal_refusals(), inner.has_one_endpoint());
+        let state = Arc::new(state);
         Self {
             manager,
             requests: Some(requests),
-            shared,
+            state,
             tasks: Tasks::default(),
             runtime: None,
             in_order: false,
-            order: Order::default(),
+            delivered: Delivered::default(),
         }
     }
 
@@ -134,14 +134,14 @@ impl<S> Batch<S> {
     /// Why the batch takes and sends nothing more, if so: the key or the money is refused, the server wants a longer pause
     /// than `max_pause`, nobody was ever reached, or the first outcomes were equal refusals.
     pub fn stopped(&self) -> Option<Stopped> {
-        self.shared.stopped()
+        self.state.stopped()
     }
 
     /// What was not sent: the requests that a stop kept back, in their order, and the source.
     ///
     /// Read to the end first: what is still under way is cut off by this, and what was not sent of it is not in here.
     pub fn into_rest(self) -> Rest<S> {
-        Rest { requests: self.shared.take_rest(), source: self.requests }
+        Rest { requests: self.state.take_rest(), source: self.requests }
     }
 }
 
@@ -151,33 +151,33 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut this = self.project();
         while let Some(requests) = this.requests.as_mut().as_pin_mut()
-            && !this.manager.lifecycle.is_full()
-            && this.shared.takes(cx.waker())
+            && !this.manager.lifecycle.is_intake_closed()
+            && this.state.takes(cx.waker())
         {
             match requests.poll_next(cx) {
                 Poll::Ready(Some(request)) => {
                     let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
-                    let index = this.order.take();
+                    let index = this.delivered.take();
                     let job = Job { request, index, since: None, items: None };
-                    this.shared.taken();
-                    let guest = this.tasks.0.enter(None);
-                    let place = guest.as_ref().map(Guest::entry);
-                    let to = To::Batch(Arc::clone(this.shared), guest);
+                    this.state.taken();
+                    let active_request = this.tasks.0.register(None);
+                    let place = active_request.as_ref().map(ActiveRequest::key);
+                    let to = Recipient::Batch(Arc::clone(this.state), active_request);
                     let inner = &**this.manager;
-                    let (entry, task) = driver::task(inner, job, to);
+                    let (active_key, task) = driver::task(inner, job, to);
                     let task = runtime.spawn(task).abort_handle();
-                    inner.lifecycle.runs_in(entry, &task);
-                    this.tasks.0.runs_in(place, &task);
+                    inner.lifecycle.set_task(active_key, &task);
+                    this.tasks.0.set_task(place, &task);
                 }
                 Poll::Ready(None) => this.requests.set(None),
                 Poll::Pending => break,
             }
         }
-        let first = this.in_order.then(|| this.order.first(this.shared));
-        let ended = this.requests.is_none() || this.manager.lifecycle.is_full();
-        match this.shared.poll_outcome(first, ended, cx.waker()) {
+        let first = this.in_order.then(|| this.delivered.first(this.state));
+        let ended = this.requests.is_none() || this.manager.lifecycle.is_intake_closed();
+        match this.state.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
-                this.order.give(outcome.index);
+                this.delivered.give(outcome.index);
                 Poll::Ready(Some(outcome))
             }
             other => other,
@@ -191,7 +191,7 @@ impl Drop for Tasks {
     }
 }
 
-impl Order {
+impl Delivered {
     /// The index of the next that is taken.
     fn take(&mut self) -> usize {
         self.given.push_back(false);
@@ -206,8 +206,8 @@ impl Order {
     }
 
     /// The first that is to be given out and not kept back.
-    fn first(&mut self, shared: &Shared) -> usize {
-        while !self.given.is_empty() && shared.is_kept_back(self.first) {
+    fn first(&mut self, state: &BatchState) -> usize {
+        while !self.given.is_empty() && state.is_kept_back(self.first) {
             self.given[0] = true;
             self.skip_given();
         }
@@ -225,7 +225,7 @@ impl Order {
 impl<S> fmt::Debug for Batch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("shared", &self.shared)
+            .field("state", &self.state)
             .field("in_order", &self.in_order)
             .finish_non_exhaustive()
     }

@@ -12,18 +12,18 @@ use outbound_client::{ClientBuilder, Secret};
 use outbound_provider::Provider;
 
 use super::{
-    admission::MOST_OF_A_NAME,
+    admission::MAX_ENDPOINTS_PER_NAME,
+    cache::ResponseCache,
     error::BuildError,
+    guarded_observer::GuardedObserver,
+    hedging::Hedging,
     inner::{Accounts, Inner},
     money::{Money, Prices},
     observe::Observer,
-    reuse::ResponseCache,
     route::Route,
-    run::Hedging,
-    scope::{Account, Endpoint, Reach},
+    scope::{Account, Endpoint, Reachability},
     send_log::SendLog,
     settings::Settings,
-    telling::GuardedObserver,
 };
 
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
@@ -334,10 +334,10 @@ impl RequestManagerBuilder {
             return Err(BuildError::new(String::from("max_attempts is zero")));
         }
         // Accounts at one origin share what is known of the way to it.
-        let mut ways: BTreeMap<String, Arc<Reach>> = BTreeMap::new();
+        let mut ways: BTreeMap<String, Arc<Reachability>> = BTreeMap::new();
         let mut reach = |origin: &str| {
             let way = ways.entry(origin.to_owned());
-            Arc::clone(way.or_insert_with(|| Arc::new(Reach::new(settings.unreachable_timeout))))
+            Arc::clone(way.or_insert_with(|| Arc::new(Reachability::new(settings.unreachable_timeout))))
         };
         let mut others = BTreeMap::new();
         for (name, endpoints) in self.others {
@@ -363,12 +363,13 @@ impl RequestManagerBuilder {
 fn accounts(
     endpoints: impl IntoIterator<Item = Endpoint>,
     settings: &Settings,
-    reach: &mut impl FnMut(&str) -> Arc<Reach>,
+    reach: &mut impl FnMut(&str) -> Arc<Reachability>,
 ) -> Result<Accounts, BuildError> {
     let build = |endpoint| Account::build(endpoint, settings, &mut *reach).map(Arc::new);
     let accounts = endpoints.into_iter().map(build).collect::<Result<Accounts, _>>()?;
-    if accounts.len() > MOST_OF_A_NAME {
-        let message = format!("{} endpoints share a name, and {MOST_OF_A_NAME} are the most", accounts.len());
+    if accounts.len() > MAX_ENDPOINTS_PER_NAME {
+        let message =
+            format!("{} endpoints share a name, and {MAX_ENDPOINTS_PER_NAME} are the most", accounts.len());
         return Err(BuildError::new(message));
     }
     Ok(accounts)

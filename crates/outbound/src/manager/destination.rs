@@ -1,6 +1,6 @@
 //! Where a request may go: a scope, and the request made ready for it.
 
-use super::{attempt::Prepared, scope::Scope};
+use super::{prepared::Prepared, scope::Scope};
 
 /// One place where a request may go. Most requests have one; those to endpoints that share a name have several.
 #[derive(Debug)]

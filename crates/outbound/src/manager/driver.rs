@@ -6,16 +6,16 @@ use futures::FutureExt;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    batch_state::{BatchMember, BatchState},
+    emitter::EventEmitter,
     error::{Error, ErrorKind},
-    inner::{Inner, Started},
+    inner::{Inner, StartedRequest},
     item::ItemSender,
-    lifecycle::{Entry, Guest},
+    lifecycle::{ActiveKey, ActiveRequest},
     outcome::Outcome,
     record::Record,
     reply::Reply,
     request::Request,
-    shared::{Seat, Shared},
-    telling::Telling,
 };
 
 /// A request to be run.
@@ -30,34 +30,34 @@ pub(crate) struct Job {
 
 /// Where an outcome goes.
 #[derive(Debug)]
-pub(crate) enum To {
+pub(crate) enum Recipient {
     /// To whoever awaits it.
-    One(oneshot::Sender<Outcome>),
+    Caller(oneshot::Sender<Outcome>),
     /// To a ticket. What was not sent is the manager's to give back.
-    Submitter(oneshot::Sender<Outcome>),
+    Ticket(oneshot::Sender<Outcome>),
     /// To a batch, one of whose tasks it is.
-    Batch(Arc<Shared>, Option<Guest>),
+    Batch(Arc<BatchState>, Option<ActiveRequest>),
 }
 
 /// Tells the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
-struct Teller {
+struct OutcomeGuard {
     inner: Arc<Inner>,
     record: Option<Record>,
     request: Option<Request>,
     index: usize,
-    to: Option<To>,
-    seat: Seat,
+    recipient: Option<Recipient>,
+    member: BatchMember,
     /// Where somebody looks on.
-    telling: Option<Box<Telling>>,
+    emitter: Option<Box<EventEmitter>>,
     /// The last to go: a shutdown that finds nobody inside finds every outcome told.
-    guest: Option<Guest>,
+    active_request: Option<ActiveRequest>,
 }
 
-impl Teller {
-    fn tell(&mut self, result: Result<Reply, Error>) {
-        let (Some(record), Some(to)) = (self.record.take(), self.to.take()) else { return };
-        if let Some(telling) = self.telling.take() {
-            telling.ended(&record, result.as_ref().err().map(Error::kind));
+impl OutcomeGuard {
+    fn deliver(&mut self, result: Result<Reply, Error>) {
+        let (Some(record), Some(recipient)) = (self.record.take(), self.recipient.take()) else { return };
+        if let Some(emitter) = self.emitter.take() {
+            emitter.ended(&record, result.as_ref().err().map(Error::kind));
         }
         let request = self.request.take();
         let id = request.as_ref().and_then(|request| request.id.clone());
@@ -66,18 +66,18 @@ impl Teller {
         });
         let unsent = request.filter(|_| kept_back && !record.was_tried());
         let mut outcome = record.into_outcome(result, id, self.index, unsent);
-        match to {
+        match recipient {
             // Nobody may be waiting for it any more.
-            To::One(to) => drop(to.send(outcome)),
-            To::Submitter(to) => {
+            Recipient::Caller(to) => drop(to.send(outcome)),
+            Recipient::Ticket(to) => {
                 let shut_down = outcome.error_kind() == Some(ErrorKind::ShutDown);
                 if let Some(request) = outcome.unsent.take_if(|_| shut_down) {
                     self.inner.give_back(request);
                 }
                 drop(to.send(outcome));
             }
-            To::Batch(batch, _guest) => {
-                if batch.ended(self.seat.place(), outcome) {
+            Recipient::Batch(batch, _active) => {
+                if batch.ended(self.member.stage(), outcome) {
                     self.inner.notify();
                 }
             }
@@ -85,14 +85,16 @@ impl Teller {
     }
 }
 
-impl Drop for Teller {
+impl Drop for OutcomeGuard {
     fn drop(&mut self) {
-        let error = match &self.guest {
+        let error = match &self.active_request {
             _ if self.record.is_none() => return,
-            Some(guest) if guest.is_cancelled() => Error::new(ErrorKind::Cancelled, "it was called off"),
+            Some(active_request) if active_request.is_cancelled() => {
+                Error::new(ErrorKind::Cancelled, "it was called off")
+            }
             _ => Error::new(ErrorKind::ShutDown, "cut off by a shutdown, or by the end of its runtime"),
         };
-        self.tell(Err(error));
+        self.deliver(Err(error));
     }
 }
 
@@ -106,43 +108,44 @@ fn panicked() -> Error {
 pub(crate) fn task(
     inner: &Arc<Inner>,
     job: Job,
-    to: To,
-) -> (Option<Entry>, impl Future<Output = ()> + Send + use<>) {
-    let guest = inner.lifecycle.enter(job.request.id.as_deref());
-    let entry = guest.as_ref().map(Guest::entry);
-    let batch = if let To::Batch(batch, _) = &to { Some(Arc::clone(batch)) } else { None };
-    let number = guest.as_ref().map(|_| inner.next_number());
-    let telling = number.and_then(|number| inner.telling(number, job.index, &job.request));
+    recipient: Recipient,
+) -> (Option<ActiveKey>, impl Future<Output = ()> + Send + use<>) {
+    let active_request = inner.lifecycle.register(job.request.id.as_deref());
+    let active_key = active_request.as_ref().map(ActiveRequest::key);
+    let batch = if let Recipient::Batch(batch, _) = &recipient { Some(Arc::clone(batch)) } else { None };
+    let number = active_request.as_ref().map(|_| inner.next_number());
+    let emitter = number.and_then(|number| inner.emitter(number, job.index, &job.request));
     let mut record = Record::new(job.since.unwrap_or_else(Instant::now));
     if job.request.options().maybe_sent_before {
         record.was_maybe_sent_before();
     }
-    let mut teller = Teller {
+    let mut guard = OutcomeGuard {
         inner: Arc::clone(inner),
         record: Some(record),
         request: Some(job.request),
         index: job.index,
-        to: Some(to),
-        seat: Seat::ready(batch),
-        telling,
-        guest,
+        recipient: Some(recipient),
+        member: BatchMember::ready(batch),
+        emitter,
+        active_request,
     };
     let (since, items) = (job.since, job.items);
     let task = async move {
-        let Teller { inner, record: Some(record), request: Some(request), seat, telling, .. } = &mut teller
+        let OutcomeGuard { inner, record: Some(record), request: Some(request), member, emitter, .. } =
+            &mut guard
         else {
             return;
         };
         let result = match number {
             Some(number) => {
-                let started = Started { request, number, since, items: items.as_ref() };
-                let run = inner.run(started, record, seat, telling);
+                let started = StartedRequest { request, number, since, items: items.as_ref() };
+                let run = inner.run(started, record, member, emitter);
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
             }
             None => Err(Error::new(ErrorKind::ShutDown, "the manager has been shut down")),
         };
-        teller.tell(result);
+        guard.deliver(result);
     };
     // Large, and tokio moves the future of a task several times.
-    (entry, Box::pin(task))
+    (active_key, Box::pin(task))
 }

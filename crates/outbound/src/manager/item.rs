@@ -30,22 +30,22 @@ impl Item {
 pub(crate) struct ItemSender {
     items: mpsc::UnboundedSender<Item>,
     /// An item was handed on: from here on nothing begins anew.
-    begun: AtomicBool,
+    delivered: AtomicBool,
 }
 
 impl ItemSender {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Item>) {
         let (items, receiver) = mpsc::unbounded_channel();
-        (Self { items, begun: AtomicBool::new(false) }, receiver)
+        (Self { items, delivered: AtomicBool::new(false) }, receiver)
     }
 
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+    pub(crate) fn has_delivered(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// Whoever has dropped the stream cuts the task off, so nobody to read it is no news.
     pub(super) fn send(&self, item: Item) {
-        self.begun.store(true, Ordering::Relaxed);
+        self.delivered.store(true, Ordering::Relaxed);
         drop(self.items.send(item));
     }
 }

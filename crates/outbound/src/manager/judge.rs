@@ -34,7 +34,7 @@ pub(crate) struct Case<'a> {
     /// It was the request's own deadline that ended the attempt.
     pub(crate) past_deadline: bool,
     /// A part of the reply was handed on: there is no second beginning.
-    pub(crate) handed_on: bool,
+    pub(crate) items_delivered: bool,
     /// The time until the request's deadline.
     pub(crate) left: Duration,
     /// A draw that belongs to the request.
@@ -80,7 +80,7 @@ pub(crate) enum Next {
     /// It fails because the wait would be longer than it has left.
     TooLate(Duration),
     /// It is sent again after this time at the earliest.
-    Again(Duration),
+    Retry(Duration),
 }
 
 /// What the failure means for all who share the scope.
@@ -94,10 +94,10 @@ pub(crate) enum Effect {
     Overloaded,
     /// The server failed.
     Failed,
-    /// No connection: nothing was sent. `heals`: it may pass by itself.
-    Unreachable { heals: bool },
+    /// No connection: nothing was sent. `can_heal`: it may pass by itself.
+    Unreachable { can_heal: bool },
     /// The key or the money was refused.
-    Account,
+    AccountRefused,
 }
 
 /// What becomes of the quota that the attempt holds.
@@ -113,11 +113,11 @@ pub(crate) enum Settle {
 
 /// The rule table: `class` x `counts` x `time left` to what follows. Reads no clock and changes nothing.
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
-    let verdict = judge_anew(case);
-    if case.handed_on { Verdict { next: Next::Fail, ..verdict } } else { verdict }
+    let verdict = judge_by_class(case);
+    if case.items_delivered { Verdict { next: Next::Fail, ..verdict } } else { verdict }
 }
 
-fn judge_anew(case: &Case<'_>) -> Verdict {
+fn judge_by_class(case: &Case<'_>) -> Verdict {
     let class = case.fault.class;
     if case.past_deadline {
         return past_deadline(case);
@@ -130,7 +130,7 @@ fn judge_anew(case: &Case<'_>) -> Verdict {
         Class::Overloaded => overloaded(case),
         _ if case.fault.of_account => {
             let settle = if case.refused_by_status { Settle::RequestOnly } else { Settle::Keep };
-            Verdict { charged: true, next: Next::Fail, effect: Effect::Account, settle, extra: false }
+            Verdict { charged: true, next: Next::Fail, effect: Effect::AccountRefused, settle, extra: false }
         }
         Class::Unreadable => charged(case, Effect::None, case.counts.unreadable == 0),
         Class::Ambiguous | Class::StreamBroken => charged(case, Effect::Failed, case.rules.retry_ambiguous),
@@ -149,12 +149,12 @@ fn past_deadline(case: &Case<'_>) -> Verdict {
 
 /// Nothing was sent, so it costs nothing, and patience ends with the deadline.
 fn unreachable(case: &Case<'_>) -> Verdict {
-    let heals = case.connect.is_none_or(ConnectFailure::can_heal);
+    let can_heal = case.connect.is_none_or(ConnectFailure::can_heal);
     let wait = BACKOFF.delay(case.counts.unreached + 1, case.draw).min(Duration::from_secs(2));
     Verdict {
         charged: false,
         next: in_time(case, wait),
-        effect: Effect::Unreachable { heals },
+        effect: Effect::Unreachable { can_heal },
         settle: Settle::Refund,
         extra: false,
     }
@@ -224,7 +224,7 @@ fn charged(case: &Case<'_>, effect: Effect, again: bool) -> Verdict {
 }
 
 fn in_time(case: &Case<'_>, wait: Duration) -> Next {
-    if wait >= case.left { Next::TooLate(wait) } else { Next::Again(wait) }
+    if wait >= case.left { Next::TooLate(wait) } else { Next::Retry(wait) }
 }
 
 #[cfg(test)]

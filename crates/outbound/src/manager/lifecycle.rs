@@ -16,22 +16,22 @@ use tokio::{sync::Notify, task::AbortHandle};
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
     /// Nobody new comes in; those inside go on as before.
-    full: AtomicBool,
+    intake_closed: AtomicBool,
     /// Nothing is sent until this ends.
     paused: AtomicBool,
-    inside: Mutex<Inside>,
+    requests: Mutex<Requests>,
     /// Told when the last one has left.
     empty: Notify,
 }
 
 /// Nobody comes in any more; those inside run to their end.
-const DRAINING: u8 = 1;
+const CLOSED: u8 = 1;
 /// Those still inside are cut off.
 const ABORTED: u8 = 2;
 
 /// The requests inside, each at a slot of its own.
 #[derive(Debug, Default)]
-struct Inside {
+struct Requests {
     slots: Vec<Slot>,
     free: Vec<usize>,
     count: usize,
@@ -40,7 +40,7 @@ struct Inside {
 #[derive(Debug, Default)]
 struct Slot {
     /// Which of those that had this slot one after the other.
-    turn: u64,
+    generation: u64,
     task: Option<AbortHandle>,
     /// The name of the request that has it; empty if it has none.
     id: String,
@@ -48,18 +48,18 @@ struct Slot {
     cancelled: bool,
 }
 
-/// A slot and the turn at it.
+/// A slot and the generation at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct ActiveKey {
     slot: usize,
-    turn: u64,
+    generation: u64,
 }
 
 /// One request inside. Dropping it says that it has left.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct ActiveRequest {
     lifecycle: Arc<Lifecycle>,
-    entry: Entry,
+    active_key: ActiveKey,
 }
 
 impl Lifecycle {
@@ -69,14 +69,14 @@ impl Lifecycle {
     }
 
     /// Whether nobody new comes in, while those inside go on.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::SeqCst)
+    pub(crate) fn is_intake_closed(&self) -> bool {
+        self.intake_closed.load(Ordering::SeqCst)
     }
 
     /// Lets nobody in any more; those inside go on.
-    pub(crate) fn take_in_nobody(&self) {
-        let _inside = self.inside.lock();
-        self.full.store(true, Ordering::SeqCst);
+    pub(crate) fn close_intake(&self) {
+        let _requests = self.requests.lock();
+        self.intake_closed.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -87,83 +87,83 @@ impl Lifecycle {
         self.paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Calls requests off: those that `chosen` names by slot, turn and id. Says how many.
-    pub(crate) fn cancel(&self, chosen: impl Fn(Entry, &str) -> bool) -> usize {
-        let mut inside = self.inside.lock();
+    /// Calls requests off: those that `chosen` names by slot, generation and id. Says how many.
+    pub(crate) fn cancel(&self, chosen: impl Fn(ActiveKey, &str) -> bool) -> usize {
+        let mut requests = self.requests.lock();
         let mut tasks = Vec::new();
-        for (place, slot) in inside.slots.iter_mut().enumerate() {
+        for (place, slot) in requests.slots.iter_mut().enumerate() {
             if let Some(task) = &slot.task
                 && !slot.cancelled
-                && chosen(Entry { slot: place, turn: slot.turn }, &slot.id)
+                && chosen(ActiveKey { slot: place, generation: slot.generation }, &slot.id)
             {
                 slot.cancelled = true;
                 tasks.push(task.clone());
             }
         }
         // Dropped by `abort`, a task leaves, which takes the lock.
-        drop(inside);
+        drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
         tasks.len()
     }
 
     /// Lets a request in, unless the doors are closed.
-    pub(crate) fn enter(self: &Arc<Self>, id: Option<&str>) -> Option<Guest> {
-        let mut inside = self.inside.lock();
+    pub(crate) fn register(self: &Arc<Self>, id: Option<&str>) -> Option<ActiveRequest> {
+        let mut requests = self.requests.lock();
         // Asked under the lock, so that a shutdown that finds nobody inside lets nobody in.
-        if !self.is_open() || self.is_full() {
+        if !self.is_open() || self.is_intake_closed() {
             return None;
         }
-        let slot = inside.free.pop().unwrap_or(inside.slots.len());
-        if slot == inside.slots.len() {
-            inside.slots.push(Slot::default());
+        let slot = requests.free.pop().unwrap_or(requests.slots.len());
+        if slot == requests.slots.len() {
+            requests.slots.push(Slot::default());
         }
-        inside.count += 1;
+        requests.count += 1;
         // Its memory is used again.
-        inside.slots[slot].id.clear();
-        inside.slots[slot].id.push_str(id.unwrap_or_default());
-        inside.slots[slot].cancelled = false;
-        let turn = inside.slots[slot].turn;
-        drop(inside);
-        Some(Guest { lifecycle: Arc::clone(self), entry: Entry { slot, turn } })
+        requests.slots[slot].id.clear();
+        requests.slots[slot].id.push_str(id.unwrap_or_default());
+        requests.slots[slot].cancelled = false;
+        let generation = requests.slots[slot].generation;
+        drop(requests);
+        Some(ActiveRequest { lifecycle: Arc::clone(self), active_key: ActiveKey { slot, generation } })
     }
 
-    /// The task in which a guest runs. One that has left meanwhile is no guest any more.
-    pub(crate) fn runs_in(&self, entry: Option<Entry>, task: &AbortHandle) {
-        let Some(entry) = entry else { return };
-        let mut inside = self.inside.lock();
-        let slot = &mut inside.slots[entry.slot];
-        if slot.turn == entry.turn {
+    /// The task in which a active_request runs. One that has left meanwhile is no active_request any more.
+    pub(crate) fn set_task(&self, active_key: Option<ActiveKey>, task: &AbortHandle) {
+        let Some(active_key) = active_key else { return };
+        let mut requests = self.requests.lock();
+        let slot = &mut requests.slots[active_key.slot];
+        if slot.generation == active_key.generation {
             slot.task = Some(task.clone());
         }
-        drop(inside);
+        drop(requests);
         if self.phase.load(Ordering::SeqCst) == ABORTED {
             task.abort();
         }
     }
 
     /// Closes the doors; what is inside runs on.
-    pub(crate) fn drain(&self) {
-        let _inside = self.inside.lock();
-        self.phase.fetch_max(DRAINING, Ordering::SeqCst);
+    pub(crate) fn close(&self) {
+        let _requests = self.requests.lock();
+        self.phase.fetch_max(CLOSED, Ordering::SeqCst);
     }
 
     /// Closes the doors and cuts off what is inside.
     pub(crate) fn abort(&self) {
-        let inside = self.inside.lock();
+        let requests = self.requests.lock();
         self.phase.fetch_max(ABORTED, Ordering::SeqCst);
-        let tasks: Vec<_> = inside.slots.iter().filter_map(|slot| slot.task.clone()).collect();
+        let tasks: Vec<_> = requests.slots.iter().filter_map(|slot| slot.task.clone()).collect();
         // Dropped by `abort`, a task leaves, which takes the lock.
-        drop(inside);
+        drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
     }
 
     /// How many requests are inside.
     pub(crate) fn active(&self) -> usize {
-        self.inside.lock().count
+        self.requests.lock().count
     }
 
     /// Returns once nobody is inside, or after the time given; says how many still are.
-    pub(crate) async fn drained(&self, grace: Duration) -> usize {
+    pub(crate) async fn wait_until_empty(&self, grace: Duration) -> usize {
         let empty = async {
             loop {
                 let empty = self.empty.notified();
@@ -178,28 +178,28 @@ impl Lifecycle {
     }
 }
 
-impl Guest {
+impl ActiveRequest {
     /// Whether it was called off.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.lifecycle.inside.lock().slots[self.entry.slot].cancelled
+        self.lifecycle.requests.lock().slots[self.active_key.slot].cancelled
     }
 
-    /// What [`Lifecycle::runs_in`] knows it by.
-    pub(crate) fn entry(&self) -> Entry {
-        self.entry
+    /// What [`Lifecycle::set_task`] knows it by.
+    pub(crate) fn key(&self) -> ActiveKey {
+        self.active_key
     }
 }
 
-impl Drop for Guest {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let mut inside = self.lifecycle.inside.lock();
-        let slot = &mut inside.slots[self.entry.slot];
-        slot.turn += 1;
+        let mut requests = self.lifecycle.requests.lock();
+        let slot = &mut requests.slots[self.active_key.slot];
+        slot.generation += 1;
         slot.task = None;
-        inside.free.push(self.entry.slot);
-        inside.count -= 1;
-        let empty = inside.count == 0;
-        drop(inside);
+        requests.free.push(self.active_key.slot);
+        requests.count -= 1;
+        let empty = requests.count == 0;
+        drop(requests);
         if empty {
             self.lifecycle.empty.notify_waiters();
         }

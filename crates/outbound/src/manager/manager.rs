@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     batch::Batch,
     builder::RequestManagerBuilder,
-    driver::{self, Job, To},
+    driver::{self, Job, Recipient},
     error::BuildError,
     inner::{AbortOnDrop, Handle, Inner},
     item::ItemSender,
@@ -27,7 +27,7 @@ use super::{
     request::Request,
     scope::ModelLimits,
     snapshot::Snapshot,
-    task::Cut,
+    task::AbortOnDropHandle,
     ticket::{SubmitError, Ticket},
 };
 
@@ -89,14 +89,14 @@ impl RequestManager {
     }
 
     /// Begins with a request, in a task that is cut off when it is dropped.
-    fn begin(&self, request: Request, items: Option<ItemSender>) -> (Cut, Ticket) {
+    fn begin(&self, request: Request, items: Option<ItemSender>) -> (AbortOnDropHandle, Ticket) {
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since: Some(Instant::now()), items };
-        let (entry, task) = driver::task(&self.0, job, To::One(sender));
-        let task = Cut::spawn(task);
-        self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        (task, Ticket::new(outcome, id, &self.0.lifecycle, entry))
+        let (active_key, task) = driver::task(&self.0, job, Recipient::Caller(sender));
+        let task = AbortOnDropHandle::spawn(task);
+        self.0.lifecycle.set_task(active_key, &task.abort_handle());
+        (task, Ticket::new(outcome, id, &self.0.lifecycle, active_key))
     }
 
     /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One
@@ -130,19 +130,19 @@ impl RequestManager {
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
         let inner = &*self.0;
-        let Some(room) = inner.room(request.options().tenant.as_deref()).await else {
+        let Some(permit) = inner.submit_permit(request.options().tenant.as_deref()).await else {
             return Err(SubmitError(request));
         };
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since, items: None };
-        let (entry, task) = driver::task(inner, job, To::Submitter(sender));
+        let (active_key, task) = driver::task(inner, job, Recipient::Ticket(sender));
         let task = tokio::spawn(async move {
-            let _room = room;
+            let _permit = permit;
             task.await;
         });
-        inner.lifecycle.runs_in(entry, &task.abort_handle());
-        Ok(Ticket::new(outcome, id, &self.0.lifecycle, entry))
+        inner.lifecycle.set_task(active_key, &task.abort_handle());
+        Ok(Ticket::new(outcome, id, &self.0.lifecycle, active_key))
     }
 
     /// Lets nobody in any more and sends nothing more: what waits for its admission, or between two attempts, ends at
@@ -153,11 +153,11 @@ impl RequestManager {
     /// given back by the next call.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let inner = &*self.0;
-        inner.drain();
-        let aborted = inner.lifecycle.drained(grace).await;
+        inner.close();
+        let aborted = inner.lifecycle.wait_until_empty(grace).await;
         inner.lifecycle.abort();
         // Those cut off tell their outcomes as they are dropped; a runtime that stands still is not waited for.
-        inner.lifecycle.drained(Duration::from_secs(1)).await;
+        inner.lifecycle.wait_until_empty(Duration::from_secs(1)).await;
         ShutdownReport { aborted, returned: std::mem::take(&mut inner.returned.lock()) }
     }
 
@@ -211,9 +211,9 @@ impl RequestManager {
     ///
     /// Dropping the future leaves the doors closed.
     pub async fn drain(&self) {
-        self.0.lifecycle.take_in_nobody();
+        self.0.lifecycle.close_intake();
         self.0.notify();
-        self.0.lifecycle.drained(Duration::MAX).await;
+        self.0.lifecycle.wait_until_empty(Duration::MAX).await;
     }
 
     /// Where it stands: for each endpoint and model what it believes, what it waits for and why.

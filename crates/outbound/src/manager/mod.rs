@@ -1,4 +1,4 @@
-//! The request manager: the pieces, composed. Files import from those below them:
+//! The request manager: the pieces, composed. A file imports from files below it, never from files above it:
 //!
 //! ```text
 //!                   manager
@@ -7,29 +7,36 @@
 //!              inner
 //!              reuse
 //!         run · wire
-//!   send_log
-//!   admission · read
-//!   telling
+//!   request_log
+//!   admission · read · in_flight
+//!   emitter
+//!   record · attempt · batch_state
 //!   destination
-//!   record · attempt · shared
-//!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
-//!   money
-//!   judge · lifecycle · key · wall_clock · settings · observe; metrics above it
-//!   route
-//!   outcome · error · reply · request · item · task
+//!   prepared · cache
+//!   scope: call · account, model, reachability · health, overload, breaker, fair_queue, quota, endpoint; silence above them
+//!   judge · lifecycle · seed · wall_clock · settings · guarded_observer · reroute
+//!   metrics
+//!   observe · outcome · request · send_log · hedging
+//!   money · route · reused
+//!   error · reply · item · task
 //! ```
 
 mod admission;
 mod attempt;
 mod batch;
+mod batch_state;
 mod builder;
+mod cache;
 mod destination;
 mod driver;
+mod emitter;
 mod error;
+mod guarded_observer;
+mod hedging;
+mod in_flight;
 mod inner;
 mod item;
 mod judge;
-mod key;
 mod lifecycle;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod manager;
@@ -37,21 +44,24 @@ mod metrics;
 mod money;
 mod observe;
 mod outcome;
+mod prepared;
 mod read;
 mod record;
 mod reply;
 mod reply_stream;
 mod request;
+mod request_log;
+mod reroute;
 mod reuse;
+mod reused;
 mod route;
 mod run;
 mod scope;
+mod seed;
 mod send_log;
 mod settings;
-mod shared;
 mod snapshot;
 mod task;
-mod telling;
 mod ticket;
 mod wall_clock;
 mod wire;
@@ -59,19 +69,20 @@ mod wire;
 pub use self::{
     batch::{Batch, Rest},
     builder::RequestManagerBuilder,
+    cache::ResponseCache,
     error::{BuildError, Error, ErrorKind},
+    hedging::Hedging,
     item::Item,
     manager::{RequestManager, ShutdownReport},
     metrics::Metrics,
     money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Operation, Step, Waiting},
-    outcome::{AttemptRecord, Outcome, Reused},
+    outcome::{AttemptRecord, Outcome},
     reply::Reply,
     reply_stream::ReplyStream,
     request::Request,
-    reuse::ResponseCache,
+    reused::Reused,
     route::Route,
-    run::Hedging,
     scope::{Endpoint, ModelLimits, Stopped},
     send_log::{SendLog, Sending, Written},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},

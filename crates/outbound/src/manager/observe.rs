@@ -6,7 +6,7 @@ use http::StatusCode;
 use outbound_client::{Delivery, Origin};
 use outbound_provider::Usage;
 
-use super::{error::ErrorKind, money::Money, outcome::Reused};
+use super::{error::ErrorKind, money::Money, reused::Reused};
 
 /// Hears what becomes of each request while it happens. Given to
 /// [`RequestManagerBuilder::observer`](super::RequestManagerBuilder::observer).

@@ -11,6 +11,7 @@ use super::{
     money::Money,
     reply::Reply,
     request::Request,
+    reused::Reused,
 };
 
 /// What came of one request, whatever came of it: every request has exactly one.
@@ -50,26 +51,6 @@ pub struct Outcome {
     /// The request itself, where it was never sent because nothing more is sent for its model or to its
     /// endpoint, or because the manager was shut down.
     pub unsent: Option<Request>,
-}
-
-/// Where an answer comes from that no call of the request's own has brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reused {
-    /// From an equal request that was in flight: see [`coalesce`](super::RequestManagerBuilder::coalesce).
-    InFlight,
-    /// From the [cache](super::RequestManagerBuilder::cache).
-    Cache,
-}
-
-impl Reused {
-    /// A stable name: `in_flight`, `cache`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InFlight => "in_flight",
-            Self::Cache => "cache",
-        }
-    }
 }
 
 impl Outcome {

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
+    emitter::EventEmitter,
     item::{Item, ItemSender},
     reply::Reply,
     scope::Scope,
-    telling::Telling,
     wall_clock::WallClock,
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Reader<'a> {
     /// The instant by which a stream has to bring its first item, and how long that is.
     pub(super) first_item: (Option<Instant>, Duration),
     /// Told of the first item of a stream.
-    pub(super) observed: Option<&'a Telling>,
+    pub(super) emitter: Option<&'a EventEmitter>,
     /// Where the items of a stream go that is handed on as it comes.
     pub(super) items: Option<&'a ItemSender>,
 }
@@ -69,7 +69,7 @@ impl Reader<'_> {
         match read {
             Ok((body, usage)) => {
                 if let Some(items) = self.items.filter(|_| framing.is_none()) {
-                    items.send(whole(provider, usage, &body));
+                    items.send(whole_item(provider, usage, &body));
                 }
                 Ok(Answer { reply: Reply { status, headers, body }, usage, signals })
             }
@@ -150,7 +150,7 @@ fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
 }
 
 /// An answer that came in one piece, as one item.
-pub(super) fn whole(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
+pub(super) fn whole_item(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
     let mut delta = Delta::default();
     delta.text = provider.text_of(body).unwrap_or_default();
     Item { delta, usage, data: String::from_utf8_lossy(body).into_owned() }

@@ -10,7 +10,9 @@ use std::{
 use futures::stream::Stream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{error::Error, inner::Handle, item::Item, outcome::Outcome, task::Cut, ticket::Ticket};
+use super::{
+    error::Error, inner::Handle, item::Item, outcome::Outcome, task::AbortOnDropHandle, ticket::Ticket,
+};
 
 /// A reply, item by item as it comes. Made by [`RequestManager::stream`](super::RequestManager::stream).
 ///
@@ -51,7 +53,7 @@ pub struct ReplyStream {
     items: UnboundedReceiver<Item>,
     end: End,
     /// Dropped, it cuts off the task.
-    _task: Cut,
+    _task: AbortOnDropHandle,
     /// Keeps the manager from being dropped.
     _manager: Handle,
 }
@@ -64,7 +66,12 @@ enum End {
 }
 
 impl ReplyStream {
-    pub(super) fn new(items: UnboundedReceiver<Item>, outcome: Ticket, task: Cut, manager: Handle) -> Self {
+    pub(super) fn new(
+        items: UnboundedReceiver<Item>,
+        outcome: Ticket,
+        task: AbortOnDropHandle,
+        manager: Handle,
+    ) -> Self {
         Self { items, end: End::Ahead(outcome), _task: task, _manager: manager }
     }
 

@@ -9,7 +9,7 @@ use outbound_limiter::Cost;
 use outbound_provider::Provider;
 use serde::Serialize;
 
-use super::{route::Route, scope::Order};
+use super::{route::Route, scope::QueueClass};
 
 /// One request: a method, a path at some endpoint, and a body, which is in memory, since it may have to be sent again.
 ///
@@ -271,9 +271,9 @@ impl Request {
         self
     }
 
-    pub(crate) fn order(&self) -> Order<'_> {
+    pub(crate) fn queue_class(&self) -> QueueClass<'_> {
         let Options { priority, tenant, .. } = self.options();
-        Order { priority: *priority, tenant: tenant.as_deref() }
+        QueueClass { priority: *priority, tenant: tenant.as_deref() }
     }
 
     /// Another way for it where its own has failed; each call adds one, and they are tried in this order. Default: those of

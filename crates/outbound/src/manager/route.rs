@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{
-    error::{Error, ErrorKind},
-    request::{Body, Prompt, Request},
-};
+use super::error::{Error, ErrorKind};
 
 /// The failures that another way may mend: those that are not the request's own.
 const MENDED: &[ErrorKind] = &[
@@ -55,10 +51,11 @@ const MENDED: &[ErrorKind] = &[
 #[derive(Debug, Clone)]
 #[must_use = "a route does nothing until a request has it"]
 pub struct Route {
-    endpoint: Option<String>,
-    model: Option<String>,
-    path: Option<String>,
-    body: Option<Result<Bytes, String>>,
+    pub(super) endpoint: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) path: Option<String>,
+    /// JSON, or why it could not be written.
+    pub(super) body: Option<Result<Bytes, String>>,
     after: Duration,
     on: Option<Vec<ErrorKind>>,
 }
@@ -123,46 +120,5 @@ impl Route {
     /// Whether it is taken after this error.
     pub(super) fn takes(&self, error: &Error) -> bool {
         self.on.as_deref().unwrap_or(MENDED).contains(&error.kind())
-    }
-
-    /// The request as it is on this route. What is wrong with it is said when it is sent, as of any request.
-    pub(super) fn apply(&self, request: &Request) -> Request {
-        let mut request = request.clone();
-        if let Some(endpoint) = &self.endpoint {
-            request.set().endpoint = Some(endpoint.clone());
-        }
-        if let Some(path) = &self.path {
-            request.path = Some(path.clone());
-        }
-        match &self.body {
-            Some(Ok(body)) => request.body = Body::Json(body.clone()),
-            Some(Err(why)) => request.reject(format!("the body of a route is no JSON: {why}")),
-            None => {}
-        }
-        if let Some(model) = &self.model {
-            match with_model(&request.body, model) {
-                Ok(body) => request.body = body,
-                Err(why) => request.reject(why),
-            }
-        }
-        request
-    }
-}
-
-/// The body with another model.
-fn with_model(body: &Body, model: &str) -> Result<Body, String> {
-    let json = match body {
-        Body::Json(json) => json,
-        Body::Prompt(prompt) => {
-            return Ok(Body::Prompt(Box::new(Prompt { model: model.to_owned(), ..(**prompt).clone() })));
-        }
-        _ => return Err(String::from("a route names a model, and the request's body is no JSON")),
-    };
-    match outbound_provider::lenient_json(json) {
-        Some(Value::Object(mut fields)) => {
-            fields.insert(String::from("model"), model.into());
-            Ok(Body::Json(Value::Object(fields).to_string().into()))
-        }
-        _ => Err(String::from("a route names a model, and the request's body is no JSON object")),
     }
 }

@@ -2,12 +2,6 @@
 
 use std::{error, pin::Pin};
 
-use super::{
-    admission::{Admission, Admitted},
-    error::Error,
-    record::Record,
-};
-
 /// Writes down which requests are sent, before their bytes leave. Given to
 /// [`RequestManagerBuilder::send_log`](super::RequestManagerBuilder::send_log).
 ///
@@ -47,63 +41,4 @@ pub struct Sending<'a> {
     pub id: Option<&'a str>,
     /// Which request of the manager it is, as [`Event::number`](super::Event::number).
     pub number: u64,
-}
-
-/// What the log has of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Logged {
-    /// Nothing, or that it was not processed.
-    #[default]
-    No,
-    /// That it leaves.
-    Sending,
-    /// That it left, and it may have been processed: whatever comes later changes nothing of that.
-    ForGood,
-}
-
-/// The log of one request.
-pub(super) struct Log<'a> {
-    log: &'a dyn SendLog,
-    request: Sending<'a>,
-}
-
-impl<'a> Log<'a> {
-    pub(super) fn new(log: &'a dyn SendLog, id: Option<&'a str>, number: u64) -> Self {
-        Self { log, request: Sending { id, number } }
-    }
-
-    /// Writes down that the request leaves, unless that is there.
-    ///
-    /// # Errors
-    ///
-    /// Where it could not: nothing more of the batch is sent then.
-    pub(super) async fn write_down<'b>(
-        &self,
-        admitted: Admitted<'b>,
-        admission: &Admission<'_>,
-        record: &mut Record,
-    ) -> Result<Admitted<'b>, Error> {
-        if record.logged != Logged::No {
-            return Ok(admitted);
-        }
-        record.logged = Logged::Sending;
-        match self.log.sending(self.request).await {
-            Ok(()) => Ok(admitted),
-            Err(error) => {
-                admitted.charge.refund();
-                let why = format!("what is sent could not be written down first: {error}");
-                Err(admission.stop_all(&why, record))
-            }
-        }
-    }
-
-    /// An attempt has failed.
-    pub(super) fn failed(&self, maybe_processed: bool, record: &mut Record) {
-        if maybe_processed {
-            record.logged = Logged::ForGood;
-        } else if record.logged == Logged::Sending {
-            record.logged = Logged::No;
-            self.log.not_processed(self.request);
-        }
-    }
 }

@@ -5,12 +5,12 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use outbound_client::Limits;
 
 use super::{
+    cache::ResponseCache,
+    guarded_observer::GuardedObserver,
+    hedging::Hedging,
     money::{Money, Prices},
-    reuse::ResponseCache,
     route::Route,
-    run::Hedging,
     send_log::SendLog,
-    telling::GuardedObserver,
 };
 
 /// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.

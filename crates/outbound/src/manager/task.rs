@@ -4,9 +4,9 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 /// A task that is cut off when this is dropped.
 #[derive(Debug)]
-pub(super) struct Cut(JoinHandle<()>);
+pub(super) struct AbortOnDropHandle(JoinHandle<()>);
 
-impl Cut {
+impl AbortOnDropHandle {
     /// Spawns on the runtime of the call.
     pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(task))
@@ -17,7 +17,7 @@ impl Cut {
     }
 }
 
-impl Drop for Cut {
+impl Drop for AbortOnDropHandle {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     error::{Error, ErrorKind},
-    lifecycle::{Entry, Lifecycle},
+    lifecycle::{ActiveKey, Lifecycle},
     outcome::Outcome,
     record::Record,
     request::Request,
@@ -27,7 +27,7 @@ pub struct Ticket {
     outcome: oneshot::Receiver<Outcome>,
     id: Option<String>,
     /// Where it is inside the manager.
-    entry: Option<(Arc<Lifecycle>, Entry)>,
+    active_key: Option<(Arc<Lifecycle>, ActiveKey)>,
 }
 
 /// The manager has been shut down; here is the request back.
@@ -39,16 +39,16 @@ impl Ticket {
         outcome: oneshot::Receiver<Outcome>,
         id: Option<String>,
         lifecycle: &Arc<Lifecycle>,
-        entry: Option<Entry>,
+        active_key: Option<ActiveKey>,
     ) -> Self {
-        Self { outcome, id, entry: entry.map(|entry| (Arc::clone(lifecycle), entry)) }
+        Self { outcome, id, active_key: active_key.map(|active_key| (Arc::clone(lifecycle), active_key)) }
     }
 
     /// Calls the request off; says whether that was in time. Its outcome is
     /// [`ErrorKind::Cancelled`](ErrorKind::Cancelled): what was not sent costs nothing, and what was may be billed.
     pub fn cancel(&self) -> bool {
-        let Some((lifecycle, entry)) = &self.entry else { return false };
-        lifecycle.cancel(|of, _| of == *entry) > 0
+        let Some((lifecycle, active_key)) = &self.active_key else { return false };
+        lifecycle.cancel(|of, _| of == *active_key) > 0
     }
 }
 

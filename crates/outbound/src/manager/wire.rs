@@ -6,11 +6,12 @@ use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY},
+    attempt::{Answer, Attempt, Failure},
     destination::Destination,
+    emitter::EventEmitter,
     item::ItemSender,
+    prepared::IDEMPOTENCY_KEY,
     read::Reader,
-    telling::Telling,
     wall_clock::WallClock,
 };
 
@@ -21,7 +22,7 @@ const PROBE: Duration = Duration::from_secs(3);
 pub(crate) struct Wire<'a> {
     pub(crate) clock: &'a WallClock,
     /// Told of the first item of a stream.
-    pub(crate) observed: Option<&'a Telling>,
+    pub(crate) emitter: Option<&'a EventEmitter>,
     /// Where the items of a stream go that is handed on as it comes.
     pub(crate) items: Option<&'a ItemSender>,
 }
@@ -57,7 +58,7 @@ impl Attempt for Wire<'_> {
             is_array: prepared.is_array,
             sent_at,
             first_item: (sent_at.checked_add(limit), limit),
-            observed: self.observed,
+            emitter: self.emitter,
             items: self.items,
         };
         reader.read(reply).await

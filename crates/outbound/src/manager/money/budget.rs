@@ -4,7 +4,7 @@ use outbound_provider::Usage;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified};
 
-use super::{Money, Quote};
+use super::{Money, PriceEstimate};
 
 /// How much may be spent, and what is. A request goes only while what was spent, the most that all under way may cost and
 /// the most that it may cost itself stay within the limit. So it is never passed where requests say how much output they
@@ -26,7 +26,7 @@ struct State {
 
 /// Whether there is money for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Funds {
     Enough,
     /// What is under way may leave enough.
     Perhaps,
@@ -39,9 +39,9 @@ pub(crate) enum Room {
 
 /// A call, and the most that it may cost. Dropped before it was sent, it cost nothing; afterwards, all of that.
 #[derive(Debug)]
-pub(crate) struct Expense<'a> {
+pub(crate) struct BudgetReservation<'a> {
     budget: &'a Budget,
-    quote: Quote,
+    estimate: PriceEstimate,
     /// What it costs, if nothing more is heard of it.
     cost: Money,
 }
@@ -70,42 +70,42 @@ impl Budget {
     }
 
     /// Whether there is room for a call.
-    pub(crate) fn room(&self, quote: Quote) -> Room {
-        self.state.lock().room(quote)
+    pub(crate) fn funds(&self, estimate: PriceEstimate) -> Funds {
+        self.state.lock().funds(estimate)
     }
 
     /// Takes the most that a call may cost, if there is so much.
-    pub(crate) fn take(&self, quote: Quote) -> Option<Expense<'_>> {
+    pub(crate) fn take(&self, estimate: PriceEstimate) -> Option<BudgetReservation<'_>> {
         let mut state = self.state.lock();
-        if state.room(quote) != Room::Enough {
+        if state.funds(estimate) != Funds::Enough {
             return None;
         }
-        state.under_way += quote.worst;
+        state.under_way += estimate.most;
         state.calls += 1;
-        Some(Expense { budget: self, quote, cost: Money::ZERO })
+        Some(BudgetReservation { budget: self, estimate, cost: Money::ZERO })
     }
 }
 
 impl State {
-    fn room(&self, quote: Quote) -> Room {
+    fn funds(&self, estimate: PriceEstimate) -> Funds {
         match self.limit {
-            Some(limit) if self.spent + self.under_way + quote.worst > limit => {
+            Some(limit) if self.spent + self.under_way + estimate.most > limit => {
                 let spent = self.spent;
-                if self.calls == 0 { Room::Spent { limit, spent } } else { Room::Perhaps }
+                if self.calls == 0 { Funds::Spent { limit, spent } } else { Funds::Perhaps }
             }
-            _ => Room::Enough,
+            _ => Funds::Enough,
         }
     }
 }
 
-impl Expense<'_> {
+impl BudgetReservation<'_> {
     pub(crate) fn sent(&mut self) {
-        self.cost = self.quote.worst;
+        self.cost = self.estimate.most;
     }
 
     /// The answer has come: says what it cost.
     pub(crate) fn answered(mut self, usage: Option<Usage>) -> Money {
-        self.cost = self.quote.cost(usage);
+        self.cost = self.estimate.cost(usage);
         self.cost
     }
 
@@ -117,11 +117,11 @@ impl Expense<'_> {
     }
 }
 
-impl Drop for Expense<'_> {
+impl Drop for BudgetReservation<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.spent += self.cost;
-        state.under_way = state.under_way.saturating_sub(self.quote.worst);
+        state.under_way = state.under_way.saturating_sub(self.estimate.most);
         state.calls -= 1;
         drop(state);
         self.budget.changed.notify_waiters();

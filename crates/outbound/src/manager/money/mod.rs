@@ -9,6 +9,6 @@ pub use self::{
     prices::{Price, Prices, PricesError},
 };
 pub(crate) use self::{
-    budget::{Budget, Expense, Room},
-    prices::Quote,
+    budget::{Budget, BudgetReservation, Funds},
+    prices::PriceEstimate,
 };

@@ -51,10 +51,10 @@ pub struct PricesError(String);
 
 /// What one request may cost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quote {
+pub(crate) struct PriceEstimate {
     price: Price,
     /// At the most: every byte of its body a token, and all the output that it allows.
-    pub(crate) worst: Money,
+    pub(crate) most: Money,
 }
 
 impl Price {
@@ -173,16 +173,16 @@ impl Prices {
     }
 
     /// What a request may cost; `None` where its model has no price.
-    pub(crate) fn quote(&self, model: Option<&str>, body: usize, output: u64) -> Option<Quote> {
+    pub(crate) fn estimate(&self, model: Option<&str>, body: usize, output: u64) -> Option<PriceEstimate> {
         let price = *self.get(model?)?;
-        Some(Quote { price, worst: price.at_most(body as u64, output) })
+        Some(PriceEstimate { price, most: price.at_most(body as u64, output) })
     }
 }
 
-impl Quote {
+impl PriceEstimate {
     /// What it did cost, by what the reply says it took. Nobody said: the most that it may have.
     pub(crate) fn cost(&self, usage: Option<Usage>) -> Money {
-        usage.map_or(self.worst, |usage| self.price.of(usage))
+        usage.map_or(self.most, |usage| self.price.of(usage))
     }
 }
 

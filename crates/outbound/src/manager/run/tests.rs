@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::manager::{
-    admission::Choice,
-    attempt::Prepared,
+    admission::EndpointHistory,
+    batch_state::BatchMember,
     lifecycle::Lifecycle,
+    prepared::Prepared,
     request::Request,
-    scope::{Account, Ask, Endpoint, Order, Reach, Scope},
+    scope::{Account, Endpoint, QueueClass, Reachability, Scope, ScopeDecision},
     settings::Settings,
-    shared::Seat,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Attempt for &Scripted {
 
 fn scope() -> Scope {
     let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
-    let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
+    let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
     let account = Account::build(told, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
@@ -64,22 +64,23 @@ async fn run(
     max_attempts: u32,
 ) -> (Option<ErrorKind>, Duration) {
     let began = Instant::now();
-    let (lifecycle, mut seat, request) = (Lifecycle::default(), Seat::ready(None), Request::get("/"));
+    let (lifecycle, mut member, request) =
+        (Lifecycle::default(), BatchMember::ready(None), Request::get("/"));
     let key = || HeaderValue::from_static("key");
     let prepared = Prepared::new(&request, &scope.account, &Settings::default(), false, key).expect("valid");
     let destinations = [Destination { scope: scope.clone(), prepared }];
     let admission = Admission {
         destinations: &destinations,
-        choice: Choice::default(),
-        order: Order { priority: 0, tenant: None },
-        standing: None,
+        history: EndpointHistory::default(),
+        class: QueueClass { priority: 0, tenant: None },
+        position: None,
         budget: Box::leak(Box::default()),
         lifecycle: &lifecycle,
-        seat: &mut seat,
+        member: &mut member,
         limit: SECOND * 300,
         since: &mut None,
         patience: None,
-        observed: None,
+        emitter: None,
     };
     let rules = Rules { max_attempts, retry_ambiguous: true };
     let run = Run { attempt, admission, rules, hedges: None, log: None, number, draw, items: None };
@@ -91,15 +92,15 @@ async fn run(
 /// before the first probe is spread by the draw of the request that failed last, from three quarters of 250 ms to all.
 #[tokio::test(start_paused = true)]
 async fn an_outage_knows_its_requests_and_spreads_its_probes() {
-    for (numbers, of_many) in [([1, 2, 3, 4], true), ([1, 1, 1, 1], false)] {
+    for (numbers, several_requests) in [([1, 2, 3, 4], true), ([1, 1, 1, 1], false)] {
         for (draw, least, most) in [(0, 187, 188), (u64::MAX / 2, 218, 219), (u64::MAX, 249, 250)] {
             let (scope, fails) = (scope(), Scripted::failing(5, Class::Transient, Delivery::Replied));
             for number in numbers {
                 assert_eq!(run(&scope, &fails, number, draw, 1).await.0, Some(ErrorKind::Server));
             }
-            assert_eq!(scope.model.is_outage(), of_many);
+            assert_eq!(scope.model.is_outage(), several_requests);
             let now = Instant::now();
-            let Ask::Wait(_, until) = scope.ask(now) else { panic!("it is down") };
+            let ScopeDecision::Wait(_, until) = scope.admit(now) else { panic!("it is down") };
             let pause = until - now;
             assert!(
                 pause >= Duration::from_millis(least) && pause <= Duration::from_millis(most),
@@ -107,7 +108,7 @@ async fn an_outage_knows_its_requests_and_spreads_its_probes() {
             );
             // A failed probe of an outage of many is not charged to its request, which goes on.
             let failed = run(&scope, &fails, 1, draw, 1).await.0;
-            assert_eq!(failed, (!of_many).then_some(ErrorKind::Server));
+            assert_eq!(failed, (!several_requests).then_some(ErrorKind::Server));
         }
     }
 }

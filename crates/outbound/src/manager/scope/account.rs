@@ -25,11 +25,12 @@ use super::{
         error::{BuildError, ErrorKind},
         settings::Settings,
     },
-    config::{Endpoint, ModelLimits, default_client},
+    breaker::Breaker,
+    endpoint::{Endpoint, ModelLimits, default_client},
     model::Model,
-    reach::Reach,
+    reachability::Reachability,
     sharing::Sharing,
-    stop::{Standing, Stopped},
+    stopped::Stopped,
 };
 
 /// So many models are kept. The one least used is forgotten, with what was learnt of it.
@@ -37,7 +38,7 @@ pub(super) const MODELS: usize = 64;
 
 /// So many calls that hang are counted apart beside `max_concurrent` of them: probes that hang as well. However often a
 /// server falls silent, there are no more.
-const PROBES_APART: usize = 16;
+const MAX_HUNG_PROBES: usize = 16;
 
 /// An endpoint at work.
 #[derive(Debug)]
@@ -56,13 +57,13 @@ pub(crate) struct Account {
     /// What paths are relative to.
     pub(crate) base_url: String,
     pub(super) max_pause: Duration,
-    pub(crate) reach: Arc<Reach>,
+    pub(crate) reach: Arc<Reachability>,
     pub(crate) quota: QuotaLimiter,
     pub(super) sharing: Mutex<Sharing>,
-    pub(super) standing: Mutex<Standing>,
+    pub(super) breaker: Mutex<Breaker>,
     pub(super) budget: Budget,
     limits_of_models: Vec<(String, ModelLimits)>,
-    apart: Mutex<Apart>,
+    hung_calls: Mutex<HungCalls>,
     /// Whether somebody looks for a silence.
     pub(super) watched: AtomicBool,
     /// Most recently used first.
@@ -73,12 +74,12 @@ pub(crate) struct Account {
 /// them. They are counted apart from those that may be in flight, so that they do not stand in the way of a probe, nor of
 /// the full rate afterwards.
 #[derive(Debug, Default)]
-struct Apart {
+struct HungCalls {
     sent_before: Option<Instant>,
     calls: usize,
 }
 
-impl Apart {
+impl HungCalls {
     /// Whether a call that was sent then is one of them.
     fn counts(&self, sent_at: Instant) -> bool {
         self.calls > 0 && self.sent_before.is_some_and(|hung_before| sent_at < hung_before)
@@ -89,15 +90,15 @@ impl Account {
     pub(crate) fn build(
         endpoint: Endpoint,
         settings: &Settings,
-        reach: impl FnOnce(&str) -> Arc<Reach>,
+        reach: impl FnOnce(&str) -> Arc<Reachability>,
     ) -> Result<Self, BuildError> {
         let provider = endpoint.provider;
         let base_url = endpoint.base_url.as_deref().or(provider.base_url()).ok_or_else(|| {
             let name = provider.name();
             BuildError::new(format!("the provider {name} has no address of its own: give a base_url"))
         })?;
-        if endpoint.max_concurrent > Endpoint::MOST_CONCURRENT {
-            let (asked, most) = (endpoint.max_concurrent, Endpoint::MOST_CONCURRENT);
+        if endpoint.max_concurrent > Endpoint::CONCURRENCY_CEILING {
+            let (asked, most) = (endpoint.max_concurrent, Endpoint::CONCURRENCY_CEILING);
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
         let client = endpoint.client.unwrap_or_else(default_client);
@@ -141,10 +142,10 @@ impl Account {
             max_pause: settings.max_pause,
             quota: quota.build().map_err(BuildError::of)?,
             sharing: Mutex::default(),
-            standing: Mutex::default(),
+            breaker: Mutex::default(),
             budget: Budget::percent(10),
             limits_of_models: endpoint.models,
-            apart: Mutex::default(),
+            hung_calls: Mutex::default(),
             watched: AtomicBool::new(false),
             models: Mutex::default(),
         })
@@ -176,7 +177,8 @@ impl Account {
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // Checked when the account was built: nothing in it can be wrong now.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.most_concurrent());
+        let model =
+            Model::new(name.map(Into::into), quota, limits.max_concurrent, self.concurrency_ceiling());
         let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
         if is_told || self.auto.is_some() { model } else { model.starting_slowly() }
     }
@@ -210,12 +212,12 @@ impl Account {
 
     /// Why nothing is sent with this key.
     pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
-        self.standing.lock().stopped(now).cloned()
+        self.breaker.lock().stopped(now).cloned()
     }
 
     /// Lifts every stop and hold, and forgets outages.
     pub(crate) fn resume(&self, now: Instant) {
-        self.standing.lock().resume();
+        self.breaker.lock().resume();
         self.models.lock().iter().for_each(|model| {
             model.resume();
             model.quota.open_gate(now);
@@ -246,7 +248,7 @@ impl Account {
     }
 
     /// How many calls may ever be under way at once.
-    pub(crate) fn most_concurrent(&self) -> usize {
+    pub(crate) fn concurrency_ceiling(&self) -> usize {
         self.auto.as_ref().map_or_else(|| self.max_concurrent(), |(_, most)| *most)
     }
 
@@ -263,7 +265,7 @@ impl Account {
     }
 
     /// A call has ended: what that says of how many may be under way.
-    pub(super) fn call_told(&self, now: Instant, sent_at: Instant, end: End) {
+    pub(super) fn record_call_end(&self, now: Instant, sent_at: Instant, end: End) {
         let Some((auto, _)) = &self.auto else { return };
         let limit = auto.lock().ended(now, sent_at, end);
         if let Some(limit) = limit {
@@ -274,10 +276,10 @@ impl Account {
     /// Changes the limits that are named.
     pub(crate) fn set_limits(&self, limits: &ModelLimits) {
         if let Some(requests) = limits.max_concurrent {
-            self.max_concurrent.store(requests.min(Endpoint::MOST_CONCURRENT), Ordering::Relaxed);
-            let mut apart = self.apart.lock();
-            let calls = apart.calls;
-            self.set_apart(&mut apart, calls);
+            self.max_concurrent.store(requests.min(Endpoint::CONCURRENCY_CEILING), Ordering::Relaxed);
+            let mut hung = self.hung_calls.lock();
+            let calls = hung.calls;
+            self.set_hung_calls(&mut hung, calls);
         }
         for (dimension, limit) in limits.per_minute() {
             self.quota.set_limit(dimension, Some(limit));
@@ -294,66 +296,66 @@ impl Account {
         self.quota.in_flight()
     }
 
-    pub(super) fn reach(&self) -> &Reach {
+    pub(super) fn reach(&self) -> &Reachability {
         &self.reach
     }
 
     /// The calls that are under way in an outage hang: others may go beside them.
-    pub(super) fn count_apart(&self) {
+    pub(super) fn exclude_hung_calls(&self) {
         let hung_before = self.reach.hung_before();
-        let mut apart = self.apart.lock();
-        if hung_before.is_some() && apart.sent_before != hung_before {
-            apart.sent_before = hung_before;
-            self.set_apart(&mut apart, self.in_flight());
+        let mut hung = self.hung_calls.lock();
+        if hung_before.is_some() && hung.sent_before != hung_before {
+            hung.sent_before = hung_before;
+            self.set_hung_calls(&mut hung, self.in_flight());
         }
     }
 
     /// A call is elected to look whether the origin is back.
     pub(super) fn probe_elected(&self) {
-        self.count_apart();
-        if self.reach.is_mute() {
+        self.exclude_hung_calls();
+        if self.reach.is_unresponsive() {
             // It needs a connection of its own: one that others hang on may have been forgotten at the other end.
             drop(self.client.drain());
         }
     }
 
     pub(super) fn call_ended(&self, sent_at: Instant) {
-        let mut apart = self.apart.lock();
-        if apart.counts(sent_at) {
-            let calls = apart.calls - 1;
-            self.set_apart(&mut apart, calls);
+        let mut hung = self.hung_calls.lock();
+        if hung.counts(sent_at) {
+            let calls = hung.calls - 1;
+            self.set_hung_calls(&mut hung, calls);
         }
     }
 
     /// Something has come back on a call.
     pub(super) fn heard(&self, sent_at: Instant, now: Instant) {
-        self.does_not_hang(sent_at);
+        self.forget_hung_calls(sent_at);
         self.reach.heard(now);
     }
 
     /// A reply has come to a call. Says whether that ends an outage.
     pub(super) fn replied(&self, sent_at: Instant, now: Instant, is_answer: bool) -> bool {
-        self.does_not_hang(sent_at);
+        self.forget_hung_calls(sent_at);
         if is_answer { self.reach.answered(sent_at, now) } else { self.reach.replied(sent_at, now) }
     }
 
-    fn does_not_hang(&self, sent_at: Instant) {
-        let mut apart = self.apart.lock();
-        if apart.counts(sent_at) {
+    fn forget_hung_calls(&self, sent_at: Instant) {
+        let mut hung = self.hung_calls.lock();
+        if hung.counts(sent_at) {
             // They were only slow, and count as all others do.
-            self.set_apart(&mut apart, 0);
+            self.set_hung_calls(&mut hung, 0);
         }
     }
 
-    fn set_apart(&self, apart: &mut Apart, calls: usize) {
-        apart.calls = calls.min(self.max_concurrent().saturating_add(PROBES_APART));
-        let calls = apart.calls;
+    fn set_hung_calls(&self, hung: &mut HungCalls, calls: usize) {
+        hung.calls = calls.min(self.max_concurrent().saturating_add(MAX_HUNG_PROBES));
+        let calls = hung.calls;
         self.quota.set_max_concurrent(Some(self.max_concurrent().saturating_add(calls)));
     }
 
     pub(crate) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
         tracing::warn!(provider = self.provider.name(), %message, "stopped: nothing more is sent");
-        self.standing.lock().stop(Stopped { kind, message, until });
+        self.breaker.lock().stop(Stopped { kind, message, until });
         self.reach.changed.notify_waiters();
     }
 }

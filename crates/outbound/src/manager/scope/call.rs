@@ -13,18 +13,19 @@ use super::{
         observe::Waiting,
     },
     account::Account,
-    health::{Clearance, FailedCall},
+    breaker::{self, AccountDecision, RefusalResult},
+    health::{FailedCall, ProbeDecision},
     model::Model,
     quota,
     sharing::Owner,
-    stop::{self, Leave, Refusal, Stopped},
+    stopped::Stopped,
 };
 
 /// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
-const LEFT_ALONE: Duration = Duration::from_secs(30);
+const UNREACHABLE_STOP: Duration = Duration::from_secs(30);
 
 /// How long a refusal closes the gate whose body is still to come.
-const UNTIL_THE_BODY: Duration = Duration::from_secs(2);
+const GATE_UNTIL_BODY: Duration = Duration::from_secs(2);
 
 /// The scope of one request: an account and a model.
 #[derive(Debug, Clone)]
@@ -35,8 +36,8 @@ pub(crate) struct Scope {
 
 /// Whether a request may go.
 #[derive(Debug)]
-pub(crate) enum Ask<'a> {
-    Go(Pass<'a>),
+pub(crate) enum ScopeDecision<'a> {
+    Go(ScopePermit<'a>),
     /// Not before this instant, unless something changes.
     Wait(Waiting, Instant),
     Stopped(Stopped),
@@ -44,7 +45,7 @@ pub(crate) enum Ask<'a> {
 
 /// What a request that may go is besides itself. Dropping it says that the request has ended, or goes not after all.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
+pub(crate) struct ScopePermit<'a> {
     scope: &'a Scope,
     probes_reach: bool,
     probes_model: bool,
@@ -65,7 +66,7 @@ pub(crate) struct Call {
     pub(crate) request: u64,
     pub(crate) sent_at: Instant,
     /// Between 0 and 1, of the request's own.
-    pub(crate) spread: f64,
+    pub(crate) jitter: f64,
 }
 
 impl Scope {
@@ -75,22 +76,22 @@ impl Scope {
     }
 
     /// Whether a request may go now.
-    pub(crate) fn ask(&self, now: Instant) -> Ask<'_> {
+    pub(crate) fn admit(&self, now: Instant) -> ScopeDecision<'_> {
         // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
         // give that back, which wakes those who wait, itself among them, and so on without a pause.
-        let reach = self.account.reach.look(now);
-        if reach != Clearance::Go {
-            self.account.count_apart();
+        let reach = self.account.reach.peek(now);
+        if reach != ProbeDecision::Go {
+            self.account.exclude_hung_calls();
         }
-        if let Clearance::Wait(until) = reach {
-            return Ask::Wait(Waiting::Outage, until);
+        if let ProbeDecision::Wait(until) = reach {
+            return ScopeDecision::Wait(Waiting::Outage, until);
         }
-        match self.model.look(now) {
-            Ok(Clearance::Wait(until)) => return Ask::Wait(Waiting::Outage, until),
+        match self.model.peek(now) {
+            Ok(ProbeDecision::Wait(until)) => return ScopeDecision::Wait(Waiting::Outage, until),
             Ok(_) => {}
-            Err(why) => return Ask::Stopped(why),
+            Err(why) => return ScopeDecision::Stopped(why),
         }
-        let mut pass = Pass {
+        let mut permit = ScopePermit {
             scope: self,
             probes_reach: false,
             probes_model: false,
@@ -98,28 +99,28 @@ impl Scope {
             call: None,
             under_way: false,
         };
-        let mut standing = self.account.standing.lock();
-        match standing.ask(now) {
-            Leave::Go => pass.witness = standing.is_held(),
-            Leave::Wait(until) => return Ask::Wait(Waiting::Account, until),
-            Leave::Stopped(why) => return Ask::Stopped(why),
+        let mut breaker = self.account.breaker.lock();
+        match breaker.decide(now) {
+            AccountDecision::Go => permit.witness = breaker.is_held(),
+            AccountDecision::Wait(until) => return ScopeDecision::Wait(Waiting::Account, until),
+            AccountDecision::Stopped(why) => return ScopeDecision::Stopped(why),
         }
-        drop(standing);
+        drop(breaker);
         // Another may have been elected since.
         match self.account.reach.admit(now) {
-            Clearance::Go => {}
-            Clearance::Probe => {
-                pass.probes_reach = true;
+            ProbeDecision::Go => {}
+            ProbeDecision::Probe => {
+                permit.probes_reach = true;
                 self.account.probe_elected();
             }
-            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            ProbeDecision::Wait(until) => return ScopeDecision::Wait(Waiting::Outage, until),
         }
         match self.model.admit(now) {
-            Clearance::Go => {}
-            Clearance::Probe => pass.probes_model = true,
-            Clearance::Wait(until) => return Ask::Wait(Waiting::Outage, until),
+            ProbeDecision::Go => {}
+            ProbeDecision::Probe => permit.probes_model = true,
+            ProbeDecision::Wait(until) => return ScopeDecision::Wait(Waiting::Outage, until),
         }
-        Ask::Go(pass)
+        ScopeDecision::Go(permit)
     }
 
     /// Why nothing is sent in this scope now.
@@ -135,8 +136,8 @@ impl Scope {
 
     /// Whether nothing but the limits keeps a request from going now.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
-        self.account.reach.look(now) == Clearance::Go
-            && matches!(self.model.look(now), Ok(Clearance::Go))
+        self.account.reach.peek(now) == ProbeDecision::Go
+            && matches!(self.model.peek(now), Ok(ProbeDecision::Go))
             && self.account.stopped(now).is_none()
             && self.model.quota.gate_closed_until(now).is_none()
     }
@@ -153,10 +154,10 @@ impl Scope {
         }
         account.budget.deposit();
         let work = usage.map_or(1, |usage| usage.output);
-        account.call_told(now, call.sent_at, End::Done { work });
+        account.record_call_end(now, call.sent_at, End::Done { work });
         let reached = account.replied(call.sent_at, now, true);
         let ends = self.model.succeeded(call.sent_at);
-        let lifts = account.standing.lock().succeeded(call.number);
+        let lifts = account.breaker.lock().succeeded(call.number);
         if reached || ends || lifts {
             account.notify().notify_waiters();
         }
@@ -166,12 +167,12 @@ impl Scope {
     fn observe(
         &self,
         now: Instant,
-        told: &Signals,
+        signals: &Signals,
         observation: outbound_limiter::Observation,
         sent_at: Instant,
     ) {
         let account = &*self.account;
-        let (owner, is_new) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, told);
+        let (owner, is_new) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, signals);
         if is_new {
             tracing::debug!(?owner, "whose limits replies tell is seen otherwise");
             account.forget_readings(now);
@@ -193,16 +194,16 @@ impl Scope {
     /// The head of an error status, whose body is still to come: others need not run into the same.
     pub(crate) fn refused_by_head(&self, fault: &Fault, now: Instant) {
         if matches!(fault.class, Class::RateLimited | Class::RampLimited) {
-            let wait = fault.wait.unwrap_or(UNTIL_THE_BODY).min(self.account.max_pause);
+            let wait = fault.wait.unwrap_or(GATE_UNTIL_BODY).min(self.account.max_pause);
             self.model.quota.close_gate_until(now, now + wait);
         }
     }
 
     /// A failed attempt: what it means for all, and what becomes of its quota.
-    pub(crate) fn failed(&self, call: Call, failed: &Failed<'_>, charge: Charge) {
+    pub(crate) fn failed(&self, call: Call, failed: &ScopeFailure<'_>, charge: Charge) {
         let account = &*self.account;
-        let Failed { effect, settle, fault, signals, message, kind, now, .. } = *failed;
-        let (told, mut observation) = (signals, quota::observation(call.sent_at, signals));
+        let ScopeFailure { effect, settle, fault, signals, message, kind, now, .. } = *failed;
+        let mut observation = quota::observation(call.sent_at, signals);
         if let Effect::Refused { ramp, parallel } = effect {
             observation = if ramp { observation.ramp(fault.wait) } else { observation.refused(fault.wait) };
             if parallel {
@@ -216,20 +217,20 @@ impl Scope {
             // A connection that breaks is not silent.
             account.heard(call.sent_at, now);
         }
-        self.observe(now, told, observation, call.sent_at);
-        let Call { request, sent_at, spread, .. } = call;
-        let failed_call = FailedCall { request, sent_at, now, spread, hint: fault.wait };
+        self.observe(now, signals, observation, call.sent_at);
+        let Call { request, sent_at, jitter, .. } = call;
+        let failed_call = FailedCall { request, sent_at, now, jitter, hint: fault.wait };
         let mut changed = false;
-        account.call_told(now, sent_at, end_of(effect));
+        account.record_call_end(now, sent_at, end_of(effect));
         match effect {
             Effect::None => {}
-            Effect::Account => {
-                let until = Some(now + fault.wait.unwrap_or(stop::LEFT_ALONE));
+            Effect::AccountRefused => {
+                let until = Some(now + fault.wait.unwrap_or(breaker::REFUSAL_STOP));
                 let why = Stopped { kind, message: message.to_owned(), until };
                 let model = Arc::as_ptr(&self.model).addr();
-                let refusal = account.standing.lock().refused(call.number, model, now, why);
-                changed = refusal != Refusal::Echo;
-                if let Refusal::StopsModel(why) = refusal {
+                let refusal = account.breaker.lock().refused(call.number, model, now, why);
+                changed = refusal != RefusalResult::Unchanged;
+                if let RefusalResult::StopsModel(why) = refusal {
                     self.model.stop(why);
                 }
             }
@@ -253,17 +254,17 @@ impl Scope {
                 }
             }
             // What hangs with all others is no news of the model.
-            Effect::Failed if hung && account.reach.is_mute() => {}
+            Effect::Failed if hung && account.reach.is_unresponsive() => {}
             Effect::Failed => changed |= self.model.failed(failed_call),
-            Effect::Unreachable { heals } => {
-                let given_up = account.reach.failed(failed_call, heals);
+            Effect::Unreachable { can_heal } => {
+                let given_up = account.reach.failed(failed_call, can_heal);
                 if let Some(given_up) = given_up {
                     let (address, lasted) = (&account.address, given_up.lasted.as_secs_f64());
                     let message = format!(
                         "{address} was not reached in {lasted:.1} s, in {} tries; last: {message}",
                         given_up.tries
                     );
-                    account.stop(ErrorKind::Connection, message, Some(now + LEFT_ALONE));
+                    account.stop(ErrorKind::Connection, message, Some(now + UNREACHABLE_STOP));
                 }
             }
         }
@@ -290,7 +291,7 @@ fn end_of(effect: Effect) -> End {
 
 /// A failed attempt in its scope's terms.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Failed<'a> {
+pub(crate) struct ScopeFailure<'a> {
     pub(crate) effect: Effect,
     pub(crate) settle: Settle,
     pub(crate) fault: &'a Fault,
@@ -302,36 +303,36 @@ pub(crate) struct Failed<'a> {
     pub(crate) now: Instant,
 }
 
-impl Pass<'_> {
+impl ScopePermit<'_> {
     /// Whether it looks whether the origin can be reached again.
     pub(crate) fn probes_reach(&self) -> bool {
         self.probes_reach
     }
 
     /// Whether others wait for what becomes of this one: it is a probe or a witness.
-    pub(crate) fn is_elected(&self) -> bool {
+    pub(crate) fn is_probe_or_witness(&self) -> bool {
         self.probes_reach || self.probes_model || self.witness
     }
 
     /// The request goes out.
-    pub(crate) fn sent(&mut self, request: u64, sent_at: Instant, spread: f64) -> Call {
+    pub(crate) fn sent(&mut self, request: u64, sent_at: Instant, jitter: f64) -> Call {
         self.witness = false;
-        let number = self.scope.account.standing.lock().sent();
+        let number = self.scope.account.breaker.lock().sent();
         self.scope.account.call_began(sent_at);
         self.call = Some((number, sent_at));
         self.under_way = true;
-        Call { number, request, sent_at, spread }
+        Call { number, request, sent_at, jitter }
     }
 }
 
-impl Pass<'_> {
+impl ScopePermit<'_> {
     /// Its call has ended, and its scope is told how.
     pub(crate) fn ended(&mut self) {
         self.under_way = false;
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for ScopePermit<'_> {
     fn drop(&mut self) {
         let account = &self.scope.account;
         if self.probes_reach {
@@ -340,19 +341,19 @@ impl Drop for Pass<'_> {
         if self.probes_model {
             self.scope.model.probe_ended();
         }
-        let mut standing = account.standing.lock();
+        let mut breaker = account.breaker.lock();
         if self.witness {
-            standing.withdrawn();
+            breaker.witness_withdrawn();
         }
-        let may_lift = self.call.is_some_and(|(call, _)| standing.ended(call));
-        drop(standing);
+        let may_lift = self.call.is_some_and(|(call, _)| breaker.ended(call));
+        drop(breaker);
         if let Some((_, sent_at)) = self.call {
             account.call_ended(sent_at);
             if self.under_way {
-                account.call_told(Instant::now(), sent_at, End::Abandoned);
+                account.record_call_end(Instant::now(), sent_at, End::Abandoned);
             }
         }
-        if self.is_elected() || may_lift {
+        if self.is_probe_or_witness() || may_lift {
             account.notify().notify_waiters();
         }
     }

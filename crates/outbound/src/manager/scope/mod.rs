@@ -2,7 +2,7 @@
 //!
 //! | level | is | knows |
 //! |---|---|---|
-//! | [`Reach`] | an origin | whether it can be reached |
+//! | [`Reachability`] | an origin | whether it can be reached |
 //! | [`Account`] | an origin and a key | the limits the user told, whether key and money are good, the budget for extra calls |
 //! | [`Model`] | an account and a model | the limits learnt from replies, the gate of a refusal, overloads and failures |
 //!
@@ -11,26 +11,28 @@
 //! One admission asks all three: who may not go holds nothing.
 
 mod account;
+mod breaker;
 mod call;
-mod config;
+mod endpoint;
+mod fair_queue;
 mod health;
-mod line;
 mod model;
+mod overload;
 mod quota;
-mod reach;
+mod reachability;
 mod sharing;
 mod silence;
-mod stop;
+mod stopped;
 
 pub(crate) use self::{
     account::Account,
-    call::{Ask, Call, Failed, Pass, Scope},
-    line::{Order, Standing},
+    call::{Call, Scope, ScopeDecision, ScopeFailure, ScopePermit},
+    fair_queue::{QueueClass, QueuePosition},
     model::Model,
-    reach::Reach,
+    reachability::Reachability,
     silence::watch,
 };
 pub use self::{
-    config::{Endpoint, ModelLimits},
-    stop::Stopped,
+    endpoint::{Endpoint, ModelLimits},
+    stopped::Stopped,
 };

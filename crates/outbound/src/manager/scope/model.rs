@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    health::{Clearance, FailedCall, Health, Pressure, Trouble},
-    line::Line,
-    stop::Stopped,
+    fair_queue::FairQueue,
+    health::{FailedCall, FailureMode, Health, ProbeDecision},
+    overload::OverloadLimit,
+    stopped::Stopped,
 };
 
 /// How many calls go out before anything is known. In the bench of goodput, refused per 1,000 at worst, B has 7 with it,
@@ -26,9 +27,9 @@ pub(crate) struct Model {
     pub(crate) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
     /// The order in which its requests ask the quota.
-    pub(crate) line: Line,
+    pub(crate) queue: FairQueue,
     /// How many calls may be in flight, if that was told for this model.
-    told: Option<usize>,
+    own_max: Option<usize>,
     /// How long its calls take, where that matters.
     latencies: OnceLock<Latencies>,
     state: Mutex<State>,
@@ -37,32 +38,37 @@ pub(crate) struct Model {
 #[derive(Debug)]
 struct State {
     health: Health,
-    pressure: Pressure,
+    overload_limit: OverloadLimit,
     /// A pause that is too long to wait for.
     stopped: Option<Stopped>,
 }
 
 impl Model {
     /// `told` is how many calls of this model alone may be in flight, `all` how many of the account.
-    pub(super) fn new(name: Option<Box<str>>, quota: QuotaLimiter, told: Option<usize>, all: usize) -> Self {
-        let health = Health::new(Trouble::Failing, IN_A_ROW);
-        let pressure = Pressure::new(told.unwrap_or(all));
+    pub(super) fn new(
+        name: Option<Box<str>>,
+        quota: QuotaLimiter,
+        own_max: Option<usize>,
+        all: usize,
+    ) -> Self {
+        let health = Health::new(FailureMode::Failing, IN_A_ROW);
+        let overload_limit = OverloadLimit::new(own_max.unwrap_or(all));
         Self {
             name,
             quota,
-            line: Line::default(),
-            told,
+            queue: FairQueue::default(),
+            own_max,
             latencies: OnceLock::new(),
-            state: Mutex::new(State { health, pressure, stopped: None }),
+            state: Mutex::new(State { health, overload_limit, stopped: None }),
         }
     }
 
     /// No limit was told: so few calls go out before the first replies that hardly any of them is refused.
     pub(super) fn starting_slowly(self) -> Self {
         let mut state = self.state.lock();
-        let before = state.pressure.bound();
-        state.pressure.start_with(FIRST_CALLS);
-        self.tell(&state, before);
+        let before = state.overload_limit.bound();
+        state.overload_limit.start_with(FIRST_CALLS);
+        self.apply_limit(&state, before);
         drop(state);
         self
     }
@@ -73,14 +79,14 @@ impl Model {
     }
 
     /// Whether a call may go out; elects no probe.
-    pub(super) fn look(&self, now: Instant) -> Result<Clearance, Stopped> {
+    pub(super) fn peek(&self, now: Instant) -> Result<ProbeDecision, Stopped> {
         match self.stopped(now) {
             Some(why) => Err(why),
-            None => Ok(self.state.lock().health.look(now)),
+            None => Ok(self.state.lock().health.peek(now)),
         }
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Clearance {
+    pub(super) fn admit(&self, now: Instant) -> ProbeDecision {
         self.state.lock().health.admit(now)
     }
 
@@ -118,12 +124,12 @@ impl Model {
     pub(super) fn succeeded(&self, sent_at: Instant) -> bool {
         let mut state = self.state.lock();
         let ends = state.health.succeeded(sent_at);
-        let before = state.pressure.bound();
+        let before = state.overload_limit.bound();
         if ends {
-            state.pressure.reset();
+            state.overload_limit.reset();
         }
-        state.pressure.succeeded();
-        self.tell(&state, before);
+        state.overload_limit.succeeded();
+        self.apply_limit(&state, before);
         ends
     }
 
@@ -136,10 +142,10 @@ impl Model {
         let mut state = self.state.lock();
         // An outage is probed by one call at a time; the bound is for a server that bears some.
         if !state.health.is_down() {
-            let before = state.pressure.bound();
+            let before = state.overload_limit.bound();
             let in_flight = self.quota.in_flight();
-            state.pressure.overloaded(sent_at, now, in_flight);
-            self.tell(&state, before);
+            state.overload_limit.overloaded(sent_at, now, in_flight);
+            self.apply_limit(&state, before);
         }
     }
 
@@ -155,15 +161,15 @@ impl Model {
     pub(super) fn resume(&self) {
         let mut state = self.state.lock();
         state.stopped = None;
-        state.health = Health::new(Trouble::Failing, IN_A_ROW);
+        state.health = Health::new(FailureMode::Failing, IN_A_ROW);
     }
 
-    fn tell(&self, state: &State, before: usize) {
-        let bound = state.pressure.bound();
+    fn apply_limit(&self, state: &State, before: usize) {
+        let bound = state.overload_limit.bound();
         if bound != before {
             // All that the account allows is no bound of the model.
-            let all = bound == state.pressure.ceiling();
-            self.quota.set_max_concurrent(if all { self.told } else { Some(bound) });
+            let all = bound == state.overload_limit.ceiling();
+            self.quota.set_max_concurrent(if all { self.own_max } else { Some(bound) });
         }
     }
 }

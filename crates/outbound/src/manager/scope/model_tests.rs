@@ -21,11 +21,11 @@ fn a_pause_is_not_shortened_and_ends() {
     model.stop(why(Some(now + SECOND * 9)));
     model.stop(why(Some(now + SECOND)));
     assert_eq!(model.stopped(now + SECOND * 8), Some(why(Some(now + SECOND * 9))));
-    assert_eq!(model.look(now + SECOND * 8), Err(why(Some(now + SECOND * 9))));
+    assert_eq!(model.peek(now + SECOND * 8), Err(why(Some(now + SECOND * 9))));
     model.stop(why(Some(now + SECOND * 20)));
     assert_eq!(model.stopped(now + SECOND * 19), Some(why(Some(now + SECOND * 20))));
     assert_eq!(model.stopped(now + SECOND * 20), None, "its time is over");
-    assert_eq!(model.look(now + SECOND * 20), Ok(Clearance::Go));
+    assert_eq!(model.peek(now + SECOND * 20), Ok(ProbeDecision::Go));
     model.stop(why(Some(now + SECOND * 99)));
     model.resume();
     assert_eq!(model.stopped(now + SECOND * 21), None);
@@ -66,14 +66,14 @@ fn what_an_outage_did_to_concurrency_ends_with_it() {
     let cut = model.quota.snapshot().max_concurrent;
     assert_eq!(cut, Some(1));
     for request in 0..4 {
-        model.failed(FailedCall { request, sent_at: now, now, spread: 1.0, hint: None });
+        model.failed(FailedCall { request, sent_at: now, now, jitter: 1.0, hint: None });
     }
     assert!(model.is_down() && model.is_outage());
     assert!(model.succeeded(now + SECOND));
     assert_eq!(model.quota.snapshot().max_concurrent, None, "all may go at once");
     for request in 0..4 {
         let at = now + SECOND * 2;
-        model.failed(FailedCall { request, sent_at: at, now: at, spread: 1.0, hint: None });
+        model.failed(FailedCall { request, sent_at: at, now: at, jitter: 1.0, hint: None });
     }
     overloads(now + SECOND * 3);
     assert_eq!(model.quota.snapshot().max_concurrent, None, "in an outage the probes are the bound");

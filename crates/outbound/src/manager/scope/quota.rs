@@ -5,9 +5,9 @@ use outbound_provider::{self as provider, Provider, Usage};
 use tokio::time::Instant;
 
 /// What a reply to a request sent at this time says about the limits.
-pub(super) fn observation(sent_at: Instant, told: &provider::Signals) -> limiter::Observation {
+pub(super) fn observation(sent_at: Instant, signals: &provider::Signals) -> limiter::Observation {
     let mut observation = limiter::Observation::new(sent_at);
-    for signal in told.iter() {
+    for signal in signals.iter() {
         let dimension = match signal.dimension {
             provider::Dimension::Requests => limiter::QuotaDimension::Requests,
             provider::Dimension::Tokens => limiter::QuotaDimension::Tokens,

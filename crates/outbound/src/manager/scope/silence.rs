@@ -18,19 +18,19 @@ use tokio::time::{Instant, sleep, timeout};
 use super::account::Account;
 
 /// How often it is asked whether anything has come back.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// So long nothing has come back before a connection is opened. A server that takes one is only slow, and is left alone for
 /// twice as long as it has been silent.
-const SILENCE: Duration = Duration::from_secs(3);
+const DIAL_AFTER: Duration = Duration::from_secs(3);
 
 /// How long a connection may take.
-const DIAL: Duration = Duration::from_secs(3);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Has the account watched while calls are under way, by a task on the runtime of the call that begins.
 pub(crate) fn watch(account: &Arc<Account>) {
     if !account.watched.swap(true, Ordering::SeqCst) {
-        tokio::spawn(look(Watcher { account: Arc::downgrade(account), looks: true }));
+        tokio::spawn(check(Watcher { account: Arc::downgrade(account), is_active: true }));
     }
 }
 
@@ -38,45 +38,45 @@ pub(crate) fn watch(account: &Arc<Account>) {
 struct Watcher {
     account: Weak<Account>,
     /// Whether the account takes it for the one that looks.
-    looks: bool,
+    is_active: bool,
 }
 
-async fn look(mut watcher: Watcher) {
+async fn check(mut watcher: Watcher) {
     let began = Instant::now();
-    let mut patience = SILENCE;
+    let mut patience = DIAL_AFTER;
     loop {
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
         let Some(account) = watcher.account.upgrade() else { return };
         if account.in_flight() == 0 {
-            watcher.looks = false;
+            watcher.is_active = false;
             account.watched.store(false, Ordering::SeqCst);
             // A call that began meanwhile may have seen that it is watched.
             if account.in_flight() == 0 || account.watched.swap(true, Ordering::SeqCst) {
                 return;
             }
-            watcher.looks = true;
+            watcher.is_active = true;
         }
         let now = Instant::now();
         // Known to be down: the probes look.
         let Some((heard, too_long)) = account.reach().silence() else { continue };
         let silent_since = heard.max(began);
         let silent = now.saturating_duration_since(silent_since);
-        if silent < SILENCE {
-            patience = SILENCE;
+        if silent < DIAL_AFTER {
+            patience = DIAL_AFTER;
         }
         if silent < patience.min(too_long) {
             continue;
         }
         let open: usize =
             account.client.snapshot().iter().map(|pool| pool.idle + pool.busy + pool.dialing).sum();
-        match timeout(DIAL, account.client.warm_up("", open + 1)).await {
+        match timeout(DIAL_TIMEOUT, account.client.warm_up("", open + 1)).await {
             Ok(Ok(())) if silent >= too_long => {
                 tracing::warn!(
                     provider = account.provider.name(),
                     ?silent,
                     "connections are taken, and nothing is answered"
                 );
-                account.reach().found_mute(silent_since, Instant::now());
+                account.reach().mark_unresponsive(silent_since, Instant::now());
             }
             Ok(Ok(())) => patience = silent * 2,
             _ => {
@@ -87,7 +87,7 @@ async fn look(mut watcher: Watcher) {
                 );
                 // Idle connections are as dead as those in use.
                 drop(account.client.drain());
-                account.reach().lost(Instant::now(), now.elapsed());
+                account.reach().mark_down(Instant::now(), now.elapsed());
             }
         }
     }
@@ -95,7 +95,7 @@ async fn look(mut watcher: Watcher) {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if self.looks
+        if self.is_active
             && let Some(account) = self.account.upgrade()
         {
             account.watched.store(false, Ordering::SeqCst);

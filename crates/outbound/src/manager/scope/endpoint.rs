@@ -120,7 +120,7 @@ impl Endpoint {
     /// How many requests are in flight at once, unless said otherwise.
     pub const DEFAULT_MAX_CONCURRENT: usize = 64;
 
-    pub(crate) const MOST_CONCURRENT: usize = 100_000;
+    pub(crate) const CONCURRENCY_CEILING: usize = 100_000;
 
     /// An endpoint of this provider, at its own address, without a key.
     pub fn new(provider: Provider) -> Self {

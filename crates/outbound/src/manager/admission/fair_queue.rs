@@ -1,32 +1,32 @@
 //! Waiting for the limits in the order of priorities and tenants.
 
-use super::{limits::gates_hold, *};
+use super::{limits::gates_closed, *};
 
 impl Admission<'_> {
     /// Waits for its turn, and then for the limits. `None`: something has changed meanwhile, and all has to be asked again;
     /// its place in the line stays.
-    pub(super) async fn reserve_in_turn(
+    pub(super) async fn reserve_in_queue(
         &mut self,
         destination: &Destination<'_>,
         changed: impl Future<Output = ()>,
         record: &mut Record,
     ) -> Result<Option<Charge>, Error> {
         let (model, cost, began) = (&destination.scope.model, destination.prepared.cost, Instant::now());
-        let Some(standing) = self.standing else { return Ok(None) };
+        let Some(position) = self.position else { return Ok(None) };
         let gate = model.quota.gate_closed_until(began).map(|until| until - began);
         if gate.is_some_and(|wait| !self.has_patience_for(wait)) {
-            return Err(impatient(Waiting::Refused, record));
+            return Err(would_wait(Waiting::Refused, record));
         }
-        self.seat.move_to(Place::Ready);
-        self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
+        self.member.move_to(Stage::Ready);
+        self.emit(Step::Waiting { reason: Waiting::Limits, at_least: None });
         let deadline = self.deadline();
         let reserve = async {
-            let waiting = model.line.wait(standing, began);
+            let waiter = model.queue.join(position, began);
             loop {
-                waiting.turn().await;
+                waiter.turn().await;
                 let reserve = model.quota.reserve(cost);
                 let reserve = if self.since.is_some() { reserve.before(deadline) } else { reserve };
-                let (reserve, lost) = (pin!(reserve), pin!(waiting.turn_lost()));
+                let (reserve, lost) = (pin!(reserve), pin!(waiter.turn_lost()));
                 if let Either::Left((reserved, _)) = select(reserve, lost).await {
                     return reserved;
                 }
@@ -35,7 +35,7 @@ impl Admission<'_> {
         let patience = self.patience;
         let news = async {
             let gate = [&model.quota];
-            let gate = pin!(gates_hold(&gate, patience));
+            let gate = pin!(gates_closed(&gate, patience));
             select(pin!(changed), select(pin!(sleep_until(deadline)), gate)).await;
         };
         let (news, reserve) = (pin!(news), pin!(reserve));

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{super::reply::Reply, key::Key};
+use super::{super::reply::Reply, Key};
 
 #[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);

@@ -4,35 +4,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::super::error::ErrorKind;
+use super::stopped::{Stopped, longer};
 
 /// A witness that has not answered after this time is joined by another.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WITNESS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So long nothing is sent after a refusal that holds for all, unless the server said how long. Then one request finds out
 /// whether it still holds: money can be paid in, and a key allowed again. A refusal costs nothing.
-pub(super) const LEFT_ALONE: Duration = Duration::from_secs(60);
-
-/// Why nothing is sent any more, and until when. Told by [`Batch::stopped`](super::super::Batch::stopped).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stopped {
-    /// What was refused: `Auth`, `QuotaSpent`, `RateLimited` (a pause longer than `max_pause`), `Connection` (nobody was
-    /// ever there), or the kind of the equal refusals.
-    pub kind: ErrorKind,
-    /// What the server said, in one line, without secrets.
-    pub message: String,
-    /// How long it holds. A batch that was stopped does not go on afterwards; it is for requests that come later. `None` for
-    /// equal refusals, which are the batch's own.
-    pub until: Option<Instant>,
-}
-
-impl Stopped {
-    /// Whether this one ends no earlier than the other.
-    pub(super) fn holds_as_long_as(&self, other: &Self) -> bool {
-        longer(self.until, other.until) == self.until
-    }
-}
+pub(super) const REFUSAL_STOP: Duration = Duration::from_secs(60);
 
 /// What is known about an account's key and money. Pure.
 ///
@@ -46,7 +25,7 @@ impl Stopped {
 /// A witness of the same model that is refused alike stops that model only: money that does not reach for a dear one may
 /// do for others. The account stays held, and the next request, of whatever model, is the next witness.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Breaker {
     state: State,
     in_flight: InFlight,
 }
@@ -79,9 +58,9 @@ struct Hold {
 
 /// What a refusal comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum RefusalResult {
     /// Nothing new.
-    Echo,
+    Unchanged,
     /// Whether it holds for all has to be found out.
     Held,
     /// It holds for this model.
@@ -92,31 +71,31 @@ pub(crate) enum Refusal {
 
 /// Whether a request of the account may go out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(crate) enum AccountDecision {
     Go,
     /// The account is held: not before this instant, unless something changes.
     Wait(Instant),
     Stopped(Stopped),
 }
 
-impl Standing {
+impl Breaker {
     /// Whether a request may go out now. Where the account is held, the one that may go is the witness.
-    pub(crate) fn ask(&mut self, now: Instant) -> Leave {
+    pub(crate) fn decide(&mut self, now: Instant) -> AccountDecision {
         if let State::Stopped { why, hold } = &mut self.state {
             if why.until.is_none_or(|until| now < until) {
-                return Leave::Stopped(why.clone());
+                return AccountDecision::Stopped(why.clone());
             }
             self.state = hold.take().map_or(State::Open, State::Held);
         }
-        let State::Held(hold) = &mut self.state else { return Leave::Go };
+        let State::Held(hold) = &mut self.state else { return AccountDecision::Go };
         let last = hold.witness.unwrap_or(hold.since);
         // One that was let go and is not in flight yet has as long.
-        let somebody_is_out = self.in_flight.after(hold.refused) > 0 || hold.witness.is_some();
-        if somebody_is_out && now < last + PATIENCE {
-            return Leave::Wait(last + PATIENCE);
+        let witness_is_in_flight = self.in_flight.after(hold.refused) > 0 || hold.witness.is_some();
+        if witness_is_in_flight && now < last + WITNESS_TIMEOUT {
+            return AccountDecision::Wait(last + WITNESS_TIMEOUT);
         }
         hold.witness = Some(now);
-        Leave::Go
+        AccountDecision::Go
     }
 
     /// Whether it is being found out if a refusal holds for all.
@@ -142,7 +121,7 @@ impl Standing {
     }
 
     /// The request that was let go as a witness is not sent after all.
-    pub(crate) fn withdrawn(&mut self) {
+    pub(crate) fn witness_withdrawn(&mut self) {
         if let State::Held(hold) = &mut self.state {
             hold.witness = None;
         }
@@ -162,35 +141,35 @@ impl Standing {
     }
 
     /// A call was refused for its key or its money.
-    pub(crate) fn refused(&mut self, call: u64, model: usize, now: Instant, why: Stopped) -> Refusal {
+    pub(crate) fn refused(&mut self, call: u64, model: usize, now: Instant, why: Stopped) -> RefusalResult {
         self.in_flight.end(call);
         match &mut self.state {
             State::Open => {
                 let until = why.until;
                 let hold = Hold { refused: call, since: now, until, model: Some(model), witness: None };
                 self.state = State::Held(hold);
-                Refusal::Held
+                RefusalResult::Held
             }
             State::Held(hold) if call > hold.refused => {
                 hold.until = longer(hold.until, why.until);
                 hold.model = hold.model.filter(|known| *known == model);
                 // Others that were sent after the refused one may still succeed, so that both refusals were their own.
-                if self.in_flight.after(hold.refused) > 0 && now < hold.since + PATIENCE {
-                    return Refusal::Echo;
+                if self.in_flight.after(hold.refused) > 0 && now < hold.since + WITNESS_TIMEOUT {
+                    return RefusalResult::Unchanged;
                 }
                 let why = Stopped { until: hold.until, ..why };
                 hold.witness = None;
                 if hold.model.is_some() {
-                    return Refusal::StopsModel(why);
+                    return RefusalResult::StopsModel(why);
                 }
                 let hold = Some(*hold);
                 self.state = State::Stopped { why, hold };
-                Refusal::StopsAccount
+                RefusalResult::StopsAccount
             }
-            State::Held(_) => Refusal::Echo,
+            State::Held(_) => RefusalResult::Unchanged,
             State::Stopped { why: known, .. } => {
                 known.until = longer(known.until, why.until);
-                Refusal::Echo
+                RefusalResult::Unchanged
             }
         }
     }
@@ -215,11 +194,6 @@ impl Standing {
     pub(crate) fn resume(&mut self) {
         self.state = State::Open;
     }
-}
-
-/// The later of two ends, of which `None` is none at all.
-fn longer(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    Some(one?.max(other?))
 }
 
 /// The calls under way, by number: a window from the oldest to the newest.
@@ -255,5 +229,5 @@ impl InFlight {
 }
 
 #[cfg(test)]
-#[path = "stop_tests.rs"]
+#[path = "breaker_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ use outbound_client::Origin;
 use tracing::{Level, Span, debug, debug_span, field::Empty, info, info_span};
 
 use super::{Event, Step};
-use crate::manager::outcome::Reused;
+use crate::manager::reused::Reused;
 
 /// Of all of them.
 const TARGET: &str = "outbound::request";
@@ -26,7 +26,7 @@ impl Trace {
         wanted.then(|| Self { parent: Span::current(), request: Span::none(), attempts: Vec::new() })
     }
 
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
+    pub(super) fn emit(&mut self, event: &Event<'_>) {
         let request = &self.request;
         match event.step {
             Step::Queued => {

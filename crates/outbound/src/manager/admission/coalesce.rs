@@ -1,7 +1,7 @@
 //! Waiting for the answer to an equal request.
 
 use super::*;
-use crate::manager::reuse::{Answered, ToCome};
+use crate::manager::in_flight::{PendingAnswer, SharedAnswer};
 
 impl Admission<'_> {
     /// Waits for the answer to an equal request in flight. `None`: there is none to share, and this one has to ask for itself.
@@ -9,14 +9,14 @@ impl Admission<'_> {
     /// # Errors
     ///
     /// If its own deadline passes first, or nothing more is sent.
-    pub(crate) async fn wait_for(
+    pub(crate) async fn wait_for_answer(
         &mut self,
-        mut answer: ToCome,
+        mut answer: PendingAnswer,
         record: &mut Record,
-    ) -> Result<Option<Answered>, Error> {
+    ) -> Result<Option<SharedAnswer>, Error> {
         let began = Instant::now();
-        self.seat.move_to(Place::Held);
-        self.tell(Step::Waiting { reason: Waiting::EqualRequest, at_least: None });
+        self.member.move_to(Stage::Blocked);
+        self.emit(Step::Waiting { reason: Waiting::EqualRequest, at_least: None });
         let mut timer = pin!(sleep_until(self.deadline()));
         let answered = loop {
             // Made before anything is asked, so that no change is missed.

@@ -8,44 +8,44 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn order(priority: i32, tenant: Option<&str>) -> Order<'_> {
-    Order { priority, tenant }
+fn order(priority: i32, tenant: Option<&str>) -> QueueClass<'_> {
+    QueueClass { priority, tenant }
 }
 
 /// Lets all in the line go one after the other, each after a second; says who went.
-fn served(line: &Line, mut waiting: Vec<(&'static str, Waiting<'_>)>) -> Vec<&'static str> {
+fn served(queue: &FairQueue, mut waiting: Vec<(&'static str, Waiter<'_>)>) -> Vec<&'static str> {
     let mut served = Vec::new();
     while !waiting.is_empty() {
         let next = waiting.iter().position(|(_, waiting)| waiting.turn().now_or_never().is_some());
         served.push(waiting.remove(next.expect("somebody has the turn")).0);
     }
-    assert!(line.is_empty());
+    assert!(queue.is_empty());
     served
 }
 
 /// Gets in line, as if somebody had said an order before.
-fn join<'a>(line: &'a Line, order: Order<'_>, cost: u64) -> Waiting<'a> {
-    line.used.store(true, Ordering::Relaxed);
+fn join<'a>(queue: &'a FairQueue, class: QueueClass<'_>, cost: u64) -> Waiter<'a> {
+    queue.used.store(true, Ordering::Relaxed);
     let now = Instant::now();
-    let standing = line.standing(order, cost, &mut None, now).expect("it stands in line");
-    line.wait(standing, now)
+    let position = queue.position(class, cost, &mut None, now).expect("it stands in queue");
+    queue.join(position, now)
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_nobody_says_an_order_there_is_no_line() {
-    let line = Line::default();
-    assert!(line.standing(order(0, None), 1, &mut None, Instant::now()).is_none());
-    assert!(!line.begins_with(order(0, None)) && line.begins_with(order(1, None)));
-    assert!(!line.begins_with(order(0, Some("a"))), "once");
-    assert!(line.standing(order(0, None), 1, &mut None, Instant::now()).is_some(), "from then on for all");
+    let queue = FairQueue::default();
+    assert!(queue.position(order(0, None), 1, &mut None, Instant::now()).is_none());
+    assert!(!queue.enable(order(0, None)) && queue.enable(order(1, None)));
+    assert!(!queue.enable(order(0, Some("a"))), "once");
+    assert!(queue.position(order(0, None), 1, &mut None, Instant::now()).is_some(), "from then on for all");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_highest_priority_goes_first_and_equals_in_their_order() {
-    let line = Line::default();
+    let queue = FairQueue::default();
     let waiting = [("first", 0), ("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0)]
-        .map(|(name, priority)| (name, join(&line, order(priority, None), 1)));
-    assert_eq!(served(&line, waiting.into()), ["b", "d", "first", "a", "e", "c"]);
+        .map(|(name, priority)| (name, join(&queue, order(priority, None), 1)));
+    assert_eq!(served(&queue, waiting.into()), ["b", "d", "first", "a", "e", "c"]);
 }
 
 /// A minute outweighs two priorities; it makes nobody more than an equal of the highest.
@@ -53,28 +53,29 @@ async fn the_highest_priority_goes_first_and_equals_in_their_order() {
 async fn who_waits_long_becomes_an_equal() {
     for (waited, expected) in [(59, ["new", "newer", "first", "old"]), (60, ["first", "old", "new", "newer"])]
     {
-        let line = Line::default();
+        let queue = FairQueue::default();
         let mut waiting =
-            vec![("first", join(&line, order(0, None), 1)), ("old", join(&line, order(0, None), 1))];
+            vec![("first", join(&queue, order(0, None), 1)), ("old", join(&queue, order(0, None), 1))];
         tokio::time::advance(SECOND * waited).await;
-        waiting.push(("new", join(&line, order(2, None), 1)));
-        waiting.push(("newer", join(&line, order(2, None), 1)));
-        assert_eq!(served(&line, waiting), expected, "{waited}");
+        waiting.push(("new", join(&queue, order(2, None), 1)));
+        waiting.push(("newer", join(&queue, order(2, None), 1)));
+        assert_eq!(served(&queue, waiting), expected, "{waited}");
     }
 }
 
 /// Thousands of one tenant do not starve one of another, nor do long ones of one short ones of another.
 #[tokio::test(start_paused = true)]
 async fn tenants_share_by_cost() {
-    let line = Line::default();
-    let mut waiting: Vec<_> = (0..1_000).map(|_| ("many", join(&line, order(0, Some("many")), 10))).collect();
+    let queue = FairQueue::default();
+    let mut waiting: Vec<_> =
+        (0..1_000).map(|_| ("many", join(&queue, order(0, Some("many")), 10))).collect();
     // Some of them have gone.
     for _ in 0..10 {
         drop(waiting.remove(0));
     }
-    waiting.extend((0..20).map(|_| ("few", join(&line, order(0, Some("few")), 5))));
-    waiting.push(("one", join(&line, order(0, None), 10)));
-    let order = served(&line, waiting);
+    waiting.extend((0..20).map(|_| ("few", join(&queue, order(0, Some("few")), 5))));
+    waiting.push(("one", join(&queue, order(0, None), 10)));
+    let order = served(&queue, waiting);
     assert!(
         order.iter().position(|name| *name == "one").is_some_and(|place| place <= 3),
         "{:?}",
@@ -87,8 +88,8 @@ async fn tenants_share_by_cost() {
 /// Whoever leaves passes on the turn, whether it had been told of it or not.
 #[tokio::test(start_paused = true)]
 async fn leaving_passes_on_the_turn() {
-    let line = Line::default();
-    let [first, second, third] = [1, 2, 3].map(|_| join(&line, order(0, Some("a")), 1));
+    let queue = FairQueue::default();
+    let [first, second, third] = [1, 2, 3].map(|_| join(&queue, order(0, Some("a")), 1));
     assert!(second.turn().now_or_never().is_none());
     drop(second);
     let mut third = Box::pin(async move {
@@ -98,23 +99,23 @@ async fn leaving_passes_on_the_turn() {
     assert!(third.as_mut().now_or_never().is_none());
     drop(first);
     let third = third.await;
-    assert!(!line.is_empty());
+    assert!(!queue.is_empty());
     drop(third);
-    assert!(line.is_empty());
+    assert!(queue.is_empty());
 }
 
 /// A place is kept by who asks again.
 #[tokio::test(start_paused = true)]
 async fn who_asks_again_keeps_its_place() {
-    let line = Line::default();
+    let queue = FairQueue::default();
     let now = Instant::now();
-    let (mut own, holder) = (None, join(&line, order(0, Some("a")), 1));
-    let standing = line.standing(order(0, Some("a")), 1, &mut own, now).expect("it stands");
-    let again = line.wait(standing, now);
-    let later = join(&line, order(0, Some("a")), 1);
+    let (mut own, holder) = (None, join(&queue, order(0, Some("a")), 1));
+    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let again = queue.join(position, now);
+    let later = join(&queue, order(0, Some("a")), 1);
     drop(again);
-    let standing = line.standing(order(0, Some("a")), 1, &mut own, now).expect("it stands");
-    let again = line.wait(standing, now);
+    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let again = queue.join(position, now);
     drop(holder);
     assert!(again.turn().now_or_never().is_some() && later.turn().now_or_never().is_none());
 }
@@ -124,18 +125,18 @@ async fn who_asks_again_keeps_its_place() {
 #[tokio::test(start_paused = true)]
 async fn random_lines_are_fair() {
     for seed in 0..200_u64 {
-        let line = Line::default();
+        let queue = FairQueue::default();
         let mut draw = seed;
         let mut next = |most: u64| {
-            draw = crate::manager::key::mix(draw, 1);
+            draw = crate::manager::seed::mix(draw, 1);
             draw % most
         };
         let tenants = ["a", "b", "c"];
-        let mut waiting: Vec<(&str, u64, Waiting<'_>)> = Vec::new();
+        let mut waiting: Vec<(&str, u64, Waiter<'_>)> = Vec::new();
         for tenant in tenants {
             for _ in 0..20 + next(30) {
                 let cost = 1 + next(9);
-                waiting.push((tenant, cost, join(&line, order(0, Some(tenant)), cost)));
+                waiting.push((tenant, cost, join(&queue, order(0, Some(tenant)), cost)));
             }
         }
         let mut served = BTreeMap::from(tenants.map(|tenant| (tenant, 0_u64)));
@@ -164,25 +165,25 @@ async fn random_lines_are_fair() {
 /// One that has waited long is an equal of the highest, and no more: then the tenant that had less goes first.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_ever_so_long_is_no_more_than_an_equal() {
-    let line = Line::default();
-    let holder = join(&line, order(9, Some("holder")), 1);
-    let had_much = join(&line, order(0, Some("much")), 1_000);
-    let old = join(&line, order(0, Some("much")), 1);
+    let queue = FairQueue::default();
+    let holder = join(&queue, order(9, Some("holder")), 1);
+    let had_much = join(&queue, order(0, Some("much")), 1_000);
+    let old = join(&queue, order(0, Some("much")), 1);
     tokio::time::advance(SECOND * 3_000).await;
-    let new = join(&line, order(2, Some("new")), 1);
+    let new = join(&queue, order(2, Some("new")), 1);
     drop(holder);
-    assert_eq!(served(&line, vec![("old", old), ("had much", had_much), ("new", new)])[2], "old");
+    assert_eq!(served(&queue, vec![("old", old), ("had much", had_much), ("new", new)])[2], "old");
 }
 
 /// A tenant that was quiet has saved nothing up.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_tenant_saves_nothing_up() {
-    let line = Line::default();
-    let mut busy: Vec<_> = (0..200).map(|_| ("busy", join(&line, order(0, Some("busy")), 1))).collect();
-    drop(join(&line, order(0, Some("quiet")), 1));
+    let queue = FairQueue::default();
+    let mut busy: Vec<_> = (0..200).map(|_| ("busy", join(&queue, order(0, Some("busy")), 1))).collect();
+    drop(join(&queue, order(0, Some("quiet")), 1));
     busy.drain(..100);
-    busy.extend((0..50).map(|_| ("quiet", join(&line, order(0, Some("quiet")), 1))));
-    let first: Vec<_> = served(&line, busy).into_iter().take(40).collect();
+    busy.extend((0..50).map(|_| ("quiet", join(&queue, order(0, Some("quiet")), 1))));
+    let first: Vec<_> = served(&queue, busy).into_iter().take(40).collect();
     let quiet = first.iter().filter(|name| **name == "quiet").count();
     assert!((15..=25).contains(&quiet), "{quiet} of 40");
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// A request that has waited so long counts as one of the next higher priority.
 const AGEING: Duration = Duration::from_secs(30);
 
-/// Who waits for the limits, in order.
+/// Who waits for the limits, in class.
 ///
 /// Requests of the highest priority come first. A waiting one counts as one priority higher for each [`AGEING`] that it has
 /// waited, up to the highest that waits. Between requests of the same, tenants share the limits by cost, however many
@@ -26,7 +26,7 @@ const AGEING: Duration = Duration::from_secs(30);
 /// that comes later and goes before it. So while nobody says
 /// a priority or a tenant, the limiter's own order holds, and nobody is here.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct FairQueue {
     /// Somebody has said a priority or a tenant.
     used: AtomicBool,
     state: Mutex<State>,
@@ -34,31 +34,31 @@ pub(crate) struct Line {
 
 /// Where a request stands: kept until it is admitted, so that it does not lose its place.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct QueuePosition {
     priority: i32,
     tag: u64,
     number: u64,
     since: Instant,
 }
 
-/// What a request says of its order.
+/// What a request says of its class.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Order<'a> {
+pub(crate) struct QueueClass<'a> {
     pub(crate) priority: i32,
     pub(crate) tenant: Option<&'a str>,
 }
 
 /// A request in the line. Dropping it leaves the line, and passes on the turn.
 #[derive(Debug)]
-pub(crate) struct Waiting<'a> {
-    line: &'a Line,
-    standing: Standing,
+pub(crate) struct Waiter<'a> {
+    queue: &'a FairQueue,
+    position: QueuePosition,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// By priority, then by tag and number.
-    waiting: BTreeMap<i32, BTreeMap<(u64, u64), Waiter>>,
+    waiting: BTreeMap<i32, BTreeMap<(u64, u64), Entry>>,
     /// The tag that the next request of each tenant gets at least.
     tenants: HashMap<Option<String>, u64>,
     /// The tag of the request that had the turn last.
@@ -69,42 +69,42 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Waiter {
+struct Entry {
     since: Instant,
     waker: Option<Waker>,
 }
 
-impl Order<'_> {
-    fn is_plain(self) -> bool {
+impl QueueClass<'_> {
+    fn is_default(self) -> bool {
         self.priority == 0 && self.tenant.is_none()
     }
 }
 
-impl Standing {
-    fn place(&self) -> (i32, u64, u64) {
+impl QueuePosition {
+    fn key(&self) -> (i32, u64, u64) {
         (self.priority, self.tag, self.number)
     }
 }
 
-impl Line {
-    /// Takes note of an order. Says whether it is the first one: then those that wait already have to ask again, and get in
+impl FairQueue {
+    /// Takes note of an class. Says whether it is the first one: then those that wait already have to ask again, and get in
     /// line.
-    pub(crate) fn begins_with(&self, order: Order<'_>) -> bool {
-        !order.is_plain() && !self.used.swap(true, Ordering::Relaxed)
+    pub(crate) fn enable(&self, class: QueueClass<'_>) -> bool {
+        !class.is_default() && !self.used.swap(true, Ordering::Relaxed)
     }
 
     /// Whether a request has to stand in line, and where: its place is made at the first call.
-    pub(crate) fn standing(
+    pub(crate) fn position(
         &self,
-        order: Order<'_>,
+        class: QueueClass<'_>,
         cost: u64,
-        known: &mut Option<Standing>,
+        known: &mut Option<QueuePosition>,
         now: Instant,
-    ) -> Option<Standing> {
+    ) -> Option<QueuePosition> {
         if !self.used.load(Ordering::Relaxed) {
             return None;
         }
-        Some(*known.get_or_insert_with(|| self.state.lock().stand(order, cost, now)))
+        Some(*known.get_or_insert_with(|| self.state.lock().assign(class, cost, now)))
     }
 
     /// Whether somebody waits or has the turn.
@@ -114,17 +114,17 @@ impl Line {
     }
 
     /// Gets in line.
-    pub(crate) fn wait(&self, standing: Standing, now: Instant) -> Waiting<'_> {
+    pub(crate) fn join(&self, position: QueuePosition, now: Instant) -> Waiter<'_> {
         let mut state = self.state.lock();
-        let level = state.waiting.entry(standing.priority).or_default();
-        level.insert((standing.tag, standing.number), Waiter { since: standing.since, waker: None });
-        state.give_turn(now);
+        let level = state.waiting.entry(position.priority).or_default();
+        level.insert((position.tag, position.number), Entry { since: position.since, waker: None });
+        state.pass_turn(now);
         drop(state);
-        Waiting { line: self, standing }
+        Waiter { queue: self, position }
     }
 }
 
-impl Waiting<'_> {
+impl Waiter<'_> {
     /// Returns when it has the turn.
     pub(crate) async fn turn(&self) {
         poll_fn(|cx| self.poll_turn(cx, true)).await;
@@ -136,29 +136,29 @@ impl Waiting<'_> {
     }
 
     fn poll_turn(&self, cx: &mut Context<'_>, has_turn: bool) -> Poll<()> {
-        let mut state = self.line.state.lock();
-        if (state.turn == Some(self.standing.place())) == has_turn {
+        let mut state = self.queue.state.lock();
+        if (state.turn == Some(self.position.key())) == has_turn {
             return Poll::Ready(());
         }
-        if let Some(waiter) = state.waiter(self.standing.place()) {
-            waiter.waker = Some(cx.waker().clone());
+        if let Some(entry) = state.entry(self.position.key()) {
+            entry.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut state = self.line.state.lock();
-        state.leave(&self.standing);
+        let mut state = self.queue.state.lock();
+        state.leave(&self.position);
         if state.turn.is_none() {
-            state.give_turn(Instant::now());
+            state.pass_turn(Instant::now());
         }
     }
 }
 
 impl State {
-    fn stand(&mut self, order: Order<'_>, cost: u64, now: Instant) -> Standing {
+    fn assign(&mut self, class: QueueClass<'_>, cost: u64, now: Instant) -> QueuePosition {
         self.numbers += 1;
         if self.waiting.is_empty() {
             // Nobody waits, so nobody is owed anything.
@@ -166,50 +166,50 @@ impl State {
             self.virtual_time = 0;
         }
         let start = self.virtual_time;
-        let next = self.tenants.entry(order.tenant.map(str::to_owned)).or_insert(start);
+        let next = self.tenants.entry(class.tenant.map(str::to_owned)).or_insert(start);
         let tag = (*next).max(start);
         *next = tag.saturating_add(cost.max(1));
-        Standing { priority: order.priority, tag, number: self.numbers, since: now }
+        QueuePosition { priority: class.priority, tag, number: self.numbers, since: now }
     }
 
-    fn waiter(&mut self, (priority, tag, number): (i32, u64, u64)) -> Option<&mut Waiter> {
+    fn entry(&mut self, (priority, tag, number): (i32, u64, u64)) -> Option<&mut Entry> {
         self.waiting.get_mut(&priority)?.get_mut(&(tag, number))
     }
 
-    fn leave(&mut self, standing: &Standing) {
-        if self.turn == Some(standing.place()) {
+    fn leave(&mut self, position: &QueuePosition) {
+        if self.turn == Some(position.key()) {
             self.turn = None;
         }
-        if let Some(level) = self.waiting.get_mut(&standing.priority) {
-            level.remove(&(standing.tag, standing.number));
+        if let Some(level) = self.waiting.get_mut(&position.priority) {
+            level.remove(&(position.tag, position.number));
             if level.is_empty() {
-                self.waiting.remove(&standing.priority);
+                self.waiting.remove(&position.priority);
             }
         }
     }
 
     /// Gives the turn to the first, and takes it from whoever has it and is not.
-    fn give_turn(&mut self, now: Instant) {
+    fn pass_turn(&mut self, now: Instant) {
         let Some(highest) = self.waiting.keys().next_back().copied() else { return };
         let heads = self.waiting.iter_mut().filter_map(|(priority, level)| {
-            let ((tag, number), waiter) = level.iter_mut().next()?;
-            let aged = now.saturating_duration_since(waiter.since).as_secs() / AGEING.as_secs();
+            let ((tag, number), entry) = level.iter_mut().next()?;
+            let aged = now.saturating_duration_since(entry.since).as_secs() / AGEING.as_secs();
             let aged = i32::try_from(aged).unwrap_or(i32::MAX);
-            Some((priority.saturating_add(aged).min(highest), (*priority, *tag, *number), waiter))
+            Some((priority.saturating_add(aged).min(highest), (*priority, *tag, *number), entry))
         });
         let next = heads.min_by_key(|(aged, place, _)| (Reverse(*aged), place.1, place.2));
-        let Some((_, place, waiter)) = next.filter(|(_, place, _)| self.turn != Some(*place)) else { return };
-        if let Some(waker) = waiter.waker.take() {
+        let Some((_, place, entry)) = next.filter(|(_, place, _)| self.turn != Some(*place)) else { return };
+        if let Some(waker) = entry.waker.take() {
             waker.wake();
         }
         self.virtual_time = self.virtual_time.max(place.1);
-        let loser = self.turn.replace(place).and_then(|loser| self.waiter(loser));
-        if let Some(waker) = loser.and_then(|waiter| waiter.waker.take()) {
+        let previous = self.turn.replace(place).and_then(|previous| self.entry(previous));
+        if let Some(waker) = previous.and_then(|entry| entry.waker.take()) {
             waker.wake();
         }
     }
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
+#[path = "fair_queue_tests.rs"]
 mod tests;

@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use super::{error::ErrorKind, outcome::Outcome, request::Request, scope::Stopped};
 
 /// So many times `max_concurrent` requests may back off, and so many outcomes may wait to be read.
-const HELD: usize = 4;
+const BACKLOG_FACTOR: usize = 4;
 
-pub(crate) struct Shared {
+pub(crate) struct BatchState {
     state: Mutex<State>,
     /// `max_concurrent`, of all endpoints together.
-    width: usize,
+    max_concurrent: usize,
     /// A stop of an account holds for every request: no further one need be taken from the source to find that out.
     one_endpoint: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
 struct State {
     ready: usize,
     in_flight: usize,
-    held: usize,
+    blocked: usize,
     /// In the order they came.
     finished: VecDeque<Outcome>,
     /// By index: those that a stop kept from being sent.
@@ -48,43 +48,43 @@ struct State {
 
 /// Where a request is on its way, as its batch counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Stage {
     /// It waits for its turn under the limits.
     Ready,
     /// It is under way.
     InFlight,
     /// It backs off, or waits for a gate or the end of an outage.
-    Held,
+    Blocked,
 }
 
 /// The place of a request in its batch, if it has one.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    batch: Option<Arc<Shared>>,
-    place: Place,
+pub(crate) struct BatchMember {
+    batch: Option<Arc<BatchState>>,
+    stage: Stage,
 }
 
-impl Seat {
+impl BatchMember {
     /// The place of a request that waits for its turn.
-    pub(crate) fn ready(batch: Option<Arc<Shared>>) -> Self {
-        Self { batch, place: Place::Ready }
+    pub(crate) fn ready(batch: Option<Arc<BatchState>>) -> Self {
+        Self { batch, stage: Stage::Ready }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.place
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
     }
 
-    pub(crate) fn batch(&self) -> Option<Arc<Shared>> {
+    pub(crate) fn batch(&self) -> Option<Arc<BatchState>> {
         self.batch.clone()
     }
 
-    pub(crate) fn move_to(&mut self, place: Place) {
-        if self.place != place
+    pub(crate) fn move_to(&mut self, stage: Stage) {
+        if self.stage != stage
             && let Some(batch) = &self.batch
         {
-            batch.moved(self.place, place);
+            batch.moved(self.stage, stage);
         }
-        self.place = place;
+        self.stage = stage;
     }
 
     /// Why nothing more of the whole batch is sent, if so.
@@ -116,10 +116,10 @@ struct EqualRefusals {
     first: Option<(StatusCode, ErrorKind, Option<String>)>,
 }
 
-impl Shared {
-    pub(crate) fn new(width: usize, equal_refusals: Option<NonZeroU32>, one_endpoint: bool) -> Self {
+impl BatchState {
+    pub(crate) fn new(max_concurrent: usize, equal_refusals: Option<NonZeroU32>, one_endpoint: bool) -> Self {
         let equal = EqualRefusals { enough: equal_refusals, ..EqualRefusals::default() };
-        Self { state: Mutex::new(State { equal, ..State::default() }), width, one_endpoint }
+        Self { state: Mutex::new(State { equal, ..State::default() }), max_concurrent, one_endpoint }
     }
 
     /// Whether another request is to be taken from the source. If not, `reader` is woken when that changes.
@@ -133,11 +133,11 @@ impl Shared {
     }
 
     fn has_room(&self, state: &State) -> bool {
-        let most = self.width.saturating_mul(HELD);
+        let most = self.max_concurrent.saturating_mul(BACKLOG_FACTOR);
         let stopped = state.stopped.is_some() || (self.one_endpoint && state.account_stopped);
         !stopped
-            && state.ready < self.width
-            && state.held < most
+            && state.ready < self.max_concurrent
+            && state.blocked < most
             && state.finished.len() < most
             && state.rest.len() < most
     }
@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// A request has moved on its way.
-    pub(crate) fn moved(&self, from: Place, to: Place) {
+    pub(crate) fn moved(&self, from: Stage, to: Stage) {
         let mut state = self.state.lock();
         let had_room = self.has_room(&state);
         *state.count(from) -= 1;
@@ -158,9 +158,9 @@ impl Shared {
     }
 
     /// A request has its outcome, or was kept from being sent. Says whether that stops the batch.
-    pub(crate) fn ended(&self, place: Place, mut outcome: Outcome) -> bool {
+    pub(crate) fn ended(&self, stage: Stage, mut outcome: Outcome) -> bool {
         let mut state = self.state.lock();
-        *state.count(place) -= 1;
+        *state.count(stage) -= 1;
         let mut stops = false;
         let kept_back = outcome.error_kind() == Some(ErrorKind::Stopped);
         match outcome.unsent.take_if(|_| kept_back) {
@@ -229,7 +229,7 @@ impl Shared {
             }
             return Poll::Ready(Some(outcome));
         }
-        let nobody_runs = state.ready + state.in_flight + state.held == 0 && state.finished.is_empty();
+        let nobody_runs = state.ready + state.in_flight + state.blocked == 0 && state.finished.is_empty();
         // Those that its source has not brought yet may be for another model, but nothing says so.
         let only_stops = self.one_endpoint && state.seen_stop.is_some() && !state.succeeded;
         if nobody_runs && (ended || only_stops || !self.has_room(&state)) {
@@ -241,11 +241,11 @@ impl Shared {
 }
 
 impl State {
-    fn count(&mut self, place: Place) -> &mut usize {
-        match place {
-            Place::Ready => &mut self.ready,
-            Place::InFlight => &mut self.in_flight,
-            Place::Held => &mut self.held,
+    fn count(&mut self, stage: Stage) -> &mut usize {
+        match stage {
+            Stage::Ready => &mut self.ready,
+            Stage::InFlight => &mut self.in_flight,
+            Stage::Blocked => &mut self.blocked,
         }
     }
 
@@ -293,13 +293,13 @@ impl EqualRefusals {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for BatchState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();
-        f.debug_struct("Shared")
+        f.debug_struct("BatchState")
             .field("ready", &state.ready)
             .field("in_flight", &state.in_flight)
-            .field("held", &state.held)
+            .field("blocked", &state.blocked)
             .field("finished", &state.finished.len())
             .field("rest", &state.rest.len())
             .finish_non_exhaustive()

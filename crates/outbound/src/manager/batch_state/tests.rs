@@ -32,8 +32,8 @@ fn outcome(index: usize, kept_back: bool) -> Outcome {
     Record::new(Instant::now()).into_outcome(Err(Error::new(kind, "no")), None, index, unsent)
 }
 
-fn next(shared: &Shared, first: Option<usize>) -> Poll<Option<usize>> {
-    shared.poll_outcome(first, false, Waker::noop()).map(|outcome| outcome.map(|outcome| outcome.index))
+fn next(batch: &BatchState, first: Option<usize>) -> Poll<Option<usize>> {
+    batch.poll_outcome(first, false, Waker::noop()).map(|outcome| outcome.map(|outcome| outcome.index))
 }
 
 #[test]
@@ -41,51 +41,51 @@ fn a_stop_of_the_only_account_ends_the_intake_at_once() {
     for (one_endpoint, whole_account, takes) in
         [(true, true, false), (true, false, true), (false, true, true)]
     {
-        let shared = Shared::new(2, None, one_endpoint);
-        shared.taken();
-        shared.scope_stopped(&why(), whole_account);
-        assert_eq!(shared.takes(Waker::noop()), takes, "{one_endpoint} {whole_account}");
-        assert_eq!(next(&shared, None), Poll::Pending, "one is under way");
-        assert!(!shared.ended(Place::Ready, outcome(0, true)));
+        let batch = BatchState::new(2, None, one_endpoint);
+        batch.taken();
+        batch.scope_stopped(&why(), whole_account);
+        assert_eq!(batch.takes(Waker::noop()), takes, "{one_endpoint} {whole_account}");
+        assert_eq!(next(&batch, None), Poll::Pending, "one is under way");
+        assert!(!batch.ended(Stage::Ready, outcome(0, true)));
         // Nothing is under way and nothing has succeeded: with one endpoint it ends, though the source has not.
         let ends = if one_endpoint { Poll::Ready(None) } else { Poll::Pending };
-        assert_eq!(next(&shared, None), ends);
-        let rest = shared.take_rest();
+        assert_eq!(next(&batch, None), ends);
+        let rest = batch.take_rest();
         assert_eq!(rest.iter().map(|request| &request.method).collect::<Vec<_>>(), [Method::GET]);
-        shared.scope_stopped(&Stopped { message: String::from("not either"), ..why() }, false);
-        assert_eq!(shared.stopped(), Some(why()), "the first is what is told");
+        batch.scope_stopped(&Stopped { message: String::from("not either"), ..why() }, false);
+        assert_eq!(batch.stopped(), Some(why()), "the first is what is told");
     }
 }
 
 #[test]
 fn no_more_is_taken_than_is_read() {
-    let shared = Shared::new(1, None, true);
+    let batch = BatchState::new(1, None, true);
     for index in 0..4 {
-        assert!(shared.takes(Waker::noop()), "{index}");
-        shared.taken();
-        shared.moved(Place::Ready, Place::InFlight);
-        shared.ended(Place::InFlight, outcome(index, false));
+        assert!(batch.takes(Waker::noop()), "{index}");
+        batch.taken();
+        batch.moved(Stage::Ready, Stage::InFlight);
+        batch.ended(Stage::InFlight, outcome(index, false));
     }
     let reader = Arc::new(Reader::default());
-    assert!(!shared.takes(&Arc::clone(&reader).into()), "four wait to be read");
-    assert_eq!(next(&shared, Some(2)), Poll::Ready(Some(2)));
-    assert!(shared.takes(Waker::noop()));
+    assert!(!batch.takes(&Arc::clone(&reader).into()), "four wait to be read");
+    assert_eq!(next(&batch, Some(2)), Poll::Ready(Some(2)));
+    assert!(batch.takes(Waker::noop()));
     assert_eq!(reader.0.load(Ordering::Relaxed), 1, "there is room again");
-    assert_eq!(next(&shared, Some(7)), Poll::Pending);
-    assert_eq!([next(&shared, None), next(&shared, None)], [Poll::Ready(Some(0)), Poll::Ready(Some(1))]);
+    assert_eq!(next(&batch, Some(7)), Poll::Pending);
+    assert_eq!([next(&batch, None), next(&batch, None)], [Poll::Ready(Some(0)), Poll::Ready(Some(1))]);
 }
 
 #[test]
 fn the_reader_is_woken_when_a_request_makes_room() {
-    let shared = Shared::new(1, None, true);
+    let batch = BatchState::new(1, None, true);
     let reader = Arc::new(Reader::default());
     let (woken, waker) = (|| reader.0.load(Ordering::Relaxed), Arc::clone(&reader).into());
-    shared.taken();
-    assert!(!shared.takes(&waker), "one waits for its turn");
-    shared.moved(Place::Ready, Place::InFlight);
-    assert_eq!((woken(), shared.takes(&waker)), (1, true));
-    shared.taken();
-    assert!(!shared.takes(&waker));
-    shared.ended(Place::InFlight, outcome(0, false));
+    batch.taken();
+    assert!(!batch.takes(&waker), "one waits for its turn");
+    batch.moved(Stage::Ready, Stage::InFlight);
+    assert_eq!((woken(), batch.takes(&waker)), (1, true));
+    batch.taken();
+    assert!(!batch.takes(&waker));
+    batch.ended(Stage::InFlight, outcome(0, false));
     assert_eq!(woken(), 2, "an outcome is there");
 }

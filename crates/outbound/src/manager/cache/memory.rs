@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{super::reply::Reply, key::Key};
+use super::{super::reply::Reply, Key};
 
 /// What an entry takes beside its body and headers, about.
 const OVERHEAD: usize = 256;
@@ -21,7 +21,7 @@ pub(super) struct Memory {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: HashMap<Key, Kept>,
+    entries: HashMap<Key, CacheEntry>,
     /// By when it was used last.
     by_use: BTreeMap<u64, Key>,
     uses: u64,
@@ -29,7 +29,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CacheEntry {
     reply: Reply,
     since: SystemTime,
     used: u64,
@@ -44,12 +44,12 @@ impl Memory {
     /// An answer, and since when it is kept.
     pub(super) fn find(&self, key: Key) -> Option<(Reply, SystemTime)> {
         let state = &mut *self.state.lock();
-        let kept = state.entries.get_mut(&key)?;
-        state.by_use.remove(&kept.used);
+        let entry = state.entries.get_mut(&key)?;
+        state.by_use.remove(&entry.used);
         state.uses += 1;
-        kept.used = state.uses;
-        state.by_use.insert(kept.used, key);
-        Some((kept.reply.clone(), kept.since))
+        entry.used = state.uses;
+        state.by_use.insert(entry.used, key);
+        Some((entry.reply.clone(), entry.since))
     }
 
     pub(super) fn keep(&self, key: Key, reply: Reply, now: SystemTime) {
@@ -70,15 +70,15 @@ impl Memory {
         let used = state.uses;
         state.bytes += bytes;
         state.by_use.insert(used, key);
-        state.entries.insert(key, Kept { reply, since: now, used, bytes });
+        state.entries.insert(key, CacheEntry { reply, since: now, used, bytes });
     }
 }
 
 impl State {
     fn forget(&mut self, key: Key) {
-        if let Some(kept) = self.entries.remove(&key) {
-            self.by_use.remove(&kept.used);
-            self.bytes -= kept.bytes;
+        if let Some(entry) = self.entries.remove(&key) {
+            self.by_use.remove(&entry.used);
+            self.bytes -= entry.bytes;
         }
     }
 }

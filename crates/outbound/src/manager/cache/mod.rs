@@ -1,5 +1,9 @@
 //! Answers that are kept.
 
+mod folder;
+mod key;
+mod memory;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -9,7 +13,9 @@ use std::{
 
 use http::header::SET_COOKIE;
 
-use super::{super::reply::Reply, folder::Folder, key::Key, memory::Memory};
+pub(crate) use self::key::Key;
+use self::{folder::Folder, memory::Memory};
+use super::reply::Reply;
 
 /// Answers that are kept, so that the same request is paid for once. Given to
 /// [`RequestManagerBuilder::cache`](crate::RequestManagerBuilder::cache); cloning gives another handle to the same
@@ -63,7 +69,7 @@ impl ResponseCache {
         self
     }
 
-    pub(super) async fn find(&self, key: Key, now: SystemTime) -> Option<Reply> {
+    pub(crate) async fn find(&self, key: Key, now: SystemTime) -> Option<Reply> {
         let (reply, since) = match &self.store {
             Store::Memory(memory) => memory.find(key),
             Store::Folder(folder) => {
@@ -76,7 +82,7 @@ impl ResponseCache {
         self.max_age.is_none_or(|most| age <= most).then_some(reply)
     }
 
-    pub(super) async fn keep(&self, key: Key, reply: &Reply, now: SystemTime) {
+    pub(crate) async fn keep(&self, key: Key, reply: &Reply, now: SystemTime) {
         let mut reply = reply.clone();
         reply.headers.remove(SET_COOKIE);
         match &self.store {

@@ -6,12 +6,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn failed(request: u64, at: Instant) -> FailedCall {
-    FailedCall { request, sent_at: at, now: at, spread: 1.0, hint: None }
+    FailedCall { request, sent_at: at, now: at, jitter: 1.0, hint: None }
 }
 
 #[test]
 fn nobody_was_ever_there() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     for second in 0..30 {
         assert_eq!(reach.failed(failed(1, now + SECOND * second), true), None, "{second} s");
     }
@@ -23,38 +23,38 @@ fn nobody_was_ever_there() {
 
 #[test]
 fn what_never_heals_gets_three_tries() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     let given_up = (1..=3).map(|tries| reach.failed(failed(tries, now), false).is_some());
     assert_eq!(given_up.collect::<Vec<_>>(), [false, false, true]);
-    let slow = Reach::new(TIMEOUT);
+    let slow = Reachability::new(TIMEOUT);
     assert_eq!(slow.failed(failed(1, now), false), None);
     assert!(slow.failed(failed(1, now + HOPELESS_TIME), false).is_some(), "or five seconds");
 }
 
 #[test]
 fn one_that_has_replied_is_never_given_up() {
-    for heals in [true, false] {
-        let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
-        reach.failed(failed(1, now), heals);
+    for can_heal in [true, false] {
+        let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
+        reach.failed(failed(1, now), can_heal);
         reach.replied(now, now);
         for second in 1..1_000 {
-            assert_eq!(reach.failed(failed(1, now + SECOND * second), heals), None);
+            assert_eq!(reach.failed(failed(1, now + SECOND * second), can_heal), None);
         }
-        assert!(matches!(reach.look(now + SECOND * 999), Clearance::Wait(_)), "but it is down");
+        assert!(matches!(reach.peek(now + SECOND * 999), ProbeDecision::Wait(_)), "but it is down");
         reach.resume();
-        assert_eq!(reach.failed(failed(1, now + SECOND * 2_000), heals), None, "nor after that");
+        assert_eq!(reach.failed(failed(1, now + SECOND * 2_000), can_heal), None, "nor after that");
     }
 }
 
 #[test]
 fn one_that_is_known_to_be_down_is_not_silent() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     reach.heard(now);
     assert_eq!(reach.silence(), None, "it never replied");
     reach.replied(now, now + SECOND);
-    let silence = Some((now + SECOND, MUTE_AT_LEAST));
+    let silence = Some((now + SECOND, UNRESPONSIVE_MIN));
     assert_eq!((reach.silence(), reach.hung_before()), (silence, None));
-    reach.lost(now + SECOND * 9, SECOND);
+    reach.mark_down(now + SECOND * 9, SECOND);
     assert_eq!((reach.silence(), reach.hung_before()), (None, Some(now + SECOND * 9)));
     assert!(!reach.replied(now + SECOND * 8, now + SECOND * 10), "a call sent before says nothing");
     assert!(reach.replied(now + SECOND * 9, now + SECOND * 10));
@@ -63,10 +63,10 @@ fn one_that_is_known_to_be_down_is_not_silent() {
 
 #[test]
 fn how_long_is_too_long_is_learnt_from_answers() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     let too_long = || reach.silence().map(|(_, too_long)| too_long);
     reach.replied(now, now + SECOND * 100);
-    assert_eq!(too_long(), Some(MUTE_AT_LEAST), "a refusal says nothing of answers");
+    assert_eq!(too_long(), Some(UNRESPONSIVE_MIN), "a refusal says nothing of answers");
     reach.answered(now, now + SECOND * 100);
     reach.answered(now, now + SECOND);
     let a_bit_less = too_long().is_some_and(|long| long > SECOND * 390 && long < SECOND * 400);
@@ -74,7 +74,7 @@ fn how_long_is_too_long_is_learnt_from_answers() {
     for _ in 0..1_000 {
         reach.answered(now, now + SECOND);
     }
-    assert_eq!(too_long(), Some(MUTE_AT_LEAST));
+    assert_eq!(too_long(), Some(UNRESPONSIVE_MIN));
     reach.heard(now + SECOND * 200);
     reach.heard(now + SECOND * 150);
     assert_eq!(reach.silence().map(|(heard, _)| heard), Some(now + SECOND * 200));
@@ -82,20 +82,20 @@ fn how_long_is_too_long_is_learnt_from_answers() {
 
 #[test]
 fn a_mute_origin_is_asked_less_and_less_often() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
-    reach.found_mute(now, now + SECOND * 10);
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
+    reach.mark_unresponsive(now, now + SECOND * 10);
     let (mut at, mut probes) = (now + SECOND * 10, Vec::new());
     while at < now + SECOND * 600 {
         match reach.admit(at) {
-            Clearance::Probe => {
+            ProbeDecision::Probe => {
                 assert_eq!(reach.hung_before(), Some(at), "those sent before hang");
                 probes.push((at - now).as_secs());
             }
-            Clearance::Wait(until) => {
-                assert_eq!(reach.look(at), Clearance::Wait(until));
+            ProbeDecision::Wait(until) => {
+                assert_eq!(reach.peek(at), ProbeDecision::Wait(until));
                 at = until;
             }
-            Clearance::Go => panic!("it is mute"),
+            ProbeDecision::Go => panic!("it is unresponsive"),
         }
     }
     assert_eq!(probes[..6], [10, 15, 22, 33, 50, 75]);
@@ -104,37 +104,40 @@ fn a_mute_origin_is_asked_less_and_less_often() {
     // One that was never sent leaves it to the next.
     reach.probe_ended(true, at);
     reach.admit(at);
-    assert!(matches!(reach.look(at), Clearance::Wait(_)));
+    assert!(matches!(reach.peek(at), ProbeDecision::Wait(_)));
     reach.probe_ended(false, at);
-    assert_eq!(reach.look(at), Clearance::Probe);
+    assert_eq!(reach.peek(at), ProbeDecision::Probe);
 }
 
 #[test]
 fn whatever_comes_back_ends_a_silence() {
     let (now, later) = (Instant::now(), Instant::now() + SECOND * 20);
-    let ends: [fn(&Reach, Instant); 4] = [
+    let ends: [fn(&Reachability, Instant); 4] = [
         |reach, now| reach.heard(now),
         |reach, now| assert!(reach.replied(now - SECOND * 15, now), "of a call that had hung, too"),
         |reach, now| assert!(reach.answered(now, now)),
         |reach, _| reach.resume(),
     ];
     for end in ends {
-        let reach = Reach::new(TIMEOUT);
-        reach.found_mute(now, later);
-        assert!(reach.is_mute());
+        let reach = Reachability::new(TIMEOUT);
+        reach.mark_unresponsive(now, later);
+        assert!(reach.is_unresponsive());
         end(&reach, later);
-        assert_eq!((reach.is_mute(), reach.look(later)), (false, Clearance::Go));
+        assert_eq!((reach.is_unresponsive(), reach.peek(later)), (false, ProbeDecision::Go));
     }
-    let reach = Reach::new(TIMEOUT);
+    let reach = Reachability::new(TIMEOUT);
     reach.replied(now, now);
-    reach.found_mute(now, later);
+    reach.mark_unresponsive(now, later);
     reach.failed(failed(1, later), true);
-    assert!(!reach.is_mute() && matches!(reach.look(later), Clearance::Wait(_)), "it cannot be reached now");
+    assert!(
+        !reach.is_unresponsive() && matches!(reach.peek(later), ProbeDecision::Wait(_)),
+        "it cannot be reached now"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_are_told_of_each_turn() {
-    let (reach, now) = (Reach::new(TIMEOUT), Instant::now());
+    let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     let told = async |act: &dyn Fn()| {
         let changed = reach.changed.notified();
         act();
@@ -147,12 +150,12 @@ async fn those_who_wait_are_told_of_each_turn() {
     assert!(told(&|| reach.probe_ended(true, now)).await, "another may be the probe");
     assert!(told(&|| assert!(reach.replied(now, now))).await, "it is up");
     assert!(!told(&|| assert!(!reach.replied(now, now))).await);
-    assert!(told(&|| reach.lost(now, SECOND)).await);
+    assert!(told(&|| reach.mark_down(now, SECOND)).await);
     assert!(told(&|| reach.resume()).await);
-    assert!(told(&|| reach.found_mute(now, now)).await);
+    assert!(told(&|| reach.mark_unresponsive(now, now)).await);
     assert!(told(&|| reach.heard(now)).await);
     assert!(!told(&|| reach.heard(now)).await);
-    reach.found_mute(now, now);
+    reach.mark_unresponsive(now, now);
     let fails = || assert_eq!(reach.failed(failed(5, now), true), None);
-    assert!(told(&fails).await, "it is tried sooner than a mute one");
+    assert!(told(&fails).await, "it is tried sooner than a unresponsive one");
 }

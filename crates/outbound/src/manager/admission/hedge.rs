@@ -5,8 +5,8 @@ use super::*;
 impl<'a> Admission<'a> {
     /// Another destination before the same one, where there is room in every limit at once and nobody waits for it. A second
     /// call probes nothing, and what others wait for is theirs.
-    pub(crate) fn admit_second(&self, first: &Destination<'_>) -> Option<Admitted<'a>> {
-        if self.lifecycle.is_paused() || !self.lifecycle.is_open() || self.seat.stopped().is_some() {
+    pub(crate) fn admit_hedge(&self, first: &Destination<'_>) -> Option<Admitted<'a>> {
+        if self.lifecycle.is_paused() || !self.lifecycle.is_open() || self.member.stopped().is_some() {
             return None;
         }
         let now = Instant::now();
@@ -20,11 +20,11 @@ impl<'a> Admission<'a> {
         if !destination.scope.is_open(now) {
             return None;
         }
-        let Ask::Go(pass) = destination.scope.ask(now) else { return None };
-        if pass.is_elected() {
+        let ScopeDecision::Go(permit) = destination.scope.admit(now) else { return None };
+        if permit.is_probe_or_witness() {
             return None;
         }
         let charge = model.quota.try_reserve_at(destination.prepared.cost, now).ok()?.sent();
-        self.paid(destination, pass, charge)
+        self.with_budget(destination, permit, charge)
     }
 }

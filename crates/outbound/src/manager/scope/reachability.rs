@@ -5,29 +5,29 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::health::{Clearance, FailedCall, Health, Trouble};
+use super::health::{FailedCall, FailureMode, Health, ProbeDecision};
 
 /// So many calls in a row that found no connection are an outage.
 const IN_A_ROW: u32 = 4;
 
-/// So many tries, in this time, where what failed never heals by itself and nobody has ever replied.
+/// So many tries, in this time, where what failed never can_heal by itself and nobody has ever replied.
 const HOPELESS_TRIES: u32 = 3;
 const HOPELESS_TIME: Duration = Duration::from_secs(5);
 
 /// An origin is mute when nothing has come back for so many times as long as the slowest of its last answers took, and at
 /// the least for so long.
-const MUTE_TIMES: u32 = 4;
-const MUTE_AT_LEAST: Duration = Duration::from_secs(10);
+const UNRESPONSIVE_FACTOR: u32 = 4;
+const UNRESPONSIVE_MIN: Duration = Duration::from_secs(10);
 
 /// The slowest answer is forgotten by this part with each answer that follows.
-const FORGOTTEN: u32 = 64;
+const SLOWEST_DECAY: u32 = 64;
 
 /// The longest time between two calls to a mute origin.
-const LONGEST_MUTE_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_UNRESPONSIVE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way to one origin.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct Reachability {
     state: Mutex<State>,
     /// Told to all who wait, whenever something changes in any scope of this origin.
     pub(crate) changed: Arc<Notify>,
@@ -42,7 +42,7 @@ struct State {
     heard: Option<Instant>,
     /// How long the slowest of the last answers took.
     slowest: Duration,
-    mute: Option<Mute>,
+    unresponsive: Option<Unresponsive>,
     /// When the first attempt to connect failed, and how many have failed since, until the first reply.
     failing: Option<(Instant, u32)>,
 }
@@ -50,7 +50,7 @@ struct State {
 /// It takes connections and calls, and nothing comes back. A call that goes out as a probe may hang as the others do, so
 /// each is sent after a longer pause than the one before, whatever becomes of them. Anything that comes back ends it.
 #[derive(Debug)]
-struct Mute {
+struct Unresponsive {
     /// Since when nothing has come back.
     silent_since: Instant,
     /// When the last probe was elected, or when it was found out: calls sent before hang.
@@ -58,41 +58,46 @@ struct Mute {
     next_probe: Instant,
 }
 
-impl Reach {
+impl Reachability {
     pub(crate) fn new(unreachable_timeout: Duration) -> Self {
-        let health = Health::new(Trouble::Unreachable, IN_A_ROW);
-        let state =
-            Mutex::new(State { health, heard: None, slowest: Duration::ZERO, mute: None, failing: None });
+        let health = Health::new(FailureMode::Unreachable, IN_A_ROW);
+        let state = Mutex::new(State {
+            health,
+            heard: None,
+            slowest: Duration::ZERO,
+            unresponsive: None,
+            failing: None,
+        });
         Self { state, changed: Arc::new(Notify::new()), unreachable_timeout }
     }
 
     /// Whether a call may go out; elects no probe.
-    pub(crate) fn look(&self, now: Instant) -> Clearance {
-        self.state.lock().look(now)
+    pub(crate) fn peek(&self, now: Instant) -> ProbeDecision {
+        self.state.lock().peek(now)
     }
 
-    pub(crate) fn admit(&self, now: Instant) -> Clearance {
+    pub(crate) fn admit(&self, now: Instant) -> ProbeDecision {
         let mut state = self.state.lock();
         if state.health.is_down() {
             return state.health.admit(now);
         }
-        let clearance = state.look(now);
-        if clearance == Clearance::Probe
-            && let Some(mute) = &mut state.mute
+        let decision = state.peek(now);
+        if decision == ProbeDecision::Probe
+            && let Some(unresponsive) = &mut state.unresponsive
         {
-            mute.hung_before = now;
-            let silent = now.saturating_duration_since(mute.silent_since);
-            mute.next_probe = now + (silent / 2).min(LONGEST_MUTE_PAUSE);
+            unresponsive.hung_before = now;
+            let silent = now.saturating_duration_since(unresponsive.silent_since);
+            unresponsive.next_probe = now + (silent / 2).min(LONGEST_UNRESPONSIVE_PAUSE);
         }
-        clearance
+        decision
     }
 
     /// A probe has ended, however it did. One that was not sent leaves it to the next.
     pub(crate) fn probe_ended(&self, was_sent: bool, now: Instant) {
         let mut state = self.state.lock();
         state.health.probe_ended();
-        if let Some(mute) = state.mute.as_mut().filter(|_| !was_sent) {
-            mute.next_probe = now;
+        if let Some(unresponsive) = state.unresponsive.as_mut().filter(|_| !was_sent) {
+            unresponsive.next_probe = now;
         }
         drop(state);
         self.changed.notify_waiters();
@@ -101,14 +106,16 @@ impl Reach {
     /// Calls that were sent before this hang, if it is down or mute.
     pub(super) fn hung_before(&self) -> Option<Instant> {
         let state = self.state.lock();
-        state.health.down_since().or(state.mute.as_ref().map(|mute| mute.hung_before))
+        state.health.down_since().or(state.unresponsive.as_ref().map(|unresponsive| unresponsive.hung_before))
     }
 
     /// Since when nothing has come back, though it was tried.
     pub(crate) fn out_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let never_reached = state.failing.map(|(since, _)| since);
-        never_reached.or(state.health.down_since()).or(state.mute.as_ref().map(|mute| mute.silent_since))
+        never_reached
+            .or(state.health.down_since())
+            .or(state.unresponsive.as_ref().map(|unresponsive| unresponsive.silent_since))
     }
 
     /// When the next call looks whether it is back; `None` while one does, or if it is not out.
@@ -117,31 +124,32 @@ impl Reach {
         if state.health.is_down() {
             return state.health.next_probe();
         }
-        state.mute.as_ref().map(|mute| mute.next_probe)
+        state.unresponsive.as_ref().map(|unresponsive| unresponsive.next_probe)
     }
 
     /// Whether it takes calls, and nothing comes back.
-    pub(super) fn is_mute(&self) -> bool {
-        self.state.lock().mute.is_some()
+    pub(super) fn is_unresponsive(&self) -> bool {
+        self.state.lock().unresponsive.is_some()
     }
 
     /// Since when nothing has come back, and after how long that is too long for a server that is only slow. `None` if it
     /// never replied, or is known to be down or mute.
     pub(super) fn silence(&self) -> Option<(Instant, Duration)> {
         let state = self.state.lock();
-        let heard = state.heard.filter(|_| !state.health.is_down() && state.mute.is_none())?;
-        Some((heard, (state.slowest * MUTE_TIMES).max(MUTE_AT_LEAST)))
+        let heard = state.heard.filter(|_| !state.health.is_down() && state.unresponsive.is_none())?;
+        Some((heard, (state.slowest * UNRESPONSIVE_FACTOR).max(UNRESPONSIVE_MIN)))
     }
 
     /// It takes connections, and nothing comes back.
-    pub(super) fn found_mute(&self, silent_since: Instant, now: Instant) {
-        self.state.lock().mute = Some(Mute { silent_since, hung_before: now, next_probe: now });
+    pub(super) fn mark_unresponsive(&self, silent_since: Instant, now: Instant) {
+        self.state.lock().unresponsive =
+            Some(Unresponsive { silent_since, hung_before: now, next_probe: now });
         self.changed.notify_waiters();
     }
 
     /// Nothing is heard of it, and it cannot be reached anew: the last look took so long to fail.
-    pub(super) fn lost(&self, now: Instant, fails_in: Duration) {
-        self.state.lock().health.lost(now, fails_in);
+    pub(super) fn mark_down(&self, now: Instant, time_to_fail: Duration) {
+        self.state.lock().health.mark_down(now, time_to_fail);
         self.changed.notify_waiters();
     }
 
@@ -151,7 +159,7 @@ impl Reach {
         let mut state = self.state.lock();
         // Only a whole reply proves that somebody is there.
         state.heard = state.heard.map(|heard| heard.max(now));
-        let ends = state.mute.take().is_some();
+        let ends = state.unresponsive.take().is_some();
         drop(state);
         if ends {
             self.changed.notify_waiters();
@@ -162,7 +170,7 @@ impl Reach {
     pub(super) fn answered(&self, sent_at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         let took = now.saturating_duration_since(sent_at);
-        state.slowest = took.max(state.slowest - state.slowest / FORGOTTEN);
+        state.slowest = took.max(state.slowest - state.slowest / SLOWEST_DECAY);
         drop(state);
         self.replied(sent_at, now)
     }
@@ -171,7 +179,7 @@ impl Reach {
     pub(super) fn replied(&self, sent_at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         state.heard = Some(now);
-        let ends = state.health.succeeded(sent_at) | state.mute.take().is_some();
+        let ends = state.health.succeeded(sent_at) | state.unresponsive.take().is_some();
         drop(state);
         if ends {
             self.changed.notify_waiters();
@@ -180,13 +188,13 @@ impl Reach {
     }
 
     /// No connection was made. Says whether it is of no use to go on: nobody was ever there.
-    pub(crate) fn failed(&self, failed: FailedCall, heals: bool) -> Option<GivenUp> {
+    pub(crate) fn failed(&self, failed: FailedCall, can_heal: bool) -> Option<GivenUp> {
         let FailedCall { sent_at, now, .. } = failed;
         let mut state = self.state.lock();
         let mut begins = state.health.failed(failed);
-        if state.mute.take().is_some() {
+        if state.unresponsive.take().is_some() {
             // It takes no connections either now.
-            state.health.lost(now, now.saturating_duration_since(sent_at));
+            state.health.mark_down(now, now.saturating_duration_since(sent_at));
             begins = true;
         }
         let given_up = if state.heard.is_some() {
@@ -195,7 +203,7 @@ impl Reach {
             let (since, tries) = state.failing.get_or_insert((sent_at, 0));
             *tries = tries.saturating_add(1);
             let lasted = now.saturating_duration_since(*since);
-            let hopeless = !heals && (*tries >= HOPELESS_TRIES || lasted >= HOPELESS_TIME);
+            let hopeless = !can_heal && (*tries >= HOPELESS_TRIES || lasted >= HOPELESS_TIME);
             (hopeless || lasted >= self.unreachable_timeout).then_some(GivenUp { tries: *tries, lasted })
         };
         if given_up.is_some() {
@@ -212,19 +220,21 @@ impl Reach {
     /// Forgets what was learnt, so that it is tried again.
     pub(crate) fn resume(&self) {
         let mut state = self.state.lock();
-        state.health = Health::new(Trouble::Unreachable, IN_A_ROW);
-        (state.failing, state.mute) = (None, None);
+        state.health = Health::new(FailureMode::Unreachable, IN_A_ROW);
+        (state.failing, state.unresponsive) = (None, None);
         drop(state);
         self.changed.notify_waiters();
     }
 }
 
 impl State {
-    fn look(&self, now: Instant) -> Clearance {
-        match &self.mute {
-            Some(mute) if !self.health.is_down() && now < mute.next_probe => Clearance::Wait(mute.next_probe),
-            Some(_) if !self.health.is_down() => Clearance::Probe,
-            _ => self.health.look(now),
+    fn peek(&self, now: Instant) -> ProbeDecision {
+        match &self.unresponsive {
+            Some(unresponsive) if !self.health.is_down() && now < unresponsive.next_probe => {
+                ProbeDecision::Wait(unresponsive.next_probe)
+            }
+            Some(_) if !self.health.is_down() => ProbeDecision::Probe,
+            _ => self.health.peek(now),
         }
     }
 }
@@ -237,5 +247,5 @@ pub(crate) struct GivenUp {
 }
 
 #[cfg(test)]
-#[path = "reach_tests.rs"]
+#[path = "reachability_tests.rs"]
 mod tests;

@@ -1,22 +1,19 @@
 //! Answers without a call of their own: from an equal request in flight, or from a cache.
 
-mod cache;
-mod folder;
-mod in_flight;
-mod key;
-mod memory;
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
 
-pub use self::cache::ResponseCache;
-pub(crate) use self::in_flight::{Answered, ToCome};
-use self::in_flight::{InFlight, Joined};
 use super::{
     attempt::Attempt,
+    cache::{Key, ResponseCache},
+    destination::Destination,
     error::{Error, ErrorKind},
-    outcome::Reused,
-    read::whole,
+    in_flight::{InFlight, Role, SharedAnswer},
+    read::whole_item,
     record::Record,
     reply::Reply,
     request::Request,
+    reused::Reused,
     run::Run,
     wall_clock::WallClock,
 };
@@ -44,15 +41,15 @@ impl Reuse {
         clock: &WallClock,
         record: &mut Record,
     ) -> Result<Reply, Error> {
-        let key = key::of(request, run.admission.destinations);
+        let key = key_of(request, run.admission.destinations);
         // The items of a stream would have to be handed to several: it waits for no other.
         let in_flight = self.in_flight.as_ref().filter(|_| run.items.is_none());
-        let lead = loop {
+        let leader = loop {
             match in_flight.map(|in_flight| in_flight.join(key)) {
                 None => break None,
-                Some(Joined::Leads(lead)) => break Some(lead),
-                Some(Joined::Follows(answer)) => {
-                    if let Some(answer) = run.admission.wait_for(answer, record).await? {
+                Some(Role::Leader(leader)) => break Some(leader),
+                Some(Role::Follower(answer)) => {
+                    if let Some(answer) = run.admission.wait_for_answer(answer, record).await? {
                         record.reuses(Reused::InFlight);
                         return answer;
                     }
@@ -60,15 +57,15 @@ impl Reuse {
             }
         };
         // Only now, or an answer that was kept in between would be missed.
-        let kept = match &self.cache {
+        let cached = match &self.cache {
             Some(cache) => cache.find(key, clock.now()).await,
             None => None,
         };
-        let result = match kept {
+        let result = match cached {
             Some(reply) => {
                 record.reuses(Reused::Cache);
                 if let Some(items) = run.items {
-                    items.send(whole(
+                    items.send(whole_item(
                         &run.admission.destinations[0].scope.account.provider,
                         None,
                         &reply.body,
@@ -84,8 +81,8 @@ impl Reuse {
                 result
             }
         };
-        if let (Some(lead), Some(answer)) = (lead, for_others(&result)) {
-            lead.answers(answer);
+        if let (Some(leader), Some(answer)) = (leader, shareable(&result)) {
+            leader.answers(answer);
         }
         result
     }
@@ -93,7 +90,38 @@ impl Reuse {
 
 /// What equal requests get of a result: an answer, and a refusal of the request for what it is. All other failures are of
 /// that one call, and the next of them makes its own.
-fn for_others(result: &Result<Reply, Error>) -> Option<Answered> {
+fn shareable(result: &Result<Reply, Error>) -> Option<SharedAnswer> {
     let own = |error: &Error| !(error.is_terminal() && error.kind() == ErrorKind::Rejected);
     (!result.as_ref().is_err_and(own)).then(|| result.clone())
+}
+
+/// Of what would be sent, byte for byte: where to, the method, the path, the headers but the manager's own, and the body. A key
+/// of idempotency that the caller gave tells two requests apart; id, priority, tenant and deadline do not.
+fn key_of(request: &Request, destinations: &[Destination<'_>]) -> Key {
+    let Destination { scope, prepared } = &destinations[0];
+    let mut hash = Hash(Sha256::new());
+    hash.part(scope.account.base_url.as_bytes());
+    hash.part(prepared.method.as_str().as_bytes());
+    hash.part(prepared.path.as_bytes());
+    hash.part(&prepared.body);
+    let given = request.options().idempotency_key.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+    hash.part(given);
+    // A map has them in an order of its own; those of one name stay in theirs.
+    let mut headers: Vec<_> = prepared.headers.iter().collect();
+    headers.sort_by_key(|(name, _)| name.as_str());
+    for (name, value) in headers {
+        hash.part(name.as_str().as_bytes());
+        hash.part(value.as_bytes());
+    }
+    Key(hash.0.finalize().into())
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    /// With its length before it, so that no two lists of parts are the same bytes.
+    fn part(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
 }

@@ -6,8 +6,9 @@ use outbound_provider::Provider;
 
 use super::*;
 use crate::manager::{
-    attempt::Prepared,
-    scope::{Endpoint, Reach, Scope},
+    observe::Observer,
+    prepared::Prepared,
+    scope::{Endpoint, Reachability, Scope},
     settings::Settings,
 };
 
@@ -28,19 +29,20 @@ impl Observer for Steps {
 async fn a_wait_ends_with_the_route_that_it_is_on() {
     let steps = Steps::default();
     let observers = Arc::from([GuardedObserver::new(steps.clone())]);
-    let reach = |_: &str| Arc::new(Reach::new(Duration::from_secs(30)));
+    let reach = |_: &str| Arc::new(Reachability::new(Duration::from_secs(30)));
     let endpoint = Endpoint::new(Provider::openai_compatible()).base_url("http://h.test");
     let account = Arc::new(Account::build(endpoint, &Settings::default(), reach).expect("an account"));
     let requests = ["one", "two"].map(|model| Request::get("/").model(model));
-    let mut telling = Telling::of(&observers, 0, 0, &requests[0], || "p").expect("somebody looks on");
+    let mut emitter =
+        EventEmitter::for_request(&observers, 0, 0, &requests[0], || "p").expect("somebody looks on");
     for (route, request) in requests.iter().enumerate() {
         let key = || http::HeaderValue::from_static("key");
         let prepared = Prepared::new(request, &account, &Settings::default(), false, key).expect("valid");
         let scope = Scope::of(&account, prepared.facts.model.as_deref());
-        telling.takes_route(route, request, &Destination { scope, prepared });
-        telling.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
+        emitter.start_route(route, request, &Destination { scope, prepared });
+        emitter.emit(Step::Waiting { reason: Waiting::Limits, at_least: None });
     }
-    telling.ended(&Record::new(Instant::now()), None);
+    emitter.ended(&Record::new(Instant::now()), None);
     let expected =
         ["Queued one", "Waiting one", "Waited one", "Rerouted two", "Waiting two", "Waited two", "Ended two"];
     assert_eq!(*steps.0.lock(), expected);

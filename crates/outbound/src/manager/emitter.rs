@@ -2,10 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use outbound_client::Delivery;
@@ -16,7 +13,8 @@ use self::trace::Trace;
 use super::{
     destination::Destination,
     error::ErrorKind,
-    observe::{Event, Observer, Operation, Step, Waiting},
+    guarded_observer::GuardedObserver,
+    observe::{Event, Operation, Step, Waiting},
     record::Record,
     request::Request,
     scope::Account,
@@ -24,30 +22,8 @@ use super::{
 
 mod trace;
 
-/// An observer at work, until it panics.
-pub(crate) struct GuardedObserver {
-    observer: Box<dyn Observer>,
-    panicked: AtomicBool,
-}
-
-impl GuardedObserver {
-    pub(crate) fn new(observer: impl Observer) -> Self {
-        Self { observer: Box::new(observer), panicked: AtomicBool::new(false) }
-    }
-
-    fn guarded(&self, tell: impl FnOnce(&dyn Observer)) {
-        if self.panicked.load(Ordering::Relaxed) {
-            return;
-        }
-        if catch_unwind(AssertUnwindSafe(|| tell(&*self.observer))).is_err() {
-            self.panicked.store(true, Ordering::Relaxed);
-            tracing::error!("the observer has panicked, and is not called again");
-        }
-    }
-}
-
 /// A request as those know it who look on: the observers, and `tracing`. There is none where nobody does.
-pub(crate) struct Telling {
+pub(crate) struct EventEmitter {
     observers: Arc<[GuardedObserver]>,
     number: u64,
     id: Option<String>,
@@ -59,7 +35,7 @@ pub(crate) struct Telling {
     model: Option<String>,
     streams: bool,
     /// Whether its first step was told.
-    queued: bool,
+    queued_emitted: bool,
     state: Mutex<State>,
 }
 
@@ -71,9 +47,9 @@ struct State {
     trace: Option<Trace>,
 }
 
-impl Telling {
+impl EventEmitter {
     /// Of a request that is taken in. Called where the request comes from.
-    pub(crate) fn of(
+    pub(crate) fn for_request(
         observers: &Arc<[GuardedObserver]>,
         number: u64,
         index: usize,
@@ -84,7 +60,7 @@ impl Telling {
         if observers.is_empty() && trace.is_none() {
             return None;
         }
-        observers.iter().for_each(|observer| observer.guarded(|observer| observer.taken_in(number)));
+        observers.iter().for_each(|observer| observer.call(|observer| observer.taken_in(number)));
         Some(Box::new(Self {
             observers: Arc::clone(observers),
             number,
@@ -95,16 +71,16 @@ impl Telling {
             operation: Operation::Other,
             model: request.options().model.clone(),
             streams: false,
-            queued: false,
+            queued_emitted: false,
             state: Mutex::new(State { waiting: None, sent_to: None, trace }),
         }))
     }
 
     /// The request was made ready for a route, of which this is the first destination.
-    pub(crate) fn takes_route(&mut self, route: usize, request: &Request, to: &Destination<'_>) {
+    pub(crate) fn start_route(&mut self, route: usize, request: &Request, to: &Destination<'_>) {
         if route > 0 {
-            self.queue();
-            self.end_wait();
+            self.emit_queued();
+            self.emit_wait_end();
         }
         let Destination { scope, prepared } = to;
         let facts = &prepared.facts;
@@ -114,18 +90,18 @@ impl Telling {
         self.model.clone_from(&facts.model);
         self.streams = facts.stream;
         self.state.get_mut().sent_to = None;
-        if route == 0 { self.queue() } else { self.tell(Step::Rerouted { route }) }
+        if route == 0 { self.emit_queued() } else { self.emit(Step::Rerouted { route }) }
     }
 
     /// Tells its first step, unless that was told.
-    fn queue(&mut self) {
-        if !std::mem::replace(&mut self.queued, true) {
-            self.tell(Step::Queued);
+    fn emit_queued(&mut self) {
+        if !std::mem::replace(&mut self.queued_emitted, true) {
+            self.emit(Step::Queued);
         }
     }
 
-    pub(crate) fn tell(&self, step: Step<'_>) {
-        self.end_wait();
+    pub(crate) fn emit(&self, step: Step<'_>) {
+        self.emit_wait_end();
         let mut state = self.state.lock();
         if let Step::Waiting { reason, .. } = step {
             state.waiting = Some((reason, Instant::now()));
@@ -147,35 +123,35 @@ impl Telling {
         };
         let mut state = self.state.lock();
         if let Some(trace) = &mut state.trace
-            && catch_unwind(AssertUnwindSafe(|| trace.tell(&event))).is_err()
+            && catch_unwind(AssertUnwindSafe(|| trace.emit(&event))).is_err()
         {
             // No log: it is who hears the logs that has panicked.
             state.trace = None;
         }
         drop(state);
-        self.observers.iter().for_each(|observer| observer.guarded(|observer| observer.event(&event)));
+        self.observers.iter().for_each(|observer| observer.call(|observer| observer.event(&event)));
     }
 
     /// Tells how long it has waited, if it has.
-    fn end_wait(&self) {
+    fn emit_wait_end(&self) {
         let waited = self.state.lock().waiting.take();
         if let Some((reason, began)) = waited {
-            self.tell(Step::Waited { reason, took: began.elapsed() });
+            self.emit(Step::Waited { reason, took: began.elapsed() });
         }
     }
 
     /// An attempt begins.
     pub(crate) fn sent(&self, account: &Arc<Account>, attempt: u32) {
         self.state.lock().sent_to = Some(Arc::clone(account));
-        self.tell(Step::Sent { attempt });
+        self.emit(Step::Sent { attempt });
     }
 
     /// The request has ended, and with it what was under way of it.
     pub(crate) fn ended(mut self, record: &Record, failure: Option<ErrorKind>) {
-        self.queue();
-        for (began, attempt) in record.under_way() {
+        self.emit_queued();
+        for (began, attempt) in record.in_flight() {
             let took = began.elapsed();
-            self.tell(Step::AttemptEnded {
+            self.emit(Step::AttemptEnded {
                 attempt,
                 took,
                 delivery: Delivery::MaybeSent,
@@ -185,12 +161,12 @@ impl Telling {
                 usage: None,
             });
         }
-        self.tell(Step::Ended {
+        self.emit(Step::Ended {
             failure,
             usage: record.usage,
             cost: record.cost,
             reused: record.reused(),
-            sends: record.sends() + record.under_way().map(|_| 1).sum::<u32>(),
+            sends: record.sends() + record.in_flight().map(|_| 1).sum::<u32>(),
             elapsed: record.started.elapsed(),
         });
     }

@@ -14,10 +14,9 @@ use super::{
     reply::Reply,
 };
 
-/// What stands between a run and the wire: whoever wants to answer from elsewhere (a cache, a recording), or to send
-/// twice (a hedge), does it here.
+/// Sends a request once. The wire implements it, and tests replace it.
 pub(crate) trait Attempt: Send + Sync {
-    /// Sends the request to one destination and reads the reply to its end, which has to come before the deadline.
+    /// Sends the request to one destination and reads the reply to its end. The end has to come before the deadline.
     fn send(
         &self,
         to: &Destination<'_>,
@@ -26,7 +25,7 @@ pub(crate) trait Attempt: Send + Sync {
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 }
 
-/// What came back of an attempt that succeeded.
+/// What an attempt brought that succeeded.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) reply: Reply,
@@ -34,7 +33,7 @@ pub(crate) struct Answer {
     pub(crate) signals: Signals,
 }
 
-/// What came back of one that did not.
+/// What an attempt brought that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
@@ -93,9 +92,9 @@ impl Failure {
         Self { kind: ErrorKind::Timeout, ..Self::of_fault(fault) }
     }
 
-    /// Whether nothing proves that the server did not process the request. It provably did not where it never had it, or
-    /// refused it by a status for its rate, for an overload, for the key, the money or what it is. The same inside a stream may
-    /// follow half an answer.
+    /// Whether the server may have processed the request. It did not if it never received the request, or if an error
+    /// status refused it for its rate, for an overload, for the key or the money, or for its content. The same refusal
+    /// inside a stream proves nothing: a part of the answer may have come before it.
     pub(crate) fn maybe_processed(&self) -> bool {
         let refused_unprocessed = self.fault.of_account
             || matches!(
@@ -105,13 +104,14 @@ impl Failure {
         !(self.delivery == Delivery::NotSent || (refused_unprocessed && self.is_refused_by_status()))
     }
 
-    /// Whether it is the request's own deadline that passed: the one limit on everything that an attempt has.
+    /// Whether the deadline of the request ended the attempt. An attempt has the deadline as its total limit, and no
+    /// other total limit.
     pub(crate) fn is_past_deadline(&self) -> bool {
         let limit = self.source.as_ref().and_then(client::Error::limit);
         limit.is_some_and(|(limit, _)| limit == client::Limit::Total)
     }
 
-    /// Whether it may be billed: it may have been processed, and no status says that it failed.
+    /// Whether the provider may bill it: the request may have been processed, and no error status came.
     pub(crate) fn may_be_billed(&self) -> bool {
         self.maybe_processed() && !self.is_refused_by_status()
     }
@@ -126,7 +126,7 @@ impl Failure {
         self.status.is_some_and(|status| !status.is_success())
     }
 
-    /// What happened, in one line: for the error, and for the record of the last attempt.
+    /// What happened, as one sentence: for the error, and for the record of the last attempt.
     pub(crate) fn message(&self) -> String {
         match (&self.source, &self.status) {
             (Some(error), _) => with_causes(error),
@@ -148,7 +148,7 @@ impl Failure {
     }
 }
 
-/// An error with its causes, on one line.
+/// An error with its causes, joined into one sentence.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What a batch and its requests share: who is where, what waits to be read, and why it was stopped.
+//! The state that a batch shares with the tasks of its requests.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,14 +13,14 @@ use parking_lot::Mutex;
 
 use super::{error::ErrorKind, outcome::Outcome, request::Request, scope::Stopped};
 
-/// So many times `max_concurrent` requests may back off, and so many outcomes may wait to be read.
+/// How many requests may be blocked, and how many outcomes may wait to be read, in multiples of `max_concurrent`.
 const BACKLOG_FACTOR: usize = 4;
 
 pub(crate) struct BatchState {
     state: Mutex<State>,
-    /// `max_concurrent`, of all endpoints together.
+    /// `max_concurrent` of all endpoints together.
     max_concurrent: usize,
-    /// A stop of an account holds for every request: no further one need be taken from the source to find that out.
+    /// With one endpoint, a stop of the account holds for every request of the batch, so no further one is taken.
     one_endpoint: bool,
 }
 
@@ -29,35 +29,35 @@ struct State {
     ready: usize,
     in_flight: usize,
     blocked: usize,
-    /// In the order they came.
+    /// Outcomes that wait to be read, in the order in which they came.
     finished: VecDeque<Outcome>,
-    /// By index: those that a stop kept from being sent.
+    /// Requests that a stop kept from being sent, by index.
     rest: BTreeMap<usize, Request>,
     /// Why the whole batch is stopped.
     stopped: Option<Stopped>,
-    /// Why the account or the model of some of its requests is.
+    /// Why the account or the model of some requests is stopped. The first such stop.
     seen_stop: Option<Stopped>,
-    /// It was a whole account that was stopped, and not one model.
+    /// Whether a whole account was stopped, and not just one model.
     account_stopped: bool,
-    /// A request has succeeded.
+    /// Whether a request has succeeded.
     succeeded: bool,
     equal: EqualRefusals,
     /// The task that polls the batch.
     reader: Option<Waker>,
 }
 
-/// Where a request is on its way, as its batch counts it.
+/// The stage of a request, as its batch counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// It waits for its turn under the limits.
     Ready,
-    /// It is under way.
+    /// It was sent and has no reply yet.
     InFlight,
-    /// It backs off, or waits for a gate or the end of an outage.
+    /// It backs off, or waits for the end of a refusal or an outage, or for another request.
     Blocked,
 }
 
-/// The place of a request in its batch, if it has one.
+/// The stage of a request, reported to its batch. Outside a batch the stage is only kept.
 #[derive(Debug)]
 pub(crate) struct BatchMember {
     batch: Option<Arc<BatchState>>,
@@ -65,7 +65,7 @@ pub(crate) struct BatchMember {
 }
 
 impl BatchMember {
-    /// The place of a request that waits for its turn.
+    /// A request that waits for its turn.
     pub(crate) fn ready(batch: Option<Arc<BatchState>>) -> Self {
         Self { batch, stage: Stage::Ready }
     }
@@ -87,19 +87,19 @@ impl BatchMember {
         self.stage = stage;
     }
 
-    /// Why nothing more of the whole batch is sent, if so.
+    /// Why the whole batch is stopped, if it is.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         self.batch.as_ref().and_then(|batch| batch.whole_stop())
     }
 
-    /// Nothing more of the batch is sent.
+    /// Stops the whole batch.
     pub(crate) fn stop(&self, why: Stopped) {
         if let Some(batch) = &self.batch {
             batch.stop(why);
         }
     }
 
-    /// Nothing more is sent for the request's whole account, or for its model alone.
+    /// Reports that the account or the model of the request is stopped. `whole_account`: it is the account.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         if let Some(batch) = &self.batch {
             batch.scope_stopped(why, whole_account);
@@ -107,10 +107,11 @@ impl BatchMember {
     }
 }
 
-/// Looks for a batch that is refused as a whole: its first outcomes are the same refusal.
+/// Detects a batch that is refused as a whole: its first outcomes are the same refusal.
 #[derive(Debug, Default)]
 struct EqualRefusals {
-    /// How many are enough. `None`: it is not looked for, or something else came.
+    /// How many equal refusals stop the batch. `None`: nothing is counted, since the user said so or another outcome
+    /// came.
     enough: Option<NonZeroU32>,
     count: u32,
     first: Option<(StatusCode, ErrorKind, Option<String>)>,
@@ -122,7 +123,7 @@ impl BatchState {
         Self { state: Mutex::new(State { equal, ..State::default() }), max_concurrent, one_endpoint }
     }
 
-    /// Whether another request is to be taken from the source. If not, `reader` is woken when that changes.
+    /// Whether another request may be taken from the source. If not, `reader` is woken when that changes.
     pub(super) fn takes(&self, reader: &Waker) -> bool {
         let mut state = self.state.lock();
         let takes = self.has_room(&state);
@@ -146,7 +147,7 @@ impl BatchState {
         self.state.lock().ready += 1;
     }
 
-    /// A request has moved on its way.
+    /// A request has changed its stage.
     pub(crate) fn moved(&self, from: Stage, to: Stage) {
         let mut state = self.state.lock();
         let had_room = self.has_room(&state);
@@ -157,7 +158,7 @@ impl BatchState {
         }
     }
 
-    /// A request has its outcome, or was kept from being sent. Says whether that stops the batch.
+    /// A request has its outcome, or a stop kept it from being sent. Says whether that stops the batch.
     pub(crate) fn ended(&self, stage: Stage, mut outcome: Outcome) -> bool {
         let mut state = self.state.lock();
         *state.count(stage) -= 1;
@@ -178,14 +179,14 @@ impl BatchState {
         stops
     }
 
-    /// Nothing more of it is sent.
+    /// Stops the whole batch.
     pub(crate) fn stop(&self, why: Stopped) {
         let mut state = self.state.lock();
         state.stopped.get_or_insert(why);
         state.wake();
     }
 
-    /// Nothing more is sent for a request of this batch: for its whole account, or for its model alone.
+    /// Records that the account or the model of a request is stopped. `whole_account`: it is the account.
     pub(crate) fn scope_stopped(&self, why: &Stopped, whole_account: bool) {
         let mut state = self.state.lock();
         state.account_stopped |= whole_account;
@@ -197,7 +198,7 @@ impl BatchState {
         state.stopped.clone().or_else(|| state.seen_stop.clone())
     }
 
-    /// Why requests that are not sent yet are kept back, if the whole batch is.
+    /// Why the whole batch is stopped, if it is.
     pub(crate) fn whole_stop(&self) -> Option<Stopped> {
         self.state.lock().stopped.clone()
     }
@@ -210,7 +211,7 @@ impl BatchState {
         std::mem::take(&mut self.state.lock().rest).into_values().collect()
     }
 
-    /// The next outcome: the one of `first` if they go in order.
+    /// The next outcome. With `first` it is the one of that index.
     pub(super) fn poll_outcome(
         &self,
         first: Option<usize>,
@@ -230,7 +231,7 @@ impl BatchState {
             return Poll::Ready(Some(outcome));
         }
         let nobody_runs = state.ready + state.in_flight + state.blocked == 0 && state.finished.is_empty();
-        // Those that its source has not brought yet may be for another model, but nothing says so.
+        // The source may still bring requests for other models. But nothing says so, so the batch ends.
         let only_stops = self.one_endpoint && state.seen_stop.is_some() && !state.succeeded;
         if nobody_runs && (ended || only_stops || !self.has_room(&state)) {
             return Poll::Ready(None);
@@ -264,10 +265,10 @@ impl State {
 }
 
 impl EqualRefusals {
-    /// Takes note of an outcome, and says why the batch stops, if it does.
+    /// Counts an outcome. Says why the batch stops, if it does.
     fn note(&mut self, outcome: &Outcome) -> Option<Stopped> {
         let enough = self.enough?;
-        // Its server was not asked again.
+        // A reused refusal is no new answer of the server.
         if outcome.reused.is_some() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What runs a request: a task of its own, on the runtime of the call that brought it.
+//! The task of a request. It runs on the runtime of the call that brought the request.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -18,28 +18,28 @@ use super::{
     request::Request,
 };
 
-/// A request to be run.
+/// A request to run.
 pub(crate) struct Job {
     pub(crate) request: Request,
     pub(crate) index: usize,
-    /// When its deadline begins to run. `None`: with its first admission.
+    /// When the deadline begins to run. `None`: with the first admission.
     pub(crate) since: Option<Instant>,
-    /// Where its items go, if they are handed on as they come.
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<ItemSender>,
 }
 
-/// Where an outcome goes.
+/// Where an outcome is sent.
 #[derive(Debug)]
 pub(crate) enum Recipient {
-    /// To whoever awaits it.
+    /// To the caller that waits for it.
     Caller(oneshot::Sender<Outcome>),
-    /// To a ticket. What was not sent is the manager's to give back.
+    /// To a ticket. After a shutdown the manager gives back a request that was not sent.
     Ticket(oneshot::Sender<Outcome>),
-    /// To a batch, one of whose tasks it is.
+    /// To the batch of the request.
     Batch(Arc<BatchState>, Option<ActiveRequest>),
 }
 
-/// Tells the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
+/// Sends the outcome, whatever ends the task: its own end, an abort, or the end of the runtime.
 struct OutcomeGuard {
     inner: Arc<Inner>,
     record: Option<Record>,
@@ -47,9 +47,9 @@ struct OutcomeGuard {
     index: usize,
     recipient: Option<Recipient>,
     member: BatchMember,
-    /// Where somebody looks on.
+    /// `None`: nobody listens to events.
     emitter: Option<Box<EventEmitter>>,
-    /// The last to go: a shutdown that finds nobody inside finds every outcome told.
+    /// Dropped after the outcome was sent: a shutdown that finds no active request finds every outcome sent.
     active_request: Option<ActiveRequest>,
 }
 
@@ -67,7 +67,7 @@ impl OutcomeGuard {
         let unsent = request.filter(|_| kept_back && !record.was_tried());
         let mut outcome = record.into_outcome(result, id, self.index, unsent);
         match recipient {
-            // Nobody may be waiting for it any more.
+            // The receiver may be gone.
             Recipient::Caller(to) => drop(to.send(outcome)),
             Recipient::Ticket(to) => {
                 let shut_down = outcome.error_kind() == Some(ErrorKind::ShutDown);
@@ -98,13 +98,13 @@ impl Drop for OutcomeGuard {
     }
 }
 
-/// What a panic says may hold a secret. It is on standard error already.
+/// The message of a panic may hold a secret, so it is not repeated. It is on standard error already.
 fn panicked() -> Error {
     Error::new(ErrorKind::Panicked, "the task of the request panicked: standard error says why")
 }
 
-/// The task of a request, and what a [`Lifecycle`](super::lifecycle::Lifecycle) knows it by. The outcome goes to `to`,
-/// whatever ends the task.
+/// The task of a request, and its key in the [`Lifecycle`](super::lifecycle::Lifecycle). The outcome is sent to
+/// `recipient`, whatever ends the task.
 pub(crate) fn task(
     inner: &Arc<Inner>,
     job: Job,
@@ -146,6 +146,6 @@ pub(crate) fn task(
         };
         guard.deliver(result);
     };
-    // Large, and tokio moves the future of a task several times.
+    // Boxed because it is large: tokio moves the future of a task several times.
     (active_key, Box::pin(task))
 }

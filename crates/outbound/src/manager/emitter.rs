@@ -1,4 +1,4 @@
-//! What those who look on are told of one request.
+//! The events of one request, for observers and for `tracing`.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,33 +22,34 @@ use super::{
 
 mod trace;
 
-/// A request as those know it who look on: the observers, and `tracing`. There is none where nobody does.
+/// Sends the events of one request to the observers and to `tracing`. It exists only where somebody listens.
 pub(crate) struct EventEmitter {
     observers: Arc<[GuardedObserver]>,
     number: u64,
     id: Option<String>,
     index: usize,
-    /// What follows is as the route has it that the request is on.
+    /// From here on: as the current route has it.
     endpoint: Option<String>,
     provider: &'static str,
     operation: Operation,
     model: Option<String>,
     streams: bool,
-    /// Whether its first step was told.
+    /// Whether [`Step::Queued`] was sent.
     queued_emitted: bool,
     state: Mutex<State>,
 }
 
 struct State {
-    /// What it waits for, and since when.
+    /// What the request waits for, and since when.
     waiting: Option<(Waiting, Instant)>,
-    /// Where it was sent last on its route.
+    /// The account of the last attempt on this route.
     sent_to: Option<Arc<Account>>,
     trace: Option<Trace>,
 }
 
 impl EventEmitter {
-    /// Of a request that is taken in. Called where the request comes from.
+    /// For a request that was accepted. Called where the request comes from, before its task runs. `None`: nobody
+    /// listens.
     pub(crate) fn for_request(
         observers: &Arc<[GuardedObserver]>,
         number: u64,
@@ -76,7 +77,7 @@ impl EventEmitter {
         }))
     }
 
-    /// The request was made ready for a route, of which this is the first destination.
+    /// The request takes a route. `to` is the first destination on it.
     pub(crate) fn start_route(&mut self, route: usize, request: &Request, to: &Destination<'_>) {
         if route > 0 {
             self.emit_queued();
@@ -93,7 +94,7 @@ impl EventEmitter {
         if route == 0 { self.emit_queued() } else { self.emit(Step::Rerouted { route }) }
     }
 
-    /// Tells its first step, unless that was told.
+    /// Sends [`Step::Queued`], unless it was sent before.
     fn emit_queued(&mut self) {
         if !std::mem::replace(&mut self.queued_emitted, true) {
             self.emit(Step::Queued);
@@ -125,14 +126,14 @@ impl EventEmitter {
         if let Some(trace) = &mut state.trace
             && catch_unwind(AssertUnwindSafe(|| trace.emit(&event))).is_err()
         {
-            // No log: it is who hears the logs that has panicked.
+            // Nothing is logged here: what panicked is a subscriber of logs.
             state.trace = None;
         }
         drop(state);
         self.observers.iter().for_each(|observer| observer.call(|observer| observer.event(&event)));
     }
 
-    /// Tells how long it has waited, if it has.
+    /// Sends [`Step::Waited`] if a wait was going on.
     fn emit_wait_end(&self) {
         let waited = self.state.lock().waiting.take();
         if let Some((reason, began)) = waited {
@@ -146,7 +147,7 @@ impl EventEmitter {
         self.emit(Step::Sent { attempt });
     }
 
-    /// The request has ended, and with it what was under way of it.
+    /// The request has ended, and so have its attempts in flight.
     pub(crate) fn ended(mut self, record: &Record, failure: Option<ErrorKind>) {
         self.emit_queued();
         for (began, attempt) in record.in_flight() {

@@ -1,4 +1,4 @@
-//! An observer whose panics cost nothing.
+//! An observer whose panics are caught.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -7,7 +7,7 @@ use std::{
 
 use super::observe::Observer;
 
-/// An observer at work, until it panics.
+/// Calls an observer until it panics, and never again after that.
 pub(crate) struct GuardedObserver {
     observer: Box<dyn Observer>,
     panicked: AtomicBool,

@@ -1,4 +1,4 @@
-//! Calls in flight that equal requests wait for.
+//! Calls in flight whose answers equal requests share.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -7,25 +7,25 @@ use tokio::sync::watch;
 
 use super::{cache::Key, error::Error, reply::Reply};
 
-/// What a call came to.
+/// The result of a call.
 pub(crate) type SharedAnswer = Result<Reply, Error>;
 
-/// The answer to come. Its sender goes away without one where the others have to ask for themselves.
+/// A result that is still to come. The sender is dropped without a result where a follower has to make its own call.
 pub(crate) type PendingAnswer = watch::Receiver<Option<SharedAnswer>>;
 
 /// The calls in flight, by their keys.
 #[derive(Debug, Default)]
 pub(super) struct InFlight(Mutex<HashMap<Key, PendingAnswer>>);
 
-/// What a request is among its equals.
+/// The role of a request among equal ones.
 pub(super) enum Role<'a> {
-    /// The first: it makes the call.
+    /// The first one. It makes the call.
     Leader(Leader<'a>),
-    /// Another makes the call.
+    /// Another request makes the call. This one waits for its answer.
     Follower(PendingAnswer),
 }
 
-/// The duty to make the call. Dropped without an answer, by whatever cuts its request off, it falls to one who waits.
+/// The leader makes the call. If it is dropped without an answer, one of the followers becomes the leader.
 pub(super) struct Leader<'a> {
     in_flight: &'a InFlight,
     key: Key,
@@ -53,7 +53,7 @@ impl Leader<'_> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        // Before the sender goes: who is woken by that must not find this call again.
+        // Before the sender is dropped: a follower that this wakes must not find this call again.
         self.in_flight.0.lock().remove(&self.key);
     }
 }

@@ -1,4 +1,4 @@
-//! What all handles of a manager share, and all that runs for them.
+//! The core of a manager: what all its handles and tasks share.
 
 use std::{
     collections::BTreeMap,
@@ -43,71 +43,72 @@ use super::{
     wire::Wire,
 };
 
-/// So many times `max_concurrent` submitted requests may be without an outcome.
+/// How many submitted requests may be without an outcome, in multiples of `max_concurrent`.
 const SUBMITTED_FACTOR: usize = 8;
 
-/// What all handles share, and all that runs for them.
+/// What all handles and tasks of a manager share.
 pub(crate) struct Inner {
     accounts: Accounts,
     named: BTreeMap<String, Accounts>,
     settings: Settings,
-    /// How calls are saved, if they are.
+    /// `None`: each request makes its own call.
     reuse: Option<Reuse>,
     hedges: Option<Hedges>,
     seed: u64,
-    /// Requests so far: where the draws of each come from, with `seed`.
+    /// How many requests have started. The draws of each come from this number and `seed`.
     requests_started: AtomicU64,
     clock: WallClock,
     pub(super) budget: Budget,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// How many submitted requests of each tenant there may be that have no outcome.
+    /// Limits how many submitted requests of each tenant have no outcome yet.
     pub(super) submit_limits: Keyed<Option<String>, ConcurrencyLimiter>,
-    /// Submitted requests that a shutdown progress from being sent, until a shutdown gives them back.
+    /// Submitted requests that were not sent because of a shutdown. The next shutdown call returns them.
     pub(super) returned: Mutex<Vec<Request>>,
 }
 
 /// The accounts behind one name: at least one.
 pub(crate) type Accounts = Vec<Arc<Account>>;
 
-/// One handle. When the last one is dropped, what runs is cut off; a task of a request is none.
+/// One handle. When the last one is dropped, all tasks are aborted. The task of a request holds no handle.
 #[derive(Clone)]
 pub(crate) struct Handle(Arc<AbortOnDrop>);
 
-/// Cuts everything off when it is dropped.
+/// Aborts all tasks when it is dropped.
 pub(crate) struct AbortOnDrop(pub(super) Arc<Inner>);
 
-/// A request that a task has begun with.
+/// A request whose task has started.
 #[derive(Clone, Copy)]
 pub(crate) struct StartedRequest<'a> {
     pub(crate) request: &'a Request,
-    /// Which request of the manager it is.
+    /// The number of the request in the manager.
     pub(crate) number: u64,
-    /// When its deadline begins to run. `None`: with its first admission.
+    /// When the deadline begins to run. `None`: with the first admission.
     pub(crate) since: Option<Instant>,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<&'a ItemSender>,
 }
 
 impl StartedRequest<'_> {
-    /// Which of the routes that are left is taken after this error. None is once a part of the reply was handed on.
+    /// The index in `rest` of the next route to take after this error. `None` also where an item was delivered: then
+    /// the answer cannot start again.
     fn next_route(&self, rest: &[Route], error: &Error) -> Option<usize> {
         let begun = self.items.is_some_and(ItemSender::has_delivered);
         rest.iter().position(|route| !begun && route.takes(error))
     }
 }
 
-/// One route of a request.
+/// A request on one of its routes.
 struct RouteStep<'a> {
     request: &'a Request,
-    /// Which one it is: 0 is the request as it was given.
+    /// The number of the route. 0 is the request as it was given.
     route: usize,
-    /// Those after it.
+    /// The routes after this one.
     rest: &'a [Route],
 }
 
-/// What a request has on all its routes.
+/// What a request keeps when it changes its route.
 struct Progress<'a> {
-    /// Since when its deadline runs. `None`: not yet.
+    /// When the deadline began to run. `None`: it does not run yet.
     since: Option<Instant>,
     record: &'a mut Record,
     member: &'a mut BatchMember,
@@ -141,7 +142,7 @@ impl Inner {
         }
     }
 
-    /// `max_concurrent`, of all endpoints together.
+    /// `max_concurrent` of all endpoints together.
     pub(crate) fn max_concurrent(&self) -> usize {
         max_concurrent(self.accounts())
     }
@@ -154,7 +155,7 @@ impl Inner {
         self.settings.stop_after_equal_refusals
     }
 
-    /// A request as those will know it who look on, if somebody does.
+    /// The events of a request. `None`: nobody listens.
     pub(crate) fn emitter(&self, number: u64, index: usize, request: &Request) -> Option<Box<EventEmitter>> {
         let provider = || {
             let accounts = self.accounts_of(request.options().endpoint.as_deref());
@@ -163,7 +164,7 @@ impl Inner {
         EventEmitter::for_request(&self.settings.observers, number, index, request, provider)
     }
 
-    /// A submitted request that was not sent: a shutdown gives it back.
+    /// Keeps a submitted request that was not sent. A shutdown returns it.
     pub(crate) fn give_back(&self, request: Request) {
         self.returned.lock().push(request);
     }
@@ -173,7 +174,7 @@ impl Inner {
         self.requests_started.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// One request, to its reply or its error.
+    /// Runs one request until it has a reply or an error.
     pub(crate) async fn run(
         &self,
         job: StartedRequest<'_>,
@@ -195,7 +196,7 @@ impl Inner {
         }
     }
 
-    /// The other routes of a request, one after the other.
+    /// Tries the other routes of a request, one after the other.
     async fn fall_back(
         &self,
         mut error: Error,
@@ -217,7 +218,7 @@ impl Inner {
         Err(error)
     }
 
-    /// A request on one of its routes.
+    /// Runs a request on one route.
     async fn run_on(
         &self,
         step: RouteStep<'_>,
@@ -289,7 +290,7 @@ impl Inner {
         }
     }
 
-    /// Wakes all who wait, so that they ask again whether they may go.
+    /// Wakes all waiting requests, so that they check again whether they may be sent.
     pub(crate) fn notify(&self) {
         self.accounts().for_each(|account| account.notify().notify_waiters());
     }
@@ -298,11 +299,12 @@ impl Inner {
         self.lifecycle.is_open() && !self.lifecycle.is_intake_closed()
     }
 
-    /// Waits until another submitted request of this tenant may come in. `None`: the doors are closed.
+    /// Waits until another submitted request of this tenant may be accepted. `None`: the manager accepts no requests
+    /// any more.
     pub(super) async fn submit_permit(&self, tenant: Option<&str>) -> Option<OwnedPermit> {
         let mut permit = pin!(self.submit_limits.get(tenant.map(str::to_owned)).acquire_owned());
         loop {
-            // Made before it is asked, so that no change is missed.
+            // Registered before the check, so that a change between the check and the wait is not missed.
             let changed = pin!(self.accounts[0].changed());
             if !self.accepts_requests() {
                 return None;
@@ -315,12 +317,12 @@ impl Inner {
         }
     }
 
-    /// The accounts behind a name; `None` is the manager's own.
+    /// The accounts behind a name. `None` stands for the manager's own endpoint.
     pub(super) fn accounts_of(&self, endpoint: Option<&str>) -> Option<&Accounts> {
         endpoint.map_or(Some(&self.accounts), |name| self.named.get(name))
     }
 
-    /// The names of all further endpoints, and the accounts behind all.
+    /// All accounts, each with the name of its endpoint. The manager's own endpoint has no name and comes first.
     pub(super) fn named_accounts(&self) -> impl Iterator<Item = (Option<&str>, &Arc<Account>)> {
         let own = self.accounts.iter().map(|account| (None, account));
         let named = self.named.iter();
@@ -331,10 +333,10 @@ impl Inner {
         )
     }
 
-    /// Lets nobody in and sends nothing more.
+    /// Accepts no requests any more, and sends nothing more.
     pub(super) fn close(&self) {
         self.lifecycle.close();
-        // Whoever waits, for permit as well, finds the doors closed.
+        // Wakes all waiting requests, so that they see it.
         self.accounts().for_each(|account| account.close());
     }
 
@@ -347,7 +349,7 @@ fn max_concurrent<'a>(accounts: impl Iterator<Item = &'a Arc<Account>>) -> usize
     accounts.map(|account| account.concurrency_ceiling()).fold(0, usize::saturating_add)
 }
 
-/// What has no price cannot be held within a budget.
+/// The error of a request that has no price while there is a budget.
 fn no_price(model: Option<&str>) -> Error {
     let what = match model {
         Some(model) => format!("the model {model:?} has no price"),

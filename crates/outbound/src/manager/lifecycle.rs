@@ -1,4 +1,4 @@
-//! Open, draining, ended: who may still come in, what runs, and when the last one has left.
+//! The lifecycle of a manager or a batch: whether it accepts requests, and which are active.
 
 use std::{
     sync::{
@@ -11,25 +11,25 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 
-/// The life of a manager, or of a batch, shared by everything that runs for it.
+/// Tracks the active requests of a manager or a batch, and whether it accepts new ones.
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
-    /// Nobody new comes in; those inside go on as before.
+    /// No new requests are accepted. Active ones go on as before.
     intake_closed: AtomicBool,
-    /// Nothing is sent until this ends.
+    /// Nothing is sent while this is set.
     paused: AtomicBool,
     requests: Mutex<Requests>,
-    /// Told when the last one has left.
+    /// Notified when the last active request has ended.
     empty: Notify,
 }
 
-/// Nobody comes in any more; those inside run to their end.
+/// No new requests are accepted, and nothing more is sent. Attempts in flight go on.
 const CLOSED: u8 = 1;
-/// Those still inside are cut off.
+/// As closed, and active tasks are aborted.
 const ABORTED: u8 = 2;
 
-/// The requests inside, each at a slot of its own.
+/// The active requests, each in a slot.
 #[derive(Debug, Default)]
 struct Requests {
     slots: Vec<Slot>,
@@ -39,23 +39,23 @@ struct Requests {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Which of those that had this slot one after the other.
+    /// How many requests have left this slot. It tells the present request from earlier ones.
     generation: u64,
     task: Option<AbortHandle>,
-    /// The name of the request that has it; empty if it has none.
+    /// The id of the request; empty if it has none.
     id: String,
-    /// Somebody has called it off.
+    /// The request was cancelled.
     cancelled: bool,
 }
 
-/// A slot and the generation at it.
+/// Identifies an active request: a slot and its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ActiveKey {
     slot: usize,
     generation: u64,
 }
 
-/// One request inside. Dropping it says that it has left.
+/// An active request. Dropping it frees its slot.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     lifecycle: Arc<Lifecycle>,
@@ -63,17 +63,17 @@ pub(crate) struct ActiveRequest {
 }
 
 impl Lifecycle {
-    /// Whether requests come in and are sent.
+    /// Whether requests are accepted and sent, unless the intake is closed.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether nobody new comes in, while those inside go on.
+    /// Whether new requests are refused while active ones go on.
     pub(crate) fn is_intake_closed(&self) -> bool {
         self.intake_closed.load(Ordering::SeqCst)
     }
 
-    /// Lets nobody in any more; those inside go on.
+    /// Accepts no new requests. Active ones go on.
     pub(crate) fn close_intake(&self) {
         let _requests = self.requests.lock();
         self.intake_closed.store(true, Ordering::SeqCst);
@@ -87,7 +87,7 @@ impl Lifecycle {
         self.paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Calls requests off: those that `chosen` names by slot, generation and id. Says how many.
+    /// Cancels the requests that `chosen` selects, by key and id. Returns how many.
     pub(crate) fn cancel(&self, chosen: impl Fn(ActiveKey, &str) -> bool) -> usize {
         let mut requests = self.requests.lock();
         let mut tasks = Vec::new();
@@ -100,16 +100,16 @@ impl Lifecycle {
                 tasks.push(task.clone());
             }
         }
-        // Dropped by `abort`, a task leaves, which takes the lock.
+        // An aborted task may be dropped here, which frees its slot and takes the lock.
         drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
         tasks.len()
     }
 
-    /// Lets a request in, unless the doors are closed.
+    /// Adds a request. `None` if no requests are accepted.
     pub(crate) fn register(self: &Arc<Self>, id: Option<&str>) -> Option<ActiveRequest> {
         let mut requests = self.requests.lock();
-        // Asked under the lock, so that a shutdown that finds nobody inside lets nobody in.
+        // Checked under the lock, so that no request is added after a shutdown has found none active.
         if !self.is_open() || self.is_intake_closed() {
             return None;
         }
@@ -118,7 +118,7 @@ impl Lifecycle {
             requests.slots.push(Slot::default());
         }
         requests.count += 1;
-        // Its memory is used again.
+        // The memory of the string is used again.
         requests.slots[slot].id.clear();
         requests.slots[slot].id.push_str(id.unwrap_or_default());
         requests.slots[slot].cancelled = false;
@@ -127,7 +127,7 @@ impl Lifecycle {
         Some(ActiveRequest { lifecycle: Arc::clone(self), active_key: ActiveKey { slot, generation } })
     }
 
-    /// The task in which a active_request runs. One that has left meanwhile is no active_request any more.
+    /// Sets the task of an active request. Does nothing if the request has ended already.
     pub(crate) fn set_task(&self, active_key: Option<ActiveKey>, task: &AbortHandle) {
         let Some(active_key) = active_key else { return };
         let mut requests = self.requests.lock();
@@ -141,28 +141,28 @@ impl Lifecycle {
         }
     }
 
-    /// Closes the doors; what is inside runs on.
+    /// Accepts no new requests, and sends nothing more. Tasks go on.
     pub(crate) fn close(&self) {
         let _requests = self.requests.lock();
         self.phase.fetch_max(CLOSED, Ordering::SeqCst);
     }
 
-    /// Closes the doors and cuts off what is inside.
+    /// As [`close`](Self::close), and aborts all tasks.
     pub(crate) fn abort(&self) {
         let requests = self.requests.lock();
         self.phase.fetch_max(ABORTED, Ordering::SeqCst);
         let tasks: Vec<_> = requests.slots.iter().filter_map(|slot| slot.task.clone()).collect();
-        // Dropped by `abort`, a task leaves, which takes the lock.
+        // An aborted task may be dropped here, which frees its slot and takes the lock.
         drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
     }
 
-    /// How many requests are inside.
+    /// How many requests are active.
     pub(crate) fn active(&self) -> usize {
         self.requests.lock().count
     }
 
-    /// Returns once nobody is inside, or after the time given; says how many still are.
+    /// Returns when no request is active, or after `grace`. Says how many still are.
     pub(crate) async fn wait_until_empty(&self, grace: Duration) -> usize {
         let empty = async {
             loop {
@@ -179,12 +179,12 @@ impl Lifecycle {
 }
 
 impl ActiveRequest {
-    /// Whether it was called off.
+    /// Whether the request was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.lifecycle.requests.lock().slots[self.active_key.slot].cancelled
     }
 
-    /// What [`Lifecycle::set_task`] knows it by.
+    /// The key of the request.
     pub(crate) fn key(&self) -> ActiveKey {
         self.active_key
     }

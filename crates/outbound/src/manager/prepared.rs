@@ -1,4 +1,4 @@
-//! A request made ready for one account.
+//! A request prepared for one account.
 
 use std::borrow::Cow;
 
@@ -18,16 +18,16 @@ use super::{
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A request made ready: everything that does not change from one attempt to the next.
+/// A prepared request: everything that stays the same over its attempts.
 #[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub(super) method: Method,
     pub(super) path: Cow<'a, str>,
-    /// Whether a stream of it is one array of JSON.
+    /// Whether its stream is one array of JSON.
     pub(super) is_array: bool,
-    /// Those of the endpoint and the request.
+    /// The headers of the endpoint and of the request.
     pub(super) headers: HeaderMap,
-    /// Beside `headers`, as what follows.
+    /// A header beside `headers`. So is `content_type`.
     pub(super) idempotency_key: Option<HeaderValue>,
     pub(super) content_type: Option<HeaderValue>,
     pub(super) body: Bytes,
@@ -35,10 +35,10 @@ pub(crate) struct Prepared<'a> {
     pub(super) first_item_timeout: std::time::Duration,
     pub(crate) facts: RequestFacts,
     pub(crate) cost: Cost,
-    /// What it may cost in money, where its model has a price.
+    /// What the request may cost in money, if its model has a price.
     pub(crate) price_estimate: Option<PriceEstimate>,
-    /// Sending it twice does nothing twice: its method says so (RFC 9110, section 9.2.2), or the provider promises to honour
-    /// its key.
+    /// Whether sending it twice has no further effect: its method says so (RFC 9110, section 9.2.2), or the provider
+    /// promises to honour its idempotency key.
     pub(crate) repeatable: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Prepared<'a> {
                 }
             },
         };
-        // Gemini says so in the path. A colon is sooner found than a word.
+        // Gemini has the method in the path. Looking for the colon first is faster.
         let method = path
             .find(':')
             .map(|at| &path[at..])
@@ -109,7 +109,7 @@ impl<'a> Prepared<'a> {
         let mut headers = account.headers.clone();
         let mut content_type = None;
         match &request.body {
-            // A body knows better what it is than the endpoint does.
+            // The content type of the body goes before that of the endpoint.
             Body::Other(_, Some(own)) => _ = headers.insert(CONTENT_TYPE, own.clone()),
             Body::Json(_) | Body::Prompt(_)
                 if ![&headers, &options.headers].iter().any(|map| map.contains_key(CONTENT_TYPE)) =>
@@ -124,7 +124,7 @@ impl<'a> Prepared<'a> {
         for (name, value) in &options.headers {
             headers.append(name, value.clone());
         }
-        // The caller's own, however it was given, goes before one of the manager's making.
+        // A key of the caller, in the option or in the headers, goes before a generated one.
         let mut idempotency_key = options.idempotency_key.clone();
         let is_post = request.method == Method::POST;
         if is_post && idempotency_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
@@ -159,7 +159,7 @@ impl<'a> Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    /// How much of the limits it asks for, to share them fairly: its tokens, or one where it has none.
+    /// The share of the limits that the request needs, for the fair queue: its tokens, or 1 if it has none.
     pub(super) fn units(&self) -> u64 {
         let estimate = &self.facts.estimate;
         estimate.input.saturating_add(estimate.output).max(1)

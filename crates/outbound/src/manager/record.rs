@@ -1,4 +1,4 @@
-//! What is noted on a request's way, and survives a way that is cut short.
+//! The record of a request: what happened to it so far. It outlives an aborted task.
 
 use std::time::Duration;
 
@@ -18,57 +18,57 @@ use super::{
     reused::Reused,
 };
 
-/// So many attempts are listed. Of a longer way the first and the last are kept.
+/// How many attempts are listed. If there are more, the first and the last are kept.
 const MAX_LISTED: usize = 32;
 
-/// The way of one request.
+/// What happened to one request so far.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) started: Instant,
     pub(crate) counts: Counts,
-    /// Those of the routes that have failed.
+    /// The counts of the routes that have failed.
     earlier_routes: Counts,
     pub(crate) usage: Option<Usage>,
     pub(crate) cost: Option<Money>,
     pub(crate) waited: Duration,
     attempts: Vec<AttemptRecord>,
     sends: u32,
-    /// It was sent again after a send that may have been processed.
+    /// The request was sent again after an attempt that may have been processed.
     possible_duplicate: bool,
-    /// A send may have been processed, for all that is known.
+    /// An attempt may have been processed, so the next send may be a duplicate.
     maybe_processed: bool,
-    /// When the attempts under way began, and which they are. Dropped now, they may have been sent.
+    /// When the attempts in flight began, and their numbers. If the task is aborted now, they may have been sent.
     in_flight: [Option<(Instant, u32)>; 2],
-    /// What a log of what is sent has of it.
+    /// What the [`SendLog`](super::SendLog) says of the request.
     pub(super) logged: Logged,
     /// An earlier run may have sent it.
     maybe_sent_before: bool,
-    /// Sending it twice does nothing twice.
+    /// Sending the request twice has no further effect.
     repeatable: bool,
     last_failure: Option<String>,
-    /// Which route it is on.
+    /// The present route.
     route: usize,
-    /// Whose answer it has.
+    /// Where the answer came from, if not from a call of this request.
     reused: Option<Reused>,
 }
 
-/// Which of the attempts under way.
+/// The attempts that may be in flight at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttemptSlot {
     Primary,
-    /// Beside the first, which is slow.
+    /// A second attempt beside a slow first one.
     Hedge,
 }
 
-/// What the log has of a request.
+/// What the [`SendLog`](super::SendLog) says of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Logged {
     /// Nothing, or that it was not processed.
     #[default]
     No,
-    /// That it leaves.
+    /// That it is about to be sent.
     Sending,
-    /// That it left, and it may have been processed: whatever comes later changes nothing of that.
+    /// That it was sent and may have been processed. Nothing that comes later takes this back.
     Permanent,
 }
 
@@ -104,7 +104,7 @@ impl Record {
         }
     }
 
-    /// An earlier run may have sent it, and has written that down for good.
+    /// An earlier run may have sent the request, and its log says so.
     pub(crate) fn was_maybe_sent_before(&mut self) {
         self.maybe_sent_before = true;
         self.logged = Logged::Permanent;
@@ -114,17 +114,17 @@ impl Record {
         self.sends
     }
 
-    /// Whether it was sent, or may have been. An attempt that found no connection is none.
+    /// Whether the request was sent, or may have been. An attempt that found no connection does not count.
     pub(crate) fn was_tried(&self) -> bool {
         self.sends > 0 || self.in_flight[0].is_some()
     }
 
-    /// Which attempt the next one is, from 1.
+    /// The number of the next attempt, from 1.
     pub(crate) fn next_attempt(&self) -> u32 {
         self.sends + self.counts.unreached + 1 + u32::from(self.in_flight[0].is_some())
     }
 
-    /// Its route has failed: on another one it begins anew, with what was sent so far.
+    /// The route has failed. The counts begin again on the next route; the list of attempts goes on.
     pub(crate) fn start_route(&mut self, route: usize) {
         let counts = std::mem::take(&mut self.counts);
         self.earlier_routes.charged += counts.charged;
@@ -137,22 +137,22 @@ impl Record {
         self.reused
     }
 
-    /// The answer, or the refusal, comes from elsewhere.
+    /// The answer, or the refusal, comes from another request or from the cache.
     pub(crate) fn reuses(&mut self, reused: Reused) {
         self.reused = Some(reused);
     }
 
-    /// What went wrong last, behind a few words; nothing if nothing did.
+    /// The last failure, after the given words. Empty if there was none.
     pub(crate) fn last(&self, words: &str) -> String {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
-    /// The attempts under way: when each began, and which it is.
+    /// The attempts in flight: when each began, and its number.
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = (Instant, u32)> {
         self.in_flight.into_iter().flatten()
     }
 
-    /// An attempt goes out: says which one it is, from 1.
+    /// An attempt begins. Returns its number, from 1.
     pub(crate) fn start_attempt(&mut self, slot: AttemptSlot, now: Instant, repeatable: bool) -> u32 {
         let number = self.next_attempt();
         self.in_flight[slot as usize] = Some((now, number));
@@ -161,7 +161,7 @@ impl Record {
         number
     }
 
-    /// The answer has come.
+    /// An attempt has brought the answer.
     pub(crate) fn succeeded(&mut self, slot: AttemptSlot, status: StatusCode, usage: Option<Usage>) {
         self.counts.charged += 1;
         self.usage = usage;
@@ -170,7 +170,7 @@ impl Record {
         self.ended(slot, Instant::now(), ended);
     }
 
-    /// The other one has brought the end of the request: nobody waits for this one, and it may have been processed.
+    /// The other attempt has ended the request, so this one is aborted. It may have been processed.
     pub(crate) fn abandoned(&mut self, slot: AttemptSlot) {
         self.counts.charged += 1;
         let failure = Some(ErrorKind::Cancelled);
@@ -179,7 +179,7 @@ impl Record {
         self.maybe_processed |= !self.repeatable;
     }
 
-    /// The attempt has failed, and was judged.
+    /// An attempt has failed, and was judged.
     pub(crate) fn failed(
         &mut self,
         slot: AttemptSlot,
@@ -206,7 +206,7 @@ impl Record {
             charged: verdict.charged,
         };
         self.ended(slot, now, ended);
-        // Only a send after this one can be a duplicate of it.
+        // Set after the attempt was counted: only a later send can be a duplicate of this one.
         self.maybe_processed |= failure.maybe_processed() && !self.repeatable;
     }
 

@@ -7,7 +7,7 @@ use super::{
     send_log::{SendLog, Sending},
 };
 
-/// The log of one request.
+/// The entries of one request in the log.
 pub(super) struct RequestLog<'a> {
     log: &'a dyn SendLog,
     request: Sending<'a>,
@@ -18,11 +18,11 @@ impl<'a> RequestLog<'a> {
         Self { log, request: Sending { id, number } }
     }
 
-    /// Writes down that the request leaves, unless that is there.
+    /// Writes that the request is about to be sent, unless the log says so already.
     ///
     /// # Errors
     ///
-    /// Where it could not: nothing more of the batch is sent then.
+    /// If the log cannot be written. The batch is stopped then.
     pub(super) async fn write_before_send<'b>(
         &self,
         admitted: Admitted<'b>,

@@ -1,4 +1,4 @@
-//! A request as another route has it.
+//! A request on another route.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Request {
-    /// The request as it is on this route. What is wrong with it is said when it is sent, as of any request.
+    /// The request as it is on this route. An invalid part is reported when it is sent, as with any request.
     pub(super) fn on_route(&self, route: &Route) -> Self {
         let mut request = self.clone();
         if let Some(endpoint) = &route.endpoint {

@@ -1,4 +1,4 @@
-//! Answers without a call of their own: from an equal request in flight, or from a cache.
+//! Reuse: an answer without a call of the request's own, from an equal request in flight or from the cache.
 
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -18,22 +18,22 @@ use super::{
     wall_clock::WallClock,
 };
 
-/// How a manager saves calls, where it was asked to.
+/// Answers requests from equal ones in flight or from the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Reuse {
-    /// The calls that equal requests wait for. `None`: each makes its own.
+    /// Calls in flight that equal requests share. `None`: each request makes its own.
     in_flight: Option<InFlight>,
     cache: Option<ResponseCache>,
 }
 
 impl Reuse {
-    /// `None` if there is nothing to do.
+    /// `None` if nothing is to be reused.
     pub(super) fn new(coalesces: bool, cache: Option<ResponseCache>) -> Option<Self> {
         let in_flight = coalesces.then(InFlight::default);
         (coalesces || cache.is_some()).then_some(Self { in_flight, cache })
     }
 
-    /// The answer to a request: that of an equal request in flight, a kept one, or that of a call of its own.
+    /// The answer to a request: from an equal request in flight, from the cache, or from a call of its own.
     pub(super) async fn answer<A: Attempt>(
         &self,
         request: &Request,
@@ -42,7 +42,7 @@ impl Reuse {
         record: &mut Record,
     ) -> Result<Reply, Error> {
         let key = key_of(request, run.admission.destinations);
-        // The items of a stream would have to be handed to several: it waits for no other.
+        // A request of `stream` does not share a call, since its items cannot go to several readers.
         let in_flight = self.in_flight.as_ref().filter(|_| run.items.is_none());
         let leader = loop {
             match in_flight.map(|in_flight| in_flight.join(key)) {
@@ -56,7 +56,7 @@ impl Reuse {
                 }
             }
         };
-        // Only now, or an answer that was kept in between would be missed.
+        // Read after joining: an answer that was stored in between would be missed otherwise.
         let cached = match &self.cache {
             Some(cache) => cache.find(key, clock.now()).await,
             None => None,
@@ -88,15 +88,15 @@ impl Reuse {
     }
 }
 
-/// What equal requests get of a result: an answer, and a refusal of the request for what it is. All other failures are of
-/// that one call, and the next of them makes its own.
+/// The part of a result that equal requests share: an answer, or a refusal of the content. Any other failure belongs to
+/// this call alone, and the next follower makes its own.
 fn shareable(result: &Result<Reply, Error>) -> Option<SharedAnswer> {
     let own = |error: &Error| !(error.is_terminal() && error.kind() == ErrorKind::Rejected);
     (!result.as_ref().is_err_and(own)).then(|| result.clone())
 }
 
-/// Of what would be sent, byte for byte: where to, the method, the path, the headers but the manager's own, and the body. A key
-/// of idempotency that the caller gave tells two requests apart; id, priority, tenant and deadline do not.
+/// The key of what would be sent, byte for byte: address, method, path, body, and the headers except those that the
+/// manager adds. An idempotency key of the caller counts. Id, priority, tenant and deadline do not.
 fn key_of(request: &Request, destinations: &[Destination<'_>]) -> Key {
     let Destination { scope, prepared } = &destinations[0];
     let mut hash = Hash(Sha256::new());
@@ -106,7 +106,7 @@ fn key_of(request: &Request, destinations: &[Destination<'_>]) -> Key {
     hash.part(&prepared.body);
     let given = request.options().idempotency_key.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
     hash.part(given);
-    // A map has them in an order of its own; those of one name stay in theirs.
+    // The order in the map is not stable. The order of values under one name is kept.
     let mut headers: Vec<_> = prepared.headers.iter().collect();
     headers.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in headers {
@@ -119,7 +119,7 @@ fn key_of(request: &Request, destinations: &[Destination<'_>]) -> Key {
 struct Hash(Sha256);
 
 impl Hash {
-    /// With its length before it, so that no two lists of parts are the same bytes.
+    /// With its length before it, so that different lists of parts give different bytes.
     fn part(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);

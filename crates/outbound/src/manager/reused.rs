@@ -1,6 +1,6 @@
-//! Where an answer comes from that is not of the request's own call.
+//! Where the answer to a request came from, if not from its own call.
 
-/// Where an answer comes from that no call of the request's own has brought.
+/// Where the answer came from, if the request made no call of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reused {

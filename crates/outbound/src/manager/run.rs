@@ -1,4 +1,4 @@
-//! A request on its way: admission, attempts and waits, until there is a reply or no use in going on.
+//! The run of a request on one route: admission, attempts and waits, until there is a reply or a final error.
 
 use std::time::Duration;
 
@@ -18,33 +18,33 @@ use super::{
     scope::{self, Call},
 };
 
-/// What a run needs to know.
+/// What a run needs.
 pub(crate) struct Run<'a, A> {
     pub(crate) attempt: A,
     pub(crate) admission: Admission<'a>,
     pub(crate) rules: Rules,
-    /// How slow calls are hedged, if they are.
+    /// `None`: slow calls are not hedged.
     pub(crate) hedges: Option<&'a Hedges>,
-    /// Where it is written down that the request leaves, if it is.
+    /// `None`: nothing is logged before the request is sent.
     pub(crate) log: Option<RequestLog<'a>>,
-    /// The number of the request in the manager, and the draw that belongs to it.
+    /// The number of the request in the manager. `draw` is the random number that belongs to it.
     pub(crate) number: u64,
     pub(crate) draw: u64,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<&'a ItemSender>,
 }
 
-/// A call that has gone out.
+/// An attempt that was sent.
 struct SentAttempt<'a> {
     admitted: Admitted<'a>,
     call: Call,
     sent_at: Instant,
     slot: AttemptSlot,
-    /// Which one it is, from 1.
+    /// The number of the attempt, from 1.
     number: u32,
 }
 
-/// A call that has failed, and what follows.
+/// An attempt that has failed, and what follows.
 struct FailedAttempt {
     failure: Failure,
     verdict: Verdict,
@@ -53,7 +53,7 @@ struct FailedAttempt {
 }
 
 impl<'a, A: Attempt> Run<'a, A> {
-    /// Goes round until there is a reply, or no use in going on.
+    /// Repeats admission and attempt until there is a reply or a final error.
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
@@ -98,7 +98,7 @@ impl<'a, A: Attempt> Run<'a, A> {
         }
     }
 
-    /// From here on it counts as sent.
+    /// Counts the request as sent.
     fn send_out(
         &self,
         mut admitted: Admitted<'a>,
@@ -119,7 +119,7 @@ impl<'a, A: Attempt> Run<'a, A> {
         SentAttempt { admitted, call, sent_at, slot, number }
     }
 
-    /// What came of a call is noted, and its scope is told.
+    /// Records the end of an attempt, and reports it to the scope.
     fn ended(
         &self,
         sent: SentAttempt<'_>,
@@ -155,8 +155,8 @@ impl<'a, A: Attempt> Run<'a, A> {
         Err(Box::new(FailedAttempt { failure, verdict, message, at }))
     }
 
-    /// Whether another destination may be asked after this failure: what was wrong is not the request itself, and there are
-    /// attempts left.
+    /// Whether another destination may be tried after this failure: the fault is not in the request itself, and
+    /// attempts are left.
     fn may_go_on(&self, failure: &Failure, record: &Record) -> bool {
         let begun = self.items.is_some_and(ItemSender::has_delivered);
         let attempts_left = record.counts.charged < self.rules.max_attempts;
@@ -207,7 +207,7 @@ fn scope_failure<'a>(
     }
 }
 
-/// A draw between 0 and 1.
+/// A number between 0 and 1.
 fn jitter(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1_u64 << 53) as f64
 }

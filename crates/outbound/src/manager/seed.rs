@@ -1,12 +1,11 @@
-//! Draws and keys that repeat: derived from a run's seed and a request.
+//! Random draws and idempotency keys, derived from the seed of a manager and a request.
 
 use http::HeaderValue;
 
-/// A key for a request that no other request of the run has, and most likely none of another. A request with an id has
-/// the same key in every run of the same seed, so that a run that is taken up again repeats it.
-/// On another route it is another request.
+/// An idempotency key. No other request of the manager has the same key. A request with an id has the same key in every
+/// run with the same seed, so a resumed run repeats it. Each route has a key of its own.
 pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64, route: usize) -> HeaderValue {
-    // One half for the run, one for the request; those with an id are apart from those without.
+    // One half depends on the manager, the other one on the request. Requests with an id never share a key with others.
     let request = match id {
         Some(id) => id.bytes().fold(mix(seed, id.len() as u64), |hash, byte| mix(hash, u64::from(byte))),
         None => number,
@@ -19,7 +18,7 @@ pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64, route: u
     for (place, digit) in key[9..].iter_mut().zip(digits) {
         *place = b"0123456789abcdef"[digit as usize];
     }
-    // Hexadecimal digits are a header value.
+    // Hexadecimal digits are always a valid header value.
     HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("outbound"))
 }
 

@@ -2,12 +2,12 @@
 
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// A task that is cut off when this is dropped.
+/// Aborts a task when it is dropped.
 #[derive(Debug)]
 pub(super) struct AbortOnDropHandle(JoinHandle<()>);
 
 impl AbortOnDropHandle {
-    /// Spawns on the runtime of the call.
+    /// Spawns the task on the current runtime.
     pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(task))
     }

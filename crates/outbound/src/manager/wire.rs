@@ -1,4 +1,4 @@
-//! The wire: an attempt that goes out.
+//! The wire: sends an attempt with the client.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::{
 /// How long a probe may take to connect.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// The wire itself.
+/// Sends attempts with the client of their account.
 pub(crate) struct Wire<'a> {
     pub(crate) clock: &'a WallClock,
-    /// Told of the first item of a stream.
+    /// Receives the event of the first item of a stream.
     pub(crate) emitter: Option<&'a EventEmitter>,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<&'a ItemSender>,
 }
 

@@ -1,4 +1,4 @@
-//! Which of several destinations a request goes to.
+//! Load balancing: which of several destinations takes a request.
 
 use std::pin::Pin;
 
@@ -6,25 +6,26 @@ use futures::future::{FutureExt, select_all};
 
 use super::{limits::gates_closed, *};
 
-/// Where a request has been that may go to several places.
+/// What a request with several destinations has learnt from its failures.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EndpointHistory {
-    /// The one where it failed last: the others go before it.
+    /// The destination where the request failed last. The others are tried before it.
     failed_at: Option<usize>,
-    /// Those that refuse its key or the money, a bit each.
+    /// The destinations that refused the key or the money: one bit for each.
     refused_by: u64,
 }
 
-/// The most endpoints that may share a name.
+/// The most endpoints that may share a name: one bit of `refused_by` for each.
 pub(crate) const MAX_ENDPOINTS_PER_NAME: usize = u64::BITS as usize;
 
-/// What the limits of one destination gave, and which it is.
+/// A wait for the limits of one destination. It returns the index of the destination with its result.
 type PendingReservation<'q> =
     Pin<Box<dyn Future<Output = (usize, Result<outbound_limiter::Reservation, QuotaError>)> + Send + 'q>>;
 
 impl<'a> Admission<'a> {
-    /// Notes that it failed there, and says whether another takes it: without a wait, or at all where the key or its money was
-    /// refused, which is no failure of the request while there is another.
+    /// Records a failure, and says whether another destination takes the request. After a refused key or refused money
+    /// (`of_account`) a destination counts if it is not stopped, even if it has to be waited for. After other failures
+    /// only one that needs no wait counts.
     pub(crate) fn another_accepts(
         &mut self,
         failed_at: &Destination<'_>,
@@ -49,7 +50,8 @@ impl<'a> Admission<'a> {
         self.history.refused_by & (1 << index) == 0
     }
 
-    /// Those it may go to: the least loaded first, and where it failed last of all. All, if all refuse its key.
+    /// The destinations that may be tried: the least loaded first, the one that failed last at the end. If all have
+    /// refused the key or the money, all are tried.
     fn by_load(&self) -> impl Iterator<Item = usize> + use<> {
         let all_refuse = (0..self.destinations.len()).all(|index| !self.may_ask(index));
         let of = |(index, destination): (usize, &Destination<'_>)| {
@@ -65,7 +67,7 @@ impl<'a> Admission<'a> {
     pub(super) async fn admit_to_any(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         let destinations = self.destinations;
         loop {
-            // Made before anything is asked, so that no change is missed.
+            // Registered before the checks, so that a change between a check and the wait is not missed.
             let changes =
                 destinations.iter().map(|destination| Box::pin(destination.scope.account.changed()));
             let mut changed = pin!(select_all(changes.collect::<Vec<_>>()).map(|_| ()));
@@ -74,7 +76,7 @@ impl<'a> Admission<'a> {
             if self.has_preconditions() && self.wait_for_preconditions(record).await? {
                 continue;
             }
-            // One line for all of them: that of the first.
+            // All destinations share one fair queue: that of the first.
             let (queue, units) = (&destinations[0].scope.model.queue, destinations[0].prepared.units());
             let position = queue.position(self.class, units, &mut self.position, now);
             let waiter = position.map(|position| queue.join(position, now));
@@ -94,7 +96,7 @@ impl<'a> Admission<'a> {
                 let (scope, cost) = (&destination.scope, destination.prepared.cost);
                 match scope.admit(now) {
                     ScopeDecision::Go(permit) if permit.is_probe_or_witness() => {
-                        // The others wait for this one.
+                        // Other requests wait for this probe or witness, so only a stop ends its wait.
                         let stopped = self.stopped_or_closed(scope);
                         match self.reserve(destination, stopped, record).await? {
                             Some(charge) => match self.admitted(destination, permit, charge) {
@@ -134,7 +136,8 @@ impl<'a> Admission<'a> {
                     }
                     (None, Some((scope, why)), _) => return Err(self.scope_stopped(scope, &why, record)),
                     (None, None, Some(error)) => return Err(error),
-                    // One that others waited for has lost its place.
+                    // The budget had no room, or a stop ended the wait of a probe or a witness. The next round finds
+                    // out which.
                     (None, None, None) => {}
                 }
                 continue;
@@ -154,7 +157,7 @@ impl<'a> Admission<'a> {
             record.waited += now.elapsed();
             if let Either::Left((((index, Ok(reservation)), ..), _)) = turn {
                 let destination = &destinations[index];
-                // What was asked before the wait may not hold any more.
+                // The state may have changed during the wait, so the scope is asked again.
                 if let ScopeDecision::Go(permit) = destination.scope.admit(Instant::now())
                     && Instant::now() < self.deadline()
                     && let Some(admitted) = self.admitted(destination, permit, reservation.sent())

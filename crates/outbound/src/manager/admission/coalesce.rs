@@ -4,11 +4,12 @@ use super::*;
 use crate::manager::in_flight::{PendingAnswer, SharedAnswer};
 
 impl Admission<'_> {
-    /// Waits for the answer to an equal request in flight. `None`: there is none to share, and this one has to ask for itself.
+    /// Waits for the answer to an equal request in flight. `None`: no answer came that can be shared, so this request
+    /// makes its own call.
     ///
     /// # Errors
     ///
-    /// If its own deadline passes first, or nothing more is sent.
+    /// If the deadline of this request passes first, or if nothing more is sent.
     pub(crate) async fn wait_for_answer(
         &mut self,
         mut answer: PendingAnswer,
@@ -19,7 +20,7 @@ impl Admission<'_> {
         self.emit(Step::Waiting { reason: Waiting::EqualRequest, at_least: None });
         let mut timer = pin!(sleep_until(self.deadline()));
         let answered = loop {
-            // Made before anything is asked, so that no change is missed.
+            // Registered before the checks, so that a change between a check and the wait is not missed.
             let mut changed = pin!(self.destinations[0].scope.account.changed());
             self.check(Instant::now(), record)?;
             let came = pin!(answer.wait_for(Option::is_some));

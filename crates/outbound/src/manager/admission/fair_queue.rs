@@ -1,10 +1,10 @@
-//! Waiting for the limits in the order of priorities and tenants.
+//! Waiting for the limits in the order of the fair queue.
 
 use super::{limits::gates_closed, *};
 
 impl Admission<'_> {
-    /// Waits for its turn, and then for the limits. `None`: something has changed meanwhile, and all has to be asked again;
-    /// its place in the line stays.
+    /// Waits for the turn in the fair queue, and then for the limits. `None`: something has changed, so the caller
+    /// checks everything again. The request keeps its position in the queue.
     pub(super) async fn reserve_in_queue(
         &mut self,
         destination: &Destination<'_>,
@@ -46,7 +46,7 @@ impl Admission<'_> {
         record.waited += began.elapsed();
         match reserved {
             None => Ok(None),
-            // Its turn came in time, but this task did not run then.
+            // The limits had room in time, but this task ran only after the deadline.
             Some(Ok(_)) if Instant::now() >= deadline => Err(self.past_deadline(record)),
             Some(Ok(reservation)) => Ok(Some(reservation.sent())),
             Some(Err(error)) => Err(self.not_reserved(&error, record)),

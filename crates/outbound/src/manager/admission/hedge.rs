@@ -1,10 +1,10 @@
-//! A place for a second call of a request whose first is under way.
+//! Admission of a hedge: a second call beside a slow first one.
 
 use super::*;
 
 impl<'a> Admission<'a> {
-    /// Another destination before the same one, where there is room in every limit at once and nobody waits for it. A second
-    /// call probes nothing, and what others wait for is theirs.
+    /// Takes another destination, or else the same one, if every limit has room now and nobody waits for it. A hedge is
+    /// never a probe or a witness: it must not take a turn that other requests wait for.
     pub(crate) fn admit_hedge(&self, first: &Destination<'_>) -> Option<Admitted<'a>> {
         if self.lifecycle.is_paused() || !self.lifecycle.is_open() || self.member.stopped().is_some() {
             return None;

@@ -5,11 +5,11 @@ use tokio::time::sleep;
 
 use super::*;
 
-/// How often whoever has no patience asks whether a gate was closed meanwhile.
+/// The shortest time between two checks for a closed gate.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
 impl Admission<'_> {
-    /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
+    /// Waits for the limits. `None`: something has changed, so the caller checks everything again.
     pub(super) async fn reserve(
         &mut self,
         destination: &Destination<'_>,
@@ -32,7 +32,7 @@ impl Admission<'_> {
             }
             Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
                 let gated = bottleneck == Bottleneck::Gate;
-                // Who waits for a rate takes no place of those whose models have room.
+                // A request that waits for a rate counts as blocked, so that its batch takes requests for other models.
                 let ready = bottleneck == Bottleneck::Concurrency;
                 self.member.move_to(if ready { Stage::Ready } else { Stage::Blocked });
                 let reason = if gated { Waiting::Refused } else { Waiting::Limits };
@@ -41,14 +41,14 @@ impl Admission<'_> {
                 }
                 self.emit(Step::Waiting { reason, at_least: wait });
                 let reserve = quota.reserve(cost);
-                // Its turn may be far away: that is no fault of a request whose time has not begun.
+                // The turn may come late. That must not fail a request whose deadline does not run yet.
                 let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
                 let patience = self.patience;
                 let changed = async {
                     select(pin!(changed), pin!(gates_closed(&[quota], patience))).await;
                 };
                 let (reserve, changed) = (pin!(reserve), pin!(changed));
-                // A change first: what was asked before it may not hold any more.
+                // A change goes first: the checks made before it may not hold any more.
                 let ended = select(changed, reserve).await;
                 if gated {
                     self.count_wait(now.elapsed(), record);
@@ -57,7 +57,7 @@ impl Admission<'_> {
                 }
                 match ended {
                     Either::Left(_) => return Ok(None),
-                    // Its turn came in time, but this task did not run then.
+                    // The limits had room in time, but this task ran only after the deadline.
                     Either::Right((Ok(_), _)) if Instant::now() >= self.deadline() => {
                         return Err(self.past_deadline(record));
                     }
@@ -91,9 +91,9 @@ impl Admission<'_> {
     }
 }
 
-/// Returns when all these gates are closed, for whoever has another way and waits no longer than this for them: a refusal may
-/// close one while others wait, or for longer. Else never. Asked from time to time, since who gives up its turn in vain loses
-/// it.
+/// Returns when all these gates are closed, for a request that has another route. A gate may be closed, or closed for
+/// longer, while the request waits for its turn. Never returns without patience. It checks only now and then, because a
+/// request that gives up its turn loses its position.
 pub(super) async fn gates_closed(gates: &[&QuotaLimiter], patience: Option<Duration>) {
     let Some(patience) = patience else { return std::future::pending().await };
     loop {

@@ -1,22 +1,23 @@
-//! Leave to be sent, before any destination is asked: the end of a pause, and money.
+//! What is checked before any destination: a pause of the manager, and the budget.
 
 use super::*;
 use crate::manager::money::{Funds, PriceEstimate};
 
 impl Admission<'_> {
-    /// Whether there is anything to ask for. Mostly there is not.
+    /// Whether there is anything to check. Mostly there is not.
     pub(super) fn has_preconditions(&self) -> bool {
         self.lifecycle.is_paused() || self.highest_estimate().is_some()
     }
 
-    /// Says whether it has waited, and all has to be asked again. No patience is lost here: another route waits for the same.
+    /// Waits for the end of a pause, or for room in the budget. Says whether it has waited: then the caller checks
+    /// everything again. This wait uses no patience, because another route would wait for the same.
     ///
     /// # Errors
     ///
     /// Where the budget is spent.
     pub(super) async fn wait_for_preconditions(&mut self, record: &mut Record) -> Result<bool, Error> {
         let (budget, began) = (self.budget, Instant::now());
-        // Made before anything is asked, so that no change is missed.
+        // Registered before the checks, so that a change between a check and the wait is not missed.
         let account = &self.destinations[0].scope.account;
         let changes = select(Box::pin(budget.changed()), Box::pin(account.changed()));
         let reason = if self.lifecycle.is_paused() {
@@ -41,7 +42,7 @@ impl Admission<'_> {
         Ok(true)
     }
 
-    /// The most that it may cost, wherever it goes.
+    /// The highest estimate over all destinations.
     fn highest_estimate(&self) -> Option<PriceEstimate> {
         let estimates =
             self.destinations.iter().filter_map(|destination| destination.prepared.price_estimate);

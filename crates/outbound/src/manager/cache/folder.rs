@@ -1,7 +1,7 @@
 //! Answers kept in a folder, for the next run and for other processes.
 //!
-//! A file an answer, named by the SHA-256 of its request. Its first line is JSON: `status`, `headers`, `stored` (seconds since
-//! 1970), `sha256` of the body. The body follows as it is.
+//! One file for each answer, named by the SHA-256 of its request. The first line is JSON: `status`, `headers`, `stored`
+//! (seconds since 1970), and `sha256` of the body. The body follows byte for byte.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{super::reply::Reply, Key};
+use super::{super::reply::Reply, key::Key};
 
 #[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);
@@ -33,13 +33,13 @@ impl Folder {
         Self(path)
     }
 
-    /// A part of the folder for each first two digits, since a million files in one folder are slow to list.
+    /// In a subfolder named by the first two digits, since a folder with a million files is slow to list.
     fn file(&self, key: Key) -> PathBuf {
         let name = key.hex();
         self.0.join(&name[..2]).join(name)
     }
 
-    /// An answer, and since when it is kept. A file that is damaged is none.
+    /// An answer, and when it was stored. `None` also for a damaged file.
     pub(super) fn find(&self, key: Key) -> Option<(Reply, SystemTime)> {
         let bytes = match fs::read(self.file(key)) {
             Ok(bytes) => Bytes::from(bytes),
@@ -66,7 +66,7 @@ impl Folder {
         Some((Reply { status, headers, body }, stored))
     }
 
-    /// A file that cannot be written is an answer less in the cache, and nothing else.
+    /// A file that cannot be written is only logged.
     pub(super) fn keep(&self, key: Key, reply: &Reply, now: SystemTime) {
         if let Err(error) = write(&self.file(key), reply, now) {
             tracing::warn!(%error, "an answer could not be put into the cache");
@@ -74,7 +74,7 @@ impl Folder {
     }
 }
 
-/// Written whole under another name first, so that nobody finds half a file.
+/// Written under another name first, and then renamed, so that nobody reads half a file.
 fn write(path: &Path, reply: &Reply, now: SystemTime) -> io::Result<()> {
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
@@ -98,7 +98,7 @@ fn write(path: &Path, reply: &Reply, now: SystemTime) -> io::Result<()> {
     written
 }
 
-/// What models wrote is for the eyes of whoever paid for it.
+/// Only the owner may read what models wrote.
 #[cfg(unix)]
 fn private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;

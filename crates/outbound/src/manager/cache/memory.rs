@@ -7,12 +7,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{super::reply::Reply, Key};
+use super::{super::reply::Reply, key::Key};
 
-/// What an entry takes beside its body and headers, about.
+/// The bytes that an entry takes besides its body and headers, roughly.
 const OVERHEAD: usize = 256;
 
-/// Answers up to a number of bytes. The one that was not used for longest goes first.
+/// Answers up to a number of bytes in all. The least recently used one is dropped first.
 #[derive(Debug)]
 pub(super) struct Memory {
     most: usize,
@@ -22,7 +22,7 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 struct State {
     entries: HashMap<Key, CacheEntry>,
-    /// By when it was used last.
+    /// The keys, by the number of their last use.
     by_use: BTreeMap<u64, Key>,
     uses: u64,
     bytes: usize,
@@ -41,7 +41,7 @@ impl Memory {
         Self { most, state: Mutex::default() }
     }
 
-    /// An answer, and since when it is kept.
+    /// An answer, and when it was stored.
     pub(super) fn find(&self, key: Key) -> Option<(Reply, SystemTime)> {
         let state = &mut *self.state.lock();
         let entry = state.entries.get_mut(&key)?;

@@ -1,4 +1,4 @@
-//! Answers that are kept.
+//! The response cache.
 
 mod folder;
 mod key;
@@ -17,14 +17,14 @@ pub(crate) use self::key::Key;
 use self::{folder::Folder, memory::Memory};
 use super::reply::Reply;
 
-/// Answers that are kept, so that the same request is paid for once. Given to
-/// [`RequestManagerBuilder::cache`](crate::RequestManagerBuilder::cache); cloning gives another handle to the same
+/// A cache of answers, so that the same request is paid for once. Given to
+/// [`RequestManagerBuilder::cache`](crate::RequestManagerBuilder::cache). Cloning returns another handle to the same
 /// answers, for another manager.
 ///
-/// Two requests are the same if they would be sent to the same address with the same method, path, headers and body, byte for
-/// byte; keys do not count. Kept are answers alone: no error, and no answer to a request that is
-/// [fresh](crate::Request::fresh), has another method than `GET` and `POST`, or a `POST` of anything but JSON. Cookies that
-/// came with an answer are not.
+/// Two requests are the same if they have the same address, method, path, headers and body, byte for byte. API keys do
+/// not count. Only answers are kept, never errors. No answer is kept to a request that is
+/// [fresh](crate::Request::fresh), that has another method than `GET` or `POST`, or that is a `POST` of anything but
+/// JSON. Cookies of an answer are not kept.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,20 +49,21 @@ enum Store {
 }
 
 impl ResponseCache {
-    /// Keeps answers in memory, up to so many bytes in all: the one that was not used for longest goes first.
+    /// Keeps answers in memory, up to this many bytes in all. The least recently used one is dropped first.
     pub fn memory(most_bytes: usize) -> Self {
         Self { store: Store::Memory(Arc::new(Memory::new(most_bytes))), max_age: None }
     }
 
-    /// Keeps answers in a folder, which is made when the first one comes. Several processes may share it, and files may be
-    /// deleted at any time: nothing else does. Where the system has owners of files, only the owner may read them.
+    /// Keeps answers in a folder, which is created with the first one. Several processes may share it. Nothing deletes
+    /// files, so delete them yourself at any time. On Unix only the owner may read them.
     ///
-    /// A file that cannot be read or written, or that is damaged, is an answer that is not there; a warning is logged.
+    /// A file that cannot be read or written, or that is damaged, counts as a missing answer. A failure to read or
+    /// write is logged.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
         Self { store: Store::Folder(Folder::new(path.into())), max_age: None }
     }
 
-    /// How long an answer is good, from when it came, by the manager's wall clock. Default: for ever.
+    /// How long an answer is used, by the manager's wall clock. Default: for ever.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
@@ -77,7 +78,7 @@ impl ResponseCache {
                 tokio::task::spawn_blocking(move || folder.find(key)).await.ok()?
             }
         }?;
-        // A clock that was set back makes nothing old.
+        // If the clock was set back, the answer counts as new.
         let age = now.duration_since(since).unwrap_or_default();
         self.max_age.is_none_or(|most| age <= most).then_some(reply)
     }
@@ -89,7 +90,7 @@ impl ResponseCache {
             Store::Memory(memory) => memory.keep(key, reply, now),
             Store::Folder(folder) => {
                 let folder = folder.clone();
-                // It is written to its end even if the request is cut off now.
+                // The write goes on to its end even if the request is aborted now.
                 drop(tokio::task::spawn_blocking(move || folder.keep(key, &reply, now)).await);
             }
         }

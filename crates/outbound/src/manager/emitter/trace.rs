@@ -1,4 +1,4 @@
-//! The steps of a request as spans and events of `tracing`. The crate's page lists their names.
+//! The events of a request as spans and events of `tracing`. The crate's page lists their names.
 
 use outbound_client::Origin;
 use tracing::{Level, Span, debug, debug_span, field::Empty, info, info_span};
@@ -6,22 +6,22 @@ use tracing::{Level, Span, debug, debug_span, field::Empty, info, info_span};
 use super::{Event, Step};
 use crate::manager::reused::Reused;
 
-/// Of all of them.
+/// The target of all spans and events.
 const TARGET: &str = "outbound::request";
 
 /// The spans of one request.
 pub(super) struct Trace {
-    /// Where the request came from.
+    /// The span in which the request was made.
     parent: Span,
     request: Span,
-    /// Those under way: mostly one, two where a slow one is hedged.
+    /// The spans of attempts in flight: one, or two where a slow one is hedged.
     attempts: Vec<(u32, Span)>,
 }
 
 impl Trace {
-    /// `None` where nobody asks for any of it. Called where the request comes from.
+    /// `None` if no subscriber wants these events. Called where the request comes from.
     pub(super) fn new() -> Option<Self> {
-        // Nothing is told on a higher level, so where only warnings are asked for this costs a load.
+        // No event has a higher level than this. So a subscriber that wants warnings only costs one load.
         let wanted = tracing::enabled!(target: TARGET, Level::INFO);
         wanted.then(|| Self { parent: Span::current(), request: Span::none(), attempts: Vec::new() })
     }

@@ -1,4 +1,4 @@
-//! What requests cost, and how much may be spent.
+//! Money: what requests cost, and how much may be spent.
 
 mod amount;
 mod budget;

@@ -1,4 +1,4 @@
-//! A second call beside one that is slow.
+//! Hedging: a second call beside one that is slow.
 
 use std::{future::pending, pin::pin, time::Duration};
 
@@ -18,14 +18,14 @@ use super::{
     AttemptSlot, FailedAttempt, Run, SentAttempt,
 };
 
-/// What a timer of tokio's can tell apart.
+/// The resolution of a tokio timer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Hedging at work.
+/// The state of hedging.
 #[derive(Debug)]
 pub(crate) struct Hedges {
     when: Hedging,
-    /// Each call pays in, and each second call is paid from it.
+    /// Each call adds to it, and each hedge takes from it.
     budget: Budget,
 }
 
@@ -34,7 +34,7 @@ impl Hedges {
         Self { when, budget: Budget::percent(when.budget).reserve(0) }
     }
 
-    /// How long a call runs that is slow: longer than the others did, by what a timer can tell apart.
+    /// How long a call has to run until it counts as slow: longer than the percentile, by one tick of the timer.
     fn delay(&self, latencies: &Latencies) -> Option<Duration> {
         let usual = latencies.percentile(self.when.percentile)?;
         Some(usual.saturating_add(TICK).max(self.when.min_delay))
@@ -42,14 +42,14 @@ impl Hedges {
 }
 
 impl<'a, A: Attempt> Run<'a, A> {
-    /// Whether a call may be made a second time.
+    /// Whether a call may be hedged.
     pub(super) fn may_hedge(&self, hedges: &Hedges, sent: &SentAttempt<'_>, record: &Record) -> bool {
         let attempt_left = record.counts.charged + 1 < self.rules.max_attempts;
         let harmless = sent.admitted.destination.prepared.repeatable || hedges.when.duplicates;
         self.items.is_none() && harmless && attempt_left
     }
 
-    /// A call, and a second one if it is slow.
+    /// Runs a call, and a hedge beside it if it is slow.
     pub(super) async fn hedged(
         &self,
         hedges: &Hedges,
@@ -70,7 +70,7 @@ impl<'a, A: Attempt> Run<'a, A> {
             }
         };
         if let Either::Left((result, _)) = select(one.as_mut(), pin!(slow)).await {
-            // A failure before it was slow says nothing of how slow it would have been.
+            // A call that failed early does not show how slow it would have been.
             if result.is_ok() {
                 latencies.record(began.elapsed());
             }
@@ -88,7 +88,7 @@ impl<'a, A: Attempt> Run<'a, A> {
         };
         let was_first = ended.slot == AttemptSlot::Primary;
         note(latencies, began, was_first && result.is_ok());
-        // What the server refuses for what it is, it refuses twice.
+        // A final failure would be the same for the other call.
         if result.as_ref().err().is_none_or(Failure::is_final) {
             let failure = Some(ErrorKind::Cancelled);
             self.admission.attempt_ended(
@@ -108,7 +108,7 @@ impl<'a, A: Attempt> Run<'a, A> {
         self.ended(other, result, deadline, record)
     }
 
-    /// A second call, if the limits and the budgets have room for it now.
+    /// Sends a hedge, if the limits and the budgets have room for it now.
     fn second(
         &self,
         hedges: &Hedges,
@@ -124,7 +124,7 @@ impl<'a, A: Attempt> Run<'a, A> {
     }
 }
 
-/// How long the first call took, or would have taken at least.
+/// Records how long the first call took, or at least how long it ran.
 fn note(latencies: &Latencies, began: Instant, answered: bool) {
     let took = began.elapsed();
     if answered { latencies.record(took) } else { latencies.record_at_least(took) }

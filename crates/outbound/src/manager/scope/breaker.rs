@@ -1,4 +1,4 @@
-//! When a key or its money is refused: whether that holds for all requests of the account, found out by witnesses.
+//! The circuit breaker of an account: whether a refused key or refused money concerns all its requests.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,24 +6,25 @@ use tokio::time::Instant;
 
 use super::stopped::{Stopped, longer};
 
-/// A witness that has not answered after this time is joined by another.
+/// After this time another witness is sent beside one that has not answered.
 const WITNESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So long nothing is sent after a refusal that holds for all, unless the server said how long. Then one request finds out
-/// whether it still holds: money can be paid in, and a key allowed again. A refusal costs nothing.
+/// How long everything stops after a confirmed refusal, unless the server says how long. Then one request finds out
+/// whether it still holds: the credit may have been refilled. A refused request costs nothing.
 pub(super) const REFUSAL_STOP: Duration = Duration::from_secs(60);
 
-/// What is known about an account's key and money. Pure.
+/// The state of the key and the money of an account. Pure.
 ///
 /// ```text
-///                refusal             a witness of another model is refused alike, and no other is under way
-///   open ──────────────────────▶ held ────────────────────────────────────────────────────────────────────▶ stopped
+///                refusal             a witness of another model is refused alike, and no other is in flight
+/// normal ──────────────────────▶ held ────────────────────────────────────────────────────────────────────▶ stopped
 ///    ◀───────────────────────────── ◀───────────────────────────────────────────────────────────────────────
 ///      a call sent after the refused one succeeds: the refusal was that request's own          its time is over
 /// ```
 ///
-/// A witness of the same model that is refused alike stops that model only: money that does not reach for a dear one may
-/// do for others. The account stays held, and the next request, of whatever model, is the next witness.
+/// A witness of the same model that is refused alike stops only that model: the credit may be too small for an
+/// expensive model, and enough for others. The account stays held, and the next request of any model is the next
+/// witness.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     state: State,
@@ -33,63 +34,63 @@ pub(crate) struct Breaker {
 #[derive(Debug, Default)]
 enum State {
     #[default]
-    Open,
+    Normal,
     Held(Hold),
     Stopped {
         why: Stopped,
-        /// What goes on once its time is over, if a refusal is what stopped it.
+        /// The hold that goes on after the stop, if a refusal caused it.
         hold: Option<Hold>,
     },
 }
 
-/// A refusal that may hold for all.
+/// A refusal that may concern all requests.
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     /// The number of the call that was refused.
     refused: u64,
     since: Instant,
-    /// The latest time that was told with the refusals.
+    /// The latest end that the refusals gave.
     until: Option<Instant>,
-    /// The model that was refused. `None`: several were.
+    /// The model that was refused. `None`: several models were.
     model: Option<usize>,
-    /// When the last witness was sent on purpose.
+    /// When the last request was let through as a witness.
     witness: Option<Instant>,
 }
 
-/// What a refusal comes to.
+/// What follows from a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RefusalResult {
     /// Nothing new.
     Unchanged,
-    /// Whether it holds for all has to be found out.
+    /// The account is held until a witness decides.
     Held,
-    /// It holds for this model.
+    /// The model is stopped.
     StopsModel(Stopped),
-    /// It holds for all.
+    /// The account is stopped.
     StopsAccount,
 }
 
-/// Whether a request of the account may go out.
+/// Whether a request of the account may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AccountDecision {
     Go,
-    /// The account is held: not before this instant, unless something changes.
+    /// The account is held. Not before this instant, unless something changes.
     Wait(Instant),
     Stopped(Stopped),
 }
 
 impl Breaker {
-    /// Whether a request may go out now. Where the account is held, the one that may go is the witness.
+    /// Whether a request may be sent now. If the account is held, a request that may be sent is the witness.
     pub(crate) fn decide(&mut self, now: Instant) -> AccountDecision {
         if let State::Stopped { why, hold } = &mut self.state {
             if why.until.is_none_or(|until| now < until) {
                 return AccountDecision::Stopped(why.clone());
             }
-            self.state = hold.take().map_or(State::Open, State::Held);
+            self.state = hold.take().map_or(State::Normal, State::Held);
         }
         let State::Held(hold) = &mut self.state else { return AccountDecision::Go };
         let last = hold.witness.unwrap_or(hold.since);
-        // One that was let go and is not in flight yet has as long.
+        // A witness that was let through and not sent yet has as much time.
         let witness_is_in_flight = self.in_flight.after(hold.refused) > 0 || hold.witness.is_some();
         if witness_is_in_flight && now < last + WITNESS_TIMEOUT {
             return AccountDecision::Wait(last + WITNESS_TIMEOUT);
@@ -98,17 +99,18 @@ impl Breaker {
         AccountDecision::Go
     }
 
-    /// Whether it is being found out if a refusal holds for all.
+    /// Whether the account is held.
     pub(crate) fn is_held(&self) -> bool {
         matches!(self.state, State::Held(_))
     }
 
-    /// A call is sent: its number.
+    /// A call is sent. Returns its number.
     pub(crate) fn sent(&mut self) -> u64 {
         self.in_flight.begin()
     }
 
-    /// A call has ended without a word on the account. Whoever waits may be the next witness.
+    /// A call has ended, and its result says nothing about the account. Returns whether the next request may be the
+    /// witness.
     pub(crate) fn ended(&mut self, call: u64) -> bool {
         self.in_flight.end(call);
         match &mut self.state {
@@ -120,22 +122,22 @@ impl Breaker {
         }
     }
 
-    /// The request that was let go as a witness is not sent after all.
+    /// The witness is not sent after all.
     pub(crate) fn witness_withdrawn(&mut self) {
         if let State::Held(hold) = &mut self.state {
             hold.witness = None;
         }
     }
 
-    /// A call has succeeded. Says whether that lifts a hold, or a stop that came of one. That the call has
-    /// [ended](Self::ended) is told as well.
+    /// A call has succeeded. Returns whether that lifts a hold, or a stop that came from one. The end of the call has
+    /// to be reported with [`ended`](Self::ended) as well.
     pub(crate) fn succeeded(&mut self, call: u64) -> bool {
         let lifts = match &self.state {
             State::Held(hold) | State::Stopped { hold: Some(hold), .. } => call > hold.refused,
             _ => false,
         };
         if lifts {
-            self.state = State::Open;
+            self.state = State::Normal;
         }
         lifts
     }
@@ -144,7 +146,7 @@ impl Breaker {
     pub(crate) fn refused(&mut self, call: u64, model: usize, now: Instant, why: Stopped) -> RefusalResult {
         self.in_flight.end(call);
         match &mut self.state {
-            State::Open => {
+            State::Normal => {
                 let until = why.until;
                 let hold = Hold { refused: call, since: now, until, model: Some(model), witness: None };
                 self.state = State::Held(hold);
@@ -153,7 +155,8 @@ impl Breaker {
             State::Held(hold) if call > hold.refused => {
                 hold.until = longer(hold.until, why.until);
                 hold.model = hold.model.filter(|known| *known == model);
-                // Others that were sent after the refused one may still succeed, so that both refusals were their own.
+                // Other calls that were sent after the refused one may still succeed. That would show that both
+                // refusals concerned only their own requests.
                 if self.in_flight.after(hold.refused) > 0 && now < hold.since + WITNESS_TIMEOUT {
                     return RefusalResult::Unchanged;
                 }
@@ -174,7 +177,7 @@ impl Breaker {
         }
     }
 
-    /// Nothing is sent any more. A stop that holds longer is not shortened.
+    /// Stops the account. A stop that lasts longer stays as it is.
     pub(crate) fn stop(&mut self, why: Stopped) {
         match &mut self.state {
             State::Stopped { why: known, .. } if known.holds_as_long_as(&why) => {}
@@ -182,7 +185,7 @@ impl Breaker {
         }
     }
 
-    /// Why nothing is sent now.
+    /// Why nothing is sent now, if the account is stopped.
     pub(crate) fn stopped(&self, now: Instant) -> Option<&Stopped> {
         match &self.state {
             State::Stopped { why, .. } if why.until.is_none_or(|until| now < until) => Some(why),
@@ -192,14 +195,14 @@ impl Breaker {
 
     /// Lifts a hold or a stop.
     pub(crate) fn resume(&mut self) {
-        self.state = State::Open;
+        self.state = State::Normal;
     }
 }
 
-/// The calls under way, by number: a window from the oldest to the newest.
+/// The calls in flight by number: a window from the oldest to the newest.
 #[derive(Debug, Default)]
 struct InFlight {
-    /// The number of the first in `calls`.
+    /// The number of the first call in `calls`.
     first: u64,
     calls: VecDeque<bool>,
 }
@@ -221,7 +224,7 @@ impl InFlight {
         }
     }
 
-    /// How many were sent after this one.
+    /// How many calls in flight were sent after this one.
     fn after(&self, call: u64) -> usize {
         let skip = usize::try_from((call + 1).saturating_sub(self.first)).unwrap_or(usize::MAX);
         self.calls.iter().skip(skip).filter(|under_way| **under_way).count()

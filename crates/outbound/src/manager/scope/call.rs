@@ -1,4 +1,4 @@
-//! One request in its scope: whether it may go, and what its call teaches all who share the scope.
+//! The scope of a request: whether it may be sent, and what its call changes for all requests of the scope.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,20 @@ use super::{
     stopped::Stopped,
 };
 
-/// How long an origin is left alone that was never reached. Then it is tried again, as long as before.
+/// How long everything stops for an origin that was never reached. After that it is tried again.
 const UNREACHABLE_STOP: Duration = Duration::from_secs(30);
 
-/// How long a refusal closes the gate whose body is still to come.
+/// How long a refusal closes the gate while its body is still to come.
 const GATE_UNTIL_BODY: Duration = Duration::from_secs(2);
 
-/// The scope of one request: an account and a model.
+/// The scope of a request: an account and a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) account: Arc<Account>,
     pub(crate) model: Arc<Model>,
 }
 
-/// Whether a request may go.
+/// Whether a request may be sent.
 #[derive(Debug)]
 pub(crate) enum ScopeDecision<'a> {
     Go(ScopePermit<'a>),
@@ -43,42 +43,42 @@ pub(crate) enum ScopeDecision<'a> {
     Stopped(Stopped),
 }
 
-/// What a request that may go is besides itself. Dropping it says that the request has ended, or goes not after all.
+/// The permission to send one request. Dropping it says that the call has ended, or that nothing was sent.
 #[derive(Debug)]
 pub(crate) struct ScopePermit<'a> {
     scope: &'a Scope,
     probes_reach: bool,
     probes_model: bool,
-    /// It was let go while the account is held, and has no number yet.
+    /// It is the witness of a held account, and was not sent yet.
     witness: bool,
-    /// The number of its call, once it is sent, and when that was.
+    /// The number of the call and the time of sending. `None`: not sent yet.
     call: Option<(u64, Instant)>,
-    /// Its call is under way.
+    /// The call is in flight.
     under_way: bool,
 }
 
-/// A call under way, as its scope knows it.
+/// A call in flight, as its scope knows it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
-    /// Its number in the account.
+    /// The number of the call in the account.
     number: u64,
-    /// The number of its request in the manager.
+    /// The number of the request in the manager.
     pub(crate) request: u64,
     pub(crate) sent_at: Instant,
-    /// Between 0 and 1, of the request's own.
+    /// A random number between 0 and 1 that belongs to the request.
     pub(crate) jitter: f64,
 }
 
 impl Scope {
-    /// The scope of requests for a model.
+    /// The scope of requests for this model.
     pub(crate) fn of(account: &Arc<Account>, model: Option<&str>) -> Self {
         Self { account: Arc::clone(account), model: account.model(model) }
     }
 
-    /// Whether a request may go now.
+    /// Whether a request may be sent now.
     pub(crate) fn admit(&self, now: Instant) -> ScopeDecision<'_> {
-        // First whether all agree, and only then is anybody elected. One who was elected and has to wait after all would
-        // give that back, which wakes those who wait, itself among them, and so on without a pause.
+        // All levels are asked before a probe or a witness is chosen. A chosen request that has to wait after all would
+        // return its role, which wakes all waiting requests, itself included. That would repeat without end.
         let reach = self.account.reach.peek(now);
         if reach != ProbeDecision::Go {
             self.account.exclude_hung_calls();
@@ -106,12 +106,12 @@ impl Scope {
             AccountDecision::Stopped(why) => return ScopeDecision::Stopped(why),
         }
         drop(breaker);
-        // Another may have been elected since.
+        // Another request may have been chosen since.
         match self.account.reach.admit(now) {
             ProbeDecision::Go => {}
             ProbeDecision::Probe => {
                 permit.probes_reach = true;
-                self.account.probe_elected();
+                self.account.probe_chosen();
             }
             ProbeDecision::Wait(until) => return ScopeDecision::Wait(Waiting::Outage, until),
         }
@@ -123,18 +123,18 @@ impl Scope {
         ScopeDecision::Go(permit)
     }
 
-    /// Why nothing is sent in this scope now.
+    /// Why nothing is sent in this scope now, if it is stopped.
     pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
         self.account.stopped(now).or_else(|| self.model.stopped(now))
     }
 
-    /// How long it has been out; nothing if it is not.
+    /// How long the origin or the model has been down. Zero if neither is.
     pub(crate) fn down_for(&self, now: Instant) -> Duration {
         let since = self.account.reach.out_since().or(self.model.down_since());
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Whether nothing but the limits keeps a request from going now.
+    /// Whether a request could be sent now if the limits had room.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
         self.account.reach.peek(now) == ProbeDecision::Go
             && matches!(self.model.peek(now), Ok(ProbeDecision::Go))
@@ -142,14 +142,14 @@ impl Scope {
             && self.model.quota.gate_closed_until(now).is_none()
     }
 
-    /// A reply that is an answer.
+    /// An attempt has brought an answer.
     pub(crate) fn succeeded(&self, call: Call, signals: &Signals, usage: Option<Usage>, charge: Charge) {
         let account = &*self.account;
         let now = Instant::now();
         self.observe(now, signals, quota::observation(call.sent_at, signals), call.sent_at);
         match usage {
             Some(usage) => charge.settle(quota::cost(&account.provider, usage)),
-            // Nobody said what it took: the estimate stands.
+            // The reply reports no tokens, so the estimate stays charged.
             None => charge.keep_estimate(),
         }
         account.budget.deposit();
@@ -163,7 +163,7 @@ impl Scope {
         }
     }
 
-    /// What a reply says about limits goes to the quota that they belong to.
+    /// Passes what a reply reports about limits to the quota that they belong to.
     fn observe(
         &self,
         now: Instant,
@@ -186,12 +186,12 @@ impl Scope {
         }
     }
 
-    /// A piece of a stream has come, of a call that was sent then.
-    pub(crate) fn heard(&self, sent_at: Instant) {
-        self.account.heard(sent_at, Instant::now());
+    /// A part of a stream has come, of a call that was sent at `sent_at`.
+    pub(crate) fn note_activity(&self, sent_at: Instant) {
+        self.account.note_activity(sent_at, Instant::now());
     }
 
-    /// The head of an error status, whose body is still to come: others need not run into the same.
+    /// The head of an error reply has come, and its body is still to come. A refusal closes the gate at once.
     pub(crate) fn refused_by_head(&self, fault: &Fault, now: Instant) {
         if matches!(fault.class, Class::RateLimited | Class::RampLimited) {
             let wait = fault.wait.unwrap_or(GATE_UNTIL_BODY).min(self.account.max_pause);
@@ -199,7 +199,7 @@ impl Scope {
         }
     }
 
-    /// A failed attempt: what it means for all, and what becomes of its quota.
+    /// An attempt has failed: updates the state of the scope, and settles the quota.
     pub(crate) fn failed(&self, call: Call, failed: &ScopeFailure<'_>, charge: Charge) {
         let account = &*self.account;
         let ScopeFailure { effect, settle, fault, signals, message, kind, now, .. } = *failed;
@@ -214,8 +214,8 @@ impl Scope {
         if failed.replied {
             account.replied(call.sent_at, now, false);
         } else if !hung && !matches!(effect, Effect::Unreachable { .. }) {
-            // A connection that breaks is not silent.
-            account.heard(call.sent_at, now);
+            // A broken connection is a sign of activity.
+            account.note_activity(call.sent_at, now);
         }
         self.observe(now, signals, observation, call.sent_at);
         let Call { request, sent_at, jitter, .. } = call;
@@ -248,12 +248,12 @@ impl Scope {
             }
             Effect::Overloaded => {
                 changed |= self.model.failed(failed_call);
-                // Where it is found out by itself how many may be under way, that is not done twice.
+                // An account that finds its concurrency by itself has reacted already.
                 if !account.finds_concurrency() {
                     self.model.overloaded(call.sent_at, now);
                 }
             }
-            // What hangs with all others is no news of the model.
+            // When nothing comes back from the origin, a call that hangs says nothing about the model.
             Effect::Failed if hung && account.reach.is_unresponsive() => {}
             Effect::Failed => changed |= self.model.failed(failed_call),
             Effect::Unreachable { can_heal } => {
@@ -271,7 +271,7 @@ impl Scope {
         if changed {
             account.notify().notify_waiters();
         }
-        // Only now: giving the place back lets the next one through.
+        // Last, because giving back quota wakes the next request.
         match settle {
             Settle::Refund => charge.refund(),
             Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
@@ -280,7 +280,7 @@ impl Scope {
     }
 }
 
-/// What a failed call says of how many may be under way.
+/// What a failed call means for the concurrency.
 fn end_of(effect: Effect) -> End {
     match effect {
         Effect::Overloaded => End::Overloaded,
@@ -289,7 +289,7 @@ fn end_of(effect: Effect) -> End {
     }
 }
 
-/// A failed attempt in its scope's terms.
+/// A failed attempt, as its scope sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScopeFailure<'a> {
     pub(crate) effect: Effect,
@@ -298,23 +298,23 @@ pub(crate) struct ScopeFailure<'a> {
     pub(crate) signals: &'a Signals,
     pub(crate) message: &'a str,
     pub(crate) kind: ErrorKind,
-    /// Something came back.
+    /// A reply came back.
     pub(crate) replied: bool,
     pub(crate) now: Instant,
 }
 
 impl ScopePermit<'_> {
-    /// Whether it looks whether the origin can be reached again.
+    /// Whether it probes the origin.
     pub(crate) fn probes_reach(&self) -> bool {
         self.probes_reach
     }
 
-    /// Whether others wait for what becomes of this one: it is a probe or a witness.
+    /// Whether other requests wait for the result of this one: it is a probe or a witness.
     pub(crate) fn is_probe_or_witness(&self) -> bool {
         self.probes_reach || self.probes_model || self.witness
     }
 
-    /// The request goes out.
+    /// The request is sent.
     pub(crate) fn sent(&mut self, request: u64, sent_at: Instant, jitter: f64) -> Call {
         self.witness = false;
         let number = self.scope.account.breaker.lock().sent();
@@ -326,7 +326,7 @@ impl ScopePermit<'_> {
 }
 
 impl ScopePermit<'_> {
-    /// Its call has ended, and its scope is told how.
+    /// The call has ended, and its result was reported to the scope.
     pub(crate) fn ended(&mut self) {
         self.under_way = false;
     }

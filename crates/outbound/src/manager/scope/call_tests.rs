@@ -229,7 +229,7 @@ async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_
     let (permit, call, charge) = hanging.pop().expect("many");
     account.reach.mark_unresponsive(Instant::now(), Instant::now());
     assert_eq!(bound(), 20);
-    scope.heard(call.sent_at);
+    scope.note_activity(call.sent_at);
     assert!(bound() == 2 && !account.reach.is_unresponsive(), "the others are only slow as well");
     charge.keep_estimate();
     drop(permit);

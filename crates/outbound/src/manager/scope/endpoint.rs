@@ -1,4 +1,4 @@
-//! Where requests go, with which key, and within which limits.
+//! Endpoints: where requests are sent, with which key, and within which limits.
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
@@ -9,9 +9,9 @@ use outbound_provider::{Charging, Provider};
 
 use super::quota;
 
-/// What an endpoint's client is by default.
+/// The default client of an endpoint.
 pub(super) fn default_client() -> ClientBuilder {
-    // Gateways have been seen to add more than a hundred header fields of their own.
+    // Some gateways add more than a hundred header fields of their own.
     const HEADER_FIELDS: usize = 256;
     Client::builder().max_header_fields(HEADER_FIELDS)
 }
@@ -24,8 +24,8 @@ pub(super) fn default_client() -> ClientBuilder {
 /// | `key` | none |
 /// | `max_concurrent` | 64 |
 /// | `weight` | 1 |
-/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider's headers say, or its refusals teach |
-/// | `model` | none: each model has what its replies say |
+/// | `requests_per_minute`, `tokens_per_minute`, `input_tokens_per_minute`, `output_tokens_per_minute` | what the provider reports in headers, or what its refusals show |
+/// | `model` | none: each model has the limits that its replies report |
 /// | `headers` | those the provider asks for |
 /// | `client` | [`Client::builder()`](crate::Client::builder) |
 #[must_use = "an endpoint does nothing until a manager is built with it"]
@@ -36,15 +36,15 @@ pub struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) client: Option<ClientBuilder>,
     pub(crate) max_concurrent: usize,
-    /// `max_concurrent` is the most that is tried.
+    /// `max_concurrent` is the highest number that is tried.
     pub(crate) auto_concurrency: bool,
     pub(crate) weight: NonZeroU32,
     pub(crate) limits: ModelLimits,
     pub(crate) models: Vec<(String, ModelLimits)>,
 }
 
-/// Limits, for one model or to be [changed](crate::RequestManager::set_limits). None by default: what the server tells
-/// holds.
+/// Limits for one model, or limits to be [changed](crate::RequestManager::set_limits). By default none is set, and the
+/// limits that the server reports hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ModelLimits {
@@ -61,7 +61,7 @@ impl ModelLimits {
         Self::default()
     }
 
-    /// Requests in flight at once, at most.
+    /// How many requests may be in flight at once.
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.max_concurrent = Some(requests);
         self
@@ -91,7 +91,7 @@ impl ModelLimits {
         self
     }
 
-    /// Those of windows of a minute.
+    /// The limits that are set for windows of a minute.
     pub(super) fn per_minute(&self) -> impl Iterator<Item = (QuotaDimension, u64)> + use<> {
         let limits = [
             (QuotaDimension::Requests, self.requests_per_minute),
@@ -102,7 +102,7 @@ impl ModelLimits {
         limits.into_iter().filter_map(|(dimension, limit)| Some((dimension, limit?)))
     }
 
-    /// A quota with these limits, and so many requests at once.
+    /// A quota with these limits, and with this concurrency limit.
     pub(super) fn quota(&self, max_concurrent: Option<usize>, charging: Option<Charging>) -> QuotaBuilder {
         let mut quota = QuotaLimiter::builder();
         if let Some(charging) = charging.and_then(quota::charging) {
@@ -117,7 +117,7 @@ impl ModelLimits {
 }
 
 impl Endpoint {
-    /// How many requests are in flight at once, unless said otherwise.
+    /// The default of [`max_concurrent`](Self::max_concurrent).
     pub const DEFAULT_MAX_CONCURRENT: usize = 64;
 
     pub(crate) const CONCURRENCY_CEILING: usize = 100_000;
@@ -138,13 +138,13 @@ impl Endpoint {
         }
     }
 
-    /// The address below which the paths of requests stand, such as `http://127.0.0.1:8000/v1`.
+    /// The base URL that the paths of requests are relative to, such as `http://127.0.0.1:8000/v1`.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// The key, sent as the provider wants it, and to this endpoint's origin only.
+    /// The key. It is sent in the form that the provider wants, and only to the origin of this endpoint.
     pub fn key(mut self, key: impl Into<Secret>) -> Self {
         self.key = Some(key.into());
         self
@@ -156,37 +156,38 @@ impl Endpoint {
         self
     }
 
-    /// A client to start from, for TLS, pool and connector of one's own. Address, key, headers and time limits are
-    /// set over it.
+    /// A client builder to start from, for TLS, pool and connector. The manager sets address, key, headers and time
+    /// limits on it.
     pub fn client(mut self, client: ClientBuilder) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// Changes something of the client, and leaves the rest as it is by default or was given: a proxy, a certificate.
+    /// Changes a setting of the client, such as a proxy or a certificate, and keeps all others.
     pub fn change_client(mut self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
         let client = self.client.unwrap_or_else(default_client);
         self.client = Some(change(client));
         self
     }
 
-    /// Requests in flight at once, at most: 1 to 100,000. What is set here is what is seen on the wire; only calls that hang in
-    /// an outage are not counted (see Silence on the [crate's page](crate)).
+    /// How many requests may be in flight at once: 1 to 100,000. Calls that hang in an outage do not count (see Silence
+    /// on the [crate's page](crate)).
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         (self.max_concurrent, self.auto_concurrency) = (requests, false);
         self
     }
 
-    /// Finds by itself how many requests to have in flight, between 1 and this: for servers that tell no limit and work the
-    /// better the more they have, up to a point (`vLLM`, `SGLang`, TGI). See [`AutoConcurrency`](outbound_limiter::AutoConcurrency).
-    /// It begins with 32. Where too many at once get less done than fewer, it may be above the best number for some minutes: let
-    /// this be no more than the server surely bears.
+    /// Finds by itself how many requests to have in flight, between 1 and `most`. It is for servers that report no
+    /// limit and get more done with more requests, up to a point (`vLLM`, `SGLang`, TGI). See
+    /// [`AutoConcurrency`](outbound_limiter::AutoConcurrency). It begins with 32. Some servers get less done with too
+    /// many requests. On them it may be above the best number for some minutes, so choose a `most` that the server can
+    /// surely handle.
     pub fn auto_concurrency(mut self, most: usize) -> Self {
         (self.max_concurrent, self.auto_concurrency) = (most, true);
         self
     }
 
-    /// How many requests it has in flight beside others of the same name, in proportion. Zero counts as 1.
+    /// The share of requests that it has in flight, compared to other endpoints of the same name. Zero counts as 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN);
         self
@@ -216,7 +217,7 @@ impl Endpoint {
         self
     }
 
-    /// Limits for one model, beside those of the whole endpoint: the model that requests name in their body.
+    /// Limits for one model, in addition to those of the whole endpoint. `name` is the model as requests name it.
     pub fn model(mut self, name: impl Into<String>, limits: ModelLimits) -> Self {
         self.models.push((name.into(), limits));
         self

@@ -1,4 +1,4 @@
-//! The order in which the requests of one model ask for its limits, where some of them say a priority or a tenant.
+//! A fair queue: the order in which the requests of one model ask for its limits, by priority and tenant.
 
 use std::{
     cmp::Reverse,
@@ -12,27 +12,27 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A request that has waited so long counts as one of the next higher priority.
+/// After each such time a waiting request counts as one priority higher.
 const AGEING: Duration = Duration::from_secs(30);
 
-/// Who waits for the limits, in class.
+/// The requests that wait for the limits of a model, in order.
 ///
-/// Requests of the highest priority come first. A waiting one counts as one priority higher for each [`AGEING`] that it has
-/// waited, up to the highest that waits. Between requests of the same, tenants share the limits by cost, however many
-/// requests each has: this is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). Each request has a tag, the
-/// cost its tenant had asked for before it, and the lowest tag is next.
+/// The highest priority comes first. A waiting request counts as one priority higher for each [`AGEING`] that it has
+/// waited, but never higher than the highest one that waits. Among requests of equal priority, tenants share the limits
+/// by cost, however many requests each has. This is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996): each
+/// request has a tag, the cost that its tenant asked for before it, and the lowest tag is next.
 ///
-/// One at a time has the *turn*: it asks the limiter, and passes the turn on when it has its answer. It loses the turn to one
-/// that comes later and goes before it. So while nobody says
-/// a priority or a tenant, the limiter's own order holds, and nobody is here.
+/// One request at a time has the *turn*. It asks the limiter, and passes on the turn when it has a reservation. It
+/// loses the turn to a request that comes later and goes before it. The queue is empty until a request has a priority
+/// or a tenant: until then the order of the limiter holds.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
-    /// Somebody has said a priority or a tenant.
+    /// A request with a priority or a tenant has come.
     used: AtomicBool,
     state: Mutex<State>,
 }
 
-/// Where a request stands: kept until it is admitted, so that it does not lose its place.
+/// The position of a request. The request keeps it until it is admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueuePosition {
     priority: i32,
@@ -41,14 +41,14 @@ pub(crate) struct QueuePosition {
     since: Instant,
 }
 
-/// What a request says of its class.
+/// The priority and the tenant of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueClass<'a> {
     pub(crate) priority: i32,
     pub(crate) tenant: Option<&'a str>,
 }
 
-/// A request in the line. Dropping it leaves the line, and passes on the turn.
+/// A request in the queue. Dropping it leaves the queue and passes on the turn.
 #[derive(Debug)]
 pub(crate) struct Waiter<'a> {
     queue: &'a FairQueue,
@@ -59,11 +59,11 @@ pub(crate) struct Waiter<'a> {
 struct State {
     /// By priority, then by tag and number.
     waiting: BTreeMap<i32, BTreeMap<(u64, u64), Entry>>,
-    /// The tag that the next request of each tenant gets at least.
+    /// The lowest tag that the next request of each tenant may get.
     tenants: HashMap<Option<String>, u64>,
-    /// The tag of the request that had the turn last.
+    /// The tag of the last request that had the turn.
     virtual_time: u64,
-    /// Who has the turn: its priority, tag and number.
+    /// The priority, tag and number of the request that has the turn.
     turn: Option<(i32, u64, u64)>,
     numbers: u64,
 }
@@ -87,13 +87,13 @@ impl QueuePosition {
 }
 
 impl FairQueue {
-    /// Takes note of an class. Says whether it is the first one: then those that wait already have to ask again, and get in
-    /// line.
+    /// Starts to use the queue if this class is not the default one. Says whether it was not used before: then waiting
+    /// requests have to ask again, and join the queue.
     pub(crate) fn enable(&self, class: QueueClass<'_>) -> bool {
         !class.is_default() && !self.used.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether a request has to stand in line, and where: its place is made at the first call.
+    /// The position of a request, made at the first call. `None`: the queue is not used.
     pub(crate) fn position(
         &self,
         class: QueueClass<'_>,
@@ -107,13 +107,13 @@ impl FairQueue {
         Some(*known.get_or_insert_with(|| self.state.lock().assign(class, cost, now)))
     }
 
-    /// Whether somebody waits or has the turn.
+    /// Whether nobody waits or has the turn.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state.lock();
         state.turn.is_none() && state.waiting.is_empty()
     }
 
-    /// Gets in line.
+    /// Joins the queue.
     pub(crate) fn join(&self, position: QueuePosition, now: Instant) -> Waiter<'_> {
         let mut state = self.state.lock();
         let level = state.waiting.entry(position.priority).or_default();
@@ -125,12 +125,12 @@ impl FairQueue {
 }
 
 impl Waiter<'_> {
-    /// Returns when it has the turn.
+    /// Returns when this request has the turn.
     pub(crate) async fn turn(&self) {
         poll_fn(|cx| self.poll_turn(cx, true)).await;
     }
 
-    /// Returns when it has the turn no more.
+    /// Returns when this request has lost the turn.
     pub(crate) async fn turn_lost(&self) {
         poll_fn(|cx| self.poll_turn(cx, false)).await;
     }
@@ -161,7 +161,7 @@ impl State {
     fn assign(&mut self, class: QueueClass<'_>, cost: u64, now: Instant) -> QueuePosition {
         self.numbers += 1;
         if self.waiting.is_empty() {
-            // Nobody waits, so nobody is owed anything.
+            // With nobody waiting, no tenant has a claim from before.
             self.tenants.clear();
             self.virtual_time = 0;
         }
@@ -188,7 +188,7 @@ impl State {
         }
     }
 
-    /// Gives the turn to the first, and takes it from whoever has it and is not.
+    /// Gives the turn to the first request. Another one that had it loses it.
     fn pass_turn(&mut self, now: Instant) {
         let Some(highest) = self.waiting.keys().next_back().copied() else { return };
         let heads = self.waiting.iter_mut().filter_map(|(priority, level)| {

@@ -1,4 +1,4 @@
-//! Whether a server is there, learnt from how its calls fare; and how many calls it bears when it is overloaded.
+//! Health: whether a server is up or down, as seen by its calls.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use tokio::time::Instant;
 /// The shortest time between two probes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest time between two attempts to connect, and between two calls as probes, which cost something.
+/// The longest pauses between probes: attempts to connect, and calls, which cost something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE_OF_CALLS: Duration = Duration::from_secs(20);
 
-/// A server that is overloaded and says how long is believed so far. The request itself waits as long as it was told.
+/// The longest hint of an overloaded server that the probes obey. The request itself waits as long as the hint says.
 const LONGEST_HINT: Duration = Duration::from_secs(60);
 
-/// The longest time between two attempts to connect in the first minute. They cost no call.
+/// The longest pause between two attempts to connect in the first minute of an outage. They cost no call.
 const LONGEST_EARLY_PAUSE: Duration = Duration::from_secs(2);
 
-/// What the first minute is.
+/// The length of that first minute.
 const EARLY_PHASE: Duration = Duration::from_secs(60);
 
-/// A probe that has not failed for so many times as long as the last one took to fail is a good sign.
+/// A probe that runs this many times longer than the last failure took is a good sign.
 const SLOW_PROBE_FACTOR: u32 = 3;
 
-/// How a scope fails when it does: it decides how patiently it is probed.
+/// How a scope fails. This decides how often it is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureMode {
     /// No connection: a probe costs nothing.
@@ -32,7 +32,7 @@ pub(crate) enum FailureMode {
     Failing,
 }
 
-/// The state of one scope. Pure: it is told what happened and when, and says who may go.
+/// The health of an origin or a model. Pure: it is told what happened and when, and decides who may be sent.
 ///
 /// ```text
 ///           `threshold` failures in a row, all of calls sent after the last success
@@ -41,15 +41,15 @@ pub(crate) enum FailureMode {
 ///           a call sent since it is down succeeds
 /// ```
 ///
-/// While it is down one call at a time goes out as a probe, and after each that fails there is a pause that grows with
-/// the length of the outage. A probe that takes longer than the last ones took to fail is a good sign: a second may go,
-/// then four, and so on, so that a server that answers slowly is at its full rate soon.
+/// While it is down, one call at a time is sent as a probe. After each failed probe there is a pause, which grows with
+/// the length of the outage. A probe that runs longer than the last ones took to fail is a good sign: then a second one
+/// is sent, then four in all, and so on. So a slow server is back at its full rate soon.
 #[derive(Debug)]
 pub(crate) struct Health {
     mode: FailureMode,
     threshold: u32,
     in_a_row: Option<ConsecutiveFailures>,
-    /// When the call was sent that was sent last of those that succeeded: a failure of an earlier one is no news.
+    /// When the latest successful call was sent. A failure of an earlier call is ignored.
     last_success: Option<Instant>,
     down: Option<Down>,
 }
@@ -58,9 +58,9 @@ pub(crate) struct Health {
 #[derive(Debug, Clone, Copy)]
 struct ConsecutiveFailures {
     failures: u32,
-    /// When the first of the failed calls was sent: a success of a call sent before it is no news.
+    /// When the first failed call was sent. A success of an earlier call is ignored.
     first_sent: Instant,
-    /// The request that failed first, and whether others have failed since.
+    /// The request that failed first. `others`: another request has failed since.
     request: u64,
     others: bool,
 }
@@ -68,14 +68,14 @@ struct ConsecutiveFailures {
 #[derive(Debug, Clone, Copy)]
 struct Down {
     since: Instant,
-    /// Probes under way.
+    /// Probes in flight.
     pending: u32,
-    /// How many probes may be under way: more than one only while they do not fail.
+    /// How many probes may be in flight. More than one only while none fails.
     allowed: u32,
     last_probe: Instant,
     /// Nothing is sent before this.
     next_probe: Instant,
-    /// How long the last failure took to come.
+    /// How long the last failed call took to fail.
     time_to_fail: Duration,
     /// Calls of more than one request fail.
     several_requests: bool,
@@ -88,18 +88,18 @@ pub(crate) struct FailedCall {
     pub(crate) request: u64,
     pub(crate) sent_at: Instant,
     pub(crate) now: Instant,
-    /// Between 0 and 1, of the request's own: keeps processes apart that fail together.
+    /// Between 0 and 1, random for each request. It spreads the probes of processes that fail at the same time.
     pub(crate) jitter: f64,
     /// How long the server said to wait.
     pub(crate) hint: Option<Duration>,
 }
 
-/// Whether a call may go out.
+/// Whether a call may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProbeDecision {
-    /// All is well.
+    /// It is up.
     Go,
-    /// As a probe.
+    /// It is down, and the call is a probe.
     Probe,
     /// Not before this instant, unless something changes.
     Wait(Instant),
@@ -119,12 +119,12 @@ impl Health {
         self.down.map(|down| down.since)
     }
 
-    /// When the next call may go as a probe; `None` while one is under way, or if it is not down.
+    /// When the next probe may be sent. `None` if a probe is in flight, or if it is not down.
     pub(crate) fn next_probe(&self) -> Option<Instant> {
         self.down.filter(|down| down.pending == 0).map(|down| down.next_probe)
     }
 
-    /// It is known to be down, though no call has failed: the calls under way hang. A look took so long to fail.
+    /// Marks it as down although no call has failed: the calls in flight hang, and a dial failed after `time_to_fail`.
     pub(crate) fn mark_down(&mut self, now: Instant, time_to_fail: Duration) {
         if self.down.is_none() {
             self.down = Some(Down {
@@ -139,12 +139,12 @@ impl Health {
         }
     }
 
-    /// Down, and not because of one request alone.
+    /// Whether it is down because of several requests, and not of one alone.
     pub(crate) fn is_outage(&self) -> bool {
         self.down.is_some_and(|down| down.several_requests)
     }
 
-    /// A call that was sent at `sent_at` has brought a reply. Says whether that ended an outage.
+    /// A call that was sent at `sent_at` has succeeded. Says whether that ends an outage.
     pub(crate) fn succeeded(&mut self, sent_at: Instant) -> bool {
         self.last_success = self.last_success.max(Some(sent_at));
         if self.in_a_row.is_some_and(|in_a_row| sent_at >= in_a_row.first_sent) {
@@ -178,7 +178,7 @@ impl Health {
                 down.next_probe = now + pause(self.mode, elapsed, &failed);
                 false
             }
-            // It was under way when the outage began: an echo.
+            // The call was sent before the outage began, so it says nothing new.
             Some(_) => false,
             None if failures >= self.threshold => {
                 self.down = Some(Down {
@@ -196,7 +196,7 @@ impl Health {
         }
     }
 
-    /// Whether a call may go out now; changes nothing.
+    /// Whether a call may be sent now. Changes nothing.
     pub(crate) fn peek(&self, now: Instant) -> ProbeDecision {
         let Some(down) = &self.down else { return ProbeDecision::Go };
         let next = if down.pending == 0 {
@@ -207,25 +207,25 @@ impl Health {
         if now < next { ProbeDecision::Wait(next) } else { ProbeDecision::Probe }
     }
 
-    /// Whether a call may go out now. One that goes as a probe has to tell its end with [`probe_ended`](Self::probe_ended).
+    /// Whether a call may be sent now. The end of a probe has to be reported with [`probe_ended`](Self::probe_ended).
     pub(crate) fn admit(&mut self, now: Instant) -> ProbeDecision {
         let decision = self.peek(now);
         let Some(down) = self.down.as_mut().filter(|_| decision == ProbeDecision::Probe) else {
             return decision;
         };
         if down.pending > 0 && down.pending >= down.allowed {
-            // None of them has failed: twice as many may be out.
+            // No probe has failed, so twice as many may be in flight.
             down.allowed = down.allowed.saturating_mul(2);
         }
         if down.pending == 0 || down.pending + 1 >= down.allowed {
-            // The first, or the last of this step: the next step begins later.
+            // The first probe, or the last one of this step. The next step begins later.
             down.last_probe = now;
         }
         down.pending += 1;
         ProbeDecision::Probe
     }
 
-    /// A probe has ended, however it did.
+    /// A probe has ended, with any result.
     pub(crate) fn probe_ended(&mut self) {
         if let Some(down) = &mut self.down {
             down.pending = down.pending.saturating_sub(1);
@@ -233,7 +233,7 @@ impl Health {
     }
 }
 
-/// How long nothing is sent after a probe failed.
+/// The pause after a failed probe.
 fn pause(mode: FailureMode, elapsed: Duration, failed: &FailedCall) -> Duration {
     let (part, longest) = match mode {
         FailureMode::Unreachable if elapsed < EARLY_PHASE => (8, LONGEST_EARLY_PAUSE),

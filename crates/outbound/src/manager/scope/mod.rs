@@ -1,14 +1,14 @@
-//! What requests share: the way to an origin, an account with its key, and the models behind it.
+//! The state that requests share: of an origin, of an account with its key, and of its models.
 //!
 //! | level | is | knows |
 //! |---|---|---|
 //! | [`Reachability`] | an origin | whether it can be reached |
-//! | [`Account`] | an origin and a key | the limits the user told, whether key and money are good, the budget for extra calls |
+//! | [`Account`] | an origin and a key | the configured limits, whether key and money are good, the retry budget |
 //! | [`Model`] | an account and a model | the limits learnt from replies, the gate of a refusal, overloads and failures |
 //!
-//! What replies say about limits is the account's until the readings of its models contradict each other.
+//! Limits that replies report belong to the account, until the readings of its models contradict each other.
 //!
-//! One admission asks all three: who may not go holds nothing.
+//! One admission asks all three levels at once. A request that may not be sent holds nothing.
 
 mod account;
 mod breaker;

@@ -1,9 +1,9 @@
-//! How many calls a server bears when it is overloaded.
+//! A concurrency limit for an overloaded server.
 
 use tokio::time::Instant;
 
-/// How many calls may be in flight where a server says that it is overloaded: fewer when a good part of the last replies
-/// were overloads, and twice as many with each round of successes until all are allowed again.
+/// How many calls may be in flight at an overloaded server. The limit is halved when a good part of the last replies
+/// were overloads. It doubles with each round of successes, up to the ceiling.
 #[derive(Debug)]
 pub(crate) struct OverloadLimit {
     ceiling: usize,
@@ -11,14 +11,14 @@ pub(crate) struct OverloadLimit {
     /// The last replies, newest in the lowest bit: 1 for an overload.
     recent: u32,
     replies: u32,
-    /// When the bound was cut last: what was sent before is no news.
+    /// When the limit was halved last. An overload of a call that was sent earlier is ignored.
     cut_at: Option<Instant>,
 }
 
-/// Fewer replies than this say nothing about a share.
+/// With fewer replies the share of overloads means nothing.
 const MIN_REPLIES: u32 = 8;
 
-/// The share of overloads among the last 32 replies that cuts concurrency: one in four.
+/// Concurrency is halved when one in so many of the last 32 replies was an overload.
 const OVERLOAD_SHARE: u32 = 4;
 
 impl OverloadLimit {
@@ -26,7 +26,7 @@ impl OverloadLimit {
         Self { ceiling, bound: ceiling, recent: 0, replies: 0, cut_at: None }
     }
 
-    /// Before a reply has told anything, so many at most: each success lets one more out.
+    /// The limit before the first reply. Each success raises it by one.
     pub(crate) fn start_with(&mut self, bound: usize) {
         self.bound = self.ceiling.min(bound);
     }
@@ -36,7 +36,7 @@ impl OverloadLimit {
         self.bound
     }
 
-    /// How many, when all is well.
+    /// The limit when the server is not overloaded.
     pub(crate) const fn ceiling(&self) -> usize {
         self.ceiling
     }
@@ -46,7 +46,7 @@ impl OverloadLimit {
         self.bound = self.bound.saturating_add(1).min(self.ceiling);
     }
 
-    /// An overload, with so many calls in flight.
+    /// A reply was an overload. `in_flight` is the number of calls in flight.
     pub(crate) fn overloaded(&mut self, sent_at: Instant, now: Instant, in_flight: usize) {
         self.note(true);
         let known = self.replies.min(u32::BITS);
@@ -58,7 +58,7 @@ impl OverloadLimit {
         }
     }
 
-    /// An outage has ended: nothing that was learnt in it holds.
+    /// An outage has ended. What was learnt in it is forgotten.
     pub(crate) fn reset(&mut self) {
         *self = Self::new(self.ceiling);
     }

@@ -1,4 +1,4 @@
-//! An origin: whether it can be reached. Shared by all accounts there.
+//! The reachability of an origin. All accounts at the origin share it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,29 +7,30 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::health::{FailedCall, FailureMode, Health, ProbeDecision};
 
-/// So many calls in a row that found no connection are an outage.
+/// How many attempts to connect have to fail in a row for an outage.
 const IN_A_ROW: u32 = 4;
 
-/// So many tries, in this time, where what failed never can_heal by itself and nobody has ever replied.
+/// When an origin is given up that never replied, and whose failure cannot heal by itself: after so many tries, or so
+/// long.
 const HOPELESS_TRIES: u32 = 3;
 const HOPELESS_TIME: Duration = Duration::from_secs(5);
 
-/// An origin is mute when nothing has come back for so many times as long as the slowest of its last answers took, and at
-/// the least for so long.
+/// An origin is unresponsive when nothing has come back for this many times the slowest recent answer, and at least for
+/// this time.
 const UNRESPONSIVE_FACTOR: u32 = 4;
 const UNRESPONSIVE_MIN: Duration = Duration::from_secs(10);
 
-/// The slowest answer is forgotten by this part with each answer that follows.
+/// With each answer the slowest time shrinks by this part of itself.
 const SLOWEST_DECAY: u32 = 64;
 
-/// The longest time between two calls to a mute origin.
+/// The longest pause between two probes of an unresponsive origin.
 const LONGEST_UNRESPONSIVE_PAUSE: Duration = Duration::from_secs(60);
 
-/// The way to one origin.
+/// Whether an origin can be reached.
 #[derive(Debug)]
 pub(crate) struct Reachability {
     state: Mutex<State>,
-    /// Told to all who wait, whenever something changes in any scope of this origin.
+    /// Notified whenever something changes in any scope of this origin.
     pub(crate) changed: Arc<Notify>,
     /// How long an origin that has never replied is tried.
     unreachable_timeout: Duration,
@@ -38,22 +39,22 @@ pub(crate) struct Reachability {
 #[derive(Debug)]
 struct State {
     health: Health,
-    /// When anything came back last, once there was a reply.
-    heard: Option<Instant>,
-    /// How long the slowest of the last answers took.
+    /// When anything came back last. `None` before the first reply.
+    last_activity: Option<Instant>,
+    /// How long the slowest recent answer took.
     slowest: Duration,
     unresponsive: Option<Unresponsive>,
-    /// When the first attempt to connect failed, and how many have failed since, until the first reply.
+    /// When the first attempt to connect failed, and how many have failed, until the first reply.
     failing: Option<(Instant, u32)>,
 }
 
-/// It takes connections and calls, and nothing comes back. A call that goes out as a probe may hang as the others do, so
-/// each is sent after a longer pause than the one before, whatever becomes of them. Anything that comes back ends it.
+/// The origin takes connections and calls, and nothing comes back. A probe may hang like other calls. So the next one
+/// is sent after a longer pause, whatever happens to those before it. Anything that comes back ends this state.
 #[derive(Debug)]
 struct Unresponsive {
     /// Since when nothing has come back.
     silent_since: Instant,
-    /// When the last probe was elected, or when it was found out: calls sent before hang.
+    /// Calls that were sent before this time hang: when the last probe was chosen, or when the state began.
     hung_before: Instant,
     next_probe: Instant,
 }
@@ -63,7 +64,7 @@ impl Reachability {
         let health = Health::new(FailureMode::Unreachable, IN_A_ROW);
         let state = Mutex::new(State {
             health,
-            heard: None,
+            last_activity: None,
             slowest: Duration::ZERO,
             unresponsive: None,
             failing: None,
@@ -71,7 +72,7 @@ impl Reachability {
         Self { state, changed: Arc::new(Notify::new()), unreachable_timeout }
     }
 
-    /// Whether a call may go out; elects no probe.
+    /// Whether a call may be sent. Chooses no probe.
     pub(crate) fn peek(&self, now: Instant) -> ProbeDecision {
         self.state.lock().peek(now)
     }
@@ -92,7 +93,7 @@ impl Reachability {
         decision
     }
 
-    /// A probe has ended, however it did. One that was not sent leaves it to the next.
+    /// A probe has ended, with any result. If it was not sent, the next request may be the probe.
     pub(crate) fn probe_ended(&self, was_sent: bool, now: Instant) {
         let mut state = self.state.lock();
         state.health.probe_ended();
@@ -103,13 +104,13 @@ impl Reachability {
         self.changed.notify_waiters();
     }
 
-    /// Calls that were sent before this hang, if it is down or mute.
+    /// Calls that were sent before this time hang, if the origin is down or unresponsive.
     pub(super) fn hung_before(&self) -> Option<Instant> {
         let state = self.state.lock();
         state.health.down_since().or(state.unresponsive.as_ref().map(|unresponsive| unresponsive.hung_before))
     }
 
-    /// Since when nothing has come back, though it was tried.
+    /// How long nothing has come back, though calls were sent: the beginning of that time.
     pub(crate) fn out_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let never_reached = state.failing.map(|(since, _)| since);
@@ -118,7 +119,7 @@ impl Reachability {
             .or(state.unresponsive.as_ref().map(|unresponsive| unresponsive.silent_since))
     }
 
-    /// When the next call looks whether it is back; `None` while one does, or if it is not out.
+    /// When the next probe may be sent. `None` if a probe is in flight, or if the origin is not out.
     pub(crate) fn next_probe(&self) -> Option<Instant> {
         let state = self.state.lock();
         if state.health.is_down() {
@@ -127,38 +128,39 @@ impl Reachability {
         state.unresponsive.as_ref().map(|unresponsive| unresponsive.next_probe)
     }
 
-    /// Whether it takes calls, and nothing comes back.
+    /// Whether the origin takes calls and nothing comes back.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.state.lock().unresponsive.is_some()
     }
 
-    /// Since when nothing has come back, and after how long that is too long for a server that is only slow. `None` if it
-    /// never replied, or is known to be down or mute.
+    /// When anything came back last, and after how long a silence is too long for a slow server. `None` if the origin
+    /// never replied, or is known to be down or unresponsive.
     pub(super) fn silence(&self) -> Option<(Instant, Duration)> {
         let state = self.state.lock();
-        let heard = state.heard.filter(|_| !state.health.is_down() && state.unresponsive.is_none())?;
-        Some((heard, (state.slowest * UNRESPONSIVE_FACTOR).max(UNRESPONSIVE_MIN)))
+        let last_activity =
+            state.last_activity.filter(|_| !state.health.is_down() && state.unresponsive.is_none())?;
+        Some((last_activity, (state.slowest * UNRESPONSIVE_FACTOR).max(UNRESPONSIVE_MIN)))
     }
 
-    /// It takes connections, and nothing comes back.
+    /// The origin takes connections, and nothing comes back.
     pub(super) fn mark_unresponsive(&self, silent_since: Instant, now: Instant) {
         self.state.lock().unresponsive =
             Some(Unresponsive { silent_since, hung_before: now, next_probe: now });
         self.changed.notify_waiters();
     }
 
-    /// Nothing is heard of it, and it cannot be reached anew: the last look took so long to fail.
+    /// Nothing comes back, and a dial failed after `time_to_fail`.
     pub(super) fn mark_down(&self, now: Instant, time_to_fail: Duration) {
         self.state.lock().health.mark_down(now, time_to_fail);
         self.changed.notify_waiters();
     }
 
-    /// Something has come back that is no whole reply: a piece of a stream, or the end of a connection. The head of a reply
-    /// is not enough: some servers send it before they have begun.
-    pub(super) fn heard(&self, now: Instant) {
+    /// Something has come back that is not a whole reply: a part of a stream, or the end of a connection. The head of a
+    /// reply is not reported here, because some servers send it before they begin to work.
+    pub(super) fn note_activity(&self, now: Instant) {
         let mut state = self.state.lock();
-        // Only a whole reply proves that somebody is there.
-        state.heard = state.heard.map(|heard| heard.max(now));
+        // Only a whole reply proves that the server has ever answered.
+        state.last_activity = state.last_activity.map(|last| last.max(now));
         let ends = state.unresponsive.take().is_some();
         drop(state);
         if ends {
@@ -166,7 +168,7 @@ impl Reachability {
         }
     }
 
-    /// An answer to a call that was sent then: replies take so long.
+    /// An answer has come. Its time counts for [`silence`](Self::silence).
     pub(super) fn answered(&self, sent_at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         let took = now.saturating_duration_since(sent_at);
@@ -175,10 +177,10 @@ impl Reachability {
         self.replied(sent_at, now)
     }
 
-    /// A reply to a call that was sent then. Says whether that ends an outage.
+    /// A reply has come to a call that was sent at `sent_at`. Says whether that ends an outage.
     pub(super) fn replied(&self, sent_at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
-        state.heard = Some(now);
+        state.last_activity = Some(now);
         let ends = state.health.succeeded(sent_at) | state.unresponsive.take().is_some();
         drop(state);
         if ends {
@@ -187,17 +189,17 @@ impl Reachability {
         ends
     }
 
-    /// No connection was made. Says whether it is of no use to go on: nobody was ever there.
+    /// An attempt to connect has failed. Returns a value if an origin is given up that never replied.
     pub(crate) fn failed(&self, failed: FailedCall, can_heal: bool) -> Option<GivenUp> {
         let FailedCall { sent_at, now, .. } = failed;
         let mut state = self.state.lock();
         let mut begins = state.health.failed(failed);
         if state.unresponsive.take().is_some() {
-            // It takes no connections either now.
+            // Now the origin does not even take connections.
             state.health.mark_down(now, now.saturating_duration_since(sent_at));
             begins = true;
         }
-        let given_up = if state.heard.is_some() {
+        let given_up = if state.last_activity.is_some() {
             None
         } else {
             let (since, tries) = state.failing.get_or_insert((sent_at, 0));
@@ -207,7 +209,7 @@ impl Reachability {
             (hopeless || lasted >= self.unreachable_timeout).then_some(GivenUp { tries: *tries, lasted })
         };
         if given_up.is_some() {
-            // Whoever tries it again begins anew.
+            // The next attempts begin to count again.
             state.failing = None;
         }
         drop(state);
@@ -217,7 +219,7 @@ impl Reachability {
         given_up
     }
 
-    /// Forgets what was learnt, so that it is tried again.
+    /// Forgets all failures, so that the origin is tried again.
     pub(crate) fn resume(&self) {
         let mut state = self.state.lock();
         state.health = Health::new(FailureMode::Unreachable, IN_A_ROW);
@@ -239,7 +241,7 @@ impl State {
     }
 }
 
-/// An origin that never replied.
+/// An origin that never replied, and is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenUp {
     pub(crate) tries: u32,

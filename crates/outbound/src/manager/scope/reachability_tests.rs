@@ -49,7 +49,7 @@ fn one_that_has_replied_is_never_given_up() {
 #[test]
 fn one_that_is_known_to_be_down_is_not_silent() {
     let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
-    reach.heard(now);
+    reach.note_activity(now);
     assert_eq!(reach.silence(), None, "it never replied");
     reach.replied(now, now + SECOND);
     let silence = Some((now + SECOND, UNRESPONSIVE_MIN));
@@ -75,8 +75,8 @@ fn how_long_is_too_long_is_learnt_from_answers() {
         reach.answered(now, now + SECOND);
     }
     assert_eq!(too_long(), Some(UNRESPONSIVE_MIN));
-    reach.heard(now + SECOND * 200);
-    reach.heard(now + SECOND * 150);
+    reach.note_activity(now + SECOND * 200);
+    reach.note_activity(now + SECOND * 150);
     assert_eq!(reach.silence().map(|(heard, _)| heard), Some(now + SECOND * 200));
 }
 
@@ -113,7 +113,7 @@ fn a_mute_origin_is_asked_less_and_less_often() {
 fn whatever_comes_back_ends_a_silence() {
     let (now, later) = (Instant::now(), Instant::now() + SECOND * 20);
     let ends: [fn(&Reachability, Instant); 4] = [
-        |reach, now| reach.heard(now),
+        |reach, now| reach.note_activity(now),
         |reach, now| assert!(reach.replied(now - SECOND * 15, now), "of a call that had hung, too"),
         |reach, now| assert!(reach.answered(now, now)),
         |reach, _| reach.resume(),
@@ -153,8 +153,8 @@ async fn those_who_wait_are_told_of_each_turn() {
     assert!(told(&|| reach.mark_down(now, SECOND)).await);
     assert!(told(&|| reach.resume()).await);
     assert!(told(&|| reach.mark_unresponsive(now, now)).await);
-    assert!(told(&|| reach.heard(now)).await);
-    assert!(!told(&|| reach.heard(now)).await);
+    assert!(told(&|| reach.note_activity(now)).await);
+    assert!(!told(&|| reach.note_activity(now)).await);
     reach.mark_unresponsive(now, now);
     let fails = || assert_eq!(reach.failed(failed(5, now), true), None);
     assert!(told(&fails).await, "it is tried sooner than a unresponsive one");

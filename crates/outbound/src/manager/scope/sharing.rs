@@ -1,39 +1,41 @@
-//! Whether the models of an account share its limits, judged by what their replies say remains.
+//! Whether the models of an account share its limits, judged by the remaining amounts that their replies report.
 
 use std::time::Duration;
 
 use outbound_provider::{Dimension, Signal, Signals};
 use tokio::time::Instant;
 
-/// Two readings further apart are not compared: too much was sent in between.
+/// Readings with a longer time between them are not compared: too much was sent in between.
 const MAX_DISTANCE: Duration = Duration::from_millis(250);
 
-/// What remains may differ by what comes in within this time, since requests overtake each other.
+/// Replies overtake each other. So a remaining amount may be off by what refills in this time.
 const REORDER_TIME: Duration = Duration::from_millis(300);
 
-/// A contradiction weighs as much as so many agreements, and so much ends the belief that the limits are shared: a move
-/// of a limit, seen by replies that overtake each other, is a few.
+/// How many agreements a contradiction outweighs, and at which sum the limits count as separate. A limit that changes
+/// causes a few contradictions, because replies overtake each other. That must not reach the sum.
 const CONTRADICTION: u32 = 4;
 const SEPARATE_AT: u32 = 40;
 
-/// Where a limit has moved, the models are told the same again before so many replies.
+/// After so many replies, two models with different limits have limits of their own. A changed limit would have been
+/// reported by both before.
 const SEPARATE_AFTER: u32 = 12;
 
-/// Whose limits a reply speaks of.
+/// Whose limits a reply reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Account,
     Model,
 }
 
-/// The last reading in each dimension, and how far the readings of different models contradict each other.
+/// The last reading in each dimension, and how much the readings of different models contradict each other.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
     last: Vec<(Dimension, Last)>,
     contradictions: u32,
-    /// Two models were told different limits, and have not agreed since: either the limit has moved, or each has its own.
+    /// Two models have reported different limits, and none has agreed since. Either the limit has changed, or each has
+    /// its own.
     differ: bool,
-    /// Replies since then.
+    /// Replies since `differ` was set.
     differing: u32,
     separate: bool,
 }
@@ -46,8 +48,8 @@ struct Last {
 }
 
 impl Sharing {
-    /// Takes note of a reply to a request for a model. Whose limits it speaks of, and whether what was told before is to be
-    /// forgotten: it was taken for somebody else's.
+    /// Records the limits that a reply for a model reports. Returns whose limits they are, and whether that has
+    /// changed: then earlier readings went to the wrong quota, and have to be forgotten.
     pub(super) fn note(&mut self, model: usize, sent_at: Instant, signals: &Signals) -> (Owner, bool) {
         if self.separate {
             return (Owner::Model, false);
@@ -78,7 +80,7 @@ impl Sharing {
             return;
         }
         let differs = last.signal.limit != next.signal.limit;
-        // What remains is soon another number; a limit is not.
+        // A remaining amount changes quickly, a limit does not.
         self.differ |= differs;
         if between > MAX_DISTANCE {
             return;
@@ -98,7 +100,7 @@ fn named_window(signal: &Signal) -> Option<Duration> {
     signal.window.filter(|_| signal.window_is_named)
 }
 
-/// Whether two readings can be of one limit. `None`: they say nothing about that.
+/// Whether two readings can be of one limit. `None`: they do not show it.
 fn agree(last: &Signal, next: &Signal, between: Duration) -> Option<bool> {
     let (limit, other) = (next.limit?, last.limit?);
     if limit != other {

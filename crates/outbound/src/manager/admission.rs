@@ -347,7 +347,7 @@ fn would_wait(reason: Waiting, record: &Record) -> Error {
         Waiting::Account => ErrorKind::Auth,
         _ => ErrorKind::Connection,
     };
-    Error::new(kind, format!("it would have to wait for {reason}{}", record.last("; last: ")))
+    Error::new(kind, format!("the request would have to wait for {reason}{}", record.last("; last: ")))
 }
 
 /// The error of a request that was not sent, or not sent again, because of a shutdown.

@@ -90,9 +90,9 @@ impl Drop for OutcomeGuard {
         let error = match &self.active_request {
             _ if self.record.is_none() => return,
             Some(active_request) if active_request.is_cancelled() => {
-                Error::new(ErrorKind::Cancelled, "it was called off")
+                Error::new(ErrorKind::Cancelled, "the request was cancelled")
             }
-            _ => Error::new(ErrorKind::ShutDown, "cut off by a shutdown, or by the end of its runtime"),
+            _ => Error::new(ErrorKind::ShutDown, "aborted by a shutdown, or by the end of its runtime"),
         };
         self.deliver(Err(error));
     }

@@ -61,7 +61,7 @@ impl<'a> Prepared<'a> {
             Body::Other(bytes, _) => (bytes.clone(), RequestFacts::default()),
             Body::Json(json) => match provider.read_request(json) {
                 Ok(facts) => (json.clone(), facts),
-                Err(why) => return Err(invalid(format!("the body is no JSON: {why}"))),
+                Err(why) => return Err(invalid(format!("the body is not JSON: {why}"))),
             },
             Body::Prompt(prompt) => {
                 let body = Bytes::from(prompt.of(provider, as_stream).body());

@@ -127,7 +127,7 @@ impl Request {
     pub fn system(mut self, text: impl Into<String>) -> Self {
         match &mut self.body {
             Body::Prompt(prompt) => prompt.system = Some(text.into()),
-            _ => self.reject("system is for a prompt: a body of one's own says it itself".into()),
+            _ => self.reject("system is for Request::prompt: write it into the body itself".into()),
         }
         self
     }
@@ -136,7 +136,7 @@ impl Request {
     pub fn max_tokens(mut self, tokens: u64) -> Self {
         match &mut self.body {
             Body::Prompt(prompt) => prompt.max_tokens = Some(tokens),
-            _ => self.reject("max_tokens is for a prompt: a body of one's own says it itself".into()),
+            _ => self.reject("max_tokens is for Request::prompt: write it into the body itself".into()),
         }
         self
     }
@@ -200,8 +200,8 @@ impl Request {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => _ = self.set().headers.insert(name, value),
-            (Err(error), _) => self.reject(format!("a header's name is none: {error}")),
-            (_, Err(error)) => self.reject(format!("a header's value is none: {error}")),
+            (Err(error), _) => self.reject(format!("the name of a header is not valid: {error}")),
+            (_, Err(error)) => self.reject(format!("the value of a header is not valid: {error}")),
         }
         self
     }
@@ -210,7 +210,7 @@ impl Request {
     pub fn json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
             Ok(json) => self.body = Body::Json(json.into()),
-            Err(error) => self.reject(format!("the body is no JSON: {error}")),
+            Err(error) => self.reject(format!("the body is not JSON: {error}")),
         }
         self
     }
@@ -220,7 +220,7 @@ impl Request {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         match encode_form(pairs) {
             Ok(form) => self.body = Body::Other(form.into(), Some(FORM)),
-            Err(error) => self.reject(format!("the form is not made of pairs: {error}")),
+            Err(error) => self.reject(format!("the form is not a list of pairs: {error}")),
         }
         self
     }

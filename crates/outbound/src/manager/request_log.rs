@@ -37,7 +37,7 @@ impl<'a> RequestLog<'a> {
             Ok(()) => Ok(admitted),
             Err(error) => {
                 admitted.charge.refund();
-                let why = format!("what is sent could not be written down first: {error}");
+                let why = format!("the send log could not be written: {error}");
                 Err(admission.stop_all(&why, record))
             }
         }

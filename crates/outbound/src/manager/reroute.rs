@@ -19,7 +19,7 @@ impl Request {
         }
         match &route.body {
             Some(Ok(body)) => request.body = Body::Json(body.clone()),
-            Some(Err(why)) => request.reject(format!("the body of a route is no JSON: {why}")),
+            Some(Err(why)) => request.reject(format!("the body of a route is not JSON: {why}")),
             None => {}
         }
         if let Some(model) = &route.model {
@@ -39,13 +39,13 @@ fn with_model(body: &Body, model: &str) -> Result<Body, String> {
         Body::Prompt(prompt) => {
             return Ok(Body::Prompt(Box::new(Prompt { model: model.to_owned(), ..(**prompt).clone() })));
         }
-        _ => return Err(String::from("a route names a model, and the request's body is no JSON")),
+        _ => return Err(String::from("a route names a model, and the request's body is not JSON")),
     };
     match outbound_provider::lenient_json(json) {
         Some(Value::Object(mut fields)) => {
             fields.insert(String::from("model"), model.into());
             Ok(Body::Json(Value::Object(fields).to_string().into()))
         }
-        _ => Err(String::from("a route names a model, and the request's body is no JSON object")),
+        _ => Err(String::from("a route names a model, and the request's body is not a JSON object")),
     }
 }

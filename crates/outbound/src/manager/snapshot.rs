@@ -106,7 +106,7 @@ impl ModelSnapshot {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests inside", self.active)?;
+        write!(f, "{} requests active", self.active)?;
         if self.paused {
             f.write_str(", paused")?;
         }

@@ -61,7 +61,8 @@ impl Future for Ticket {
             Ok(outcome) => outcome,
             // A task sends its outcome whatever ends it. So this happens only when the process ends.
             Err(_) => {
-                let error = Error::new(ErrorKind::ShutDown, "its task is gone");
+                let error =
+                    Error::new(ErrorKind::ShutDown, "the task of the request has ended without an outcome");
                 Record::new(Instant::now()).into_outcome(Err(error), self.id.take(), 0, None)
             }
         })

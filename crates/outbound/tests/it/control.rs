@@ -161,7 +161,7 @@ async fn a_snapshot_says_what_is_waited_for() {
     assert!(model.quota.gate_closed_until.is_some_and(|until| until > Instant::now() + s(30)));
     assert_eq!((model.quota.waiting, endpoint.quota.dimensions.len()), (1, 1));
     let text = snapshot.to_string();
-    assert!(text.contains("1 requests inside") && text.contains("test: 0 in flight, 1 waiting"), "{text}");
+    assert!(text.contains("1 requests active") && text.contains("test: 0 in flight, 1 waiting"), "{text}");
     assert!(text.contains("the end of a refusal") && text.contains("provider.test"), "{text}");
     assert!(!text.contains(crate::stack::KEY));
     assert!(sent.await.expect("no panic").result.is_ok());

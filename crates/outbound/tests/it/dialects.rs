@@ -167,8 +167,12 @@ async fn what_a_provider_has_no_format_for_is_said() {
     for (provider, request, says) in [
         (Provider::http(), Request::prompt("m", "x"), "no format for a prompt"),
         (Provider::gemini(), Request::chat(&body), "Request::model"),
-        (Provider::openai_compatible(), Request::chat(&body).max_tokens(5), "max_tokens is for a prompt"),
-        (Provider::openai_compatible(), Request::get("/x").system("y"), "system is for a prompt"),
+        (
+            Provider::openai_compatible(),
+            Request::chat(&body).max_tokens(5),
+            "max_tokens is for Request::prompt",
+        ),
+        (Provider::openai_compatible(), Request::get("/x").system("y"), "system is for Request::prompt"),
     ] {
         let (manager, seen) = manager(provider, "application/json", &["{}"]);
         let outcome = manager.build().expect("a manager").send(request).await;

@@ -151,9 +151,9 @@ fn prices_are_found_by_name_and_read_from_data() {
     assert_eq!(vision.at(0.5).of(usage), Money::dollars(2.35));
     for (table, says) in [
         ("[]", "object of models"),
-        (r#"{"m": 1}"#, "\"m\": it is no object"),
+        (r#"{"m": 1}"#, "\"m\": it is not an object"),
         (r#"{"m": {"input": 1}}"#, "output is missing"),
-        (r#"{"m": {"input": -1, "output": 1}}"#, "input is no amount"),
+        (r#"{"m": {"input": -1, "output": 1}}"#, "input is not an amount"),
         (r#"{"m": {"input": 1, "output": 1, "x": 1}}"#, "no price called \"x\""),
         ("{", "EOF"),
     ] {

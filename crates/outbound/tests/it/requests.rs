@@ -100,7 +100,7 @@ async fn what_is_wrong_is_said_when_it_is_sent() {
     let (manager, wire) = manager();
     let stream = futures::stream::empty::<std::io::Result<outbound::client::Bytes>>();
     let wrong = [
-        (Request::get("/x").header("a b", "c"), "a header's name is none"),
+        (Request::get("/x").header("a b", "c"), "the name of a header is not valid"),
         (Request::get("/x").header("a", "b\nc"), "a header's value is none"),
         (Request::new(Method::POST, "/x").form(&7), "the form is not made of pairs"),
         (

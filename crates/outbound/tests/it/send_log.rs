@@ -112,7 +112,7 @@ async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
     );
     let stopped = batch.stopped().expect("it is stopped");
     assert_eq!(stopped.kind, ErrorKind::Stopped);
-    assert!(stopped.message.ends_with("could not be written down first: the disk is full"), "{stopped:?}");
+    assert!(stopped.message.ends_with("the send log could not be written: the disk is full"), "{stopped:?}");
     let rest = batch.into_rest();
     let source: Vec<_> = rest.source.expect("not read to its end").collect().await;
     assert_eq!(rest.requests.len() + source.len(), 95);

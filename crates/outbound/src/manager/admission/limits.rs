@@ -79,7 +79,7 @@ impl Admission<'_> {
             QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. } => {
                 let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
                 let message = format!(
-                    "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
+                    "the deadline would pass before the provider may be asked again, in {wait:.1} s{last}"
                 );
                 Error::new(ErrorKind::Deadline, message)
             }

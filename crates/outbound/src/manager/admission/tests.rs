@@ -285,7 +285,7 @@ async fn a_gate_that_opens_too_late_is_named() {
     let (limit, since) = (SECOND * 10, Some(now));
     let mut admission = within(&scope, &lifecycle, &mut member, limit, since);
     let error = admission.admit(&mut record).await.err().expect("too late").to_string();
-    assert!(error.contains("before the provider is to be asked again, in 50.0 s"), "{error}");
+    assert!(error.contains("before the provider may be asked again, in 50.0 s"), "{error}");
 }
 
 /// Whoever backs off hears of a stop, of a shutdown and of its deadline at once.

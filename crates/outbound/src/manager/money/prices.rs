@@ -188,11 +188,11 @@ impl PriceEstimate {
 }
 
 fn price(fields: &Value) -> Result<Price, String> {
-    let Value::Object(fields) = fields else { return Err(String::from("it is no object")) };
+    let Value::Object(fields) = fields else { return Err(String::from("it is not an object")) };
     let mut price = Price::per_million(0.0, 0.0);
     for (name, value) in fields {
         let dollars = value.as_f64().filter(|dollars| *dollars >= 0.0);
-        let dollars = dollars.ok_or_else(|| format!("{name} is no amount of dollars"))?;
+        let dollars = dollars.ok_or_else(|| format!("{name} is not an amount of dollars"))?;
         match name.as_str() {
             "input" => price.input = Money::dollars(dollars),
             "output" => price.output = Money::dollars(dollars),

@@ -174,7 +174,7 @@ impl Scope {
         let account = &*self.account;
         let (owner, is_new) = account.sharing.lock().note(Arc::as_ptr(&self.model).addr(), sent_at, signals);
         if is_new {
-            tracing::debug!(?owner, "whose limits replies tell is seen otherwise");
+            tracing::debug!(?owner, "the reported limits belong to another owner than before");
             account.forget_readings(now);
         }
         match owner {

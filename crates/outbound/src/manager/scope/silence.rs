@@ -74,7 +74,7 @@ async fn check(mut watcher: Watcher) {
                 tracing::warn!(
                     provider = account.provider.name(),
                     ?silent,
-                    "connections are taken, and nothing is answered"
+                    "the server takes connections and answers nothing"
                 );
                 account.reach().mark_unresponsive(silent_since, Instant::now());
             }
@@ -83,7 +83,7 @@ async fn check(mut watcher: Watcher) {
                 tracing::warn!(
                     provider = account.provider.name(),
                     ?silent,
-                    "nothing is heard, and no connection to be had"
+                    "nothing comes back, and no connection can be made"
                 );
                 // Idle connections are as dead as those in use.
                 drop(account.client.drain());

@@ -285,7 +285,7 @@ async fn a_journal_of_something_else_is_refused_and_not_touched() {
         let error =
             FolderWork::on(Journal::builder().open_memory(&memory).expect("opens")).expect_err("refused");
         let why = error.source().expect("why").to_string();
-        assert_eq!(why, "the record at 1:28 is not one of a store of work");
+        assert_eq!(why, "the record at 1:28 does not belong to a store of work");
         assert_eq!(memory.segments(), before);
     }
 }

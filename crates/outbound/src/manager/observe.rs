@@ -17,12 +17,12 @@ use super::{error::ErrorKind, money::Money, reused::Reused};
 /// # Guarantees
 ///
 /// - Each [`Step::Queued`] is followed by one [`Step::Ended`], whatever ends the request: also if it is cancelled, or if its
-/// future or the manager is dropped.
+///   future or the manager is dropped.
 /// - Each [`Step::Sent`] is followed by one [`Step::AttemptEnded`], and each [`Step::Waiting`] by one [`Step::Waited`]. Both
-/// come before the end of the request.
+///   come before the end of the request.
 /// - The steps of one request come in order. [`Event::number`] tells requests apart.
 /// - A request that the manager does not accept has no events: one that a stopped batch does not read from its source, or
-/// one that comes after a shutdown.
+///   one that comes after a shutdown.
 ///
 /// # Panics in an observer
 ///

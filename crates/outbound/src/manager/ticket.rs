@@ -45,7 +45,7 @@ impl Ticket {
     }
 
     /// Cancels the request. Returns whether it was still active. Its outcome is
-    /// [`ErrorKind::Cancelled`](ErrorKind::Cancelled). If it was not sent, it costs nothing. If it was, it may be
+    /// [`ErrorKind::Cancelled`]. If it was not sent, it costs nothing. If it was, it may be
     /// billed.
     pub fn cancel(&self) -> bool {
         let Some((lifecycle, active_key)) = &self.active_key else { return false };

@@ -1,4 +1,4 @@
-//! What goes wrong in a simulated provider of each dialect, and what the manager makes of it.
+//! Faults of a simulated provider in each dialect, and what the manager makes of them.
 
 use outbound::{ErrorKind, Outcome, Provider, Request, RequestManagerBuilder};
 use outbound_simulator::{Builder, Fault, Refusal, Simulator};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::stack::{self, ms, provider, s};
 
-/// A provider, the base that it is served at, and what is asked of it as a stream.
+/// A provider, the path prefix of its simulated server, and a request for a stream.
 struct Way {
     name: &'static str,
     provider: Provider,
@@ -35,13 +35,13 @@ impl Way {
         stack::manager(simulator).provider(self.provider).base_url(self.base)
     }
 
-    /// A prompt that is answered whole.
+    /// Sends a prompt for a whole answer.
     async fn plain(&self, simulator: Builder) -> Outcome {
         let manager = self.manager(&simulator.build()).build().expect("a manager");
         manager.send(Request::prompt("m", "Two rivers?")).await
     }
 
-    /// A prompt that is answered as a stream, with the texts that were handed on.
+    /// Sends a prompt for a stream. Returns the texts that were delivered too.
     async fn stream(
         &self,
         simulator: Builder,
@@ -105,7 +105,7 @@ async fn a_stream_that_was_refused_is_tried_again() {
     }
 }
 
-/// The message says the wait to the nanosecond, the `RetryInfo` in whole seconds that are rounded down.
+/// The message has the wait in nanoseconds. `RetryInfo` has it in whole seconds, rounded down.
 #[tokio::test(start_paused = true)]
 async fn geminis_wait_is_kept_to_the_end() {
     for way in &ways()[..2] {
@@ -134,7 +134,7 @@ async fn a_stream_that_is_cut_says_what_arrived() {
             assert_eq!(error.kind(), kind, "{case}: {error}");
             assert_eq!(error.partial(), Some(texts.concat().as_str()), "{case}");
             assert!(texts.len() >= 3, "{case}: {texts:?}");
-            // What was handed on cannot be taken back.
+            // Items that were delivered cannot be taken back.
             assert_eq!(outcome.sends, 1, "{case}");
         }
     }

@@ -1,4 +1,4 @@
-//! Submitting, shutting down, scopes.
+//! Submitting, shutting down, and scopes.
 
 use std::panic::AssertUnwindSafe;
 

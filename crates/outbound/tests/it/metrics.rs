@@ -1,4 +1,4 @@
-//! The page for Prometheus, read by a parser of its own.
+//! The page for Prometheus, read by a parser written for the test.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::stack::{KEY, body, chat, client, manager, ms, provider, s};
 
-/// A page, read as the text format says: a sample's name and labels, and its value.
+/// A parsed page: the name and labels of each sample, and its value.
 #[derive(Debug, Default)]
 struct Page {
     samples: BTreeMap<String, f64>,
@@ -45,7 +45,7 @@ impl Page {
         page
     }
 
-    /// The value of the sample with this name and these labels, without those that are empty.
+    /// The value of the sample with this name and these labels. Empty labels are left out.
     fn value(&self, sample: &str) -> f64 {
         *self.samples.get(sample).unwrap_or_else(|| panic!("{sample} is not in {:#?}", self.samples.keys()))
     }
@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-/// The name, the labels that are not empty in their order, and the value of a line.
+/// The name, the labels in order without empty ones, and the value of a sample.
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let end = line.find(['{', ' ']).expect("a name and more");
     let name = &line[..end];
@@ -145,7 +145,7 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
     assert_eq!(page.kinds["outbound_requests_waiting"], "gauge");
 }
 
-/// While it runs, and where it is cut off.
+/// While requests run, and after they are aborted.
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_is_on_the_page() {
     let simulator = provider().build();
@@ -174,7 +174,7 @@ async fn what_is_under_way_is_on_the_page() {
     assert_eq!(page.value(&format!("outbound_attempts_total {cut}")), 2.0);
 }
 
-/// Each wait is told of the route that it was on, so that no gauge stays above zero.
+/// Each wait ends under the labels of its own route, so no gauge stays above zero.
 #[tokio::test(start_paused = true)]
 async fn another_route_has_labels_of_its_own() {
     let simulator = provider()

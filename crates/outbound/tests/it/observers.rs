@@ -1,53 +1,18 @@
-//! Those who look on: what they do wrong costs no answer.
+//! Observers: the events of a request, their order, and what each one says.
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use outbound::{
     Client, Endpoint, ErrorKind, Event, Observer, Origin, Provider, Request, Route, Step, client::Delivery,
 };
 use outbound_simulator::{Fault, Refusal};
-use tracing::{
-    Metadata,
-    span::{Attributes, Id, Record},
-};
 
 use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, run, s, stream};
 
-/// Panics at the nth event, and counts them.
-struct Panics {
-    at: usize,
-    events: Arc<AtomicUsize>,
-}
-
-impl Observer for Panics {
-    fn event(&self, event: &Event<'_>) {
-        let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
-        assert!(number != self.at, "a mistake in an observer, at {:?}", event.step);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_observer_that_panics_costs_no_answer_and_is_not_called_again() {
-    // Queued, admitted, sent, item, the attempt ended, ended.
-    for at in 1..=6 {
-        let simulator = provider().build();
-        let events = Arc::new(AtomicUsize::new(0));
-        let observer = Panics { at, events: Arc::clone(&events) };
-        let manager = manager(&simulator).observer(observer).build().expect("a manager");
-        let outcome = manager.send(stream(1)).await;
-        assert!(outcome.result.is_ok(), "{at}: {outcome:?}");
-        all_succeeded(&run(&manager, 10).await);
-        assert_eq!((events.load(Ordering::Relaxed), simulator.ledger().sends()), (at, 11));
-    }
-}
-
-/// Keeps the places of all requests it hears of.
+/// Keeps the index of each request.
 #[derive(Clone, Default)]
 struct Places(Arc<Mutex<BTreeMap<usize, String>>>);
 
@@ -70,9 +35,9 @@ async fn an_event_names_the_place_of_its_request() {
     assert_eq!(places, expected.collect());
 }
 
-/// Keeps what it hears, in words.
+/// Keeps each event as words.
 #[derive(Clone, Default)]
-struct Words(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Words(Arc<Mutex<Vec<String>>>);
 
 impl Observer for Words {
     fn event(&self, event: &Event<'_>) {
@@ -95,7 +60,7 @@ impl Observer for Words {
 }
 
 impl Words {
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         self.0.lock().expect("no panic").join("; ")
     }
 }
@@ -112,7 +77,7 @@ async fn each_step_is_told_once_and_in_its_order() {
     assert_eq!(words.told(), expected);
 }
 
-/// Keeps whether the server had each attempt.
+/// Keeps the delivery of each attempt.
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 
@@ -144,54 +109,12 @@ async fn an_attempt_tells_whether_the_server_had_it() {
     let cut_off = manager().build().expect("a manager");
     let sent = tokio::time::timeout(ms(100), cut_off.send(chat(2)));
     assert!(sent.await.is_err(), "it has not ended");
-    // Its task is dropped in its turn.
+    // Lets the runtime drop the aborted task.
     tokio::time::sleep(ms(1)).await;
     assert_eq!(taken(), [Delivery::MaybeSent]);
 }
 
-/// A subscriber of logs that panics.
-struct Subscriber;
-
-impl tracing::Subscriber for Subscriber {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("outbound::")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        panic!("a mistake in a subscriber, at {:?}", event.metadata().level());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-/// The request ends with the panic, and not with a shutdown that was none; and what it held is free again.
-#[tokio::test(start_paused = true)]
-async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
-    let simulator = provider()
-        .fault_when(|seen| (seen.sequence == 0).then(|| Refusal::rate_limited().retry_after(s(901)).into()))
-        .build();
-    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
-    let subscribed = tracing::subscriber::set_default(Subscriber);
-    // That a pause is too long is logged.
-    let outcome = manager.send(chat(1)).await;
-    drop(subscribed);
-    assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Panicked), 1), "{outcome:?}");
-    manager.resume();
-    let outcome = tokio::time::timeout(s(1), manager.send(chat(2))).await.expect("there is room");
-    assert!(outcome.result.is_ok(), "{outcome:?}");
-}
-
-/// A stream that breaks after its first item takes no other route, so that is its end.
+/// A stream that breaks after its first item takes no other route, so the request ends there.
 #[tokio::test(start_paused = true)]
 async fn the_end_is_told_once_whatever_the_routes() {
     for (after, end) in [(3, "stream_broken; ended: stream_broken, 1 sends"), (0, "rerouted")] {
@@ -206,7 +129,7 @@ async fn the_end_is_told_once_whatever_the_routes() {
     }
 }
 
-/// Nothing was sent, so no attempt is told.
+/// Nothing was sent, so there is no event of an attempt.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_end() {
     let simulator = provider().build();
@@ -230,7 +153,7 @@ async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_e
     }
 }
 
-/// Whatever ends a request: it is called off, its future is dropped, its manager is, it is shut down.
+/// Whatever ends a request: it is cancelled, its future or the manager is dropped, or the manager is shut down.
 #[tokio::test(start_paused = true)]
 async fn what_is_cut_off_is_told_to_its_end() {
     let cut = "queued; admitted; sent 1; failed 1 after 100ms with 0: ";
@@ -269,7 +192,7 @@ async fn what_is_cut_off_is_told_to_its_end() {
     }
 }
 
-/// A wait that is cut off is told to its end as well.
+/// An aborted wait has its end event as well.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_cut_off_is_told_to_its_end() {
     let simulator = provider().build();
@@ -283,25 +206,7 @@ async fn a_wait_that_is_cut_off_is_told_to_its_end() {
     assert_eq!(words.told(), expected);
 }
 
-/// The panic of one is no other's trouble.
-#[tokio::test(start_paused = true)]
-async fn several_observers_hear_the_same() {
-    let simulator = provider().build();
-    let (before, after) = (Words::default(), Words::default());
-    let events = Arc::new(AtomicUsize::new(0));
-    let manager = manager(&simulator)
-        .observer(before.clone())
-        .observer(Panics { at: 2, events: Arc::clone(&events) })
-        .observer(after.clone())
-        .build()
-        .expect("a manager");
-    assert!(manager.send(chat(1)).await.result.is_ok());
-    let expected = "queued; admitted; sent 1; answered 1 after 200ms; ended well";
-    assert_eq!((before.told(), after.told()), (expected.to_owned(), expected.to_owned()));
-    assert_eq!(events.load(Ordering::Relaxed), 2);
-}
-
-/// Keeps what each event says of its request.
+/// Keeps the facts that each event has about its request.
 #[derive(Clone, Default)]
 struct Facts(Arc<Mutex<Vec<String>>>);
 
@@ -321,7 +226,7 @@ impl Observer for Facts {
     }
 }
 
-/// Where it was sent is known from the first attempt on, and forgotten with its route.
+/// The server is known from the first attempt on, and forgotten with its route.
 #[tokio::test(start_paused = true)]
 async fn an_event_says_what_is_asked_of_whom() {
     let simulator =
@@ -342,7 +247,7 @@ async fn an_event_says_what_is_asked_of_whom() {
     assert!(outcome.result.is_ok(), "{outcome:?}");
     let embed = Request::post("/embeddings", &serde_json::json!({"model": "e", "input": "a river"}));
     assert!(manager.send(embed.to("other")).await.result.is_ok());
-    // What cannot be made ready.
+    // Requests that cannot be prepared.
     for request in [Request::post_raw("/chat", "{").to("other"), chat(3).to("nowhere").model("m3")] {
         assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
     }
@@ -362,7 +267,7 @@ tokio::task_local! {
     static CALLER: &'static str;
 }
 
-/// Keeps who called, by the number of the request.
+/// Keeps the callers, by the number of the request.
 #[derive(Clone, Default)]
 struct Callers(Arc<Mutex<BTreeMap<u64, (&'static str, usize)>>>);
 

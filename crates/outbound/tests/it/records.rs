@@ -1,4 +1,4 @@
-//! What is told of a request: every send, no send that was none, and whether it may have been processed twice.
+//! The record of a request: every send, nothing that was not sent, and possible duplicates.
 
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager};
@@ -84,7 +84,7 @@ async fn a_request_that_cannot_be_built_harms_nobody() {
     all_succeeded(&run(&manager, 20).await);
 }
 
-/// What a submitted request waits for room counts: its time began with the call.
+/// Waiting in `submit` counts: the deadline began with the call.
 #[tokio::test(start_paused = true)]
 async fn the_time_of_a_submitted_request_begins_with_the_call() {
     let simulator = provider().latency(Latency::fixed(s(1))).build();

@@ -58,7 +58,7 @@ fn request(scenario: &Scenario, index: usize) -> Request {
     }))
 }
 
-/// What is not as it has to be, a line each.
+/// Runs a scenario. Returns what is wrong, one text for each fault.
 async fn run(scenario: &Scenario) -> Vec<String> {
     let simulator = scenario.server().build();
     let manager = manager(scenario, &simulator);
@@ -144,7 +144,7 @@ fn all_scenarios_end_as_they_have_to() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The incidents of the field that are known by a name.
+/// The public incidents that have a name.
 const INCIDENTS: &[&str] = &[
     "stall-mid-stream",
     "stall-before-first",

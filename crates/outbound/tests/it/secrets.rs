@@ -1,4 +1,4 @@
-//! key-in-logs, key-to-stranger: a planted key turns up nowhere but in its own header.
+//! key-in-logs, key-to-stranger: a test key appears nowhere but in its own header.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use outbound_simulator::{Fault, Refusal};
 
 use crate::stack::{KEY, chat, manager, provider, s, stream};
 
-/// Keeps all that it hears.
+/// Collects everything that is logged.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<String>>);
 

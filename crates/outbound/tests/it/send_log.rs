@@ -1,4 +1,4 @@
-//! What is written down before a request leaves.
+//! The send log: what is written before a request is sent.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
 
-/// Keeps what it is told, in words.
+/// A log that keeps its entries as words.
 #[derive(Clone, Default)]
 struct Words {
     said: Arc<Mutex<Vec<String>>>,
-    /// So long each takes.
+    /// How long each entry takes.
     takes: Duration,
-    /// After so many it fails.
+    /// It fails after this many entries.
     room: Option<usize>,
-    /// Sends that the server had seen when one was written down.
+    /// With this, each entry also has the number of sends that the server has seen.
     server: Option<Simulator>,
 }
 
@@ -41,7 +41,7 @@ impl SendLog for Words {
         Box::pin(async move {
             let sends = self.server.as_ref().map(|server| server.ledger().sends());
             tokio::time::sleep(self.takes).await;
-            // Nothing of it left meanwhile.
+            // Nothing was sent while the entry was written.
             assert_eq!(self.server.as_ref().map(|server| server.ledger().sends()), sends);
             let written = self.say("sending", request);
             match self.room {
@@ -81,7 +81,7 @@ async fn what_a_status_refuses_was_not_processed_and_is_written_down_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_processed_stays_written_down() {
-    // A reset after the request was written, then a refusal: the refusal takes nothing back.
+    // The first attempt is reset after the request was written. The refusal of the second one does not undo that.
     let simulator = provider()
         .fault_on_attempt(Fault::ResetBeforeHeaders, 1)
         .fault_on_attempt(Refusal::rate_limited(), 2)
@@ -130,11 +130,11 @@ async fn what_an_earlier_run_may_have_sent_is_a_possible_duplicate_once_it_is_se
     let outcome = manager.send(chat(1).maybe_sent_before()).await;
     assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 2, "{outcome:?}");
     assert!(log.said().is_empty(), "a refusal of this run says nothing of the earlier one");
-    // What never leaves is none.
+    // A request that is never sent is no duplicate.
     manager.shutdown(ms(0)).await;
     let outcome = manager.send(chat(2).maybe_sent_before()).await;
     assert!(outcome.result.is_err() && !outcome.possible_duplicate, "{outcome:?}");
-    // And what does nothing twice is none.
+    // Nor is a request that may be sent twice without further effect.
     let other = crate::stack::manager(&simulator).build().expect("a manager");
     let outcome = other.send(Request::get("/models").maybe_sent_before()).await;
     assert!(!outcome.possible_duplicate && outcome.sends == 1, "{outcome:?}");

@@ -1,4 +1,4 @@
-//! What the manager tells `tracing`: names, levels and fields are stable.
+//! Spans and events for `tracing`. Their names, levels and fields are stable.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use tracing_core::span::Current;
 
 use crate::stack::{body, chat, manager, ms, provider};
 
-/// Writes down spans and events, each with the number of the span it is in.
+/// Records spans and events, each with the number of its span.
 #[derive(Clone)]
 struct Recorder {
     heard: Arc<Mutex<Heard>>,
@@ -66,7 +66,7 @@ impl Recorder {
         Self { heard: Arc::default(), most }
     }
 
-    /// One line for each span, in the order of their beginnings.
+    /// One text for each span, in the order in which they began.
     fn spans(&self) -> Vec<String> {
         let heard = self.heard.lock().expect("no panic");
         let line = |span: &Span| {
@@ -140,7 +140,7 @@ impl Subscriber for Recorder {
     }
 }
 
-/// The span of the caller, the request in it, and two attempts in that.
+/// The span of a request is inside the span of its caller, and two attempts are inside the request.
 #[tokio::test(start_paused = true)]
 async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() {
     let recorder = Recorder::up_to(LevelFilter::TRACE);
@@ -187,7 +187,7 @@ async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() 
     assert!(recorder.events()[2].contains("reason=backoff"), "{:?}", recorder.events());
 }
 
-/// What follows from a failure is the caller's to judge, so it is no warning.
+/// The caller decides what a failure means, so a failure is not a warning.
 #[tokio::test(start_paused = true)]
 async fn at_the_level_of_info_there_is_what_fails() {
     let recorder = Recorder::up_to(LevelFilter::INFO);
@@ -207,7 +207,7 @@ async fn at_the_level_of_info_there_is_what_fails() {
     assert!(recorder.events()[3].contains("kind=shut_down"), "{:?}", recorder.events());
 }
 
-/// A slow attempt and its hedge are two spans, and each has its own end.
+/// A slow attempt and its hedge have a span each, with an end each.
 #[tokio::test(start_paused = true)]
 async fn two_attempts_at_once_are_two_spans() {
     let late = Fault::KeepAlive { every: ms(50), count: Some(2) };
@@ -242,7 +242,7 @@ async fn where_only_warnings_are_asked_for_nothing_is_told() {
     assert_eq!((recorder.spans().len(), recorder.events().len()), (0, 0));
 }
 
-/// A subscriber with a mistake in it.
+/// A subscriber that panics.
 struct Panics(Arc<Mutex<usize>>);
 
 impl Subscriber for Panics {

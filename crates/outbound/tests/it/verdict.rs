@@ -1,4 +1,4 @@
-//! What a failed call means for its retry, when the manager is not there.
+//! The verdict on a failed call, without the manager.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which events end a wait for admission, and what the wait is counted as.
+//! Which events end a wait for admission, and what a wait counts as.
 
 use std::{
     num::NonZeroU32,
@@ -46,7 +46,7 @@ fn scope_of(told: Endpoint) -> Scope {
 
 /// A call that is refused.
 fn refused(scope: &Scope, effect: Effect, wait: Duration) {
-    let ScopeDecision::Go(mut permit) = scope.admit(Instant::now()) else { panic!("it may go") };
+    let ScopeDecision::Go(mut permit) = scope.admit(Instant::now()) else { panic!("it may be sent") };
     let charge = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()).expect("room").sent();
     let now = Instant::now();
     let call = permit.sent(1, now, 1.0);
@@ -58,7 +58,7 @@ fn refused(scope: &Scope, effect: Effect, wait: Duration) {
     scope.failed(call, &failed, charge);
 }
 
-/// Counts how often a request is told to wait.
+/// Counts the `Waiting` events of a request.
 #[derive(Clone, Default)]
 struct Waits(Arc<AtomicU32>);
 
@@ -72,10 +72,10 @@ impl crate::Observer for Waits {
 
 fn emitter(waits: &Waits) -> EventEmitter {
     let observers = Arc::from([GuardedObserver::new(waits.clone())]);
-    *EventEmitter::for_request(&observers, 0, 0, &Request::get("/"), || "p").expect("somebody looks on")
+    *EventEmitter::for_request(&observers, 0, 0, &Request::get("/"), || "p").expect("an observer listens")
 }
 
-/// A request that asks to be admitted, and has much time.
+/// A request that asks for admission, with much time left.
 fn asking<'a>(
     scope: &'a Scope,
     lifecycle: &'a Lifecycle,
@@ -85,7 +85,7 @@ fn asking<'a>(
     Admission { emitter: Some(emitter), ..within(scope, lifecycle, member, SECOND * 100, None) }
 }
 
-/// A request that asks to be admitted, and has so much time since then.
+/// A request that asks for admission, with this limit from this instant on.
 fn within<'a>(
     scope: &Scope,
     lifecycle: &'a Lifecycle,
@@ -108,7 +108,7 @@ fn within<'a>(
     }
 }
 
-/// A test's request lives as long as the tests.
+/// The request of a test lives as long as the process.
 fn destination(scope: &Scope) -> Destination<'static> {
     let request = Box::leak(Box::new(Request::get("/").cost(Cost::request())));
     let key = || http::HeaderValue::from_static("key");
@@ -120,7 +120,7 @@ fn why() -> Stopped {
     Stopped { kind: ErrorKind::RateLimited, message: String::from("no"), until: None }
 }
 
-/// A batch of two requests that one refusal stops.
+/// A batch with two requests, stopped by one refusal.
 fn batch() -> Arc<BatchState> {
     let batch = Arc::new(BatchState::new(1, NonZeroU32::new(1), true));
     batch.taken();
@@ -134,9 +134,9 @@ fn refusal() -> Outcome {
     Record::new(Instant::now()).into_outcome(Err(error), None, 0, None)
 }
 
-/// Others wait for an elected request, so it goes on waiting for its turn whatever changes, unless it is stopped.
+/// Other requests wait for a witness. So it goes on waiting for the limits whatever changes, unless it is stopped.
 #[tokio::test(start_paused = true)]
-async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
+async fn a_witness_stops_waiting_only_for_a_stop() {
     let scope = scope();
     let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
     refused(&scope, Effect::AccountRefused, SECOND);
@@ -154,12 +154,12 @@ async fn an_elected_request_listens_to_stops_and_to_nothing_else() {
         matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Account, _)),
         "it is the witness still"
     );
-    assert_eq!(waits.0.load(Ordering::Relaxed), 1, "it did not begin anew");
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1, "it did not start waiting again");
     drop(taken);
     assert!(admitted.await.is_ok_and(|admitted| admitted.permit.is_probe_or_witness()));
 }
 
-/// Nobody waits for a request that is not elected, so it asks again whenever something changes.
+/// Nobody waits for an ordinary request, so it asks again whenever something changes.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
     let scope = scope();
@@ -182,7 +182,7 @@ async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_stop_ends_the_wait_of_an_elected_request() {
+async fn every_stop_ends_the_wait_of_a_witness() {
     for what in ["account", "model", "batch", "manager"] {
         let (scope, lifecycle) = (scope(), Lifecycle::default());
         refused(&scope, Effect::AccountRefused, SECOND);
@@ -208,12 +208,12 @@ async fn every_stop_ends_the_wait_of_an_elected_request() {
     }
 }
 
-/// Its time has not begun: it neither fails nor wakes for that.
+/// Its deadline does not run yet, so it neither fails nor wakes up.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
     let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());
     refused(&scope, Effect::AccountRefused, SECOND);
-    let ScopeDecision::Go(_witness) = scope.admit(Instant::now()) else { panic!("it may go") };
+    let ScopeDecision::Go(_witness) = scope.admit(Instant::now()) else { panic!("it may be sent") };
     let emitter = emitter(&waits);
     let (mut member, mut record) = (BatchMember::ready(None), Record::new(Instant::now()));
     let mut admission =
@@ -223,7 +223,7 @@ async fn a_request_that_was_never_admitted_waits_without_a_deadline() {
     assert_eq!(member.stage(), Stage::Blocked);
 }
 
-/// A batch takes further requests while some are held back, but few while some wait for their turn.
+/// A batch takes further requests while some are blocked, but few while some wait for their turn.
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
     for gated in [true, false] {
@@ -238,7 +238,7 @@ async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
         let mut admission = within(&scope, &lifecycle, &mut member, limit, since);
         let waited = tokio::time::timeout(SECOND * 5, admission.admit(&mut record)).await;
         let failed = waited.ok().and_then(Result::err).map(|error| (error.kind(), now.elapsed()));
-        // The gate opens too late; there may be room in time.
+        // The gate opens too late. The limit may have room in time.
         assert_eq!(failed, gated.then_some((ErrorKind::Deadline, Duration::ZERO)));
         drop(taken);
         assert_eq!(member.stage(), if gated { Stage::Blocked } else { Stage::Ready });
@@ -249,7 +249,7 @@ async fn a_closed_gate_holds_back_and_a_limit_makes_wait() {
 async fn a_deadline_ends_the_wait_for_others() {
     let (scope, lifecycle) = (scope(), Lifecycle::default());
     refused(&scope, Effect::AccountRefused, SECOND);
-    let ScopeDecision::Go(_witness) = scope.admit(Instant::now()) else { panic!("it may go") };
+    let ScopeDecision::Go(_witness) = scope.admit(Instant::now()) else { panic!("it may be sent") };
     let now = Instant::now();
     let (mut member, mut record) = (BatchMember::ready(None), Record::new(now));
     let (limit, since) = (SECOND * 2, Some(now));
@@ -259,9 +259,9 @@ async fn a_deadline_ends_the_wait_for_others() {
     assert_eq!(record.waited, SECOND * 2);
 }
 
-/// What waits between two attempts is told so once, and holds no turn meanwhile; what need not wait is told nothing.
+/// A wait between two attempts has one event, and the request counts as blocked. Without a wait there is no event.
 #[tokio::test(start_paused = true)]
-async fn a_wait_between_two_attempts_is_told_once_and_counted() {
+async fn a_wait_between_two_attempts_has_one_event_and_is_counted() {
     let scope = scope();
     while scope.account.pay_for_retry() {}
     for (wait, extra, told, waited) in
@@ -288,7 +288,7 @@ async fn a_gate_that_opens_too_late_is_named() {
     assert!(error.contains("before the provider may be asked again, in 50.0 s"), "{error}");
 }
 
-/// Whoever backs off hears of a stop, of a shutdown and of its deadline at once.
+/// A stop, a shutdown and the deadline end a backoff at once.
 #[tokio::test(start_paused = true)]
 async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
     for (what, kind, after) in [
@@ -321,7 +321,7 @@ async fn a_wait_between_two_attempts_ends_when_it_becomes_pointless() {
 
 /// A stop of the only account ends a batch, and a stop of one model does not.
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_told_how_far_a_stop_goes() {
+async fn a_batch_knows_whether_the_account_or_one_model_is_stopped() {
     for (whole_account, takes) in [(true, false), (false, true)] {
         let (scope, lifecycle, now) = (scope(), Lifecycle::default(), Instant::now());
         let batch = Arc::new(BatchState::new(4, None, true));
@@ -340,16 +340,17 @@ async fn a_batch_is_told_how_far_a_stop_goes() {
     }
 }
 
-/// Where the wait is known it fails at once and says how long it would be; where it is not, when the time is over.
+/// With a known wait the request fails at once, and the error says how long the wait would be. With an unknown one it
+/// fails at its deadline.
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
+async fn a_deadline_that_passes_and_one_that_would_pass_have_errors_of_their_own() {
     for (told, after, says) in [
         (endpoint(), 10, "the deadline of 10s passed, after 0 sends"),
         (endpoint().requests_per_minute(1), 0, "the request would have to wait"),
     ] {
         let (scope, lifecycle, now) = (scope_of(told), Lifecycle::default(), Instant::now());
         let taken = scope.model.quota.try_reserve_at(Cost::request(), now).expect("room");
-        // One is under way, or was sent and is over: then only the rate makes wait.
+        // Either one call is in flight, or one has ended, and then only the rate limits.
         let under_way = if after > 0 {
             Some(taken)
         } else {
@@ -365,7 +366,7 @@ async fn a_deadline_that_passes_and_one_that_would_pass_are_told_apart() {
     }
 }
 
-/// While the budget has something, a retry is paid for at once.
+/// While the retry budget has room, a retry is sent at once.
 #[tokio::test(start_paused = true)]
 async fn what_can_be_paid_for_does_not_wait() {
     let (scope, lifecycle, waits) = (scope(), Lifecycle::default(), Waits::default());

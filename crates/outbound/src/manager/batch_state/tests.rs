@@ -25,7 +25,7 @@ fn why() -> Stopped {
     Stopped { kind: ErrorKind::Auth, message: String::from("no"), until: None }
 }
 
-/// An outcome of a request that failed, or was kept back.
+/// The outcome of a request that failed, or that a stop kept from being sent.
 fn outcome(index: usize, kept_back: bool) -> Outcome {
     let kind = if kept_back { ErrorKind::Stopped } else { ErrorKind::Server };
     let unsent = kept_back.then(|| Request::get("/"));
@@ -47,13 +47,14 @@ fn a_stop_of_the_only_account_ends_the_intake_at_once() {
         assert_eq!(batch.takes(Waker::noop()), takes, "{one_endpoint} {whole_account}");
         assert_eq!(next(&batch, None), Poll::Pending, "one is under way");
         assert!(!batch.ended(Stage::Ready, outcome(0, true)));
-        // Nothing is under way and nothing has succeeded: with one endpoint it ends, though the source has not.
+        // No request is in flight and none has succeeded. With one endpoint the batch ends, though its source has not
+        // ended.
         let ends = if one_endpoint { Poll::Ready(None) } else { Poll::Pending };
         assert_eq!(next(&batch, None), ends);
         let rest = batch.take_rest();
         assert_eq!(rest.iter().map(|request| &request.method).collect::<Vec<_>>(), [Method::GET]);
         batch.scope_stopped(&Stopped { message: String::from("not either"), ..why() }, false);
-        assert_eq!(batch.stopped(), Some(why()), "the first is what is told");
+        assert_eq!(batch.stopped(), Some(why()), "the first stop is reported");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::manager::{
     settings::Settings,
 };
 
-/// Keeps each step with the model that it is told of.
+/// Keeps the name of each step, with the model of its event.
 #[derive(Clone, Default)]
 struct Steps(Arc<Mutex<Vec<String>>>);
 
@@ -24,7 +24,7 @@ impl Observer for Steps {
     }
 }
 
-/// What counts waits by model finds both ends of each under the same one.
+/// A counter of waits by model needs both ends of a wait under the same model.
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_the_route_that_it_is_on() {
     let steps = Steps::default();
@@ -34,7 +34,7 @@ async fn a_wait_ends_with_the_route_that_it_is_on() {
     let account = Arc::new(Account::build(endpoint, &Settings::default(), reach).expect("an account"));
     let requests = ["one", "two"].map(|model| Request::get("/").model(model));
     let mut emitter =
-        EventEmitter::for_request(&observers, 0, 0, &requests[0], || "p").expect("somebody looks on");
+        EventEmitter::for_request(&observers, 0, 0, &requests[0], || "p").expect("an observer listens");
     for (route, request) in requests.iter().enumerate() {
         let key = || http::HeaderValue::from_static("key");
         let prepared = Prepared::new(request, &account, &Settings::default(), false, key).expect("valid");

@@ -41,7 +41,7 @@ fn waits(next: Next) -> Duration {
     }
 }
 
-/// The table of what a reply means, row by row: class, charged, goes on, effect, settle, extra.
+/// The rule table, row by row: class, charged, retried, effect, settle, extra.
 #[test]
 fn each_class_has_its_row() {
     let account = with(Class::QuotaSpent, |fault| fault.of_account = true);
@@ -80,14 +80,14 @@ fn what_was_not_sent_costs_nothing_whatever_it_is_called() {
         assert_eq!(verdict.settle, Settle::Refund);
         assert!(waits(verdict.next) <= SECOND * 2, "patient, and there at once when it is back");
     }
-    // A request that cannot be built is not sent either, and no patience helps.
+    // A request that cannot be built is not sent either, and waiting does not help.
     let fault = fault(Class::Terminal(Terminal::BadRequest));
     let verdict = judge(&Case { delivery: Delivery::NotSent, ..case(&fault) });
     assert_eq!((verdict.next, verdict.effect), (Next::Fail, Effect::None));
 }
 
 #[test]
-fn the_requests_own_deadline_is_no_news_of_the_server() {
+fn the_requests_own_deadline_says_nothing_about_the_server() {
     for (class, delivery, charged, settle) in [
         (Class::Transient, Delivery::NotSent, false, Settle::Refund),
         (Class::Ambiguous, Delivery::MaybeSent, true, Settle::Keep),
@@ -136,7 +136,7 @@ fn a_probe_of_an_outage_is_free_but_not_for_ever() {
     assert!(!free.charged && matches!(free.next, Next::Retry(_)));
     let charged = judge(&Case { outage: true, counts: counts(FREE_PROBES), ..case(&fault) });
     assert_eq!((charged.charged, charged.next), (true, Next::Fail));
-    // What is the request's own fault is charged, outage or not.
+    // A failure of the request itself is charged, also in an outage.
     let own = Fault::new(Class::Unreadable);
     assert!(judge(&Case { outage: true, ..case(&own) }).charged);
 }
@@ -165,7 +165,7 @@ fn hints_are_obeyed_and_believed_less_each_time() {
     let fault = with(Class::RateLimited, |fault| fault.wait = Some(Duration::from_millis(80)));
     for refused in 0..HINTS_OBEYED {
         let counts = Counts { refused, ..Counts::default() };
-        // The gate is what holds it back, and nothing of its own.
+        // The gate holds the request back, so it has no wait of its own.
         assert_eq!(judge(&Case { counts, ..case(&fault) }).next, Next::Retry(Duration::ZERO));
     }
     let longest = |refused| {
@@ -192,7 +192,7 @@ fn a_wait_longer_than_the_time_left_ends_the_request() {
     let told = |class| with(class, |fault| fault.wait = Some(MINUTE * 31));
     for fault in [told(Class::RateLimited), told(Class::Overloaded), told(Class::Transient)] {
         assert_eq!(judge(&case(&fault)).next, Next::TooLate(MINUTE * 31), "{:?}", fault.class);
-        // Just as long is too long: nothing is left for the attempt.
+        // A wait as long as the time left is too long: nothing is left for the attempt.
         let case = Case { left: MINUTE * 31, ..case(&fault) };
         assert!(matches!(judge(&case).next, Next::TooLate(_)));
     }
@@ -221,7 +221,7 @@ fn a_refusal_inside_a_stream_may_have_cost_something() {
     }
 }
 
-/// A reply that says what is left has said whether its own request was counted; a refusal for the rate never is.
+/// Remaining amounts in a reply include its own request if it was counted. A refusal for the rate is never counted.
 #[test]
 fn an_overload_that_tells_the_limits_is_not_given_back_beside_them() {
     for (class, tells_limits, settle) in [

@@ -13,7 +13,7 @@ async fn is_cut_off(task: tokio::task::JoinHandle<()>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_doors_close_once() {
+async fn it_closes_once() {
     for abort in [false, true] {
         let lifecycle = Arc::new(Lifecycle::default());
         let active_request = lifecycle.register(None).expect("open");
@@ -21,14 +21,14 @@ async fn the_doors_close_once() {
         lifecycle.set_task(Some(active_request.key()), &task.abort_handle());
         if abort {
             lifecycle.abort();
-            // A drain that comes later opens nothing again.
+            // A later close changes nothing.
             lifecycle.close();
         } else {
             lifecycle.close();
         }
         assert!(!lifecycle.is_open() && lifecycle.register(None).is_none());
         assert_eq!(is_cut_off(task).await, abort, "a drain lets run on what is inside");
-        // One whose task begins after the abort is cut off as well, and by an abort only.
+        // A task that is set after the abort is aborted too.
         let late = forever();
         lifecycle.set_task(Some(active_request.key()), &late.abort_handle());
         assert_eq!(is_cut_off(late).await, abort);
@@ -48,7 +48,7 @@ async fn a_slot_is_used_again_by_one_at_a_time() {
     assert!(lifecycle.requests.lock().slots[left.slot].task.is_none(), "a task that has ended is not kept");
     let next = lifecycle.register(None).expect("open");
     assert_eq!((next.key().slot, lifecycle.active()), (left.slot, 2));
-    // Told late of the task of the one who has left: it is not taken for that of the next.
+    // Set late, the task of an earlier request is not taken for that of the next one in the slot.
     let (late, own) = (forever(), forever());
     lifecycle.set_task(Some(next.key()), &own.abort_handle());
     lifecycle.set_task(Some(left), &late.abort_handle());
@@ -65,7 +65,7 @@ async fn drained_is_when_the_last_one_has_left() {
     lifecycle.close();
     let began = tokio::time::Instant::now();
     assert_eq!(lifecycle.wait_until_empty(SECOND * 5).await, 2);
-    assert_eq!(began.elapsed(), SECOND * 5, "as long as it was told");
+    assert_eq!(began.elapsed(), SECOND * 5, "as long as the grace");
     tokio::spawn(async move {
         for active_request in active_requests {
             tokio::time::sleep(SECOND).await;

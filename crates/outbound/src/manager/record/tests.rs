@@ -45,7 +45,7 @@ fn a_second_send_is_a_duplicate_unless_it_is_repeatable() {
         let mut record = Record::new(Instant::now());
         fails(&mut record, Delivery::MaybeSent, Effect::Failed, true, repeatable);
         assert!(!record.possible_duplicate);
-        // Cut off under way: it may have been sent.
+        // Aborted in flight, so it may have been sent.
         record.start_attempt(AttemptSlot::Primary, Instant::now(), repeatable);
         let outcome = outcome(record);
         assert_eq!((outcome.sends, outcome.possible_duplicate), (2, duplicate));

@@ -21,7 +21,7 @@ use crate::manager::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Fails as it is told, then answers. Notes which calls were probes.
+/// Fails as scripted, then answers. Records which calls were probes.
 #[derive(Default)]
 struct Scripted {
     failures: Mutex<VecDeque<(Class, Delivery)>>,
@@ -55,7 +55,7 @@ fn scope() -> Scope {
     Scope::of(&Arc::new(account), None)
 }
 
-/// Runs one request, and says how it ended and how long it took.
+/// Runs one request. Returns how it ended and how long it took.
 async fn run(
     scope: &Scope,
     attempt: &Scripted,
@@ -88,8 +88,9 @@ async fn run(
     (result.err().map(|error| error.kind()), began.elapsed())
 }
 
-/// Four failures in a row are an outage; it is one of the server's where they are of more than one request. The pause
-/// before the first probe is spread by the draw of the request that failed last, from three quarters of 250 ms to all.
+/// Four failures in a row mark the model as down. It is an outage of the server if they belong to several requests. The
+/// pause before the first probe is between three quarters of 250 ms and 250 ms, by the jitter of the last failed
+/// request.
 #[tokio::test(start_paused = true)]
 async fn an_outage_knows_its_requests_and_spreads_its_probes() {
     for (numbers, several_requests) in [([1, 2, 3, 4], true), ([1, 1, 1, 1], false)] {
@@ -106,14 +107,14 @@ async fn an_outage_knows_its_requests_and_spreads_its_probes() {
                 pause >= Duration::from_millis(least) && pause <= Duration::from_millis(most),
                 "{draw}: {pause:?}"
             );
-            // A failed probe of an outage of many is not charged to its request, which goes on.
+            // In an outage a failed probe is not charged, and its request goes on.
             let failed = run(&scope, &fails, 1, draw, 1).await.0;
             assert_eq!(failed, (!several_requests).then_some(ErrorKind::Server));
         }
     }
 }
 
-/// A probe connects under short limits, so only a call that looks whether the origin can be reached may be sent as one.
+/// A probe connects under short timeouts. So only a call that probes the origin may be sent as one.
 #[tokio::test(start_paused = true)]
 async fn only_the_calls_that_look_for_the_origin_are_sent_as_probes() {
     let (scope, fails) = (scope(), Scripted::failing(8, Class::Transient, Delivery::NotSent));
@@ -125,8 +126,8 @@ async fn only_the_calls_that_look_for_the_origin_are_sent_as_probes() {
     assert_eq!(fails.probes.lock().last(), Some(&false), "it is reached again");
 }
 
-/// A failure of the server makes an extra call, which waits ten seconds for its payment and then goes unpaid. A refusal
-/// for the rate makes none.
+/// A retry after a failure of the server is an extra call. It waits ten seconds for the retry budget, and is sent then
+/// anyway. A retry after a refusal for the rate is no extra call.
 #[tokio::test(start_paused = true)]
 async fn an_extra_call_waits_for_its_payment_and_a_refused_one_does_not() {
     for (class, extra) in [(Class::Transient, true), (Class::RateLimited, false)] {
@@ -139,7 +140,7 @@ async fn an_extra_call_waits_for_its_payment_and_a_refused_one_does_not() {
     }
 }
 
-/// Successes of others pay for it, and it goes as soon as they do.
+/// Successes of other requests refill the budget, and the retry is sent at once.
 #[tokio::test(start_paused = true)]
 async fn a_payment_that_comes_is_taken_at_once() {
     let (scope, fails) = (scope(), Scripted::failing(1, Class::Transient, Delivery::Replied));
@@ -167,7 +168,7 @@ async fn requests_that_fail_together_come_back_at_times_of_their_own() {
     assert!(waits.len() > 15, "{waits:?}");
 }
 
-/// In an outage the pauses between the probes are what bounds extra calls, so none waits to be paid for.
+/// In an outage the pauses between probes limit extra calls, so none waits for the retry budget.
 #[tokio::test(start_paused = true)]
 async fn a_probe_of_an_outage_needs_no_payment() {
     let (scope, fails) = (scope(), Scripted::failing(6, Class::Transient, Delivery::Replied));

@@ -9,7 +9,7 @@ fn why(until: Option<Instant>) -> Stopped {
     Stopped { kind: ErrorKind::QuotaSpent, message: String::from("no money"), until }
 }
 
-/// A refusal of a call for a model of its own. Says whether anything changed.
+/// A refusal of a call for a model of its own. Returns whether anything changed.
 fn refuse(breaker: &mut Breaker, call: u64, now: Instant, why: Stopped) -> bool {
     let refusal = breaker.refused(call, call as usize, now, why);
     assert!(!matches!(refusal, RefusalResult::StopsModel(_)));
@@ -23,7 +23,7 @@ fn a_call_sent_after_the_refused_one_decides() {
         let mut breaker = Breaker::default();
         let (earlier, refused, later) = (breaker.sent(), breaker.sent(), breaker.sent());
         assert!(refuse(&mut breaker, refused, now, why(None)));
-        assert!(!breaker.succeeded(earlier), "it was sent before: no news");
+        assert!(!breaker.succeeded(earlier), "it was sent before the refused one");
         assert!(matches!(breaker.decide(now), AccountDecision::Wait(_)), "the later one is the witness");
         if refused_too {
             assert!(refuse(&mut breaker, later, now, why(None)));
@@ -36,7 +36,7 @@ fn a_call_sent_after_the_refused_one_decides() {
 }
 
 #[test]
-fn a_refusal_of_a_call_sent_earlier_is_an_echo() {
+fn a_refusal_of_a_call_sent_earlier_changes_nothing() {
     let now = Instant::now();
     let mut breaker = Breaker::default();
     let (earlier, refused) = (breaker.sent(), breaker.sent());
@@ -55,7 +55,7 @@ fn with_none_under_way_the_next_is_the_witness_and_only_one() {
     assert_eq!(breaker.decide(now), AccountDecision::Wait(now + WITNESS_TIMEOUT), "the others wait for it");
     let witness = breaker.sent();
     assert!(matches!(breaker.decide(now + SECOND), AccountDecision::Wait(_)));
-    // One that says nothing on the account leaves it to the next.
+    // A result that says nothing about the account leaves the role to the next request.
     assert!(breaker.ended(witness));
     assert_eq!(breaker.decide(now + SECOND), AccountDecision::Go);
     breaker.witness_withdrawn();
@@ -160,13 +160,13 @@ fn a_witness_of_the_same_model_stops_that_model_alone() {
     let until = Some(now + SECOND * 2);
     assert_eq!(breaker.refused(same, 1, now, why(until)), RefusalResult::StopsModel(why(until)));
     assert_eq!((breaker.is_held(), breaker.stopped(now)), (true, None));
-    // The next one, of whatever model, is the witness.
+    // The next request of any model is the witness.
     assert_eq!(breaker.decide(now), AccountDecision::Go);
     assert!(matches!(breaker.decide(now), AccountDecision::Wait(_)));
     let good = breaker.sent();
     assert!(breaker.succeeded(good));
     assert_eq!((breaker.is_held(), breaker.decide(now)), (false, AccountDecision::Go));
-    // The models of all who are refused count, whichever is the last.
+    // The models of all refused calls count, not only that of the last one.
     let calls: Vec<u64> = (0..3).map(|_| breaker.sent()).collect();
     let refused =
         calls.iter().zip([1, 2, 1]).map(|(call, model)| breaker.refused(*call, model, now, why(None)));

@@ -61,14 +61,14 @@ fn transient() -> Fault {
     Fault::new(Class::Transient)
 }
 
-async fn is_told(account: &Account, act: impl FnOnce()) -> bool {
+async fn is_notified(account: &Account, act: impl FnOnce()) -> bool {
     let changed = account.changed();
     act();
     tokio::time::timeout(Duration::from_millis(1), changed).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_elected_who_has_to_wait_after_all() {
+async fn no_probe_is_chosen_that_has_to_wait_after_all() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
     let mut overload = Fault::new(Class::Overloaded);
@@ -78,9 +78,9 @@ async fn nobody_is_elected_who_has_to_wait_after_all() {
     }
     account.reach.mark_down(Instant::now(), Duration::ZERO);
     tokio::time::advance(SECOND).await;
-    assert!(matches!(account.reach.peek(Instant::now()), ProbeDecision::Probe), "it may be looked at");
+    assert!(matches!(account.reach.peek(Instant::now()), ProbeDecision::Probe), "it may be probed");
     let asked = || assert!(matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Outage, _)));
-    assert!(!is_told(&account, asked).await, "but the model waits, and nobody is woken for that");
+    assert!(!is_notified(&account, asked).await, "but the model waits, and nobody is woken for that");
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn a_probe_of_either_kind_that_is_dropped_leaves_it_to_the_next() {
             matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Outage, _)),
             "one at a time"
         );
-        assert!(is_told(&account, || drop(permit)).await);
+        assert!(is_notified(&account, || drop(permit)).await);
         assert!(go(&scope).is_probe_or_witness());
         account.resume(Instant::now());
         assert!(!go(&scope).is_probe_or_witness());
@@ -120,10 +120,10 @@ async fn a_witness_that_is_dropped_leaves_it_to_the_next() {
     let witness = go(&scope);
     assert!(witness.is_probe_or_witness());
     assert!(matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Account, _)));
-    assert!(is_told(&account, || drop(witness)).await);
+    assert!(is_notified(&account, || drop(witness)).await);
     fails(&scope, 2, Effect::AccountRefused, Settle::RequestOnly, &refused);
     let stopped = scope.stopped(Instant::now()).expect("two of two");
-    assert_eq!(stopped.until, Some(Instant::now() + SECOND * 5), "as long as it was told");
+    assert_eq!(stopped.until, Some(Instant::now() + SECOND * 5), "as long as the refusal says");
     account.resume(Instant::now());
     assert_eq!(scope.stopped(Instant::now()), None);
 }
@@ -133,7 +133,7 @@ async fn a_success_of_the_witness_lifts_the_hold_and_wakes_the_others() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
     fails(&scope, 1, Effect::AccountRefused, Settle::RequestOnly, &transient());
-    assert!(is_told(&account, || succeeds(&scope)).await);
+    assert!(is_notified(&account, || succeeds(&scope)).await);
     assert!(!go(&scope).is_probe_or_witness());
 }
 
@@ -164,7 +164,7 @@ async fn the_models_least_used_are_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_told_for_a_model_is_that_models() {
+async fn a_limit_configured_for_a_model_is_that_models() {
     let limits = ModelLimits::new().max_concurrent(1);
     let account = account(|endpoint| endpoint.model("small", limits));
     assert_eq!(Scope::of(&account, Some("small")).model.quota.snapshot().max_concurrent, Some(1));
@@ -184,7 +184,7 @@ async fn a_pause_that_is_too_long_stops_its_model_until_then() {
     assert_eq!(scope.stopped(Instant::now()), None, "this one is waited out");
     account.resume(Instant::now());
     fault.wait = Some(SECOND * 901);
-    assert!(is_told(&account, || fails(&scope, 2, refused, Settle::Refund, &fault)).await);
+    assert!(is_notified(&account, || fails(&scope, 2, refused, Settle::Refund, &fault)).await);
     let until = scope.stopped(Instant::now()).expect("too long").until;
     assert_eq!(until, Some(Instant::now() + SECOND * 901));
     assert_eq!(other.stopped(Instant::now()), None);
@@ -224,7 +224,7 @@ async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_
         hanging.push((permit, call, reserved.sent()));
         tokio::time::advance(SECOND).await;
     }
-    // Two of its own, two that hang, and sixteen probes.
+    // The limit of two, two hung calls, and sixteen probes.
     assert_eq!((hanging.len(), bound()), (20, 20));
     let (permit, call, charge) = hanging.pop().expect("many");
     account.reach.mark_unresponsive(Instant::now(), Instant::now());
@@ -255,7 +255,7 @@ async fn a_probe_of_a_silence_that_is_not_sent_leaves_it_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hangs_while_all_is_silent_is_no_news_of_the_model() {
+async fn a_call_that_hangs_in_a_silence_says_nothing_about_the_model() {
     let hangs = |scope: &Scope, kind| {
         let (mut permit, charge, now) = (go(scope), charge(scope), Instant::now());
         let call = permit.sent(1, now, 1.0);
@@ -294,7 +294,7 @@ async fn ten_successes_pay_for_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_status_is_a_word_from_the_server() {
+async fn an_error_status_is_a_reply_of_the_server() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
     assert_eq!(account.reach.silence(), None);

@@ -12,7 +12,7 @@ fn order(priority: i32, tenant: Option<&str>) -> QueueClass<'_> {
     QueueClass { priority, tenant }
 }
 
-/// Lets all in the line go one after the other, each after a second; says who went.
+/// Lets each waiter leave when it has the turn. Returns the names in that order.
 fn served(queue: &FairQueue, mut waiting: Vec<(&'static str, Waiter<'_>)>) -> Vec<&'static str> {
     let mut served = Vec::new();
     while !waiting.is_empty() {
@@ -23,16 +23,16 @@ fn served(queue: &FairQueue, mut waiting: Vec<(&'static str, Waiter<'_>)>) -> Ve
     served
 }
 
-/// Gets in line, as if somebody had said an order before.
+/// Joins the queue as if a priority or a tenant had come before.
 fn join<'a>(queue: &'a FairQueue, class: QueueClass<'_>, cost: u64) -> Waiter<'a> {
     queue.used.store(true, Ordering::Relaxed);
     let now = Instant::now();
-    let position = queue.position(class, cost, &mut None, now).expect("it stands in queue");
+    let position = queue.position(class, cost, &mut None, now).expect("it has a position");
     queue.join(position, now)
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nobody_says_an_order_there_is_no_line() {
+async fn the_queue_is_not_used_before_a_priority_or_a_tenant_comes() {
     let queue = FairQueue::default();
     assert!(queue.position(order(0, None), 1, &mut None, Instant::now()).is_none());
     assert!(!queue.enable(order(0, None)) && queue.enable(order(1, None)));
@@ -48,9 +48,10 @@ async fn the_highest_priority_goes_first_and_equals_in_their_order() {
     assert_eq!(served(&queue, waiting.into()), ["b", "d", "first", "a", "e", "c"]);
 }
 
-/// A minute outweighs two priorities; it makes nobody more than an equal of the highest.
+/// A minute of waiting outweighs two priorities. It never makes a request go before a newer one of the highest
+/// priority.
 #[tokio::test(start_paused = true)]
-async fn who_waits_long_becomes_an_equal() {
+async fn a_long_wait_makes_priorities_equal() {
     for (waited, expected) in [(59, ["new", "newer", "first", "old"]), (60, ["first", "old", "new", "newer"])]
     {
         let queue = FairQueue::default();
@@ -63,13 +64,13 @@ async fn who_waits_long_becomes_an_equal() {
     }
 }
 
-/// Thousands of one tenant do not starve one of another, nor do long ones of one short ones of another.
+/// Many requests of one tenant do not starve another tenant, nor do expensive requests starve cheap ones.
 #[tokio::test(start_paused = true)]
 async fn tenants_share_by_cost() {
     let queue = FairQueue::default();
     let mut waiting: Vec<_> =
         (0..1_000).map(|_| ("many", join(&queue, order(0, Some("many")), 10))).collect();
-    // Some of them have gone.
+    // Some of them have left.
     for _ in 0..10 {
         drop(waiting.remove(0));
     }
@@ -85,7 +86,7 @@ async fn tenants_share_by_cost() {
     assert!((28..=34).contains(&last), "twenty at half the cost beside ten: {last}");
 }
 
-/// Whoever leaves passes on the turn, whether it had been told of it or not.
+/// A waiter that leaves passes on the turn, whether or not it knows that it has the turn.
 #[tokio::test(start_paused = true)]
 async fn leaving_passes_on_the_turn() {
     let queue = FairQueue::default();
@@ -104,26 +105,26 @@ async fn leaving_passes_on_the_turn() {
     assert!(queue.is_empty());
 }
 
-/// A place is kept by who asks again.
+/// A request that asks again keeps its position.
 #[tokio::test(start_paused = true)]
-async fn who_asks_again_keeps_its_place() {
+async fn a_request_that_asks_again_keeps_its_position() {
     let queue = FairQueue::default();
     let now = Instant::now();
     let (mut own, holder) = (None, join(&queue, order(0, Some("a")), 1));
-    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it has a position");
     let again = queue.join(position, now);
     let later = join(&queue, order(0, Some("a")), 1);
     drop(again);
-    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it stands");
+    let position = queue.position(order(0, Some("a")), 1, &mut own, now).expect("it has a position");
     let again = queue.join(position, now);
     drop(holder);
     assert!(again.turn().now_or_never().is_some() && later.turn().now_or_never().is_none());
 }
 
-/// Random joins and departures: exactly one has the turn while somebody waits, everybody gets it, and no tenant that waits
+/// Random joins and departures. Exactly one request has the turn while any waits, and each gets it. No waiting tenant
 /// falls behind another by more than one request of each.
 #[tokio::test(start_paused = true)]
-async fn random_lines_are_fair() {
+async fn random_queues_are_fair() {
     for seed in 0..200_u64 {
         let queue = FairQueue::default();
         let mut draw = seed;
@@ -144,7 +145,7 @@ async fn random_lines_are_fair() {
             if next(5) == 0 {
                 let gone = usize::try_from(next(waiting.len() as u64)).expect("an index");
                 if waiting[gone].2.turn().now_or_never().is_none() {
-                    // One that leaves has its cost counted all the same: it asked for it.
+                    // A request that leaves still counts with its cost, because it asked for that cost.
                     let (tenant, cost, _) = waiting.remove(gone);
                     *served.get_mut(tenant).expect("known") += cost;
                     continue;
@@ -162,9 +163,10 @@ async fn random_lines_are_fair() {
     }
 }
 
-/// One that has waited long is an equal of the highest, and no more: then the tenant that had less goes first.
+/// A request that has waited long is equal to the highest priority, and not above it. Then the tenant that had less
+/// goes first.
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_ever_so_long_is_no_more_than_an_equal() {
+async fn the_longest_wait_makes_no_more_than_equal() {
     let queue = FairQueue::default();
     let holder = join(&queue, order(9, Some("holder")), 1);
     let had_much = join(&queue, order(0, Some("much")), 1_000);
@@ -175,9 +177,9 @@ async fn who_waits_for_ever_so_long_is_no_more_than_an_equal() {
     assert_eq!(served(&queue, vec![("old", old), ("had much", had_much), ("new", new)])[2], "old");
 }
 
-/// A tenant that was quiet has saved nothing up.
+/// A tenant that was quiet gains no claim from that.
 #[tokio::test(start_paused = true)]
-async fn a_quiet_tenant_saves_nothing_up() {
+async fn a_quiet_tenant_gains_nothing() {
     let queue = FairQueue::default();
     let mut busy: Vec<_> = (0..200).map(|_| ("busy", join(&queue, order(0, Some("busy")), 1))).collect();
     drop(join(&queue, order(0, Some("quiet")), 1));

@@ -35,7 +35,7 @@ fn failures_in_a_row_are_an_outage_and_a_success_between_them_is_not() {
 }
 
 #[test]
-fn a_success_of_a_call_sent_before_is_no_news() {
+fn a_success_of_a_call_sent_before_changes_nothing() {
     let now = Instant::now();
     let mut health = Health::new(FailureMode::Failing, THRESHOLD);
     for request in 0..u64::from(THRESHOLD) {
@@ -113,7 +113,7 @@ fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
     }
     assert!(out.len() >= 4 && out.windows(2).all(|pair| pair[1] >= pair[0]), "{out:?}");
     assert!(out.iter().sum::<u32>() >= 15, "{out:?}");
-    // The first that fails ends that.
+    // The first failure ends that.
     health.failed(failed(9, now + SECOND, at));
     for _ in 0..out.iter().sum() {
         health.probe_ended();
@@ -124,7 +124,7 @@ fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
 }
 
 #[test]
-fn a_slow_failure_is_no_hope() {
+fn a_slow_failure_is_no_good_sign() {
     let now = Instant::now();
     let mut health = Health::new(FailureMode::Unreachable, THRESHOLD);
     for request in 0..u64::from(THRESHOLD) {
@@ -132,7 +132,7 @@ fn a_slow_failure_is_no_hope() {
     }
     let at = now + SECOND * 4;
     assert_eq!(health.admit(at), ProbeDecision::Probe);
-    // It takes 3 s to fail: after one second nothing is known.
+    // A failure takes 3 s here, so after one second nothing is known.
     assert!(matches!(health.admit(at + SECOND), ProbeDecision::Wait(_)));
 }
 
@@ -153,7 +153,7 @@ fn a_hint_is_waited_for_before_the_next_probe() {
 }
 
 #[test]
-fn what_was_under_way_when_it_began_is_an_echo() {
+fn a_call_in_flight_at_the_beginning_changes_nothing() {
     let now = Instant::now();
     let mut health = down(FailureMode::Failing, now + SECOND);
     let ProbeDecision::Wait(next) = health.admit(now + SECOND) else { panic!("a pause") };

@@ -81,7 +81,7 @@ fn what_an_outage_did_to_concurrency_ends_with_it() {
     assert!(!model.is_down());
 }
 
-/// Where no limit was told, 48 calls go out before anything is known, and each success lets one more out.
+/// Without a configured limit 48 calls may be sent at first, and each success allows one more.
 #[test]
 fn a_model_of_which_nothing_is_known_starts_slowly() {
     let model = |all| {

@@ -31,7 +31,7 @@ fn a_share_of_overloads_halves_once_and_growth_doubles_back() {
     for _ in 0..40 {
         overload_limit.overloaded(now, now + SECOND, 64);
     }
-    assert_eq!(overload_limit.bound(), 32, "those of one moment are one piece of news");
+    assert_eq!(overload_limit.bound(), 32, "overloads of one moment count once");
     overload_limit.overloaded(now + SECOND * 2, now + SECOND * 2, 32);
     assert_eq!(overload_limit.bound(), 16);
     let mut rounds = 0;

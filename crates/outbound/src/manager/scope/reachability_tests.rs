@@ -81,7 +81,7 @@ fn how_long_is_too_long_is_learnt_from_answers() {
 }
 
 #[test]
-fn a_mute_origin_is_asked_less_and_less_often() {
+fn an_unresponsive_origin_is_probed_less_and_less_often() {
     let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
     reach.mark_unresponsive(now, now + SECOND * 10);
     let (mut at, mut probes) = (now + SECOND * 10, Vec::new());
@@ -101,7 +101,7 @@ fn a_mute_origin_is_asked_less_and_less_often() {
     assert_eq!(probes[..6], [10, 15, 22, 33, 50, 75]);
     let last = probes[probes.len() - 2..].iter().sum::<u64>();
     assert!(probes.len() <= 15 && last > 1_080, "{probes:?}");
-    // One that was never sent leaves it to the next.
+    // If a probe was never sent, the next request may be the probe.
     reach.probe_ended(true, at);
     reach.admit(at);
     assert!(matches!(reach.peek(at), ProbeDecision::Wait(_)));
@@ -136,26 +136,29 @@ fn whatever_comes_back_ends_a_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_are_told_of_each_turn() {
+async fn waiting_requests_are_notified_of_each_change() {
     let (reach, now) = (Reachability::new(TIMEOUT), Instant::now());
-    let told = async |act: &dyn Fn()| {
+    let notified = async |act: &dyn Fn()| {
         let changed = reach.changed.notified();
         act();
         tokio::time::timeout(SECOND, changed).await.is_ok()
     };
-    assert!(!told(&|| assert_eq!(reach.failed(failed(1, now), true), None)).await, "one failure is no turn");
-    assert!(!told(&|| assert_eq!(reach.failed(failed(2, now), true), None)).await);
-    assert!(!told(&|| assert_eq!(reach.failed(failed(3, now), true), None)).await);
-    assert!(told(&|| assert_eq!(reach.failed(failed(4, now), true), None)).await, "it is down");
-    assert!(told(&|| reach.probe_ended(true, now)).await, "another may be the probe");
-    assert!(told(&|| assert!(reach.replied(now, now))).await, "it is up");
-    assert!(!told(&|| assert!(!reach.replied(now, now))).await);
-    assert!(told(&|| reach.mark_down(now, SECOND)).await);
-    assert!(told(&|| reach.resume()).await);
-    assert!(told(&|| reach.mark_unresponsive(now, now)).await);
-    assert!(told(&|| reach.note_activity(now)).await);
-    assert!(!told(&|| reach.note_activity(now)).await);
+    assert!(
+        !notified(&|| assert_eq!(reach.failed(failed(1, now), true), None)).await,
+        "one failure changes nothing"
+    );
+    assert!(!notified(&|| assert_eq!(reach.failed(failed(2, now), true), None)).await);
+    assert!(!notified(&|| assert_eq!(reach.failed(failed(3, now), true), None)).await);
+    assert!(notified(&|| assert_eq!(reach.failed(failed(4, now), true), None)).await, "it is down");
+    assert!(notified(&|| reach.probe_ended(true, now)).await, "another may be the probe");
+    assert!(notified(&|| assert!(reach.replied(now, now))).await, "it is up");
+    assert!(!notified(&|| assert!(!reach.replied(now, now))).await);
+    assert!(notified(&|| reach.mark_down(now, SECOND)).await);
+    assert!(notified(&|| reach.resume()).await);
+    assert!(notified(&|| reach.mark_unresponsive(now, now)).await);
+    assert!(notified(&|| reach.note_activity(now)).await);
+    assert!(!notified(&|| reach.note_activity(now)).await);
     reach.mark_unresponsive(now, now);
     let fails = || assert_eq!(reach.failed(failed(5, now), true), None);
-    assert!(told(&fails).await, "it is tried sooner than a unresponsive one");
+    assert!(notified(&fails).await, "it is tried sooner than a unresponsive one");
 }

@@ -1,4 +1,4 @@
-//! Whose limits readings speak of.
+//! Whether limits belong to the account or to the model.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ fn told(limit: u64, remaining: u64) -> Signals {
     Provider::openai().signals(&headers, SystemTime::UNIX_EPOCH)
 }
 
-/// So many replies for two models in turn, 20 ms apart: whose the limits are then.
+/// Replies for two models in turn, 20 ms apart. Returns whose the limits are then.
 fn after(replies: u64, each: impl Fn(u64) -> Signals) -> Owner {
     let (mut sharing, start) = (Sharing::default(), Instant::now());
     let mut owner = Owner::Model;
@@ -41,7 +41,7 @@ fn different_limits_are_the_models_own() {
     assert_eq!(after(50, |reply| told(3_000 + 500 * (reply % 2), 40)), Owner::Model);
 }
 
-/// Nobody waits for the limit of another model until that is certain.
+/// Until that is certain, few requests wait for the limit of another model.
 #[test]
 fn different_limits_are_soon_taken_for_the_models_own() {
     for apart in [0, 20, 5_000] {
@@ -58,7 +58,7 @@ fn different_limits_are_soon_taken_for_the_models_own() {
     }
 }
 
-/// It had moved.
+/// The limit had changed.
 #[test]
 fn a_limit_that_both_tell_is_the_accounts_again() {
     let (mut sharing, start) = (Sharing::default(), Instant::now());
@@ -80,7 +80,7 @@ fn what_remains_of_two_quotas_contradicts_itself() {
 #[test]
 fn a_limit_that_moves_is_not_two() {
     let moves = |reply: u64| {
-        // Replies to what was sent before and after arrive mixed up for a moment.
+        // For a moment, replies to earlier and later requests arrive mixed.
         let is_old = reply < 100 || (reply < 106 && reply.is_multiple_of(2));
         if is_old { told(3_000, 20) } else { told(1_500, 20) }
     };

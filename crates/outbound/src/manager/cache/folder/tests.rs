@@ -39,7 +39,7 @@ fn what_was_kept_is_found_byte_for_byte() {
     }
 }
 
-/// A power cut may leave a file with any end, and a disk may change a byte.
+/// A power cut may shorten a file to any length, and a disk may change a byte.
 #[test]
 fn a_damaged_file_is_no_answer() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -12,7 +12,7 @@ fn key(byte: u8) -> Key {
     Key([byte; 32])
 }
 
-/// Against a list in the order of use, with many draws.
+/// Compares it with a simple list in the order of use, over many random operations.
 #[test]
 fn it_keeps_what_was_used_last_and_fits() {
     const MOST: usize = 10_000;

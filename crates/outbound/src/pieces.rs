@@ -56,10 +56,10 @@
 //! # let client = Client::builder().base_url("http://provider.test/v1").connector(connector).build()?;
 //! # let rate = RateLimiter::new(Rate::per_minute(500).burst(10));
 //! # let api = Api { client, permits: ConcurrencyLimiter::new(10), rate };
-//! # let begun = tokio::time::Instant::now();
+//! # let started = tokio::time::Instant::now();
 //! let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]});
 //! println!("{}", api.ask(&body).await?["choices"][0]["message"]["content"]);
-//! # assert!(begun.elapsed() >= Duration::from_secs(7));
+//! # assert!(started.elapsed() >= Duration::from_secs(7));
 //! # assert_eq!(simulator.ledger().sends(), 2);
 //! # Ok(())
 //! # }

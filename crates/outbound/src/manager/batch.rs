@@ -164,13 +164,13 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                     let job = Job { request, index, since: None, items: None };
                     this.state.taken();
                     let active_request = this.tasks.0.register(None);
-                    let place = active_request.as_ref().map(ActiveRequest::key);
+                    let batch_key = active_request.as_ref().map(ActiveRequest::key);
                     let to = Recipient::Batch(Arc::clone(this.state), active_request);
                     let inner = &**this.manager;
                     let (active_key, task) = driver::task(inner, job, to);
                     let task = runtime.spawn(task).abort_handle();
                     inner.lifecycle.set_task(active_key, &task);
-                    this.tasks.0.set_task(place, &task);
+                    this.tasks.0.set_task(batch_key, &task);
                 }
                 Poll::Ready(None) => this.requests.set(None),
                 Poll::Pending => break,
@@ -202,7 +202,7 @@ impl Delivered {
     }
 
     fn give(&mut self, index: usize) {
-        if let Some(given) = index.checked_sub(self.first).and_then(|place| self.given.get_mut(place)) {
+        if let Some(given) = index.checked_sub(self.first).and_then(|index| self.given.get_mut(index)) {
             *given = true;
         }
         self.skip_given();
@@ -210,7 +210,7 @@ impl Delivered {
 
     /// The index of the next outcome to return. Skips requests that a stop kept from being sent.
     fn first(&mut self, state: &BatchState) -> usize {
-        while !self.given.is_empty() && state.is_kept_back(self.first) {
+        while !self.given.is_empty() && state.is_held_back(self.first) {
             self.given[0] = true;
             self.skip_given();
         }

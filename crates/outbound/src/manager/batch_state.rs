@@ -163,8 +163,8 @@ impl BatchState {
         let mut state = self.state.lock();
         *state.count(stage) -= 1;
         let mut stops = false;
-        let kept_back = outcome.error_kind() == Some(ErrorKind::Stopped);
-        match outcome.unsent.take_if(|_| kept_back) {
+        let held_back = outcome.error_kind() == Some(ErrorKind::Stopped);
+        match outcome.unsent.take_if(|_| held_back) {
             Some(request) => drop(state.rest.insert(outcome.index, request)),
             None => {
                 if let Some(why) = state.equal.note(&outcome) {
@@ -203,7 +203,7 @@ impl BatchState {
         self.state.lock().stopped.clone()
     }
 
-    pub(super) fn is_kept_back(&self, index: usize) -> bool {
+    pub(super) fn is_held_back(&self, index: usize) -> bool {
         self.state.lock().rest.contains_key(&index)
     }
 
@@ -220,11 +220,11 @@ impl BatchState {
     ) -> Poll<Option<Outcome>> {
         let mut state = self.state.lock();
         let had_room = self.has_room(&state);
-        let place = match first {
+        let index = match first {
             Some(first) => state.finished.iter().position(|outcome| outcome.index == first),
             None => Some(0),
         };
-        if let Some(outcome) = place.and_then(|place| state.finished.remove(place)) {
+        if let Some(outcome) = index.and_then(|index| state.finished.remove(index)) {
             if !had_room && self.has_room(&state) {
                 state.wake();
             }

@@ -339,10 +339,10 @@ impl RequestManagerBuilder {
             return Err(BuildError::new(String::from("max_attempts is zero")));
         }
         // Accounts at one origin share its reachability.
-        let mut ways: BTreeMap<String, Arc<Reachability>> = BTreeMap::new();
+        let mut by_origin: BTreeMap<String, Arc<Reachability>> = BTreeMap::new();
         let mut reach = |origin: &str| {
-            let way = ways.entry(origin.to_owned());
-            Arc::clone(way.or_insert_with(|| Arc::new(Reachability::new(settings.unreachable_timeout))))
+            let entry = by_origin.entry(origin.to_owned());
+            Arc::clone(entry.or_insert_with(|| Arc::new(Reachability::new(settings.unreachable_timeout))))
         };
         let mut others = BTreeMap::new();
         for (name, endpoints) in self.others {

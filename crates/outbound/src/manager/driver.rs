@@ -61,10 +61,10 @@ impl OutcomeGuard {
         }
         let request = self.request.take();
         let id = request.as_ref().and_then(|request| request.id.clone());
-        let kept_back = result.as_ref().is_err_and(|error| {
+        let held_back = result.as_ref().is_err_and(|error| {
             matches!(error.kind(), ErrorKind::Stopped | ErrorKind::ShutDown | ErrorKind::Cancelled)
         });
-        let unsent = request.filter(|_| kept_back && !record.was_tried());
+        let unsent = request.filter(|_| held_back && !record.was_tried());
         let mut outcome = record.into_outcome(result, id, self.index, unsent);
         match recipient {
             // The receiver may be gone.

@@ -92,8 +92,8 @@ impl StartedRequest<'_> {
     /// The index in `rest` of the next route to take after this error. `None` also where an item was delivered: then
     /// the answer cannot start again.
     fn next_route(&self, rest: &[Route], error: &Error) -> Option<usize> {
-        let begun = self.items.is_some_and(ItemSender::has_delivered);
-        rest.iter().position(|route| !begun && route.takes(error))
+        let delivered = self.items.is_some_and(ItemSender::has_delivered);
+        rest.iter().position(|route| !delivered && route.takes(error))
     }
 }
 

@@ -91,10 +91,10 @@ impl Lifecycle {
     pub(crate) fn cancel(&self, chosen: impl Fn(ActiveKey, &str) -> bool) -> usize {
         let mut requests = self.requests.lock();
         let mut tasks = Vec::new();
-        for (place, slot) in requests.slots.iter_mut().enumerate() {
+        for (index, slot) in requests.slots.iter_mut().enumerate() {
             if let Some(task) = &slot.task
                 && !slot.cancelled
-                && chosen(ActiveKey { slot: place, generation: slot.generation }, &slot.id)
+                && chosen(ActiveKey { slot: index, generation: slot.generation }, &slot.id)
             {
                 slot.cancelled = true;
                 tasks.push(task.clone());

@@ -148,16 +148,16 @@ impl Counts {
         let find = |series: &[Series], labels| {
             series.binary_search_by(|series| series.labels.borrowed().cmp(&labels))
         };
-        let (mut labels, mut place) = (labels, find(&self.series, labels));
-        if place.is_err() && self.series.len() >= COMBINATIONS {
+        let (mut labels, mut index) = (labels, find(&self.series, labels));
+        if index.is_err() && self.series.len() >= COMBINATIONS {
             labels = Labels { endpoint: OTHER, model: OTHER, ..labels };
-            place = find(&self.series, labels);
+            index = find(&self.series, labels);
         }
-        let place = place.unwrap_or_else(|place| {
-            self.series.insert(place, Series { labels: labels.owned(), ..Series::default() });
-            place
+        let index = index.unwrap_or_else(|index| {
+            self.series.insert(index, Series { labels: labels.owned(), ..Series::default() });
+            index
         });
-        &mut self.series[place]
+        &mut self.series[index]
     }
 }
 

@@ -60,8 +60,8 @@ pub struct ReplyStream {
 enum End {
     /// Items may still come.
     Ahead(Ticket),
-    /// All items were returned. `told`: the error that ended the answer was returned too, if there was one.
-    Reached { outcome: Box<Outcome>, told: bool },
+    /// All items were returned. `error_returned`: the error that ended the answer was returned too, if there was one.
+    Reached { outcome: Box<Outcome>, error_returned: bool },
 }
 
 impl ReplyStream {
@@ -100,11 +100,11 @@ impl ReplyStream {
         }
         if let End::Ahead(ticket) = &mut self.end {
             let outcome = Box::new(ready!(Pin::new(ticket).poll(cx)));
-            self.end = End::Reached { outcome, told: false };
+            self.end = End::Reached { outcome, error_returned: false };
         }
-        let End::Reached { outcome, told } = &mut self.end else { return Poll::Pending };
-        let error = outcome.result.as_ref().err().filter(|_| !*told).cloned();
-        *told = true;
+        let End::Reached { outcome, error_returned } = &mut self.end else { return Poll::Pending };
+        let error = outcome.result.as_ref().err().filter(|_| !*error_returned).cloned();
+        *error_returned = true;
         Poll::Ready(error.map(Err))
     }
 }

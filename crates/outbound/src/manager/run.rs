@@ -158,10 +158,10 @@ impl<'a, A: Attempt> Run<'a, A> {
     /// Whether another destination may be tried after this failure: the fault is not in the request itself, and
     /// attempts are left.
     fn may_go_on(&self, failure: &Failure, record: &Record) -> bool {
-        let begun = self.items.is_some_and(ItemSender::has_delivered);
+        let delivered = self.items.is_some_and(ItemSender::has_delivered);
         let attempts_left = record.counts.charged < self.rules.max_attempts;
         let own = matches!(failure.kind, ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::Unreadable);
-        !begun && !own && attempts_left && (self.rules.retry_ambiguous || !failure.may_be_billed())
+        !delivered && !own && attempts_left && (self.rules.retry_ambiguous || !failure.may_be_billed())
     }
 
     fn judge(

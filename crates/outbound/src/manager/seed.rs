@@ -15,8 +15,8 @@ pub(super) fn idempotency_key(seed: u64, id: Option<&str>, number: u64, route: u
     let mut key = *b"outbound-00000000000000000000000000000000";
     let digits =
         halves.into_iter().flat_map(|half| (0..16).rev().map(move |digit| half >> (4 * digit) & 0xf));
-    for (place, digit) in key[9..].iter_mut().zip(digits) {
-        *place = b"0123456789abcdef"[digit as usize];
+    for (byte, digit) in key[9..].iter_mut().zip(digits) {
+        *byte = b"0123456789abcdef"[digit as usize];
     }
     // Hexadecimal digits are always a valid header value.
     HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("outbound"))

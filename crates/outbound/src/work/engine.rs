@@ -68,9 +68,9 @@ impl Engine {
             let event = Event::decode(&record.bytes, record.position);
             let event = event.filter(|event| matches!(event, Event::Begin { .. }) == is_first);
             if !event.is_some_and(|event| model.apply(event)) {
-                let place = record.position;
+                let position = record.position;
                 return Err(WorkError::new(format!(
-                    "the record at {place} does not belong to a store of work"
+                    "the record at {position} does not belong to a store of work"
                 )));
             }
         }
@@ -340,12 +340,12 @@ async fn compact(mut inner: OwnedMutexGuard<Inner>) {
             Ok(bytes)
         });
         // Records that were just appended have to be in the file.
-        let places = journal.commit().and_then(|()| journal.try_rewrite(records));
+        let positions = journal.commit().and_then(|()| journal.try_rewrite(records));
         // If it fails, the disk may be full: the old content stays, and the next try comes when as much was appended
         // again. If the journal itself has failed, the next append returns the error.
-        if let Ok(places) = places {
-            model.moved(&places);
-            log.last = places.last().copied();
+        if let Ok(positions) = positions {
+            model.moved(&positions);
+            log.last = positions.last().copied();
         }
         log.bytes = model.size;
         log.unsynced = 0;

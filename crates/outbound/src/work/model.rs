@@ -237,10 +237,10 @@ impl Model {
     }
 
     /// The history was written to these positions. The data of the items is there from now on.
-    pub(crate) fn moved(&mut self, places: &[Position]) {
-        for (item, place) in self.items.iter_mut().zip(places.iter().skip(1)) {
+    pub(crate) fn moved(&mut self, positions: &[Position]) {
+        for (item, position) in self.items.iter_mut().zip(positions.iter().skip(1)) {
             if let State::Open(data) | State::Done(data) = &mut item.state {
-                data.move_to_journal(*place);
+                data.move_to_journal(*position);
             }
         }
     }

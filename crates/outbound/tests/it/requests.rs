@@ -102,7 +102,7 @@ async fn what_is_wrong_is_said_when_it_is_sent() {
     let wrong = [
         (Request::get("/x").header("a b", "c"), "the name of a header is not valid"),
         (Request::get("/x").header("a", "b\nc"), "the value of a header is not valid"),
-        (Request::new(Method::POST, "/x").form(&7), "the form is not made of pairs"),
+        (Request::new(Method::POST, "/x").form(&7), "the form is not a list of pairs"),
         (
             Request::new(Method::POST, "/x")
                 .multipart(Multipart::new().part("a", Part::stream(stream, None))),

@@ -38,9 +38,9 @@ fn scope() -> Scope {
     scope_of(endpoint())
 }
 
-fn scope_of(told: Endpoint) -> Scope {
+fn scope_of(endpoint: Endpoint) -> Scope {
     let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
-    let account = Account::build(told, &Settings::default(), reach).expect("an account");
+    let account = Account::build(endpoint, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
 
@@ -169,9 +169,9 @@ async fn a_request_that_waits_for_its_turn_listens_to_every_change() {
     let (mut member, mut record) = (BatchMember::ready(None), Record::new(Instant::now()));
     let mut admission = asking(&scope, &lifecycle, &mut member, &emitter);
     let mut admitted = Box::pin(admission.admit(&mut record));
-    for told in 1..4 {
+    for events in 1..4 {
         assert!(admitted.as_mut().now_or_never().is_none());
-        assert_eq!(waits.0.load(Ordering::Relaxed), told);
+        assert_eq!(waits.0.load(Ordering::Relaxed), events);
         scope.account.notify().notify_waiters();
     }
     assert!(admitted.as_mut().now_or_never().is_none());
@@ -264,7 +264,7 @@ async fn a_deadline_ends_the_wait_for_others() {
 async fn a_wait_between_two_attempts_has_one_event_and_is_counted() {
     let scope = scope();
     while scope.account.pay_for_retry() {}
-    for (wait, extra, told, waited) in
+    for (wait, extra, events, waited) in
         [(0, false, 0, 0), (3, false, 1, 3), (0, true, 1, 10), (3, true, 2, 13), (0, true, 1, 10)]
     {
         let (lifecycle, waits) = (Lifecycle::default(), Waits::default());
@@ -272,7 +272,7 @@ async fn a_wait_between_two_attempts_has_one_event_and_is_counted() {
         let (mut member, mut record) = (BatchMember::ready(None), Record::new(Instant::now()));
         let mut admission = asking(&scope, &lifecycle, &mut member, &emitter);
         assert!(admission.back_off(&destination(&scope), SECOND * wait, extra, &mut record).await.is_ok());
-        assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (told, SECOND * waited));
+        assert_eq!((waits.0.load(Ordering::Relaxed), record.waited), (events, SECOND * waited));
         assert_eq!(member.stage(), Stage::Blocked);
     }
 }
@@ -344,14 +344,14 @@ async fn a_batch_knows_whether_the_account_or_one_model_is_stopped() {
 /// fails at its deadline.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_and_one_that_would_pass_have_errors_of_their_own() {
-    for (told, after, says) in [
+    for (endpoint, after, says) in [
         (endpoint(), 10, "the deadline of 10s passed, after 0 sends"),
         (endpoint().requests_per_minute(1), 0, "the request would have to wait"),
     ] {
-        let (scope, lifecycle, now) = (scope_of(told), Lifecycle::default(), Instant::now());
+        let (scope, lifecycle, now) = (scope_of(endpoint), Lifecycle::default(), Instant::now());
         let taken = scope.model.quota.try_reserve_at(Cost::request(), now).expect("room");
         // Either one call is in flight, or one has ended, and then only the rate limits.
-        let under_way = if after > 0 {
+        let in_flight = if after > 0 {
             Some(taken)
         } else {
             drop(taken.sent());
@@ -362,7 +362,7 @@ async fn a_deadline_that_passes_and_one_that_would_pass_have_errors_of_their_own
         let error = admission.admit(&mut record).await.err().expect("too late");
         assert_eq!((error.kind(), now.elapsed()), (ErrorKind::Deadline, SECOND * after));
         assert!(error.to_string().starts_with(says), "{error}");
-        drop(under_way);
+        drop(in_flight);
     }
 }
 

@@ -26,9 +26,9 @@ fn why() -> Stopped {
 }
 
 /// The outcome of a request that failed, or that a stop kept from being sent.
-fn outcome(index: usize, kept_back: bool) -> Outcome {
-    let kind = if kept_back { ErrorKind::Stopped } else { ErrorKind::Server };
-    let unsent = kept_back.then(|| Request::get("/"));
+fn outcome(index: usize, held_back: bool) -> Outcome {
+    let kind = if held_back { ErrorKind::Stopped } else { ErrorKind::Server };
+    let unsent = held_back.then(|| Request::get("/"));
     Record::new(Instant::now()).into_outcome(Err(Error::new(kind, "no")), None, index, unsent)
 }
 

@@ -97,8 +97,8 @@ impl Trace {
             Step::AttemptEnded { attempt, took, status, failure, message, .. } => {
                 let status = status.map(|status| status.as_u16());
                 let outcome = failure.map_or("answered", |kind| kind.as_str());
-                if let Some(place) = self.attempts.iter().position(|(number, _)| *number == attempt) {
-                    let (_, span) = self.attempts.swap_remove(place);
+                if let Some(index) = self.attempts.iter().position(|(number, _)| *number == attempt) {
+                    let (_, span) = self.attempts.swap_remove(index);
                     span.record("status", status).record("outcome", outcome);
                 }
                 if failure.is_some() {

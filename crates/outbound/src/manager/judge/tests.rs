@@ -189,8 +189,8 @@ fn an_overload_waits_for_its_hint_or_longer_each_time() {
 
 #[test]
 fn a_wait_longer_than_the_time_left_ends_the_request() {
-    let told = |class| with(class, |fault| fault.wait = Some(MINUTE * 31));
-    for fault in [told(Class::RateLimited), told(Class::Overloaded), told(Class::Transient)] {
+    let with_hint = |class| with(class, |fault| fault.wait = Some(MINUTE * 31));
+    for fault in [with_hint(Class::RateLimited), with_hint(Class::Overloaded), with_hint(Class::Transient)] {
         assert_eq!(judge(&case(&fault)).next, Next::TooLate(MINUTE * 31), "{:?}", fault.class);
         // A wait as long as the time left is too long: nothing is left for the attempt.
         let case = Case { left: MINUTE * 31, ..case(&fault) };

@@ -21,7 +21,7 @@ struct State {
     limit: Option<Money>,
     spent: Money,
     /// The most that all calls in flight may cost.
-    under_way: Money,
+    in_flight: Money,
     calls: usize,
 }
 
@@ -82,7 +82,7 @@ impl Budget {
         if state.funds(estimate) != Funds::Enough {
             return None;
         }
-        state.under_way += estimate.most;
+        state.in_flight += estimate.most;
         state.calls += 1;
         Some(BudgetReservation { budget: self, estimate, cost: Money::ZERO })
     }
@@ -91,7 +91,7 @@ impl Budget {
 impl State {
     fn funds(&self, estimate: PriceEstimate) -> Funds {
         match self.limit {
-            Some(limit) if self.spent + self.under_way + estimate.most > limit => {
+            Some(limit) if self.spent + self.in_flight + estimate.most > limit => {
                 let spent = self.spent;
                 if self.calls == 0 { Funds::Spent { limit, spent } } else { Funds::Perhaps }
             }
@@ -123,7 +123,7 @@ impl Drop for BudgetReservation<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.spent += self.cost;
-        state.under_way = state.under_way.saturating_sub(self.estimate.most);
+        state.in_flight = state.in_flight.saturating_sub(self.estimate.most);
         state.calls -= 1;
         drop(state);
         self.budget.changed.notify_waiters();

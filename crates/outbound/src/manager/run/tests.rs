@@ -49,9 +49,9 @@ impl Attempt for &Scripted {
 }
 
 fn scope() -> Scope {
-    let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
+    let endpoint = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
     let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
-    let account = Account::build(told, &Settings::default(), reach).expect("an account");
+    let account = Account::build(endpoint, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
 

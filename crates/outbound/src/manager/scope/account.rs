@@ -156,8 +156,8 @@ impl Account {
         let mut models = self.models.lock();
         match models.iter().position(|known| known.name.as_deref() == model) {
             Some(0) => Arc::clone(&models[0]),
-            Some(place) => {
-                models[..=place].rotate_right(1);
+            Some(index) => {
+                models[..=index].rotate_right(1);
                 Arc::clone(&models[0])
             }
             None => {
@@ -171,16 +171,17 @@ impl Account {
     }
 
     fn new_model(&self, name: Option<&str>) -> Model {
-        let told = self.limits_of_models.iter().find(|(of, _)| Some(of.as_str()) == name);
-        let limits = told.map(|(_, limits)| *limits).unwrap_or_default();
+        let configured = self.limits_of_models.iter().find(|(of, _)| Some(of.as_str()) == name);
+        let limits = configured.map(|(_, limits)| *limits).unwrap_or_default();
         let charging = self.provider.charging();
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // The limits were checked when the account was built, so this cannot fail.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
         let model =
             Model::new(name.map(Into::into), quota, limits.max_concurrent, self.concurrency_ceiling());
-        let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
-        if is_told || self.auto.is_some() { model } else { model.starting_slowly() }
+        let has_limits =
+            [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
+        if has_limits || self.auto.is_some() { model } else { model.starting_slowly() }
     }
 
     /// Removes the key, in all its forms, from a text that is shown.

@@ -214,9 +214,9 @@ impl InFlight {
     }
 
     fn end(&mut self, call: u64) {
-        let place = call.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(under_way) = place.and_then(|place| self.calls.get_mut(place)) {
-            *under_way = false;
+        let index = call.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(is_in_flight) = index.and_then(|index| self.calls.get_mut(index)) {
+            *is_in_flight = false;
         }
         while self.calls.front() == Some(&false) {
             self.calls.pop_front();
@@ -227,7 +227,7 @@ impl InFlight {
     /// How many calls in flight were sent after this one.
     fn after(&self, call: u64) -> usize {
         let skip = usize::try_from((call + 1).saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.calls.iter().skip(skip).filter(|under_way| **under_way).count()
+        self.calls.iter().skip(skip).filter(|is_in_flight| **is_in_flight).count()
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct ScopePermit<'a> {
     /// The number of the call and the time of sending. `None`: not sent yet.
     call: Option<(u64, Instant)>,
     /// The call is in flight.
-    under_way: bool,
+    in_flight: bool,
 }
 
 /// A call in flight, as its scope knows it.
@@ -97,7 +97,7 @@ impl Scope {
             probes_model: false,
             witness: false,
             call: None,
-            under_way: false,
+            in_flight: false,
         };
         let mut breaker = self.account.breaker.lock();
         match breaker.decide(now) {
@@ -320,7 +320,7 @@ impl ScopePermit<'_> {
         let number = self.scope.account.breaker.lock().sent();
         self.scope.account.call_began(sent_at);
         self.call = Some((number, sent_at));
-        self.under_way = true;
+        self.in_flight = true;
         Call { number, request, sent_at, jitter }
     }
 }
@@ -328,7 +328,7 @@ impl ScopePermit<'_> {
 impl ScopePermit<'_> {
     /// The call has ended, and its result was reported to the scope.
     pub(crate) fn ended(&mut self) {
-        self.under_way = false;
+        self.in_flight = false;
     }
 }
 
@@ -349,7 +349,7 @@ impl Drop for ScopePermit<'_> {
         drop(breaker);
         if let Some((_, sent_at)) = self.call {
             account.call_ended(sent_at);
-            if self.under_way {
+            if self.in_flight {
                 account.record_call_end(Instant::now(), sent_at, End::Abandoned);
             }
         }

@@ -16,9 +16,9 @@ use super::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn account(endpoint: impl FnOnce(Endpoint) -> Endpoint) -> Arc<Account> {
-    let told = endpoint(Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(2));
+    let endpoint = endpoint(Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(2));
     let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
-    Arc::new(Account::build(told, &Settings::default(), reach).expect("an account"))
+    Arc::new(Account::build(endpoint, &Settings::default(), reach).expect("an account"))
 }
 
 fn charge(scope: &Scope) -> Charge {

@@ -197,13 +197,13 @@ impl State {
             let aged = i32::try_from(aged).unwrap_or(i32::MAX);
             Some((priority.saturating_add(aged).min(highest), (*priority, *tag, *number), entry))
         });
-        let next = heads.min_by_key(|(aged, place, _)| (Reverse(*aged), place.1, place.2));
-        let Some((_, place, entry)) = next.filter(|(_, place, _)| self.turn != Some(*place)) else { return };
+        let next = heads.min_by_key(|(aged, key, _)| (Reverse(*aged), key.1, key.2));
+        let Some((_, key, entry)) = next.filter(|(_, key, _)| self.turn != Some(*key)) else { return };
         if let Some(waker) = entry.waker.take() {
             waker.wake();
         }
-        self.virtual_time = self.virtual_time.max(place.1);
-        let previous = self.turn.replace(place).and_then(|previous| self.entry(previous));
+        self.virtual_time = self.virtual_time.max(key.1);
+        let previous = self.turn.replace(key).and_then(|previous| self.entry(previous));
         if let Some(waker) = previous.and_then(|entry| entry.waker.take()) {
             waker.wake();
         }

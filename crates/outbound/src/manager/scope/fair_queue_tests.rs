@@ -78,7 +78,7 @@ async fn tenants_share_by_cost() {
     waiting.push(("one", join(&queue, order(0, None), 10)));
     let order = served(&queue, waiting);
     assert!(
-        order.iter().position(|name| *name == "one").is_some_and(|place| place <= 3),
+        order.iter().position(|name| *name == "one").is_some_and(|position| position <= 3),
         "{:?}",
         &order[..6]
     );

@@ -33,9 +33,9 @@ fn a_pause_is_not_shortened_and_ends() {
 
 #[test]
 fn a_good_part_of_overloads_cuts_concurrency_down_and_successes_bring_it_back() {
-    for (told, all, within) in [(None, 8, None), (Some(6), 8, Some(6)), (Some(6), 100, Some(6))] {
-        let quota = QuotaLimiter::builder().max_concurrent(told.unwrap_or(all)).build().expect("a limit");
-        let model = Model::new(None, quota, told, all);
+    for (own_max, all, within) in [(None, 8, None), (Some(6), 8, Some(6)), (Some(6), 100, Some(6))] {
+        let quota = QuotaLimiter::builder().max_concurrent(own_max.unwrap_or(all)).build().expect("a limit");
+        let model = Model::new(None, quota, own_max, all);
         let now = Instant::now();
         let charges: Vec<_> = (0..6)
             .map(|_| {

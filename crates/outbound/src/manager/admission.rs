@@ -266,7 +266,7 @@ impl<'a> Admission<'a> {
         async move {
             loop {
                 let changed = scope.account.changed();
-                let batch_is_stopped = batch.as_ref().is_some_and(|batch| batch.whole_stop().is_some());
+                let batch_is_stopped = batch.as_ref().is_some_and(|batch| batch.batch_stop().is_some());
                 if batch_is_stopped || !lifecycle.is_open() || scope.stopped(Instant::now()).is_some() {
                     return;
                 }

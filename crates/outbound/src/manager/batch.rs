@@ -53,7 +53,7 @@ pin_project! {
         // The runtime of the first poll.
         runtime: Option<runtime::Handle>,
         in_order: bool,
-        delivered: Delivered,
+        returned: Returned,
     }
 }
 
@@ -63,11 +63,11 @@ struct Tasks(Arc<Lifecycle>);
 
 /// Which outcomes were returned to the caller.
 #[derive(Debug, Default)]
-struct Delivered {
+struct Returned {
     /// The index of the first request whose outcome was not returned.
     first: usize,
     /// For each request from `first` on, whether its outcome was returned.
-    given: VecDeque<bool>,
+    flags: VecDeque<bool>,
 }
 
 /// What a stopped batch did not send.
@@ -92,7 +92,7 @@ impl<S: Stream<Item = Request>> Batch<S> {
             tasks: Tasks::default(),
             runtime: None,
             in_order: false,
-            delivered: Delivered::default(),
+            returned: Returned::default(),
         }
     }
 
@@ -160,7 +160,7 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
             match requests.poll_next(cx) {
                 Poll::Ready(Some(request)) => {
                     let runtime = this.runtime.get_or_insert_with(runtime::Handle::current);
-                    let index = this.delivered.take();
+                    let index = this.returned.take();
                     let job = Job { request, index, since: None, items: None };
                     this.state.taken();
                     let active_request = this.tasks.0.register(None);
@@ -176,11 +176,11 @@ impl<S: Stream<Item = Request>> Stream for Batch<S> {
                 Poll::Pending => break,
             }
         }
-        let first = this.in_order.then(|| this.delivered.first(this.state));
+        let first = this.in_order.then(|| this.returned.first(this.state));
         let ended = this.requests.is_none() || this.manager.lifecycle.is_intake_closed();
         match this.state.poll_outcome(first, ended, cx.waker()) {
             Poll::Ready(Some(outcome)) => {
-                this.delivered.give(outcome.index);
+                this.returned.mark_returned(outcome.index);
                 Poll::Ready(Some(outcome))
             }
             other => other,
@@ -194,32 +194,32 @@ impl Drop for Tasks {
     }
 }
 
-impl Delivered {
+impl Returned {
     /// The index of the next request that is taken.
     fn take(&mut self) -> usize {
-        self.given.push_back(false);
-        self.first + self.given.len() - 1
+        self.flags.push_back(false);
+        self.first + self.flags.len() - 1
     }
 
-    fn give(&mut self, index: usize) {
-        if let Some(given) = index.checked_sub(self.first).and_then(|index| self.given.get_mut(index)) {
-            *given = true;
+    fn mark_returned(&mut self, index: usize) {
+        if let Some(flag) = index.checked_sub(self.first).and_then(|index| self.flags.get_mut(index)) {
+            *flag = true;
         }
-        self.skip_given();
+        self.skip_returned();
     }
 
     /// The index of the next outcome to return. Skips requests that a stop kept from being sent.
     fn first(&mut self, state: &BatchState) -> usize {
-        while !self.given.is_empty() && state.is_held_back(self.first) {
-            self.given[0] = true;
-            self.skip_given();
+        while !self.flags.is_empty() && state.is_held_back(self.first) {
+            self.flags[0] = true;
+            self.skip_returned();
         }
         self.first
     }
 
-    fn skip_given(&mut self) {
-        while self.given.front() == Some(&true) {
-            self.given.pop_front();
+    fn skip_returned(&mut self) {
+        while self.flags.front() == Some(&true) {
+            self.flags.pop_front();
             self.first += 1;
         }
     }

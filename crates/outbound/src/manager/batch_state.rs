@@ -89,7 +89,7 @@ impl BatchMember {
 
     /// Why the whole batch is stopped, if it is.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
-        self.batch.as_ref().and_then(|batch| batch.whole_stop())
+        self.batch.as_ref().and_then(|batch| batch.batch_stop())
     }
 
     /// Stops the whole batch.
@@ -199,7 +199,7 @@ impl BatchState {
     }
 
     /// Why the whole batch is stopped, if it is.
-    pub(crate) fn whole_stop(&self) -> Option<Stopped> {
+    pub(crate) fn batch_stop(&self) -> Option<Stopped> {
         self.state.lock().stopped.clone()
     }
 

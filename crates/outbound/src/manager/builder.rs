@@ -223,8 +223,8 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// The longest pause that is waited out when a server says how long to wait. A longer pause stops the model or the
-    /// account.
+    /// The longest pause that is waited out when a server says how long to wait. A longer pause stops the
+    /// model.
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.settings.max_pause = pause;
         self

@@ -1,24 +1,27 @@
-//! The request manager: the pieces, composed. A file imports from files below it, never from files above it:
+//! The request manager: the pieces, composed. A file uses only files of the rows below its own row:
 //!
 //! ```text
-//!                   manager
-//!  batch · ticket · reply_stream · builder · snapshot
-//!              driver
-//!              inner
-//!              reuse
-//!         run · wire
-//!   request_log
-//!   admission · read · in_flight
-//!   emitter
-//!   record · attempt · batch_state
-//!   destination
-//!   prepared · cache
-//!   scope: call · account, model, reachability · health, overload, breaker, fair_queue, quota, endpoint; silence above them
-//!   judge · lifecycle · seed · wall_clock · settings · guarded_observer · reroute
-//!   metrics
-//!   observe · outcome · request · send_log · hedging
-//!   money · route · reused
-//!   error · reply · item · task
+//!  manager
+//!  batch
+//!  driver · builder · reply_stream · snapshot
+//!  inner
+//!  reuse
+//!  run
+//!  wire · request_log
+//!  admission · read
+//!  emitter · ticket
+//!  record
+//!  attempt
+//!  batch_state · destination
+//!  prepared · outcome · reroute
+//!  request
+//!  scope (a folder; in it: call, silence · account · model, reachability, sharing, endpoint ·
+//!         health, overload, breaker, fair_queue, quota · stopped)
+//!  settings
+//!  metrics · guarded_observer
+//!  in_flight · route · observe
+//!  error · cache
+//!  judge · lifecycle · seed · wall_clock · send_log · hedging · money · reply · reused · item · task
 //! ```
 
 mod admission;

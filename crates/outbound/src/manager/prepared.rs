@@ -104,7 +104,10 @@ impl<'a> Prepared<'a> {
         let is_array = method.is_some_and(|method| !method.contains("alt=sse"));
         if !path.starts_with(['/', '?']) && path.contains("://") {
             let to = "give a path, and name an endpoint that has this address";
-            return Err(invalid(format!("the path {:?} is an address: {to}", super::request::shown(&path))));
+            return Err(invalid(format!(
+                "the path {:?} is an address: {to}",
+                super::request::without_secrets(&path)
+            )));
         }
         let mut headers = account.headers.clone();
         let mut content_type = None;

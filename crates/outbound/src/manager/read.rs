@@ -26,7 +26,7 @@ const ERROR_BODY: usize = 64 << 10;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 
 /// The largest body after decoding.
-const MOST_DECODED: usize = 64 << 20;
+const MAX_DECODED: usize = 64 << 20;
 
 /// How long the body of a refusal may take before the gate closes without it.
 const ERROR_BODY_AT_ONCE: Duration = Duration::from_millis(50);
@@ -122,7 +122,7 @@ impl Reader<'_> {
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let status = reply.status();
         let body = reply.bytes().await.map_err(Failure::of_client)?;
-        let body = undo_coding(headers, body, MOST_DECODED);
+        let body = undo_coding(headers, body, MAX_DECODED);
         let provider = &self.scope.account.provider;
         match provider.read_success(self.facts, status, headers, &body, self.clock.now()) {
             Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),

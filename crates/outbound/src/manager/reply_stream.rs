@@ -59,7 +59,7 @@ pub struct ReplyStream {
 
 enum End {
     /// Items may still come.
-    Ahead(Ticket),
+    Pending(Ticket),
     /// All items were returned. `error_returned`: the error that ended the answer was returned too, if there was one.
     Reached { outcome: Box<Outcome>, error_returned: bool },
 }
@@ -71,7 +71,7 @@ impl ReplyStream {
         task: AbortOnDropHandle,
         manager: Handle,
     ) -> Self {
-        Self { items, end: End::Ahead(outcome), _task: task, _manager: manager }
+        Self { items, end: End::Pending(outcome), _task: task, _manager: manager }
     }
 
     /// The next item, or the error that ended the answer, or `None` at its end.
@@ -88,7 +88,7 @@ impl ReplyStream {
     pub async fn outcome(mut self) -> Outcome {
         self.items.close();
         match self.end {
-            End::Ahead(outcome) => outcome.await,
+            End::Pending(outcome) => outcome.await,
             End::Reached { outcome, .. } => *outcome,
         }
     }
@@ -98,7 +98,7 @@ impl ReplyStream {
         if let Some(item) = ready!(self.items.poll_recv(cx)) {
             return Poll::Ready(Some(Ok(item)));
         }
-        if let End::Ahead(ticket) = &mut self.end {
+        if let End::Pending(ticket) = &mut self.end {
             let outcome = Box::new(ready!(Pin::new(ticket).poll(cx)));
             self.end = End::Reached { outcome, error_returned: false };
         }

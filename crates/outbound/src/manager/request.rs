@@ -345,7 +345,7 @@ impl Prompt {
 }
 
 /// A path or an address without the parts that may be secret: user, query, fragment.
-pub(super) fn shown(path: &str) -> &str {
+pub(super) fn without_secrets(path: &str) -> &str {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     path.rsplit_once('@').map_or(path, |(_, rest)| rest)
 }
@@ -357,7 +357,7 @@ impl fmt::Debug for Request {
             .field("id", &self.id)
             .field("endpoint", &self.options().endpoint)
             .field("method", &self.method)
-            .field("path", &self.path.as_deref().map(shown))
+            .field("path", &self.path.as_deref().map(without_secrets))
             .finish_non_exhaustive()
     }
 }

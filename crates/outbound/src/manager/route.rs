@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::{Error, ErrorKind};
 
 /// The failures that another route may avoid.
-const MENDED: &[ErrorKind] = &[
+const DEFAULT_KINDS: &[ErrorKind] = &[
     ErrorKind::RateLimited,
     ErrorKind::Overloaded,
     ErrorKind::Server,
@@ -119,6 +119,6 @@ impl Route {
 
     /// Whether this route is taken after this error.
     pub(super) fn takes(&self, error: &Error) -> bool {
-        self.on.as_deref().unwrap_or(MENDED).contains(&error.kind())
+        self.on.as_deref().unwrap_or(DEFAULT_KINDS).contains(&error.kind())
     }
 }

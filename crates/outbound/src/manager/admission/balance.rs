@@ -113,7 +113,7 @@ impl<'a> Admission<'a> {
                         },
                         Err(QuotaError::MustWait { bottleneck: Bottleneck::Gate, wait, .. }) => {
                             let until = now + wait.unwrap_or(CENTURY).min(CENTURY);
-                            held = sooner(held, Waiting::Refused, until);
+                            held = earlier(held, Waiting::Refused, until);
                         }
                         Err(QuotaError::MustWait { .. }) => {
                             let turn = scope.model.quota.reserve(cost);
@@ -122,7 +122,7 @@ impl<'a> Admission<'a> {
                         }
                         Err(why) => error = Some(self.not_reserved(&why, record)),
                     },
-                    ScopeDecision::Wait(reason, until) => held = sooner(held, reason, until),
+                    ScopeDecision::Wait(reason, until) => held = earlier(held, reason, until),
                     ScopeDecision::Stopped(why) => stopped = stopped.or(Some((scope, why))),
                 }
             }
@@ -169,7 +169,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-fn sooner(held: Option<(Waiting, Instant)>, reason: Waiting, until: Instant) -> Option<(Waiting, Instant)> {
+fn earlier(held: Option<(Waiting, Instant)>, reason: Waiting, until: Instant) -> Option<(Waiting, Instant)> {
     match held {
         Some((_, known)) if known <= until => held,
         _ => Some((reason, until)),

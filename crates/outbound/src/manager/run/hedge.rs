@@ -76,9 +76,9 @@ impl<'a, A: Attempt> Run<'a, A> {
             }
             return self.ended(first, result, deadline, record);
         }
-        let Some(second) = self.second(hedges, &first, record) else {
+        let Some(second) = self.send_hedge(hedges, &first, record) else {
             let result = one.await;
-            note(latencies, began, result.is_ok());
+            record_latency(latencies, began, result.is_ok());
             return self.ended(first, result, deadline, record);
         };
         let mut two = pin!(self.attempt.send(second.admitted.destination, deadline, false));
@@ -87,7 +87,7 @@ impl<'a, A: Attempt> Run<'a, A> {
             Either::Right((result, _)) => (second, first, result),
         };
         let was_first = ended.slot == AttemptSlot::Primary;
-        note(latencies, began, was_first && result.is_ok());
+        record_latency(latencies, began, was_first && result.is_ok());
         // A final failure would be the same for the other call.
         if result.as_ref().err().is_none_or(Failure::is_final) {
             let failure = Some(ErrorKind::Cancelled);
@@ -109,7 +109,7 @@ impl<'a, A: Attempt> Run<'a, A> {
     }
 
     /// Sends a hedge, if the limits and the budgets have room for it now.
-    fn second(
+    fn send_hedge(
         &self,
         hedges: &Hedges,
         first: &SentAttempt<'a>,
@@ -125,7 +125,7 @@ impl<'a, A: Attempt> Run<'a, A> {
 }
 
 /// Records how long the first call took, or at least how long it ran.
-fn note(latencies: &Latencies, began: Instant, answered: bool) {
+fn record_latency(latencies: &Latencies, began: Instant, answered: bool) {
     let took = began.elapsed();
     if answered { latencies.record(took) } else { latencies.record_at_least(took) }
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::stopped::{Stopped, longer};
+use super::stopped::{Stopped, later_end};
 
 /// After this time another witness is sent beside one that has not answered.
 const WITNESS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ impl Breaker {
                 RefusalResult::Held
             }
             State::Held(hold) if call > hold.refused => {
-                hold.until = longer(hold.until, why.until);
+                hold.until = later_end(hold.until, why.until);
                 hold.model = hold.model.filter(|known| *known == model);
                 // Other calls that were sent after the refused one may still succeed. That would show that both
                 // refusals concerned only their own requests.
@@ -171,7 +171,7 @@ impl Breaker {
             }
             State::Held(_) => RefusalResult::Unchanged,
             State::Stopped { why: known, .. } => {
-                known.until = longer(known.until, why.until);
+                known.until = later_end(known.until, why.until);
                 RefusalResult::Unchanged
             }
         }

@@ -21,11 +21,11 @@ pub struct Stopped {
 impl Stopped {
     /// Whether this stop ends no earlier than the other.
     pub(super) fn holds_as_long_as(&self, other: &Self) -> bool {
-        longer(self.until, other.until) == self.until
+        later_end(self.until, other.until) == self.until
     }
 }
 
 /// The later of two ends. `None` is the latest of all.
-pub(super) fn longer(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+pub(super) fn later_end(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     Some(one?.max(other?))
 }

@@ -40,7 +40,7 @@ async fn a_stalled_server_is_not_run_over() {
 
 /// Cancelled calls say nothing about the server, and leave nothing counted as in flight.
 #[tokio::test(start_paused = true)]
-async fn what_is_called_off_is_forgotten() {
+async fn cancelled_calls_are_forgotten() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).auto_concurrency(64).build().expect("a manager");
     for id in 0..200 {

@@ -67,7 +67,7 @@ async fn limits_can_be_changed_while_it_runs() {
 
 /// Waiting requests are sent as soon as a limit is raised, also in the middle of a batch.
 #[tokio::test(start_paused = true)]
-async fn a_raised_limit_is_heard_by_who_waits() {
+async fn a_raised_limit_wakes_waiting_requests() {
     let simulator = provider().build();
     let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
     let mut batch = manager.batch((0..200).map(chat));
@@ -84,7 +84,7 @@ async fn a_raised_limit_is_heard_by_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_called_off_ends_as_called_off() {
+async fn a_cancelled_request_ends_as_cancelled() {
     let simulator = provider().latency(Latency::fixed(s(10))).build();
     let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
     let first = manager.submit(chat(1)).await.expect("open");
@@ -116,7 +116,7 @@ async fn what_is_called_off_ends_as_called_off() {
 
 /// All accepted requests run to their end, also those that wait. No new ones are accepted.
 #[tokio::test(start_paused = true)]
-async fn draining_brings_all_who_are_inside_to_their_end() {
+async fn draining_lets_all_accepted_requests_end() {
     let simulator = provider().build();
     let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
     let mut tickets = Vec::new();
@@ -147,7 +147,7 @@ async fn draining_brings_all_who_are_inside_to_their_end() {
 
 /// A snapshot has the state of each model, what requests wait for, and why.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_says_what_is_waited_for() {
+async fn a_snapshot_says_what_requests_wait_for() {
     let refusal = Fault::Refuse(Refusal::rate_limited().retry_after(s(40)));
     let simulator = provider().fault_on_attempt(refusal, 1).build();
     let manager = manager(&simulator).requests_per_minute(600).build().expect("a manager");

@@ -76,7 +76,7 @@ const OLLAMA: &[&str] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn streams_of_every_framing_are_handed_on() {
+async fn streams_of_every_framing_are_delivered() {
     let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Two rivers?"}]}]});
     let array = Request::post("/models/m:streamGenerateContent", &contents);
     let prompt = || Request::prompt("m", "Two rivers?");
@@ -147,7 +147,7 @@ async fn a_prompt_is_written_as_the_provider_has_it() {
 
 /// A prompt that takes another route is written again, in the format of that provider.
 #[tokio::test(start_paused = true)]
-async fn a_prompt_is_written_anew_on_another_route() {
+async fn a_prompt_is_written_again_on_another_route() {
     let (first, _seen) = manager(Provider::anthropic(), "application/json", &["{}"]);
     let simulator = stack::provider().build();
     let second = outbound::Endpoint::new(Provider::gemini())
@@ -162,7 +162,7 @@ async fn a_prompt_is_written_anew_on_another_route() {
 
 /// A combination that does not work is an error before anything is sent.
 #[tokio::test(start_paused = true)]
-async fn what_a_provider_has_no_format_for_is_said() {
+async fn a_prompt_without_a_format_is_an_error() {
     let body = json!({"contents": []});
     for (provider, request, says) in [
         (Provider::http(), Request::prompt("m", "x"), "no format for a prompt"),
@@ -188,7 +188,7 @@ async fn what_a_provider_has_no_format_for_is_said() {
 /// Events before the first item do not begin the answer. They are delivered with the first item, and those of a failed
 /// attempt are never delivered.
 #[tokio::test(start_paused = true)]
-async fn a_role_is_no_first_item() {
+async fn a_role_is_not_a_first_item() {
     const ROLE: &str =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
     const TEXT: &str =

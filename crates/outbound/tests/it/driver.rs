@@ -74,9 +74,10 @@ fn simulator(draws: &mut Draws) -> (Simulator, bool) {
 async fn history(seed: u64) {
     let mut draws = Draws(seed);
     let (simulator, swallows) = simulator(&mut draws);
-    let width = 1 + draws.below(6) as usize;
+    let max_concurrent = 1 + draws.below(6) as usize;
     let limit = if draws.below(2) == 0 { s(3) } else { s(30) };
-    let builder = manager(&simulator).max_concurrent(width).attempt_timeout(limit).deadline(s(60)).seed(seed);
+    let builder =
+        manager(&simulator).max_concurrent(max_concurrent).attempt_timeout(limit).deadline(s(60)).seed(seed);
     let manager = builder.build().expect("a manager");
     let shuts_down_at = (draws.below(3) == 0).then(|| draws.time(4_000));
 

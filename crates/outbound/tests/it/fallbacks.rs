@@ -150,7 +150,7 @@ async fn endpoints_of_one_name_share_the_requests() {
 
 /// A refusal may close the gate for longer while requests wait for it. Then they check their patience again.
 #[tokio::test(start_paused = true)]
-async fn patience_is_asked_again_where_a_wait_grows() {
+async fn patience_is_checked_again_when_a_wait_grows() {
     // With a priority they wait in the fair queue, and only the first of them waits for the gate.
     for (priority, endpoints) in [(0, 1), (1, 1), (0, 2), (1, 2)] {
         let simulator = provider()
@@ -326,7 +326,7 @@ async fn other_endpoints_are_no_further_attempts() {
 
 /// A request does not use a key again that refused it, however long the other keys are busy.
 #[tokio::test(start_paused = true)]
-async fn a_key_that_refused_a_request_does_not_get_it_again() {
+async fn a_request_does_not_use_a_key_again_that_refused_it() {
     let (first, second) = (failing(Refusal::status(401)), provider().build());
     let manager = manager(&first).another_endpoint(endpoint(&second).max_concurrent(1)).build();
     let manager = manager.expect("a manager");
@@ -339,7 +339,7 @@ async fn a_key_that_refused_a_request_does_not_get_it_again() {
 
 /// Nor does it after another endpoint has failed.
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_is_not_gone_back_to() {
+async fn a_refused_key_is_not_used_again_after_another_failure() {
     let refused = Fault::Refuse(Refusal::status(401));
     let first = provider().fault_when(move |seen| (seen.sequence == 0).then(|| refused.clone())).build();
     let second = provider().fault_on_attempt(Fault::Refuse(Refusal::status(500)), 1).build();
@@ -350,7 +350,7 @@ async fn a_refused_key_is_not_gone_back_to() {
 
 /// If no other endpoint takes the request, the failed one is left alone as if it were the only one.
 #[tokio::test(start_paused = true)]
-async fn without_another_that_takes_it_a_request_backs_off() {
+async fn without_another_endpoint_a_request_backs_off() {
     let first = failing(Refusal::status(500));
     let second = failing(Refusal::rate_limited().retry_after(s(600)));
     let manager = manager(&first).another_endpoint(endpoint(&second)).max_attempts(4).build();
@@ -361,7 +361,7 @@ async fn without_another_that_takes_it_a_request_backs_off() {
 
 /// One of two endpoints is down for long, and the other refuses for a moment. The short wait is waited for.
 #[tokio::test(start_paused = true)]
-async fn the_endpoint_that_is_there_soonest_is_waited_for() {
+async fn the_endpoint_that_is_back_first_is_waited_for() {
     let down = provider().trouble(Trouble::Refused, s(0)..s(100_000)).build();
     let refused = Fault::Refuse(Refusal::rate_limited().retry_after(s(3)));
     let well = provider().fault_when(move |seen| (seen.sequence == 30).then(|| refused.clone())).build();

@@ -50,7 +50,7 @@ async fn a_slow_call_is_made_a_second_time() {
     assert_eq!((given_up.failure, given_up.delivery), (Some(ErrorKind::Cancelled), Delivery::MaybeSent));
     assert!(given_up.after == Duration::ZERO && given_up.took == took, "{given_up:?}");
     assert!(answered.failure.is_none() && answered.after >= ms(200), "{answered:?}");
-    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "both have given back their places");
+    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "both have given back their permits");
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,7 @@ async fn another_endpoint_of_the_name_is_the_better_one() {
 
 /// After a failure of one call the other may still succeed. After a refusal of the content it may not.
 #[tokio::test(start_paused = true)]
-async fn a_failure_leaves_the_other_its_chance() {
+async fn after_a_failure_the_other_call_may_still_succeed() {
     let fails = |status: u16| {
         move |seen: &Seen| match seen.attempt {
             1 => Some(Fault::KeepAlive { every: s(1), count: Some(1) }),
@@ -189,7 +189,7 @@ async fn a_failure_leaves_the_other_its_chance() {
 
 /// An aborted request has sent two calls, and the budget counts both.
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_off_was_sent_twice() {
+async fn an_aborted_hedged_request_was_sent_twice() {
     let simulator = slow(|_| Some(Fault::Silence)).build();
     let prices = Prices::new().model("test", Price::per_million(1e6, 2e6));
     let builder = manager(&simulator).hedge(HEDGING).prices(prices);
@@ -241,7 +241,7 @@ async fn quick_refusals_make_no_call_slow() {
 
 /// A hedge that its budget does not allow takes nothing from the limits.
 #[tokio::test(start_paused = true)]
-async fn a_hedge_that_is_not_made_costs_nothing() {
+async fn a_hedge_without_budget_takes_nothing_from_the_limits() {
     let simulator = slow(late).build();
     // One hedge every 1.5 s, and each call takes two.
     let builder = manager(&simulator).hedge(HEDGING.budget(0).min_delay(ms(1_800))).requests_per_minute(40);
@@ -277,28 +277,28 @@ async fn no_second_call_goes_out_in_a_pause_or_after_a_stop() {
 
 /// Observers get the events of both calls, with their numbers, whichever ends first.
 #[tokio::test(start_paused = true)]
-async fn both_calls_are_told() {
-    type Heard = std::sync::Arc<std::sync::Mutex<Vec<(u32, Option<Option<ErrorKind>>)>>>;
-    struct Hears(Heard);
-    impl Observer for Hears {
+async fn both_calls_have_events() {
+    type Attempts = std::sync::Arc<std::sync::Mutex<Vec<(u32, Option<Option<ErrorKind>>)>>>;
+    struct Recorder(Attempts);
+    impl Observer for Recorder {
         fn event(&self, event: &Event<'_>) {
-            let mut heard = self.0.lock().expect("a lock");
+            let mut attempts = self.0.lock().expect("a lock");
             match event.step {
-                Step::Sent { attempt } if event.id == Some("r1") => heard.push((attempt, None)),
+                Step::Sent { attempt } if event.id == Some("r1") => attempts.push((attempt, None)),
                 Step::AttemptEnded { attempt, failure, .. } if event.id == Some("r1") => {
-                    heard.push((attempt, Some(failure)));
+                    attempts.push((attempt, Some(failure)));
                 }
                 _ => {}
             }
         }
     }
-    let heard = Heard::default();
+    let attempts = Attempts::default();
     let simulator = slow(never).build();
-    let builder = manager(&simulator).hedge(HEDGING).observer(Hears(heard.clone()));
+    let builder = manager(&simulator).hedge(HEDGING).observer(Recorder(attempts.clone()));
     let manager = warm(&simulator, builder).await;
     assert!(timed(&manager, 1).await.0.result.is_ok());
     let given_up = Some(Some(ErrorKind::Cancelled));
-    assert_eq!(*heard.lock().expect("a lock"), [(1, None), (2, None), (1, given_up), (2, Some(None))]);
+    assert_eq!(*attempts.lock().expect("a lock"), [(1, None), (2, None), (1, given_up), (2, Some(None))]);
 }
 
 /// The heavy tail of latencies from the tests of `retry`, through the whole stack.

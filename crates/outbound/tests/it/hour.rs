@@ -26,7 +26,7 @@ async fn an_hour() -> (u64, usize, Duration) {
     let started = Instant::now();
     let outcomes = run(&manager, 1_800).await;
     all_succeeded(&outcomes);
-    assert_eq!(simulator.ledger().refused(), 0, "limits that were told are kept");
+    assert_eq!(simulator.ledger().refused(), 0, "configured limits are kept");
     (simulator.ledger().digest(), simulator.ledger().sends(), started.elapsed())
 }
 

@@ -27,7 +27,7 @@ async fn pool_starvation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_that_were_told_are_never_overrun() {
+async fn configured_limits_are_never_passed() {
     let simulator = provider().requests_per_minute(120).tokens_per_minute(100_000).burst(s(2)).build();
     let manager = manager(&simulator).requests_per_minute(120).build().expect("a manager");
     all_succeeded(&run(&manager, 200).await);
@@ -67,7 +67,7 @@ async fn estimate_never_settled() {
 
 /// A refusal by status costs nothing, so its tokens are there for the next attempt.
 #[tokio::test(start_paused = true)]
-async fn a_refused_request_has_its_tokens_back() {
+async fn a_refused_request_gets_its_tokens_back() {
     let simulator = provider().fault_on_attempt(Refusal::rate_limited(), 1).build();
     let manager = manager(&simulator).tokens_per_minute(3_000).build().expect("a manager");
     let messages = json!([{"role": "user", "content": "all"}]);

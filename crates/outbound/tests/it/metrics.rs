@@ -105,7 +105,7 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
         .build()
         .expect("a manager");
     let outcome = manager.send(chat(1)).await;
-    let usage = outcome.usage.expect("tokens are told");
+    let usage = outcome.usage.expect("tokens are reported");
     let mut stream = body(2);
     stream["stream"] = json!(true);
     let streamed = manager.send(Request::chat(&stream)).await;
@@ -137,8 +137,8 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
         assert!((value - expected).abs() < 1e-9, "{sample}: {value} and not {expected}");
     }
     let waited = page.sum("outbound_wait_seconds_total");
-    let told = (outcome.waited + streamed.waited).as_secs_f64();
-    assert!((waited - told).abs() < 0.01, "{waited} {told}");
+    let recorded = (outcome.waited + streamed.waited).as_secs_f64();
+    assert!((waited - recorded).abs() < 0.01, "{waited} {recorded}");
     assert!(waited >= 5.0 && page.sum("outbound_waits_total") >= 1.0);
     assert_eq!(page.sum("outbound_requests_waiting"), 0.0);
     assert_eq!(page.kinds["outbound_wait_seconds_total"], "counter");
@@ -147,7 +147,7 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
 
 /// While requests run, and after they are aborted.
 #[tokio::test(start_paused = true)]
-async fn what_is_under_way_is_on_the_page() {
+async fn requests_in_flight_are_on_the_page() {
     let simulator = provider().build();
     let metrics = Metrics::default();
     let manager = manager(&simulator).max_concurrent(2).observer(metrics.clone()).build().expect("a manager");
@@ -206,7 +206,7 @@ async fn what_is_reused_is_counted_by_where_it_comes_from() {
     let metrics = Metrics::default();
     let manager = manager(&simulator).coalesce(true).observer(metrics.clone()).build().expect("a manager");
     let (one, two) = futures::join!(manager.send(chat(1)), manager.send(chat(1)));
-    let usage = one.usage.or(two.usage).expect("tokens are told");
+    let usage = one.usage.or(two.usage).expect("tokens are reported");
     let page = Page::read(&metrics.to_string());
     let of = "model=test provider=openai_compatible";
     assert_eq!(page.value(&format!("outbound_requests_reused_total from=in_flight {of}")), 1.0);

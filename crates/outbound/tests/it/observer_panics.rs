@@ -72,7 +72,7 @@ impl tracing::Subscriber for Subscriber {
 
 /// The request ends with the panic, and not with a shutdown that never came. Its permits are free again.
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
+async fn a_panic_in_the_task_of_a_request_has_an_error_of_its_own() {
     let simulator = provider()
         .fault_when(|seen| (seen.sequence == 0).then(|| Refusal::rate_limited().retry_after(s(901)).into()))
         .build();
@@ -89,7 +89,7 @@ async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
 
 /// A panic of one observer does not affect the others.
 #[tokio::test(start_paused = true)]
-async fn several_observers_hear_the_same() {
+async fn several_observers_get_the_same_events() {
     let simulator = provider().build();
     let (before, after) = (Words::default(), Words::default());
     let events = Arc::new(AtomicUsize::new(0));
@@ -101,6 +101,6 @@ async fn several_observers_hear_the_same() {
         .expect("a manager");
     assert!(manager.send(chat(1)).await.result.is_ok());
     let expected = "queued; admitted; sent 1; answered 1 after 200ms; ended well";
-    assert_eq!((before.told(), after.told()), (expected.to_owned(), expected.to_owned()));
+    assert_eq!((before.events(), after.events()), (expected.to_owned(), expected.to_owned()));
     assert_eq!(events.load(Ordering::Relaxed), 2);
 }

@@ -14,9 +14,9 @@ use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, run,
 
 /// Keeps the index of each request.
 #[derive(Clone, Default)]
-struct Places(Arc<Mutex<BTreeMap<usize, String>>>);
+struct Indices(Arc<Mutex<BTreeMap<usize, String>>>);
 
-impl Observer for Places {
+impl Observer for Indices {
     fn event(&self, event: &Event<'_>) {
         let id = event.id.expect("an id").to_owned();
         let known = self.0.lock().expect("no panic").entry(event.index).or_insert(id.clone()).clone();
@@ -25,14 +25,14 @@ impl Observer for Places {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_names_the_place_of_its_request() {
+async fn an_event_has_the_index_of_its_request() {
     let simulator = provider().build();
-    let places = Places::default();
-    let manager = manager(&simulator).observer(places.clone()).build().expect("a manager");
+    let indices = Indices::default();
+    let manager = manager(&simulator).observer(indices.clone()).build().expect("a manager");
     all_succeeded(&run(&manager, 5).await);
-    let places = places.0.lock().expect("no panic").clone();
+    let indices = indices.0.lock().expect("no panic").clone();
     let expected = (0..5).map(|id| (id, format!("r{id}")));
-    assert_eq!(places, expected.collect());
+    assert_eq!(indices, expected.collect());
 }
 
 /// Keeps each event as words.
@@ -60,13 +60,13 @@ impl Observer for Words {
 }
 
 impl Words {
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn events(&self) -> String {
         self.0.lock().expect("no panic").join("; ")
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_step_is_told_once_and_in_its_order() {
+async fn each_step_has_one_event_in_order() {
     let simulator = provider().fault_on_attempt(Refusal::status(500), 1).build();
     let words = Words::default();
     let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
@@ -74,7 +74,7 @@ async fn each_step_is_told_once_and_in_its_order() {
     let expected = "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; \
                     waits for the time between two attempts; waited for the time between two attempts; \
                     admitted; sent 2; item after 200ms; answered 2 after 200ms; ended well";
-    assert_eq!(words.told(), expected);
+    assert_eq!(words.events(), expected);
 }
 
 /// Keeps the delivery of each attempt.
@@ -90,7 +90,7 @@ impl Observer for Deliveries {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_tells_whether_the_server_had_it() {
+async fn the_end_of_an_attempt_says_whether_the_server_received_it() {
     let deliveries = Deliveries::default();
     let taken = || std::mem::take(&mut *deliveries.0.lock().expect("no panic"));
     let simulator = provider().fault_on_attempt(Fault::Silence, 1).build();
@@ -103,8 +103,8 @@ async fn an_attempt_tells_whether_the_server_had_it() {
     });
     let nowhere = manager().client(refused).max_attempts(1).build().expect("a manager");
     assert!(nowhere.send(chat(1)).await.result.is_err());
-    let told = taken();
-    assert!(!told.is_empty() && told.iter().all(|delivery| *delivery == Delivery::NotSent), "{told:?}");
+    let events = taken();
+    assert!(!events.is_empty() && events.iter().all(|delivery| *delivery == Delivery::NotSent), "{events:?}");
 
     let cut_off = manager().build().expect("a manager");
     let sent = tokio::time::timeout(ms(100), cut_off.send(chat(2)));
@@ -116,22 +116,23 @@ async fn an_attempt_tells_whether_the_server_had_it() {
 
 /// A stream that breaks after its first item takes no other route, so the request ends there.
 #[tokio::test(start_paused = true)]
-async fn the_end_is_told_once_whatever_the_routes() {
+async fn the_end_has_one_event_whatever_the_routes() {
     for (after, end) in [(3, "stream_broken; ended: stream_broken, 1 sends"), (0, "rerouted")] {
         let simulator = provider().fault_on_attempt(Fault::Truncate { after }, 1).build();
-        let told = Words::default();
-        let manager = manager(&simulator).max_attempts(1).observer(told.clone()).build().expect("a manager");
+        let events = Words::default();
+        let manager =
+            manager(&simulator).max_attempts(1).observer(events.clone()).build().expect("a manager");
         let request = stream(1).fallback(Route::model("other"));
         let _ = manager.stream(request).outcome().await;
-        let told = told.told();
-        assert!(told.contains(end), "{told}");
-        assert_eq!((told.matches("queued").count(), told.matches("ended").count()), (1, 1), "{told}");
+        let events = events.events();
+        assert!(events.contains(end), "{events}");
+        assert_eq!((events.matches("queued").count(), events.matches("ended").count()), (1, 1), "{events}");
     }
 }
 
 /// Nothing was sent, so there is no event of an attempt.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_end() {
+async fn a_request_that_cannot_be_prepared_has_a_first_and_a_last_event() {
     let simulator = provider().build();
     for (request, expected) in [
         (Request::post_raw("/chat/completions", "{"), "queued; ended: invalid, 0 sends"),
@@ -149,13 +150,13 @@ async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_e
         let words = Words::default();
         let manager = manager(&simulator).max_attempts(1).observer(words.clone()).build().expect("a manager");
         assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
-        assert_eq!(words.told(), expected);
+        assert_eq!(words.events(), expected);
     }
 }
 
 /// Whatever ends a request: it is cancelled, its future or the manager is dropped, or the manager is shut down.
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_off_is_told_to_its_end() {
+async fn an_aborted_request_has_its_end_events() {
     let cut = "queued; admitted; sent 1; failed 1 after 100ms with 0: ";
     for (how, end) in
         [("cancel", "cancelled"), ("drop", "shut_down"), ("manager", "shut_down"), ("shutdown", "shut_down")]
@@ -188,13 +189,13 @@ async fn what_is_cut_off_is_told_to_its_end() {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(words.told(), format!("{cut}{end}; ended: {end}, 1 sends"), "{how}");
+        assert_eq!(words.events(), format!("{cut}{end}; ended: {end}, 1 sends"), "{how}");
     }
 }
 
 /// An aborted wait has its end event as well.
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_cut_off_is_told_to_its_end() {
+async fn an_aborted_wait_has_its_end_event() {
     let simulator = provider().build();
     let words = Words::default();
     let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
@@ -203,7 +204,7 @@ async fn a_wait_that_is_cut_off_is_told_to_its_end() {
     tokio::task::yield_now().await;
     let expected =
         "queued; waits for the end of a pause; waited for the end of a pause; ended: shut_down, 0 sends";
-    assert_eq!(words.told(), expected);
+    assert_eq!(words.events(), expected);
 }
 
 /// Keeps the facts that each event has about its request.
@@ -228,7 +229,7 @@ impl Observer for Facts {
 
 /// The server is known from the first attempt on, and forgotten with its route.
 #[tokio::test(start_paused = true)]
-async fn an_event_says_what_is_asked_of_whom() {
+async fn an_event_has_operation_model_and_server() {
     let simulator =
         provider().fault_when(|seen| (seen.sequence == 0).then(|| Refusal::status(500).into())).build();
     let facts = Facts::default();
@@ -287,7 +288,7 @@ impl Observer for Callers {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_calls_is_known_where_a_request_is_taken_in() {
+async fn an_observer_knows_the_caller_when_a_request_is_accepted() {
     let simulator = provider().build();
     let callers = Callers::default();
     let manager = manager(&simulator).observer(callers.clone()).build().expect("a manager");

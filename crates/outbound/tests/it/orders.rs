@@ -30,7 +30,7 @@ async fn a_higher_priority_goes_first() {
 
 /// Ten thousand requests of one tenant do not delay one of another, however they are sent.
 #[tokio::test(start_paused = true)]
-async fn one_request_waits_no_longer_than_two_of_anothers() {
+async fn one_request_waits_no_longer_than_two_of_another_tenant() {
     for face in ["send", "submit", "batch"] {
         let (_simulator, manager) = one_at_a_time();
         let flood = manager.clone();

@@ -18,7 +18,7 @@ async fn a_blip_of_a_second_costs_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_our_own_makes_nobody_late() {
+async fn a_pause_that_we_make_fails_no_deadline() {
     let simulator = provider().fault_during(Refusal::status(500), s(0)..ms(300)).build();
     let manager = manager(&simulator).deadline(s(10)).build().expect("a manager");
     all_succeeded(&run(&manager, 1_000).await);
@@ -96,7 +96,7 @@ async fn a_batch_under_a_small_limit_is_slow_and_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn estimates_that_are_too_high_fail_nobody() {
+async fn estimates_that_are_too_high_fail_no_request() {
     let simulator = provider().build();
     let manager = manager(&simulator).tokens_per_minute(10_000).build().expect("a manager");
     let requests = (0..500).map(|id| {

@@ -96,7 +96,7 @@ async fn files_are_sent_as_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_is_said_when_it_is_sent() {
+async fn an_invalid_part_is_reported_when_the_request_is_sent() {
     let (manager, wire) = manager();
     let stream = futures::stream::empty::<std::io::Result<outbound::client::Bytes>>();
     let wrong = [

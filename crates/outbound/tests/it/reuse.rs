@@ -41,7 +41,7 @@ async fn equal_requests_in_flight_share_one_call() {
             assert_eq!(
                 (outcome.sends, outcome.usage, outcome.charged),
                 (0, None, 0),
-                "nothing is told twice"
+                "usage and cost are reported once"
             );
         }
     }
@@ -185,7 +185,7 @@ async fn a_batch_reads_on_behind_equal_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_gives_back_who_waits_for_an_equal() {
+async fn a_shutdown_returns_requests_that_wait_for_an_equal_one() {
     let simulator = provider().latency(outbound_simulator::Latency::fixed(s(10))).build();
     let manager = coalescing(&simulator);
     let tickets = [manager.submit(chat(1)).await.expect("in"), manager.submit(chat(1)).await.expect("in")];
@@ -198,7 +198,7 @@ async fn a_shutdown_gives_back_who_waits_for_an_equal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_hears_what_it_waits_for() {
+async fn an_observer_gets_the_reason_of_a_wait() {
     let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     struct Hears(std::sync::Arc<std::sync::Mutex<Vec<Waiting>>>);
     impl outbound::Observer for Hears {

@@ -15,7 +15,7 @@ use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
 /// A log that keeps its entries as words.
 #[derive(Clone, Default)]
 struct Words {
-    said: Arc<Mutex<Vec<String>>>,
+    entries: Arc<Mutex<Vec<String>>>,
     /// How long each entry takes.
     takes: Duration,
     /// It fails after this many entries.
@@ -25,14 +25,14 @@ struct Words {
 }
 
 impl Words {
-    fn said(&self) -> Vec<String> {
-        self.said.lock().expect("no panic").clone()
+    fn entries(&self) -> Vec<String> {
+        self.entries.lock().expect("no panic").clone()
     }
 
     fn say(&self, word: &str, request: Sending<'_>) -> usize {
-        let mut said = self.said.lock().expect("no panic");
-        said.push(format!("{word} {}", request.id.unwrap_or_default()));
-        said.len()
+        let mut entries = self.entries.lock().expect("no panic");
+        entries.push(format!("{word} {}", request.id.unwrap_or_default()));
+        entries.len()
     }
 }
 
@@ -57,30 +57,30 @@ impl SendLog for Words {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_waits_until_it_is_written_down() {
+async fn a_request_waits_until_the_log_is_written() {
     let simulator = provider().build();
     let log = Words { takes: s(3), server: Some(simulator.clone()), ..Words::default() };
     let manager = manager(&simulator).max_concurrent(1).send_log(log.clone()).build().expect("a manager");
     let began = Instant::now();
     all_succeeded(&run(&manager, 2).await);
     assert!(began.elapsed() >= s(6));
-    assert_eq!(log.said(), ["sending r0", "sending r1"]);
+    assert_eq!(log.entries(), ["sending r0", "sending r1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_status_refuses_was_not_processed_and_is_written_down_anew() {
+async fn what_a_status_refuses_was_not_processed_and_is_logged_again() {
     for refusal in [Refusal::rate_limited(), Refusal::status(503)] {
         let simulator = provider().fault_on_attempt(refusal, 1).build();
         let log = Words::default();
         let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
         let outcome = manager.send(chat(1)).await;
         assert!(outcome.result.is_ok() && !outcome.possible_duplicate, "{outcome:?}");
-        assert_eq!(log.said(), ["sending r1", "not processed r1", "sending r1"]);
+        assert_eq!(log.entries(), ["sending r1", "not processed r1", "sending r1"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_have_been_processed_stays_written_down() {
+async fn what_may_have_been_processed_stays_in_the_log() {
     // The first attempt is reset after the request was written. The refusal of the second one does not undo that.
     let simulator = provider()
         .fault_on_attempt(Fault::ResetBeforeHeaders, 1)
@@ -91,7 +91,7 @@ async fn what_may_have_been_processed_stays_written_down() {
     let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
     let outcome = manager.send(chat(1)).await;
     assert!(outcome.result.is_ok() && outcome.possible_duplicate, "{outcome:?}");
-    assert_eq!((outcome.sends, log.said()), (4, vec![String::from("sending r1")]));
+    assert_eq!((outcome.sends, log.entries()), (4, vec![String::from("sending r1")]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ async fn what_an_earlier_run_may_have_sent_is_a_possible_duplicate_once_it_is_se
     let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
     let outcome = manager.send(chat(1).maybe_sent_before()).await;
     assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 2, "{outcome:?}");
-    assert!(log.said().is_empty(), "a refusal of this run says nothing of the earlier one");
+    assert!(log.entries().is_empty(), "a refusal of this run says nothing of the earlier one");
     // A request that is never sent is no duplicate.
     manager.shutdown(ms(0)).await;
     let outcome = manager.send(chat(2).maybe_sent_before()).await;

@@ -45,13 +45,13 @@ fn refused_per_1_000(simulator: &Simulator) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn two_keys_have_nearly_twice_the_goodput_of_one() {
-    for told in [true, false] {
+    for with_headers in [true, false] {
         let mut rates = Vec::new();
         for keys in [1, 2] {
             let simulator = provider().key(KEY).key(SECOND_KEY).requests_per_minute(600).burst(s(1)).build();
             let mut builder = manager(&simulator).max_concurrent(32);
             let mut second = second_key(&simulator).max_concurrent(32);
-            if told {
+            if with_headers {
                 builder = builder.requests_per_minute(600);
                 second = second.requests_per_minute(600);
             }
@@ -62,11 +62,11 @@ async fn two_keys_have_nearly_twice_the_goodput_of_one() {
             rates.push(goodput(&simulator, &manager, 1_200).await);
             let refused = refused_per_1_000(&simulator);
             assert!(
-                refused <= if told { 0.0 } else { 50.0 },
-                "told {told}: {refused} of 1,000 sends refused"
+                refused <= if with_headers { 0.0 } else { 50.0 },
+                "with_headers {with_headers}: {refused} of 1,000 sends refused"
             );
         }
-        assert!(rates[1] >= 1.9 * rates[0], "told {told}: {rates:?} answers per second");
+        assert!(rates[1] >= 1.9 * rates[0], "with_headers {with_headers}: {rates:?} answers per second");
     }
 }
 
@@ -101,7 +101,7 @@ async fn a_model_at_its_limit_does_not_hold_another_back() {
 /// Another user takes half of the quota of the key. The manager uses the rest, and never loses requests to it. Without
 /// headers that report a remainder, it learns from refusals only.
 #[tokio::test(start_paused = true)]
-async fn who_shares_a_quota_uses_what_is_left() {
+async fn with_a_shared_quota_the_rest_of_it_is_used() {
     for (headers, burst, most_refused) in [
         (LimitHeaders::All, 10, 25.0),
         (LimitHeaders::All, 1, 60.0),

@@ -38,7 +38,7 @@ async fn a_plain_answer_is_read_with_its_usage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_handed_on_to_its_end() {
+async fn a_stream_is_delivered_to_its_end() {
     for (of, base) in chats() {
         let name = of.name();
         let simulator = provider().output_tokens(5..=5).build();
@@ -97,7 +97,7 @@ async fn geminis_quota_per_day_stops_and_its_quota_per_minute_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_early_or_tells_an_overload_is_no_answer() {
+async fn a_stream_that_ends_early_or_reports_an_overload_is_no_answer() {
     for (of, base) in chats() {
         let name = of.name();
         let simulator = provider().fault(Fault::Truncate { after: 3 }, 1.0).build();

@@ -136,7 +136,7 @@ impl<I: Iterator> CountOf for futures::stream::Iter<I> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outages_in_turns_with_overloads() {
+async fn outages_alternating_with_overloads() {
     let simulator = healthy()
         .trouble(Trouble::Refused, s(3)..s(20))
         .fault_during(Refusal::status(503), s(20)..s(40))
@@ -154,7 +154,7 @@ async fn outages_in_turns_with_overloads() {
 /// A proxy takes connections and calls, and answers none. Hung calls end by their own timeout. The other requests do
 /// not wait for that.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_swallows_calls_is_asked_until_it_answers() {
+async fn a_server_that_answers_no_call_is_probed_until_it_answers() {
     for seconds in [5, 60, 600] {
         let (begins, ends) = (s(5), s(5 + seconds));
         let requests = 3_000;
@@ -191,7 +191,7 @@ async fn one_call_at_a_time_is_enough_to_be_asked_again() {
 
 /// A stopped server looks the same until it goes on. Then nothing was lost, and nothing is sent twice.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
+async fn a_stopped_server_is_sent_nothing_twice() {
     let (begins, ends) = (s(5), s(50));
     let builder = healthy().fault_when(move |seen| {
         let every = ends.checked_sub(seen.at).filter(|_| seen.at >= begins)?;
@@ -209,7 +209,7 @@ async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
 
 /// After the server has answered again, a silence is detected as soon as the first one was.
 #[tokio::test(start_paused = true)]
-async fn a_slow_spell_makes_no_later_silence_longer() {
+async fn a_slow_time_does_not_delay_the_detection_of_a_later_silence() {
     let (slow_from, slow_until) = (s(2), s(30));
     let (begins, ends) = (s(45), s(52));
     let builder = healthy().trouble(Trouble::SilentDrop, begins..ends).fault_when(move |seen| {
@@ -243,7 +243,7 @@ async fn one_task_looks_for_silences() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silence_is_looked_for_again_after_a_rest() {
+async fn a_silence_is_detected_again_after_a_time_without_calls() {
     let (begins, ends) = (s(20), s(80));
     let simulator = healthy().trouble(Trouble::SilentDrop, begins..ends).build();
     let manager = manager(&simulator).build().expect("a manager");
@@ -286,7 +286,7 @@ async fn an_address_that_was_given_up_is_tried_again_later() {
 
 /// While nothing was sent, no reply was due, so this time is not a silence.
 #[tokio::test(start_paused = true)]
-async fn a_rest_is_no_silence() {
+async fn a_time_without_calls_is_no_silence() {
     let simulator = healthy().latency(Latency::fixed(s(2))).build();
     let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
     all_succeeded(&run(&manager, 4).await);
@@ -298,7 +298,7 @@ async fn a_rest_is_no_silence() {
 
 /// A snapshot says when the server is probed next.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_tells_when_the_server_is_asked_next() {
+async fn a_snapshot_says_when_the_server_is_probed_next() {
     for (builder, reached) in [
         (healthy().trouble(Trouble::Refused, s(5)..s(65)), false),
         (healthy().fault_during(Refusal::status(500), s(5)..s(65)), true),
@@ -310,22 +310,22 @@ async fn a_snapshot_tells_when_the_server_is_asked_next() {
             let snapshot = manager.snapshot();
             let endpoint = &snapshot.endpoints[0];
             assert_eq!((endpoint.next_probe, endpoint.models[0].next_probe), (None, None), "all is well");
-            let mut told = Vec::new();
+            let mut waits = Vec::new();
             for _ in 0..40 {
                 tokio::time::sleep(ms(500)).await;
                 let snapshot = manager.snapshot();
                 let endpoint = &snapshot.endpoints[0];
                 let next = if reached { endpoint.models[0].next_probe } else { endpoint.next_probe };
-                told.extend(next.map(|at| at.saturating_duration_since(Instant::now())));
+                waits.extend(next.map(|at| at.saturating_duration_since(Instant::now())));
             }
-            told
+            waits
         };
-        let (outcomes, told) = tokio::join!(run(&manager, 1_000), looks);
+        let (outcomes, waits) = tokio::join!(run(&manager, 1_000), looks);
         all_succeeded(&outcomes);
-        assert!(told.len() > 10, "{reached}: {told:?}");
+        assert!(waits.len() > 10, "{reached}: {waits:?}");
         assert!(
-            told.iter().any(|wait| *wait > ms(500)) && told.iter().all(|wait| *wait <= s(20)),
-            "{told:?}"
+            waits.iter().any(|wait| *wait > ms(500)) && waits.iter().all(|wait| *wait <= s(20)),
+            "{waits:?}"
         );
     }
 }

@@ -52,7 +52,7 @@ async fn after_a_restart_there_are_three_outcomes_and_no_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_of_no_use_any_more_is_dropped() {
+async fn garbage_is_dropped() {
     let memory = Memory::new();
     let store = in_memory(&memory);
     let mut most = 0;

@@ -102,8 +102,8 @@ impl Account {
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
         let client = endpoint.client.unwrap_or_else(default_client);
-        // A redirect means that the address is wrong, so the user gets an error. Bodies are decoded by the provider
-        // crate, because some only claim to be encoded.
+        // A redirect means that the address is wrong, so the user gets an error. No coding is asked for: a body that
+        // has one all the same is decoded where it is read, because some bodies only claim to have one.
         let base_url = base_url.to_owned();
         let mut client = client
             .base_url(base_url.as_str())

@@ -18,7 +18,7 @@ pub(crate) struct OverloadLimit {
 /// With fewer replies the share of overloads means nothing.
 const MIN_REPLIES: u32 = 8;
 
-/// Concurrency is halved when one in so many of the last 32 replies was an overload.
+/// Concurrency is halved when at least one in four of the last 32 replies was an overload.
 const OVERLOAD_SHARE: u32 = 4;
 
 impl OverloadLimit {

@@ -110,7 +110,7 @@ impl Reachability {
         state.health.down_since().or(state.unresponsive.as_ref().map(|unresponsive| unresponsive.hung_before))
     }
 
-    /// How long nothing has come back, though calls were sent: the beginning of that time.
+    /// Since when nothing has come back, though calls were sent.
     pub(crate) fn out_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let never_reached = state.failing.map(|(since, _)| since);

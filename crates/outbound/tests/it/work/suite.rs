@@ -1,4 +1,4 @@
-//! What every store of work has to do.
+//! The suite that every store of work has to pass.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use tokio::{task::JoinSet, time};
 const TTL: Duration = Duration::from_secs(60);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Runs the suite; each part has a store of its own. It needs the paused clock.
+/// Runs the suite. Each part has a store of its own. It needs the paused clock.
 pub(crate) async fn conforms<S: WorkStore + Clone + 'static>(mut new: impl FnMut() -> S) {
     pushing_twice_changes_nothing(new()).await;
     work_is_claimed_in_order_and_once(new()).await;
@@ -107,7 +107,7 @@ async fn work_is_claimed_in_order_and_once(store: impl WorkStore) {
     assert!(leases.is_sorted_by(|a, b| a.number < b.number));
     assert!(leases.iter().all(|lease| lease.deliveries == 1 && !lease.may_have_been_sent));
     assert_eq!(counts(&store).await, [0, 0, 10, 0, 0]);
-    // What comes back keeps its place.
+    // Work that comes back keeps its position.
     assert!(release(&store, &leases[7], false).await && release(&store, &leases[2], false).await);
     let again = claim(&store, 5).await;
     assert_eq!(again.iter().map(|lease| &*lease.id).collect::<Vec<_>>(), ["2", "7"]);
@@ -133,7 +133,7 @@ async fn sent_work_of_an_expired_lease_is_ambiguous(store: impl WorkStore) {
     let first = claim_one(&store).await;
     assert!(send(&store, &first).await && send(&store, &first).await);
     time::advance(TTL).await;
-    // Those who leave it get what is behind it.
+    // Holders that leave it get the work behind it.
     let other = claim_one(&store).await;
     assert_eq!(&*other.id, "1");
     assert!(claim(&store, 5).await.is_empty());
@@ -166,7 +166,7 @@ async fn a_stalled_holder_that_comes_back_changes_nothing(store: impl WorkStore)
     }
     assert_eq!(counts(&store).await, [0, 0, 1, 0, 0]);
     assert!(send(&store, &present).await && finish(&store, &present).await);
-    // Done is done, for the present holder as well.
+    // Done work stays done, for the present holder as well.
     assert!(!finish(&store, &present).await && !finish(&store, &stalled).await);
     let answers = store.answers(9).await.expect("works");
     assert_eq!((answers.len(), &answers[0].bytes), (1, &answer("0")));
@@ -207,14 +207,14 @@ async fn releasing_says_what_is_known(store: impl WorkStore) {
     push(&store, 0..1).await;
     let lease = claim_one(&store).await;
     assert!(send(&store, &lease).await);
-    // A refusal came: it was surely not processed.
+    // It was refused, so it was not processed.
     assert!(release(&store, &lease, false).await);
     assert!(!release(&store, &lease, false).await && !finish(&store, &lease).await);
     let lease = claim_one(&store).await;
     assert_eq!((lease.deliveries, lease.may_have_been_sent), (2, false));
     assert!(send(&store, &lease).await && release(&store, &lease, true).await);
     assert_eq!(counts(&store).await, [0, 1, 0, 0, 0]);
-    // What the one before may have sent stays so.
+    // An earlier holder may have sent it, and that stays so.
     let lease = take_one(&store).await;
     assert!(release(&store, &lease, false).await);
     assert_eq!(counts(&store).await, [0, 1, 0, 0, 0]);
@@ -267,7 +267,7 @@ async fn the_clock_may_jump(store: impl WorkStore) {
     for round in 1..=20 {
         let lease = take_one(&store).await;
         assert_eq!(lease.deliveries, round);
-        // Days go by, while the process was stopped.
+        // The process was stopped for days.
         time::advance(Duration::from_secs(u64::from(round) * 86_400)).await;
     }
     let lease = take_one(&store).await;
@@ -304,7 +304,7 @@ async fn dropped_calls_leave_nothing_half_done(store: impl WorkStore) {
     assert_eq!(counts(&store).await, [0, 0, 0, 0, 50]);
 }
 
-/// 32 tasks that die, stall, are refused and come late: each piece of work has one answer.
+/// 32 tasks that die, stall, are refused and come late. Each piece of work has exactly one answer.
 pub(crate) async fn many_holders<S: WorkStore + Clone + 'static>(store: S) {
     push(&store, 0..400).await;
     let accepted = Arc::new(Mutex::new(BTreeMap::<String, Bytes>::new()));
@@ -320,7 +320,7 @@ pub(crate) async fn many_holders<S: WorkStore + Clone + 'static>(store: S) {
                 assert!(round < 20_000, "it goes on for ever");
                 for lease in leases {
                     match (task * 7 + lease.number) % 11 {
-                        // Dies without a word, before or after it has sent.
+                        // Dies without notice, before or after it has sent.
                         0 => {}
                         1 => drop(store.sent(&[&lease]).await.expect("works")),
                         2 => drop(store.release(&[&lease], false).await.expect("works")),

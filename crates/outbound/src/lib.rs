@@ -202,6 +202,8 @@ pub use outbound_limiter::Cost;
 pub use outbound_provider::{Provider, Usage};
 
 #[cfg(feature = "manager")]
+pub mod guide;
+#[cfg(feature = "manager")]
 mod manager;
 #[cfg(all(
     feature = "client",

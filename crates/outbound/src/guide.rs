@@ -1,0 +1,27 @@
+//! The guide: how to use the whole, a page for each question.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`failures`] | what fails, what it means, what was done about it, what to do |
+//! | [`limits`] | how requests and tokens are kept within limits, what to set and what to leave alone |
+//! | [`overnight`] | how to run a large batch while nobody looks, and how to go on after a crash |
+//! | [`testing`] | how to test your own program against a provider that misbehaves |
+//!
+//! Every block of Rust in these pages is compiled and run by `cargo test -p outbound --doc`, on tokio's paused clock, against
+//! the provider of `outbound-simulator`. None needs a key or a network.
+
+#[doc = include_str!("guide/failures.md")]
+pub mod failures {}
+
+#[doc = include_str!("guide/limits.md")]
+pub mod limits {}
+
+#[cfg(feature = "work")]
+#[doc = include_str!("guide/overnight.md")]
+pub mod overnight {}
+
+#[doc = include_str!("guide/testing.md")]
+pub mod testing {}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! | page | answers |
 //! |---|---|
+//! | [`manager`] | what happens to a request, step by step, and what the manager does when it is asked to |
 //! | [`failures`] | what fails, what it means, what was done about it, what to do |
 //! | [`limits`] | how requests and tokens are kept within limits, what to set and what to leave alone |
 //! | [`overnight`] | how to run a large batch while nobody looks, and how to go on after a crash |
@@ -9,6 +10,9 @@
 //!
 //! Every block of Rust in these pages is compiled and run by `cargo test -p outbound --doc`, on tokio's paused clock, against
 //! the provider of `outbound-simulator`. None needs a key or a network.
+
+#[doc = include_str!("guide/manager.md")]
+pub mod manager {}
 
 #[doc = include_str!("guide/failures.md")]
 pub mod failures {}

@@ -1,3 +1,5 @@
+//! Estimates of tokens from the text of a request.
+
 use outbound_provider::{Estimate, Provider};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Buckets: their arithmetic, and a property against integers of any size.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -46,7 +46,7 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     pairs.collect()
 }
 
-/// What is known of a plain chat.
+/// The facts of a plain chat.
 fn chat() -> RequestFacts {
     Provider::openai().read_request(br#"{"model":"m","messages":[]}"#).unwrap()
 }

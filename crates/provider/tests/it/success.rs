@@ -23,12 +23,12 @@ fn answers_of_every_shape() {
         r#"{"choices":[{"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":null}]}"#,
         r#"{"choices":[{"text":"","index":0}]}"#,
         r#"{"choices":[{"delta":{"content":"whole"},"finish_reason":"stop"}]}"#,
-        // Good choices are an answer, whatever stands beside them.
+        // Good choices are an answer, whatever else the body has.
         r#"{"code":500,"message":"failed","success":false,"status":"error","choices":[{"message":{"content":"x"}}]}"#,
         r#"{"choices":[{"message":{"content":"x"}}],"base_resp":{"status_code":0,"status_msg":""}}"#,
         r#"{"choices":[{"message":{"content":"x"}}],"error":{"code":0,"message":""}}"#,
         r#"{"choices":[{"message":{"content":"x"},"error":null}],"error":{"message":"warning"}}"#,
-        // What the answer speaks of is its own affair.
+        // An error in the text of an answer is no error.
         r#"{"choices":[{"message":{"content":"{\"error\":{\"code\":429}}"}}]}"#,
         r#"{"choices":[{"message":{"content":"x","error":"insufficient_quota"},"finish_reason":"stop"}]}"#,
         r#"{"type":"message","content":[{"type":"text","text":"error"}],"stop_reason":"end_turn"}"#,
@@ -89,7 +89,7 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"choices":[{"message":{"content":"ha"},"error":{"code":429}}]}"#, Class::RateLimited),
         (r#"{"choices":[{"message":{"content":"a"}},{"error":{"code":429}}]}"#, Class::RateLimited),
-        // Beside a failed choice the error is told better.
+        // The error beside a failed choice says more than the choice.
         (r#"{"error":{"code":429},"choices":[{"finish_reason":"error"}]}"#, Class::RateLimited),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),

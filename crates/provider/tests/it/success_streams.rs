@@ -28,7 +28,7 @@ fn a_stream_that_was_not_asked_for_is_put_together() {
         whole.replace('\n', "\r"),
         whole.replace("data: ", "data:"),
         whole.trim_end().to_owned(),
-        // A name without data is the name of nothing.
+        // A name without data is no event.
         format!("event: error\n\n{whole}"),
         whole.replace("data: {", "data: {\ndata: "),
     ];

@@ -10,7 +10,7 @@ fn usage_in(body: &Value) -> Option<(u64, u64, u64)> {
     usage.map(|Usage { input, output, cached, .. }| (input, output, cached))
 }
 
-/// What has a price of its own is told apart, and is a part of the whole.
+/// Tokens with a price of their own are counted apart, and are a part of the whole.
 #[test]
 fn what_was_cached_and_what_was_thought_is_told_apart() {
     let cases = [
@@ -50,7 +50,7 @@ fn usage_in_every_dialect() {
             Some((1150, 5, 1000)),
         ),
         (json!({"input_tokens": 50, "output_tokens": 5, "cache_read_input_tokens": null}), Some((50, 5, 0))),
-        // Some have both ways of saying it; those of OpenAI's are a part.
+        // Some servers send both kinds of counts. OpenAI's are a part of the whole.
         (
             json!({"prompt_tokens": 50, "completion_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20}),
             Some((50, 5, 20)),
@@ -59,7 +59,7 @@ fn usage_in_every_dialect() {
             json!({"prompt_tokens": 100, "completion_tokens": 1, "prompt_cache_hit_tokens": 64}),
             Some((100, 1, 64)),
         ),
-        // Nonsense: a part is never more than the whole.
+        // Impossible counts: a part is never more than the whole.
         (json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 64}), Some((10, 0, 10))),
         (json!({"prompt_tokens": -3, "completion_tokens": "many"}), None),
         (json!({"prompt_tokens": 1.5, "completion_tokens": {"a": 1}}), None),
@@ -92,7 +92,7 @@ fn usage_in_every_dialect() {
         (read_other(text).unwrap().usage.map(Usage::total), usage_in(&first)),
         (Some(1), Some((1, 0, 0)))
     );
-    // Also where the answer was looked at twice.
+    // The same for a body that was read twice.
     let twice = json!({"usage": {"prompt_tokens": 3}, "message": "ok", "data": [1]});
     assert_eq!(usage_in(&twice), Some((3, 0, 0)));
 }

@@ -6,6 +6,8 @@
 //! | [`failures`] | what fails, what it means, what was done about it, what to do |
 //! | [`limits`] | how requests and tokens are kept within limits, what to set and what to leave alone |
 //! | [`overnight`] | how to run a large batch while nobody looks, and how to go on after a crash |
+//! | [`streaming`] | how an answer comes item by item, when it is repeated, and how it ends |
+//! | [`routes`] | how to use several keys, models and providers, and a second call beside a slow one |
 //! | [`testing`] | how to test your own program against a provider that misbehaves |
 //!
 //! Every block of Rust in these pages is compiled and run by `cargo test -p outbound --doc`, on tokio's paused clock, against
@@ -26,6 +28,12 @@ pub mod overnight {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("guide/streaming.md")]
+pub mod streaming {}
+
+#[doc = include_str!("guide/routes.md")]
+pub mod routes {}
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! JSON as servers really send it, read in place.
 //!
-//! One pass, no allocation (but for values nested more than 63 deep), no recursion in what is skipped. Read is
-//! all of RFC 8259, and besides: a byte order mark, `NaN`, `Infinity` and `-Infinity`, any depth, raw control
-//! characters and invalid UTF-8 inside strings, halves of surrogate pairs. Refused is what is no whole value: a
-//! cut one, a page of markup, a value with something behind it, nothing at all.
+//! There is one pass, no allocation (except for values nested more than 63 deep), and no recursion in what is skipped.
+//!
+//! It reads all of RFC 8259. Beyond that it reads a byte order mark, `NaN`, `Infinity` and `-Infinity`, any depth, raw
+//! control characters and invalid UTF-8 inside strings, and halves of surrogate pairs. It refuses what is not one whole
+//! value: a value that was cut, a page of markup, a value with something behind it, an empty text.
 
 use std::borrow::Cow;
 
@@ -12,16 +13,16 @@ mod value;
 
 pub use value::lenient_json;
 
-/// What was read is no JSON. Where, and whether it only ended too early, the [`Scanner`] tells.
+/// What was read is not JSON. The [`Scanner`] says where, and whether it only ended too early.
 #[derive(Debug)]
 pub(crate) struct Bad;
 
-/// Reads one value after the other. What the scanner stands on is the next value to be read: each is read with
-/// one of the methods, or passed over with [`skip`](Scanner::skip).
+/// Reads one value after the other. The scanner stands before the next value. One of the methods reads that value, or
+/// [`skip`](Scanner::skip) passes over it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     all: &'a [u8],
-    /// What is still to be read: the end of `all`.
+    /// The part of `all` that is still to be read.
     rest: &'a [u8],
 }
 
@@ -50,7 +51,7 @@ impl<'a> Scanner<'a> {
         self.rest.is_empty()
     }
 
-    /// The bytes from `start` on that were read since.
+    /// The bytes between `start` and the scanner.
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.all.get(start..self.at()).unwrap_or_default()
     }
@@ -310,8 +311,8 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// Which objects (1) and arrays (0) are open, one bit each, the innermost lowest. A bit above the outermost
-/// marks the end, so that full words can be put aside.
+/// Which objects (1) and arrays (0) are open: one bit for each, the innermost in the lowest bit. One more bit above the
+/// outermost marks the end, so that a full word can be put aside.
 #[derive(Debug)]
 struct Nesting {
     bits: u64,

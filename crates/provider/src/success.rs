@@ -1,3 +1,5 @@
+//! Replies of status 200: whether they are answers.
+
 use serde_json::Value;
 
 use crate::{
@@ -15,22 +17,22 @@ use crate::{
 pub struct Success {
     /// The tokens it says it took.
     pub usage: Option<Usage>,
-    /// The body to use in place of the one that came, where that was not of the form that was asked for: events,
-    /// put together. `None` where the bytes are good as they are.
+    /// The body to use in place of the one that came: a stream that was not asked for, put together. `None`: the bytes are
+    /// good as they are.
     pub body: Option<Vec<u8>>,
 }
 
-/// What a body that is no stream turned out to be.
+/// What a body is, if it is no stream.
 #[derive(Debug)]
 pub(crate) enum Reading {
     Answer(Option<Usage>),
-    /// An error, or a choice that is one.
+    /// An error, or a choice that is an error.
     Refusal(Value),
     /// No answer, and why.
     Nothing(String),
 }
 
-/// Reads the body of a success once. Only what may be an error, or no answer, is looked at again.
+/// Reads the body of a success once. It is read again only if it may be an error, or no answer.
 pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
     let mut glance = Glance::default();
     let mut scanner = Scanner::new(body);
@@ -59,7 +61,7 @@ struct Glance {
     bad_choice: bool,
     /// A list of content (Anthropic) or of output (responses).
     content: bool,
-    /// Something that errors have; most often it is null, or means something else.
+    /// A field that errors have. Most often it is null, or means something else.
     suspicious: bool,
 }
 
@@ -80,7 +82,7 @@ impl Glance {
                 }
                 _ => scanner.skip(),
             }),
-            // Ollama counts in the body itself, and says in it whether it is done.
+            // Ollama has the counts in the body itself, and the field that says whether it is done.
             b"prompt_eval_count" | b"eval_count" => {
                 let count = scanner.u64_or_skip()?;
                 self.counts.set(name, count);
@@ -170,11 +172,11 @@ impl Glance {
     }
 }
 
-/// Looks closely at what is not plainly good.
+/// Reads again what is not clearly an answer.
 fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
     let choices = || unwrap_array(&value).get("choices").and_then(Value::as_array).into_iter().flatten();
     if let Some(failed) = choices().find(|choice| is_failed_choice(choice)) {
-        // Beside it the error may be told once more, and better.
+        // The same error may stand beside it with more words.
         let failed = if is_refusal(&value) { value } else { failed.clone() };
         return Reading::Refusal(failed);
     }
@@ -189,7 +191,7 @@ fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
             return Reading::Nothing("the answer ends before it is done".to_owned());
         }
     }
-    // A resource that failed, asked for by its id, is what was asked for.
+    // A request that asks for a resource by its id is answered by that resource, even by one that failed.
     let kind = unwrap_array(&value).get("object").and_then(Value::as_str).unwrap_or("error");
     let is_resource = !facts.chat && kind != "error" && unwrap_array(&value).get("id").is_some();
     if is_refusal(&value) && !is_resource {
@@ -201,8 +203,8 @@ fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
     Reading::Nothing("the answer holds no choices".to_owned())
 }
 
-/// What is no JSON answers whatever was not a chat: audio, a file, a text, nothing. Of a value that was begun and
-/// not ended the rest is lost, whatever it was.
+/// A body that is no JSON is an answer to every request except a chat: audio, a file, a text, nothing. But JSON that was cut
+/// has lost its rest, whatever was asked for.
 fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
     let text = json::without_mark(body).trim_ascii();
     let begun = cut && matches!(text.first(), Some(b'{' | b'['));
@@ -223,8 +225,7 @@ fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
     })
 }
 
-/// The pieces of a stream of JSON: Ollama's lines, or the items of Gemini's array. `None` where the body is something
-/// else.
+/// The pieces of a stream of JSON: Ollama's lines, or the items of Gemini's array. `None`: the body is something else.
 pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     let first = *json::without_mark(body).trim_ascii_start().first()?;
     if !matches!(first, b'{' | b'[') {
@@ -235,7 +236,7 @@ pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     let mut pieces: Vec<String> = std::iter::from_fn(|| splitter.next_value()).collect();
     pieces.extend(splitter.finish());
     let Value::Object(event) = json::lenient_json(pieces.first()?.as_bytes())? else { return None };
-    // Nobody else streams so.
+    // No other server streams so.
     let is_one = match Shape::of_body(&event)? {
         Shape::Gemini => first == b'[' || pieces.len() > 1,
         shape => shape == Shape::Ollama,
@@ -243,7 +244,7 @@ pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     is_one.then_some(pieces)
 }
 
-/// The fault that a body is which is no answer.
+/// The fault of a body that is no answer.
 pub(crate) fn unreadable(why: &str) -> Fault {
     Fault { message: Some(redact::message(why)), ..Fault::new(Class::Unreadable) }
 }

@@ -1,18 +1,18 @@
-//! Nearly all chunks of a chat differ from the one before in one string alone. Such a chunk is read in place: what is
-//! the same as before is compared as it stands, and only the string is taken.
+//! Chunks of a chat that bring nothing but text. Nearly all chunks differ from the one before in one string alone. Such a
+//! chunk is read in place: everything else is compared byte by byte, and only the string is taken.
 
 use super::chat::REASONING;
 use crate::json::{Bad, Scanner, Text};
 
-/// The fields of the last chunk that was read in full, but for the string.
+/// The fields of the last chunk that was read in full, without the string.
 #[derive(Default)]
 pub(super) struct Plain {
-    /// The choice it was of. `None`: there is nothing to compare with.
+    /// The choice of that chunk. `None`: there is nothing to compare with.
     index: Option<u64>,
     top: Fields,
     choice: Fields,
     delta: Fields,
-    /// How often a chunk was kept and then was of no use.
+    /// How many chunks in a row were kept and were of no use.
     in_vain: u8,
 }
 
@@ -24,15 +24,15 @@ pub(super) struct Piece<'a> {
     pub(super) text: Text<'a>,
 }
 
-/// OpenAI's padding, which is another in each chunk and says nothing ("Streaming events" in its API reference).
+/// OpenAI's padding. It differs in each chunk and means nothing ("Streaming events" in its API reference).
 pub(super) const PADDING: &str = "obfuscation";
-/// Fields that mean something anew in each chunk, unless they are null.
+/// Fields whose value matters in each chunk, unless it is null.
 const TOLD_ANEW: [&[u8]; 6] = [b"usage", b"x_groq", b"text", b"message", b"logprobs", b"finish_reason"];
-/// A stream in which so many chunks in a row were kept in vain has none that are plain.
+/// After so many chunks in a row that were kept in vain, the stream is taken to have no plain chunks.
 const TRIES: u8 = 8;
 
 impl Plain {
-    /// The piece in this chunk. `None` where the chunk is not a plain one: then nothing is known of it.
+    /// The piece in this chunk. `None`: the chunk is not a plain one, and has to be read in full.
     pub(super) fn read<'a>(&mut self, chunk: &'a [u8]) -> Option<Piece<'a>> {
         self.index?;
         let mut piece = None;
@@ -145,7 +145,7 @@ impl Fields {
         self.bytes.clear();
     }
 
-    /// Passes over a field, and adds it if its value stays what it is. One that is there twice is none of them.
+    /// Passes over a field, and adds it if its value does not change. A field that is there twice is not added.
     fn put(&mut self, scanner: &mut Scanner<'_>, name: &[u8], stays: bool) -> Result<(), Bad> {
         let start = scanner.at();
         scanner.skip()?;
@@ -161,7 +161,7 @@ impl Fields {
         Ok(())
     }
 
-    /// Passes over a field that is as it was.
+    /// Passes over a field that has not changed.
     fn expect(&self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
         let start = scanner.at();
         scanner.skip()?;

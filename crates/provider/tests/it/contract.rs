@@ -1,4 +1,4 @@
-//! What stays as it is: defaults, names, and what the types may be used for.
+//! The contract: defaults, names, and which auto traits the types have.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -28,7 +28,7 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     error::<Truncated>();
 }
 
-/// Name, address, path, key and its variable.
+/// Name, address, path, how the key is sent, and the variable that holds it.
 type Told = (Provider, &'static str, Option<&'static str>, &'static str, Auth, Option<&'static str>);
 
 fn told() -> Vec<Told> {

@@ -1,4 +1,4 @@
-//! What each event of a stream brings: the same of the same answer, in whichever format.
+//! What each event of a stream brings. The same answer brings the same in every format.
 
 use outbound_provider::{Delta, Provider, StreamItem};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn streams() -> Vec<(&'static str, Provider, Vec<Value>)> {
         start(1, json!({"type": "text", "text": ""})),
         delta(1, json!({"type": "text_delta", "text": "Hel"})),
         delta(1, json!({"type": "text_delta", "text": "lo"})),
-        // A tool that the server calls is none of the caller's.
+        // A tool that the server runs itself is not one of the caller's.
         start(2, json!({"type": "server_tool_use", "id": "s0", "name": "web_search", "input": {}})),
         delta(2, input("{\"query\":\"x\"}")),
         start(3, tool("c0", "look")),
@@ -131,7 +131,7 @@ fn every_format_brings_the_same() {
             whole.finish_reason = delta.finish_reason.clone().or(whole.finish_reason);
             for piece in &delta.tool_calls {
                 let call = &mut calls[usize::try_from(piece.index).unwrap()];
-                // Told once.
+                // It is given out once.
                 assert!(call.0.is_none() || piece.id.is_none(), "{name}");
                 assert!(call.1.is_none() || piece.name.is_none(), "{name}");
                 call.0 = call.0.take().or(piece.id.clone());
@@ -144,7 +144,8 @@ fn every_format_brings_the_same() {
             (Some(id.to_owned()), Some(tool.to_owned()), input.to_owned())
         };
         assert_eq!(calls, [call("c0", "look", "{\"x\":1}"), call("c1", "find", "{}")], "{name}");
-        // Of a response only the reader tells its end and its tokens: its last event is the end marker.
+        // For a response only the reader knows the reason of the end and the tokens, because its last event is the end
+        // marker.
         let reason = whole.finish_reason.or(reader.finish_reason());
         assert_eq!(reason.as_deref(), Some("tool_calls"), "{name}");
         let usage = usage.or(reader.usage()).unwrap();

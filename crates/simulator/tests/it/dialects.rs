@@ -1,4 +1,4 @@
-//! The dialects beside OpenAI's chat and Anthropic's messages: whole answers, streams, refusals, faults inside.
+//! The other dialects, besides OpenAI's chat and Anthropic's messages: whole answers, streams, refusals, faults inside.
 
 use outbound_simulator::{Fault, Outcome, Refusal, Simulator};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Plans, what they cost, and the oracle that knows them.
+//! Plans, what they cost, and the oracle that computes their best time.
 
 use bytes::Bytes;
 use http::Method;
@@ -19,7 +19,7 @@ fn items(count: u64) -> Vec<Bytes> {
     (0..count).map(item).collect()
 }
 
-/// One call at a time, again until it is answered.
+/// Sends one call at a time, each again until it is answered.
 async fn serve(simulator: &Simulator, bodies: &[Bytes], patience: std::time::Duration) {
     for body in bodies {
         loop {
@@ -62,7 +62,7 @@ async fn a_run_meets_exactly_what_the_oracle_foresaw() {
     serve(&simulator, &bodies, secs(2)).await;
     let ledger = simulator.ledger();
     assert_eq!(ledger.sends(), best.attempts);
-    // Without limits one call at a time can do neither better nor worse, but for what timers round up.
+    // Without limits and with one call at a time there is only one possible time, except for what timers round up.
     let over = simulator.elapsed().checked_sub(best.time).expect("nobody beats the oracle");
     assert!(over < ms(1) * best.attempts as u32, "{over:?}");
     let first = |text: &str| {

@@ -1,4 +1,4 @@
-//! Buckets, what the headers say about them, and what a refusal tells.
+//! Buckets, and what headers and refusals say about them.
 
 use http::StatusCode;
 use outbound_simulator::{Dimension, Latency, LimitHeaders, Outcome, Simulator};

@@ -1,4 +1,4 @@
-//! Scenarios as text.
+//! Reading scenarios from text.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ async fn openai_chunks_add_up_to_the_plain_answer_and_end_with_done() {
     assert_eq!(events.last().unwrap().1, "[DONE]");
     assert!(events.iter().all(|(name, _)| name.is_none()));
     let chunks = data(&events);
-    // A role, five tokens and a finish reason; no usage, for it was not asked for.
+    // A role, five tokens and a finish reason. No usage, because the request did not ask for it.
     assert_eq!(chunks.len(), 7);
     assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
     assert_eq!(chunks[6]["choices"][0]["finish_reason"], "stop");

@@ -94,18 +94,19 @@
 //!
 //! # Guarantees
 //!
-//! - **Time.** All time is tokio's. Over [`Simulator::connect`] and with the clock paused an hour of quota takes no time. The wall
-//!   clock is tokio's too, from a fixed start ([`Builder::wall_clock`]).
-//! - **The same run again.** Two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). All chance is drawn
-//!   by seed, body and number of the attempt. So the second attempt at some request meets the same fault and the same latency
-//!   in every run, whatever else is sent and in whatever order. An answer depends on the seed and the body only. (Logarithms are
-//!   the platform's, so times drawn from [`Latency::log_normal`] may differ in the last digit between platforms.)
-//! - **The order of things.** A request that has been read to its end is entered in the ledger. Then path, method, size, key and
-//!   form are checked. The quotas admit it or refuse it, in all dimensions or in none. A fault is chosen. Time passes. The
-//!   request is answered or goes wrong, and what was reserved beyond the bill is given back. A request counts against the limit of
-//!   requests from its admission on, whatever becomes of it.
-//! - **Tokens.** One token is four characters, rounded up: of all text in the prompt, and of the answer. The same count is charged to the quotas, reported as usage and billed in the ledger. Images and tools count
-//!   nothing.
+//! - **Time.** All time is tokio's. Over [`Simulator::connect`] and with the clock paused an hour of quota takes no time. The
+//!   wall clock is tokio's too, from a fixed start ([`Builder::wall_clock`]).
+//! - **The same run again.** Two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). All chance is
+//!   drawn by seed, body and number of the attempt. So the second attempt at some request meets the same fault and the same
+//!   latency in every run, whatever else is sent and in whatever order. An answer depends on the seed and the body only.
+//!   (Logarithms are the platform's, so times drawn from [`Latency::log_normal`] may differ in the last digit between
+//!   platforms.)
+//! - **The order of things.** A request that has been read to its end is entered in the ledger. Then path, method, size, key
+//!   and form are checked. The quotas admit it or refuse it, in all dimensions or in none. A fault is chosen. Time passes.
+//!   The request is answered or goes wrong, and what was reserved beyond the bill is given back. A request counts against the
+//!   limit of requests from its admission on, whatever becomes of it.
+//! - **Tokens.** One token is four characters, rounded up: of all text in the prompt, and of the answer. The same count is
+//!   charged to the quotas, reported as usage and billed in the ledger. Images and tools count nothing.
 //! - **Cancel safety.** A client that leaves closes its entry as abandoned, and its reservation is settled.
 //!   [`Simulator::shutdown`] and dropping the last handle end all tasks and connections.
 //! - **Panics.** Building cannot fail. [`Simulator::connect`] panics outside a tokio runtime.

@@ -4,7 +4,7 @@
 //! twice. Those days cannot be ordered from a real provider.
 //!
 //! A `Simulator` is an HTTP/1.1 server inside the test. It keeps quotas and sends the headers that go with them, takes its time,
-//! goes wrong as it is told to, and writes down every request that it gets. It shares no code with any client.
+//! goes wrong as it is set up to, and writes down every request that it gets. It shares no code with any client.
 //!
 //! ```
 //! use std::time::Duration;
@@ -75,7 +75,7 @@
 //! | a fault of one key, one model or one path | [`KeySettings::fault`], [`ModelSettings::fault`], [`Builder::fault_when`] |
 //! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
-//! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
+//! | waits in seconds, in milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
 //! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)`, [`Builder::outage`] |
 //! | a stream that stops half-way, or before it starts | [`Fault::Stall`] |

@@ -10,8 +10,8 @@
 //! | [`routes`] | how to use several keys, models and providers, and a second call beside a slow one |
 //! | [`testing`] | how to test your own program against a provider that misbehaves |
 //!
-//! Every block of Rust in these pages is compiled and run by `cargo test -p outbound --doc`, on tokio's paused clock, against
-//! the provider of `outbound-simulator`. None needs a key or a network.
+//! Every block of Rust in these pages is compiled and run by `cargo test -p outbound --doc`, against the provider of
+//! `outbound-simulator` and mostly on tokio's paused clock. None needs a key or a network.
 
 #[doc = include_str!("guide/manager.md")]
 pub mod manager {}

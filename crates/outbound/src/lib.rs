@@ -67,7 +67,8 @@
 //!   [priority](Request::priority), and evenly by [tenant](Request::tenant). A request that waits holds nothing. A later one
 //!   passes only where that cannot delay the one that waits.
 //! - **Time.** A request ends by its [deadline](RequestManagerBuilder::deadline), whatever happens, at the next moment its task
-//!   runs. Data that has arrived beats a limit that has passed. All time is tokio's, so the paused clock works.
+//!   runs. In a batch the deadline runs from the first admission on. Data that has arrived beats a limit that has passed. All
+//!   time is tokio's, so the paused clock works.
 //! - **Outages and silence.** A server that is down for ten minutes, or that answers nothing, costs a batch the ten minutes and no
 //!   request: single calls look whether it is back. See [`guide::manager`].
 //! - **Panics.** The methods that start requests panic outside a tokio runtime. A panic in an [`Observer`] is caught, and that

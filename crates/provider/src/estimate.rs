@@ -1,6 +1,6 @@
 //! How many tokens a request takes, as far as its text tells.
 
-use crate::json::{Bad, Scanner};
+use crate::json::{JsonError, Scanner};
 
 /// Tokens that a message costs besides its content: role and delimiters.
 const PER_MESSAGE: u64 = 4;
@@ -30,7 +30,7 @@ pub struct Estimate {
 
 /// How many quarters of a token the next value takes. `names` says whether the names of fields count as text too, as they
 /// do in a schema.
-pub(crate) fn quarters(scanner: &mut Scanner<'_>, names: bool) -> Result<u64, Bad> {
+pub(crate) fn quarters(scanner: &mut Scanner<'_>, names: bool) -> Result<u64, JsonError> {
     Ok(weigh(scanner, names, DEEPEST)?.0)
 }
 
@@ -46,7 +46,7 @@ enum Kind {
     Other,
 }
 
-fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), JsonError> {
     let Some(depth) = depth.checked_sub(1) else {
         scanner.skip()?;
         return Ok((0, Kind::Other));
@@ -74,7 +74,7 @@ fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, K
     Ok((quarters, Kind::Other))
 }
 
-fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), JsonError> {
     let mut sum = 0u64;
     let mut kind = Kind::Other;
     let mut source = Kind::Other;

@@ -65,14 +65,14 @@ impl Hints {
         hints
     }
 
-    /// Whether a wait was told in words, not only by a reset.
-    pub(crate) fn is_told(&self) -> bool {
+    /// Whether the reply names a wait, and not only a reset.
+    pub(crate) fn names_wait(&self) -> bool {
         self.exact.or(self.header).or(self.body).is_some()
     }
 
-    /// Whether a wait was told in any way.
+    /// Whether the reply has a wait or a reset.
     pub(crate) fn any(&self) -> bool {
-        self.is_told() || self.reset.is_some()
+        self.names_wait() || self.reset.is_some()
     }
 
     /// The wait: the first kind that is there. A later kind that is finer replaces it if the two differ by no more than one

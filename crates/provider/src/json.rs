@@ -15,7 +15,7 @@ pub use value::lenient_json;
 
 /// What was read is not JSON. The [`Scanner`] says where, and whether it only ended too early.
 #[derive(Debug)]
-pub(crate) struct Bad;
+pub(crate) struct JsonError;
 
 /// Reads one value after the other. The scanner stands before the next value. One of the methods reads that value, or
 /// [`skip`](Scanner::skip) passes over it.
@@ -74,9 +74,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing may follow.
-    pub(crate) fn end(&mut self) -> Result<(), Bad> {
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         self.peek();
-        if self.is_at_end() { Ok(()) } else { Err(Bad) }
+        if self.is_at_end() { Ok(()) } else { Err(JsonError) }
     }
 
     /// Reads an object. `each` gets the name of each field, as it stands between the quotes, and has to read the
@@ -84,8 +84,8 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn object(
         &mut self,
-        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Bad>,
-    ) -> Result<(), Bad> {
+        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.sign(b'{')?;
         if self.peek() == b'}' {
             return self.sign(b'}');
@@ -102,7 +102,10 @@ impl<'a> Scanner<'a> {
 
     /// Reads an array. `each` has to read one item.
     #[inline]
-    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Bad>) -> Result<(), Bad> {
+    pub(crate) fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.sign(b'[')?;
         if self.peek() == b']' {
             return self.sign(b']');
@@ -119,8 +122,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string.
     #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<Text<'a>, Bad> {
-        let [b'"', start @ ..] = self.rest else { return Err(Bad) };
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        let [b'"', start @ ..] = self.rest else { return Err(JsonError) };
         let mut rest = start;
         let mut escaped = false;
         loop {
@@ -137,19 +140,19 @@ impl<'a> Scanner<'a> {
                 }
                 _ => {
                     self.rest = &[];
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
             }
         }
     }
 
     /// The text of a string; of any other value `None`, which is passed over.
-    pub(crate) fn text_or_skip(&mut self) -> Result<Option<Text<'a>>, Bad> {
+    pub(crate) fn text_or_skip(&mut self) -> Result<Option<Text<'a>>, JsonError> {
         if self.peek() == b'"' { self.string().map(Some) } else { self.skip().map(|()| None) }
     }
 
     /// A whole number that is not negative; of any other value `None`, which is passed over.
-    pub(crate) fn u64_or_skip(&mut self) -> Result<Option<u64>, Bad> {
+    pub(crate) fn u64_or_skip(&mut self) -> Result<Option<u64>, JsonError> {
         self.peek();
         let mut number = Some(0u64);
         let mut rest = self.rest;
@@ -166,7 +169,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over any value, whatever is in it.
-    pub(crate) fn skip(&mut self) -> Result<(), Bad> {
+    pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             b'"' => self.string().map(drop),
             b'{' | b'[' => self.skip_nested(),
@@ -174,7 +177,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn skip_nested(&mut self) -> Result<(), Bad> {
+    fn skip_nested(&mut self) -> Result<(), JsonError> {
         let mut open = Nesting::default();
         loop {
             match self.peek() {
@@ -218,7 +221,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads what is neither string nor object nor array, and gives it back as it stands.
-    pub(crate) fn scalar(&mut self) -> Result<&'a [u8], Bad> {
+    pub(crate) fn scalar(&mut self) -> Result<&'a [u8], JsonError> {
         let first = self.peek();
         let start = self.rest;
         match first {
@@ -236,11 +239,11 @@ impl<'a> Scanner<'a> {
         Ok(&start[..start.len() - self.rest.len()])
     }
 
-    fn number(&mut self) -> Result<(), Bad> {
+    fn number(&mut self) -> Result<(), JsonError> {
         let before = self.rest.len();
         self.digits();
         if self.rest.len() == before {
-            return Err(Bad);
+            return Err(JsonError);
         }
         if let [b'.', rest @ ..] = self.rest {
             self.rest = rest;
@@ -261,7 +264,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn word(&mut self, word: &[u8]) -> Result<(), Bad> {
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
         if let Some(rest) = self.rest.strip_prefix(word) {
             self.rest = rest;
             return Ok(());
@@ -269,11 +272,11 @@ impl<'a> Scanner<'a> {
         if word.starts_with(self.rest) {
             self.rest = &[];
         }
-        Err(Bad)
+        Err(JsonError)
     }
 
     /// The name of a field, behind which and the colon the scanner then stands.
-    fn name(&mut self) -> Result<&'a [u8], Bad> {
+    fn name(&mut self) -> Result<&'a [u8], JsonError> {
         self.peek();
         let name = self.string()?;
         self.peek();
@@ -283,13 +286,13 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline(always)]
-    fn sign(&mut self, sign: u8) -> Result<(), Bad> {
+    fn sign(&mut self, sign: u8) -> Result<(), JsonError> {
         match self.rest {
             [first, rest @ ..] if *first == sign => {
                 self.rest = rest;
                 Ok(())
             }
-            _ => Err(Bad),
+            _ => Err(JsonError),
         }
     }
 }

@@ -47,13 +47,14 @@
 //! # Guarantees
 //!
 //! - **Panics.** Nothing here panics on what a server sends, whatever it is. A fuzzer and property tests look for it.
-//! - **Time.** No function reads a clock: the caller gives the time. A header that cannot be read counts as absent, never as a wait
-//!   of zero. A wait is at most a hundred years, so that it can be added to any instant.
-//! - **Bounds.** A streamed reply may hold 64 MiB, a message 2 KiB, a code 64 bytes. However deep a body nests, the stack that it needs is bounded.
+//! - **Time.** No function reads a clock: the caller gives the time. A header that cannot be read counts as absent, never as
+//!   a wait of zero. A wait is at most a hundred years, so that it can be added to any instant.
+//! - **Bounds.** A streamed reply may hold 64 MiB, a message 2 KiB, a code 64 bytes. However deep a body nests, the stack
+//!   that it needs is bounded.
 //! - **Secrets.** A server's message has no markup, and what looks like a key or a query string is cut out of it.
 //! - **A stream that stops is never whole.** [`StreamReader::finish`] asks for the provider's own proof of the end.
-//! - **An answer is read generously.** A byte order mark, `NaN`, half an emoji or invalid UTF-8 makes no answer unreadable: it was
-//!   paid for.
+//! - **An answer is read generously.** A byte order mark, `NaN`, half an emoji or invalid UTF-8 makes no answer unreadable:
+//!   it was paid for.
 //! - There is nothing to cancel and nobody to be fair to: no function waits.
 //!
 //! # What it does not do
@@ -61,7 +62,8 @@
 //! - It has no tokenizer. [`Estimate`] is a formula, good enough for admission, and corrected by the reply's own [`Usage`].
 //! - It does not translate requests: except for a [`Prompt`], bodies are the caller's.
 //! - It does not speak the native formats of Bedrock and Vertex.
-//! - It sends nothing, waits for nothing and tries nothing again: see `outbound-client`, `outbound-limiter`, `outbound-retry`.
+//! - It sends nothing, waits for nothing and tries nothing again: see `outbound-client`, `outbound-limiter`,
+//!   `outbound-retry`.
 //!
 //! # Coming from a provider's own library
 //!

@@ -13,7 +13,7 @@ use crate::{
     error_body::ErrorBody,
     hints::Hints,
     json, rules, signals, sse,
-    success::{self, Reading, unreadable},
+    success::{self, BodyKind, unreadable},
 };
 
 mod fields;
@@ -198,19 +198,19 @@ impl Provider {
             return read;
         }
         match success::read(facts, body) {
-            Reading::Answer(usage) => Ok(Success { usage, body: None }),
-            Reading::Refusal(error) => {
+            BodyKind::Answer(usage) => Ok(Success { usage, body: None }),
+            BodyKind::Refusal(error) => {
                 let clock = clock::of_reply(headers, now);
                 let body = ErrorBody::read(&error, Some(clock));
                 Err(self.fault(rules::implied_status(&body), headers, body, clock))
             }
-            Reading::Nothing(_)
+            BodyKind::NoAnswer(_)
                 if facts.chat
                     && let Some(read) = in_pieces() =>
             {
                 read
             }
-            Reading::Nothing(why) => Err(match coding(headers) {
+            BodyKind::NoAnswer(why) => Err(match coding(headers) {
                 Some(coding) => Fault {
                     should_retry: Some(false),
                     ..unreadable(&format!(

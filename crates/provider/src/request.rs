@@ -4,7 +4,7 @@ use std::{error, fmt};
 
 use crate::{
     Estimate, estimate,
-    json::{self, Bad, Scanner},
+    json::{self, JsonError, Scanner},
 };
 
 /// The output assumed of a request that names no maximum, for each answer it asks for.
@@ -63,7 +63,7 @@ impl RequestFacts {
         match read.and_then(|()| scanner.end()) {
             Ok(()) if is_object => Ok(fields.facts()),
             Ok(()) => Ok(RequestFacts::default()),
-            Err(Bad) => Err(NotJson { at: scanner.at() + mark, cut: scanner.is_at_end() }),
+            Err(JsonError) => Err(NotJson { at: scanner.at() + mark, cut: scanner.is_at_end() }),
         }
     }
 }
@@ -92,7 +92,7 @@ struct Fields {
 
 impl Fields {
     #[inline]
-    fn read(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    fn read(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         match name {
             b"messages" | b"contents" => {
                 self.messages = true;
@@ -150,7 +150,7 @@ impl Fields {
         }
     }
 
-    fn weigh(&mut self, scanner: &mut Scanner<'_>, names: bool) -> Result<(), Bad> {
+    fn weigh(&mut self, scanner: &mut Scanner<'_>, names: bool) -> Result<(), JsonError> {
         self.quarters = self.quarters.saturating_add(estimate::quarters(scanner, names)?);
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Fields {
     }
 }
 
-fn number(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<(), Bad> {
+fn number(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<(), JsonError> {
     *into = scanner.u64_or_skip()?;
     Ok(())
 }

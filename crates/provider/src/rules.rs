@@ -274,7 +274,7 @@ pub(crate) fn by_status(status: u16, hints: &Hints) -> Class {
     Class::Terminal(match status {
         429 | 420 => return RateLimited,
         // A budget that requests in flight hold.
-        402 if hints.is_told() => return RateLimited,
+        402 if hints.names_wait() => return RateLimited,
         402 => return QuotaSpent,
         // Nothing remains, and the reply says for how long. GitHub does so.
         403 if hints.nothing_remains && hints.any() => return RateLimited,

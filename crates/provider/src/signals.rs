@@ -154,7 +154,7 @@ impl Signals {
             ietf::read(headers, &mut found, &mut signals);
         }
         for (key, raw) in found.0.iter().flatten() {
-            if !found.is_told_better(key, raw) {
+            if !found.has_named_twin(key, raw) {
                 signals.push(raw.signal(key, windows), raw.reset.map(|reset| reset.unit));
             }
         }
@@ -204,7 +204,7 @@ impl<'a> Found<'a> {
     }
 
     /// Whether the same limit is there once more with its window in the name: Kong sends both.
-    fn is_told_better(&self, key: &Key<'a>, raw: &Raw) -> bool {
+    fn has_named_twin(&self, key: &Key<'a>, raw: &Raw) -> bool {
         let same = |(other, twin): &(Key<'a>, Raw)| {
             other.dimension == key.dimension && other.window.is_some() && twin.limit == raw.limit
         };

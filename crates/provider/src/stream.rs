@@ -305,8 +305,8 @@ impl StreamReader {
             Fold::Plain(_) => Ok(StreamItem::Nothing),
         };
         read.map_err(|bad| match bad {
-            Bad::Fault(fault) => *fault,
-            Bad::Refusal(error) => self.fault(ErrorBody::read(&error, None)),
+            EventError::Fault(fault) => *fault,
+            EventError::Refusal(error) => self.fault(ErrorBody::read(&error, None)),
         })
     }
 
@@ -362,15 +362,15 @@ impl fmt::Display for Truncated {
 impl error::Error for Truncated {}
 
 /// Why an event is no piece of an answer.
-enum Bad {
+enum EventError {
     Fault(Box<Fault>),
     /// It holds this error.
     Refusal(Value),
 }
 
-impl From<Fault> for Bad {
-    fn from(fault: Fault) -> Bad {
-        Bad::Fault(Box::new(fault))
+impl From<Fault> for EventError {
+    fn from(fault: Fault) -> EventError {
+        EventError::Fault(Box::new(fault))
     }
 }
 

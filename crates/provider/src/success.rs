@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     Class, Fault, JsonSplitter, RequestFacts, Usage, blocked,
     error_body::{has_answer, is_failed_choice, is_good_choice, is_refusal, unwrap_array},
-    json::{self, Bad, Scanner},
+    json::{self, JsonError, Scanner},
     markup, redact,
     shape::Shape,
     usage::Counts,
@@ -24,36 +24,36 @@ pub struct Success {
 
 /// What a body is, if it is no stream.
 #[derive(Debug)]
-pub(crate) enum Reading {
+pub(crate) enum BodyKind {
     Answer(Option<Usage>),
     /// An error, or a choice that is an error.
     Refusal(Value),
     /// No answer, and why.
-    Nothing(String),
+    NoAnswer(String),
 }
 
 /// Reads the body of a success once. It is read again only if it may be an error, or no answer.
-pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
-    let mut glance = Glance::default();
+pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> BodyKind {
+    let mut summary = ObjectSummary::default();
     let mut scanner = Scanner::new(body);
     let is_object = scanner.peek() == b'{';
     let read =
-        if is_object { scanner.object(|scanner, name| glance.field(scanner, name)) } else { scanner.skip() };
-    if let Err(Bad) = read.and_then(|()| scanner.end()) {
+        if is_object { scanner.object(|scanner, name| summary.field(scanner, name)) } else { scanner.skip() };
+    if let Err(JsonError) = read.and_then(|()| scanner.end()) {
         return no_json(facts, body, scanner.is_at_end());
     }
-    if is_object && glance.is_plainly_good(facts) {
-        return Reading::Answer(glance.usage());
+    if is_object && summary.is_plainly_good(facts) {
+        return BodyKind::Answer(summary.usage());
     }
     match json::lenient_json(body) {
-        Some(value) => judge(facts, value, glance.usage()),
+        Some(value) => judge(facts, value, summary.usage()),
         None => no_json(facts, body, false),
     }
 }
 
 /// What one pass over an object has seen.
 #[derive(Default)]
-struct Glance {
+struct ObjectSummary {
     usage: Option<Usage>,
     counts: Counts,
     good_choice: bool,
@@ -65,9 +65,9 @@ struct Glance {
     suspicious: bool,
 }
 
-impl Glance {
+impl ObjectSummary {
     #[inline]
-    fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         match name {
             b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| self.choice(scanner)),
             b"candidates" if scanner.peek() == b'[' => scanner.array(|scanner| self.candidate(scanner)),
@@ -118,7 +118,7 @@ impl Glance {
         }
     }
 
-    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         if scanner.peek() != b'{' {
             return scanner.skip();
         }
@@ -153,7 +153,7 @@ impl Glance {
     }
 
     /// Gemini's choice.
-    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         if scanner.peek() != b'{' {
             return scanner.skip();
         }
@@ -173,46 +173,46 @@ impl Glance {
 }
 
 /// Reads again what is not clearly an answer.
-fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
+fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> BodyKind {
     let choices = || unwrap_array(&value).get("choices").and_then(Value::as_array).into_iter().flatten();
     if let Some(failed) = choices().find(|choice| is_failed_choice(choice)) {
         // The same error may stand beside it with more words.
         let failed = if is_refusal(&value) { value } else { failed.clone() };
-        return Reading::Refusal(failed);
+        return BodyKind::Refusal(failed);
     }
     if choices().any(is_good_choice) {
-        return Reading::Answer(usage);
+        return BodyKind::Answer(usage);
     }
     if let Value::Object(fields) = &value {
         if let Some(refusal) = blocked::refusal(fields).filter(|_| facts.chat) {
-            return Reading::Refusal(refusal);
+            return BodyKind::Refusal(refusal);
         }
         if facts.chat && Shape::of_body(fields) == Some(Shape::Ollama) && fields["done"] == false {
-            return Reading::Nothing("the answer ends before it is done".to_owned());
+            return BodyKind::NoAnswer("the answer ends before it is done".to_owned());
         }
     }
     // A request that asks for a resource by its id is answered by that resource, even by one that failed.
     let kind = unwrap_array(&value).get("object").and_then(Value::as_str).unwrap_or("error");
     let is_resource = !facts.chat && kind != "error" && unwrap_array(&value).get("id").is_some();
     if is_refusal(&value) && !is_resource {
-        return Reading::Refusal(value);
+        return BodyKind::Refusal(value);
     }
     if !facts.chat || has_answer(&value) {
-        return Reading::Answer(usage);
+        return BodyKind::Answer(usage);
     }
-    Reading::Nothing("the answer holds no choices".to_owned())
+    BodyKind::NoAnswer("the answer holds no choices".to_owned())
 }
 
 /// A body that is no JSON is an answer to every request except a chat: audio, a file, a text, nothing. But JSON that was cut
 /// has lost its rest, whatever was asked for.
-fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
+fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> BodyKind {
     let text = json::without_mark(body).trim_ascii();
     let begun = cut && matches!(text.first(), Some(b'{' | b'['));
     if !facts.chat && !begun {
-        return Reading::Answer(None);
+        return BodyKind::Answer(None);
     }
     let start = String::from_utf8_lossy(&text[..text.len().min(4_096)]);
-    Reading::Nothing(if text.is_empty() {
+    BodyKind::NoAnswer(if text.is_empty() {
         "the answer is empty".to_owned()
     } else if begun {
         "the answer is cut short".to_owned()

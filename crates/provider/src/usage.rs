@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::{Bad, Scanner};
+use crate::json::{JsonError, Scanner};
 
 /// The tokens a reply says it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,7 +80,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Reads the value of `usage`. It may be missing.
-    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Result<Option<Usage>, Bad> {
+    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Result<Option<Usage>, JsonError> {
         if scanner.peek() != b'{' {
             scanner.skip()?;
             return Ok(None);

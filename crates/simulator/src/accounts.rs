@@ -79,10 +79,10 @@ impl Accounts {
     }
 
     /// The same without other users.
-    pub(crate) fn alone(&self) -> Self {
-        let mut alone = self.clone();
-        alone.quotas = alone.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
-        alone
+    pub(crate) fn without_others(&self) -> Self {
+        let mut accounts = self.clone();
+        accounts.quotas = accounts.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
+        accounts
     }
 
     /// How many calls of other users were admitted so far in all accounts, and what they took.

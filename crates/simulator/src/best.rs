@@ -101,7 +101,7 @@ pub(crate) fn best(
         }
         attempts += 1;
         let planned = plan.attempt(item.number, attempt);
-        let (takes, bill, is_done) = course(settings, item, &planned, attempt_timeout);
+        let (takes, bill, is_done) = run_of(settings, item, &planned, attempt_timeout);
         let ends = now.saturating_add(takes);
         last = last.max(ends);
         running.push(Reverse(Running { ends, index, account, attempt, began: now, bill, is_done }));
@@ -151,7 +151,7 @@ fn item(provider: &Provider, plan: &Plan, body: &Bytes) -> Option<Item> {
 }
 
 /// How long an attempt takes, what it is billed for, and whether it is the item's last one.
-fn course(settings: &Settings, item: &Item, planned: &Planned, timeout: Duration) -> (Duration, Cost, bool) {
+fn run_of(settings: &Settings, item: &Item, planned: &Planned, timeout: Duration) -> (Duration, Cost, bool) {
     let (_, output) = answer::length_of(&item.ask, settings.seed, item.number, &settings.output_tokens);
     let whole = Cost { input: item.ask.input_tokens, output };
     let unseen = if settings.bill_unseen { whole } else { Cost::default() };

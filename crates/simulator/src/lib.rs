@@ -4,7 +4,7 @@
 //! twice. Those days cannot be ordered from a real provider.
 //!
 //! A `Simulator` is an HTTP/1.1 server inside the test. It keeps quotas and sends the headers that go with them, takes its time,
-//! goes wrong as it is told to, and writes down every request that it gets. It shares no code with any client.
+//! goes wrong as it is set up to, and writes down every request that it gets. It shares no code with any client.
 //!
 //! ```
 //! use std::time::Duration;
@@ -75,7 +75,7 @@
 //! | a fault of one key, one model or one path | [`KeySettings::fault`], [`ModelSettings::fault`], [`Builder::fault_when`] |
 //! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
-//! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
+//! | waits in seconds, in milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
 //! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)`, [`Builder::outage`] |
 //! | a stream that stops half-way, or before it starts | [`Fault::Stall`] |
@@ -94,16 +94,17 @@
 //!
 //! # Guarantees
 //!
-//! - **Time.** All time is tokio's. Over [`Simulator::connect`] and with the clock paused an hour of quota takes no time. The wall
-//!   clock is tokio's too, from a fixed start ([`Builder::wall_clock`]).
-//! - **The same run again.** Two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). All chance is drawn
-//!   by seed, body and number of the attempt. So the second attempt at some request meets the same fault and the same latency
-//!   in every run, whatever else is sent and in whatever order. An answer depends on the seed and the body only. (Logarithms are
-//!   the platform's, so times drawn from [`Latency::log_normal`] may differ in the last digit between platforms.)
-//! - **The order of things.** A request that has been read to its end is entered in the ledger. Then path, method, size, key and
-//!   form are checked. The quotas admit it or refuse it, in all dimensions or in none. A fault is chosen. Time passes. The
-//!   request is answered or goes wrong, and what was reserved beyond the bill is given back. A request counts against the limit of
-//!   requests from its admission on, whatever becomes of it.
+//! - **Time.** All time is tokio's. Over [`Simulator::connect`] and with the clock paused an hour of quota takes no time. The
+//!   wall clock is tokio's too, from a fixed start ([`Builder::wall_clock`]).
+//! - **The same run again.** Two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). All chance is
+//!   drawn by seed, body and number of the attempt. So the second attempt at some request meets the same fault and the same
+//!   latency in every run, whatever else is sent and in whatever order. An answer depends on the seed and the body only.
+//!   (Logarithms are the platform's, so times drawn from [`Latency::log_normal`] may differ in the last digit between
+//!   platforms.)
+//! - **The order of things.** A request that has been read to its end is entered in the ledger. Then path, method, size, key
+//!   and form are checked. The quotas admit it or refuse it, in all dimensions or in none. A fault is chosen. Time passes.
+//!   The request is answered or goes wrong, and what was reserved beyond the bill is given back. A request counts against the
+//!   limit of requests from its admission on, whatever becomes of it.
 //! - **Tokens.** Four characters of the prompt's text are one token, rounded up. Each word of an answer is one token. The same
 //!   count is charged to the quotas, reported as usage and billed in the ledger. Images and tools count nothing.
 //! - **Cancel safety.** A client that leaves closes its entry as abandoned, and its reservation is settled.

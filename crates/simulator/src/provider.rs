@@ -97,7 +97,7 @@ pub(crate) struct State {
 
 impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Accounts, anchor: Wall) -> Self {
-        let untouched = quotas.alone();
+        let untouched = quotas.without_others();
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
         let state = Mutex::new(State { quotas, ledger, ..State::default() });
         let batch = settings.batching.map(Batch::new);

@@ -145,7 +145,7 @@ impl Quotas {
             let change = self.next_change().unwrap_or(Duration::MAX);
             let call = self.others.as_ref().and_then(|others| others.due(now));
             if let Some((at, cost)) = call.filter(|(at, _)| *at < change) {
-                self.let_other_in(at, cost);
+                self.admit_other(at, cost);
             } else if let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
                 for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
                     meter.set_limit(at, (*limit as f64 * factor).round() as u64);
@@ -157,8 +157,8 @@ impl Quotas {
     }
 
     /// Admits the next call of other users, or lets it wait. A call that can never be admitted is dropped.
-    fn let_other_in(&mut self, at: Duration, cost: Cost) {
-        let over = self.short(at, cost);
+    fn admit_other(&mut self, at: Duration, cost: Cost) {
+        let over = self.no_room(at, cost);
         let Some(others) = &mut self.others else { return };
         if let Some(OverQuota { wait: Some(wait), .. }) = over {
             return others.wait_until(at.saturating_add(wait));
@@ -179,7 +179,7 @@ impl Quotas {
     /// Takes the whole cost. Or takes nothing, and says which dimension has no room.
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
         self.advance(now);
-        let Some(over) = self.short(now, cost) else {
+        let Some(over) = self.no_room(now, cost) else {
             self.take(now, cost);
             return Ok(());
         };
@@ -191,7 +191,7 @@ impl Quotas {
     }
 
     /// The dimension that has no room for a cost, if there is one.
-    fn short(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
+    fn no_room(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
         let over = |(dimension, meter): &mut (Dimension, Meter)| {
             let requested = cost.of(*dimension);
             let wait = meter.wait(now, requested).err()?;

@@ -7,7 +7,7 @@ pub(super) fn behind_plain(bytes: &[u8]) -> &[u8] {
     // Most strings are short: names, ids, kinds.
     for _ in 0..SHORT / 8 {
         let Some((chunk, behind)) = rest.split_first_chunk::<8>() else { break };
-        match first_sign(*chunk) {
+        match first_special(*chunk) {
             Some(at) => return &rest[at..],
             None => rest = behind,
         }
@@ -28,7 +28,7 @@ fn behind_long(bytes: &[u8]) -> &[u8] {
         rest = behind;
     }
     while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-        match first_sign(*chunk) {
+        match first_special(*chunk) {
             Some(at) => return &rest[at..],
             None => rest = behind,
         }
@@ -45,7 +45,7 @@ fn behind_long(bytes: &[u8]) -> &[u8] {
 /// and the lowest bit that is set is always right. Neither character has its high bit set, so the high bits of the word
 /// itself can be used in the second half.
 #[inline(always)]
-fn first_sign(chunk: [u8; 8]) -> Option<usize> {
+fn first_special(chunk: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGHS: u64 = ONES << 7;
 

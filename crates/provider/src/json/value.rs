@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{Bad, Scanner};
+use super::{JsonError, Scanner};
 
 /// Values nested deeper stay text, because code that walks a [`Value`] recurses.
 const DEEPEST: usize = 128;
@@ -28,7 +28,7 @@ pub fn lenient_json(bytes: &[u8]) -> Option<Value> {
     Some(value)
 }
 
-fn read(scanner: &mut Scanner<'_>, depth: usize) -> Result<Value, Bad> {
+fn read(scanner: &mut Scanner<'_>, depth: usize) -> Result<Value, JsonError> {
     match scanner.peek() {
         b'"' => Ok(Value::String(scanner.string()?.decode().into_owned())),
         b'{' | b'[' if depth == 0 => {

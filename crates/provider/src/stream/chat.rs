@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta, reason},
     item,
     merge::{is_something, merge, reasoning_of, text_of},
@@ -39,7 +39,7 @@ struct Choice {
 }
 
 impl Chat {
-    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, EventError> {
         let choices = chunk.remove("choices");
         chunk.remove(PADDING);
         let usage = usage_of(&chunk);
@@ -48,7 +48,7 @@ impl Chat {
         let choices = if let Some(Value::Array(choices)) = choices { choices } else { Vec::new() };
         for choice in choices {
             if error_body::is_failed_choice(&choice) {
-                return Err(Bad::Refusal(choice));
+                return Err(EventError::Refusal(choice));
             }
             let Value::Object(choice) = choice else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta, reason},
     item,
 };
@@ -30,9 +30,9 @@ struct Candidate {
 }
 
 impl Gemini {
-    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, EventError> {
         if let Some(refusal) = blocked::refusal(&chunk).filter(|_| self.candidates.is_empty()) {
-            return Err(Bad::Refusal(refusal));
+            return Err(EventError::Refusal(refusal));
         }
         let candidates = chunk.remove("candidates");
         let usage = chunk.get("usageMetadata").and_then(Usage::of);
@@ -114,7 +114,7 @@ impl Candidate {
         if is_thought { &mut added.reasoning } else { &mut added.text }.push_str(text);
         let generated = !text.is_empty();
         match self.parts.last_mut() {
-            Some(Value::Object(last)) if goes_on(last, is_thought) => {
+            Some(Value::Object(last)) if can_grow(last, is_thought) => {
                 for (name, value) in part {
                     match (last.get_mut(&name), value) {
                         (Some(Value::String(old)), Value::String(new)) if name == "text" => {
@@ -140,7 +140,7 @@ impl Candidate {
 }
 
 /// Whether a part of text may grow. A part with a signature is at its end.
-fn goes_on(last: &Map<String, Value>, is_thought: bool) -> bool {
+fn can_grow(last: &Map<String, Value>, is_thought: bool) -> bool {
     let thought = last.get("thought") == Some(&Value::Bool(true));
     last.get("text").is_some_and(Value::is_string)
         && thought == is_thought

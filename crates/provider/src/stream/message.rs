@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem, broken,
+    EventError, StreamItem, broken,
     delta::{Delta, ToolCallDelta, reason},
     item,
 };
 use crate::{
     Fault, Usage,
-    json::{Bad as NoJson, Scanner},
+    json::{JsonError, Scanner},
 };
 
 /// Events of an Anthropic message ("Streaming messages" in its API reference), put together.
@@ -51,18 +51,18 @@ impl Message {
                         field = match scanner.string()?.raw {
                             b"text_delta" => Some("text"),
                             b"thinking_delta" => Some("thinking"),
-                            _ => return Err(NoJson),
+                            _ => return Err(JsonError),
                         };
                         Ok(())
                     }
                     _ => {
                         let field = field.filter(|field: &&str| field.as_bytes() == name && piece.is_none());
-                        piece = Some((field.ok_or(NoJson)?, scanner.string()?));
+                        piece = Some((field.ok_or(JsonError)?, scanner.string()?));
                         Ok(())
                     }
                 })
             }
-            _ => Err(NoJson),
+            _ => Err(JsonError),
         });
         read.and_then(|()| scanner.end()).ok()?;
         let (field, text) = piece?;
@@ -75,7 +75,11 @@ impl Message {
         })
     }
 
-    pub(super) fn event(&mut self, name: &str, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn event(
+        &mut self,
+        name: &str,
+        mut event: Map<String, Value>,
+    ) -> Result<StreamItem, EventError> {
         let stated = event.get("type").and_then(Value::as_str).map(str::to_owned);
         let index = event.get("index").and_then(Value::as_u64);
         let mut object = |key: &str| match event.remove(key) {
@@ -231,6 +235,6 @@ fn is_empty(input: &Value) -> bool {
 }
 
 /// Reads a string, and checks that it is this one.
-fn is_text(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), NoJson> {
-    if scanner.string()?.raw == text { Ok(()) } else { Err(NoJson) }
+fn is_text(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), JsonError> {
+    if scanner.string()?.raw == text { Ok(()) } else { Err(JsonError) }
 }

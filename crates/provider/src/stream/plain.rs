@@ -2,7 +2,7 @@
 //! chunk is read in place: everything else is compared byte by byte, and only the string is taken.
 
 use super::chat::REASONING;
-use crate::json::{Bad, Scanner, Text};
+use crate::json::{JsonError, Scanner, Text};
 
 /// The fields of the last chunk that was read in full, without the string.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Plain {
         let read = scanner.object(|scanner, name| match name {
             b"choices" if piece.is_none() && scanner.peek() == b'[' => scanner.array(|scanner| {
                 if piece.is_some() || scanner.peek() != b'{' {
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
                 piece = Some(self.choice(scanner)?);
                 Ok(())
@@ -54,7 +54,7 @@ impl Plain {
         piece
     }
 
-    fn choice<'a>(&self, scanner: &mut Scanner<'a>) -> Result<Piece<'a>, Bad> {
+    fn choice<'a>(&self, scanner: &mut Scanner<'a>) -> Result<Piece<'a>, JsonError> {
         let mut index = None;
         let mut piece: Option<(&'static str, Text<'a>)> = None;
         scanner.object(|scanner, name| match name {
@@ -64,7 +64,7 @@ impl Plain {
             }
             b"delta" if piece.is_none() && scanner.peek() == b'{' => {
                 scanner.object(|scanner, name| match growing(name).filter(|_| scanner.peek() == b'"') {
-                    Some(_) if piece.is_some() => Err(Bad),
+                    Some(_) if piece.is_some() => Err(JsonError),
                     Some(field) => {
                         piece = Some((field, scanner.string()?));
                         Ok(())
@@ -74,8 +74,8 @@ impl Plain {
             }
             _ => self.choice.expect(scanner, name),
         })?;
-        let (field, text) = piece.filter(|(_, text)| !text.raw.is_empty()).ok_or(Bad)?;
-        let index = index.filter(|_| index == self.index).ok_or(Bad)?;
+        let (field, text) = piece.filter(|(_, text)| !text.raw.is_empty()).ok_or(JsonError)?;
+        let index = index.filter(|_| index == self.index).ok_or(JsonError)?;
         Ok(Piece { index, field, text })
     }
 
@@ -100,7 +100,7 @@ impl Plain {
             b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| {
                 choices += 1;
                 if scanner.peek() != b'{' {
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
                 scanner.object(|scanner, name| match name {
                     b"index" => {
@@ -146,12 +146,12 @@ impl Fields {
     }
 
     /// Passes over a field, and adds it if its value does not change. A field that is there twice is not added.
-    fn put(&mut self, scanner: &mut Scanner<'_>, name: &[u8], stays: bool) -> Result<(), Bad> {
+    fn put(&mut self, scanner: &mut Scanner<'_>, name: &[u8], stays: bool) -> Result<(), JsonError> {
         let start = scanner.at();
         scanner.skip()?;
         if stays {
             if self.iter().any(|(of, _)| of == name) {
-                return Err(Bad);
+                return Err(JsonError);
             }
             let value = scanner.since(start);
             self.lengths.push((name.len(), value.len()));
@@ -162,11 +162,11 @@ impl Fields {
     }
 
     /// Passes over a field that has not changed.
-    fn expect(&self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    fn expect(&self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         let start = scanner.at();
         scanner.skip()?;
         let value = scanner.since(start);
-        if self.iter().any(|(of, was)| of == name && was == value) { Ok(()) } else { Err(Bad) }
+        if self.iter().any(|(of, was)| of == name && was == value) { Ok(()) } else { Err(JsonError) }
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

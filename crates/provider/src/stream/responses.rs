@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Responses {
 }
 
 impl Responses {
-    pub(super) fn event(&mut self, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn event(&mut self, mut event: Map<String, Value>) -> Result<StreamItem, EventError> {
         if let Some(response) = event.remove("response") {
             self.response = response;
         }
@@ -28,7 +28,7 @@ impl Responses {
         let piece = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
         let delta = match kind {
             "response.completed" | "response.incomplete" => return Ok(StreamItem::Finished),
-            "response.failed" => return Err(Bad::Refusal(self.response.clone())),
+            "response.failed" => return Err(EventError::Refusal(self.response.clone())),
             "response.output_text.delta" => {
                 let text = piece();
                 self.text.push_str(&text);

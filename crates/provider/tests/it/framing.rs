@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::headers;
 
 #[test]
-fn the_framing_is_told_by_the_content_type_or_the_first_byte() {
+fn the_content_type_or_the_first_byte_decides_the_framing() {
     let cases: &[(&str, &[u8], Option<Framing>)] = &[
         ("text/event-stream", b"", Some(Framing::Events)),
         ("Text/Event-Stream; charset=utf-8", b"[", Some(Framing::Events)),

@@ -171,7 +171,7 @@ fn every_format_brings_the_same() {
 }
 
 #[test]
-fn an_input_at_once_is_told_at_once() {
+fn an_input_in_one_piece_is_given_out_in_one_piece() {
     let mut reader = Provider::anthropic().stream();
     let events = [
         ("", json!({"type": "message_start", "message": {}})),
@@ -193,7 +193,7 @@ fn an_input_at_once_is_told_at_once() {
 }
 
 #[test]
-fn refusals_and_ends_are_told() {
+fn refusals_and_reasons_of_the_end_are_given_out() {
     let end = |provider: Provider, event: Value| {
         let mut reader = provider.stream();
         let items = feed(&mut reader, &[("", event)]).unwrap();
@@ -259,7 +259,7 @@ fn refusals_and_ends_are_told() {
 }
 
 #[test]
-fn a_reason_is_told_once() {
+fn the_reason_of_the_end_is_given_out_once() {
     let mut reader = Provider::anthropic().stream();
     let events = [
         ("", json!({"type": "message_start", "message": {}})),
@@ -316,7 +316,7 @@ fn tools_with_free_input_and_inputs_that_are_no_text() {
 
 /// vLLM sends the same text under its old name and its new one.
 #[test]
-fn reasoning_under_two_names_is_told_once() {
+fn reasoning_under_two_names_is_given_out_once() {
     let mut reader = Provider::vllm().stream();
     let chunk = json!({"choices": [{"index": 0, "delta": {"reasoning": "hm", "reasoning_content": "hm"}}]});
     let items = feed(&mut reader, &[("", chunk)]).unwrap();

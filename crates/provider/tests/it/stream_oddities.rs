@@ -65,7 +65,7 @@ fn after_a_fault_no_end_marker_makes_it_whole() {
 }
 
 #[test]
-fn a_wait_inside_the_stream_is_told_and_never_taken_from_a_date() {
+fn a_wait_inside_a_stream_is_read_and_a_date_in_it_is_not() {
     let told = json!({"error": {"code": 429, "message": "Please try again in 599ms."}});
     let fault = openai(&[told]).1.unwrap_err();
     assert_eq!(fault.wait, Some(std::time::Duration::from_millis(599)));

@@ -55,7 +55,7 @@ fn answers_of_every_shape() {
 }
 
 #[test]
-fn oddities_that_no_answer_is_bought_again_for() {
+fn an_odd_answer_is_still_an_answer() {
     let odd: &[&[u8]] = &[
         b"\xEF\xBB\xBF{\"choices\":[{\"message\":{\"content\":\"x\"}}]}",
         b"\n\n  {\"choices\":[{\"message\":{\"content\":\"x\"}}]}  \n",
@@ -222,7 +222,7 @@ fn headers_of_a_200_tell_waits_too() {
 }
 
 #[test]
-fn a_coding_that_nobody_took_off_is_named_and_not_bought_again() {
+fn a_coding_that_nobody_decoded_is_named_and_not_retried() {
     let told = headers(&[("content-encoding", "gzip")]);
     let read = |headers, body: &str| {
         Provider::openai().read_success(&chat(), StatusCode::OK, headers, body.as_bytes(), now())
@@ -234,7 +234,7 @@ fn a_coding_that_nobody_took_off_is_named_and_not_bought_again() {
         Some("the answer has the content coding gzip, which was not asked for")
     );
     assert!(!fault.is_retryable());
-    assert!(read(&told, GOOD).is_ok(), "somebody took it off and left the header");
+    assert!(read(&told, GOOD).is_ok(), "it was decoded, and the header was left");
     assert!(read(&headers(&[("content-encoding", "identity")]), "x").unwrap_err().is_retryable());
 }
 

@@ -12,7 +12,7 @@ fn usage_in(body: &Value) -> Option<(u64, u64, u64)> {
 
 /// Tokens with a price of their own are counted apart, and are a part of the whole.
 #[test]
-fn what_was_cached_and_what_was_thought_is_told_apart() {
+fn cached_tokens_and_reasoning_are_counted_apart() {
     let cases = [
         (
             json!({"prompt_tokens": 9, "completion_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 7}}),

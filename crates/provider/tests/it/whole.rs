@@ -155,7 +155,7 @@ fn whole_bodies_of_gemini_and_ollama_are_answers() {
 }
 
 #[test]
-fn a_prompt_that_gemini_blocks_is_not_bought_again() {
+fn a_prompt_that_gemini_blocks_is_not_sent_again() {
     let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY","safetyRatings":[]},"usageMetadata":{"promptTokenCount":5}}"#;
     let fault = read(Provider::gemini(), blocked).unwrap_err();
     assert_eq!(fault.class, Class::Terminal(Terminal::ContentFilter));

@@ -54,7 +54,7 @@ async fn refusals_by_a_quota_do_not_shift_the_draws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn chance_is_as_likely_as_it_says() {
+async fn faults_are_as_likely_as_asked_for() {
     let simulator = builder().build();
     send(&simulator, 0..2_000).await;
     let ledger = simulator.ledger();

@@ -57,7 +57,7 @@ async fn tokens_are_given_back_to_the_key_they_were_taken_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_key_is_refused_and_told_no_limits() {
+async fn an_unknown_key_is_refused_without_limit_headers() {
     let simulator = Simulator::builder().requests_per_minute(60).key("sk-one").key("sk-two").build();
     for key in ["sk-three", ""] {
         let got = with_key(&simulator, key).await.chat(&chat("a")).await;

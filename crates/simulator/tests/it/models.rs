@@ -12,7 +12,7 @@ fn to(model: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_with_limits_is_refused_and_told_alone() {
+async fn a_model_with_limits_has_refusals_and_headers_of_its_own() {
     let simulator = Simulator::builder()
         .requests_per_minute(600)
         .burst(secs(1))

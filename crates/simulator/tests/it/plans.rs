@@ -137,7 +137,7 @@ async fn an_outage_charges_nothing_and_is_no_attempt() {
     assert_eq!(simulator.ledger().entries().last().unwrap().seen.attempt, 1);
 }
 
-fn told(builder: Builder) -> Simulator {
+fn with_a_limit(builder: Builder) -> Simulator {
     builder.tokens_per_minute(60_000).output_tokens(10..=10).latency(Latency::fixed(ms(1))).build()
 }
 
@@ -146,7 +146,7 @@ async fn each_way_of_charging_leaves_what_it_must() {
     for (charging, left) in
         [(Charging::Estimate, 60_000 - 502), (Charging::Settle, 60_000 - 12), (Charging::Actual, 60_000 - 12)]
     {
-        let simulator = told(Simulator::builder().charging(charging).window(Window::Log));
+        let simulator = with_a_limit(Simulator::builder().charging(charging).window(Window::Log));
         let mut body = chat("12345678");
         body["max_tokens"] = json!(500);
         let mut client = Client::to(&simulator).await;

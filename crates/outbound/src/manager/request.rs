@@ -220,7 +220,7 @@ impl Request {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         match encode_form(pairs) {
             Ok(form) => self.body = Body::Other(form.into(), Some(FORM)),
-            Err(error) => self.reject(format!("the form is not a list of pairs: {error}")),
+            Err(error) => self.reject(format!("the form is not made of pairs: {error}")),
         }
         self
     }

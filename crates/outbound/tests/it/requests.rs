@@ -102,7 +102,7 @@ async fn an_invalid_part_is_reported_when_the_request_is_sent() {
     let wrong = [
         (Request::get("/x").header("a b", "c"), "the name of a header is not valid"),
         (Request::get("/x").header("a", "b\nc"), "the value of a header is not valid"),
-        (Request::new(Method::POST, "/x").form(&7), "the form is not a list of pairs"),
+        (Request::new(Method::POST, "/x").form(&7), "the form is not made of pairs"),
         (
             Request::new(Method::POST, "/x")
                 .multipart(Multipart::new().part("a", Part::stream(stream, None))),

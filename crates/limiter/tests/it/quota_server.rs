@@ -112,7 +112,7 @@ async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
         let (charge, sent_at) = (reservation.unwrap().sent(), Instant::now());
         let (quota, server) = (quota.clone(), Arc::clone(&server));
         let call = async move {
-            // The network takes 20 to 90 ms each way, and the answer up to half a second.
+            // A request takes 20 to 90 ms to arrive, and the answer takes up to half a second.
             sleep(ms(20 + id * 7 % 70)).await;
             let (granted, reading) = server.lock().unwrap().request();
             let observation = Observation::new(sent_at).reading(QuotaDimension::Requests, reading);

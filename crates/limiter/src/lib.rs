@@ -53,7 +53,23 @@
 //! | [`Aimd`] | a bound on concurrency that learns from overloads |
 //! | [`AutoConcurrency`] | a bound on concurrency that learns from the work that is done |
 //!
-//! Each limiter is a cheap handle: clone it into every task. Limits can be changed while they are in use.
+//! Each limiter is a cheap handle: clone it into every task. Limits can be changed while they are in use. Permits that are
+//! moved into a task are [`OwnedPermit`]s, of [`acquire_owned`](ConcurrencyLimiter::acquire_owned).
+//!
+//! What a [`QuotaLimiter`] can do:
+//!
+//! | to | use |
+//! |---|---|
+//! | reserve, send and settle a request | [`reserve`](QuotaLimiter::reserve), [`try_reserve`](QuotaLimiter::try_reserve); [`Reservation::sent`]; [`Charge::settle`], [`Charge::refund`] |
+//! | limit requests, tokens, input and output tokens | [`requests_per_minute`](QuotaBuilder::requests_per_minute), [`tokens_per_minute`](QuotaBuilder::tokens_per_minute), [`input_tokens_per_minute`](QuotaBuilder::input_tokens_per_minute), [`output_tokens_per_minute`](QuotaBuilder::output_tokens_per_minute) |
+//! | limit anything else, in any window | [`QuotaDimension::named`], [`QuotaBuilder::limit`] |
+//! | say how the server counts tokens | [`Charging`] |
+//! | pass on what the server said | [`observe`](QuotaLimiter::observe) with an [`Observation`] and its [`Reading`]s; [`forget_readings`](QuotaLimiter::forget_readings) |
+//! | stop all requests for a while | [`close_gate_until`](QuotaLimiter::close_gate_until), [`open_gate`](QuotaLimiter::open_gate), [`gate_closed_until`](QuotaLimiter::gate_closed_until) |
+//! | change limits at run time, or close | [`set_limit`](QuotaLimiter::set_limit), [`set_max_concurrent`](QuotaLimiter::set_max_concurrent), [`close`](QuotaLimiter::close) |
+//! | put the quotas of models below the quota of an account | [`QuotaBuilder::under`] |
+//! | count by grants instead of time | [`QuotaBuilder::granted`], [`grant`](QuotaLimiter::grant), [`reclaim`](QuotaLimiter::reclaim) |
+//! | see what requests wait for | [`snapshot`](QuotaLimiter::snapshot), [`Bottleneck`], [`in_flight`](QuotaLimiter::in_flight) |
 //!
 //! # Guarantees
 //!
@@ -139,9 +155,9 @@
 //!
 //! # Cost
 //!
-//! Taking a free permit is one atomic operation. Taking from a rate or a quota is one short lock. A quota allocates when it
-//! learns of a new limit, and for its record of what was sent. There are no features. `benches/RESULTS.md` in the
-//! repository has the measured costs, beside those of other limiters.
+//! Taking a free permit is one atomic operation. Taking from a rate or a quota is one short lock for each level. A quota
+//! allocates when it learns of a new limit, and for its record of what was sent. There are no features.
+//! `benches/RESULTS.md` in the repository has the measured costs, beside those of other limiters.
 #![forbid(unsafe_code)]
 
 mod aimd;

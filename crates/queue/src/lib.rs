@@ -36,18 +36,21 @@
 //! | hand an item over | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
 //! | move many at once, or take them as a stream | [`push_many`](Queue::push_many), [`pop_many`](Queue::pop_many), [`items`](Queue::items) |
 //! | push an item that cannot be taken before a later time | [`push_after`](Queue::push_after), [`push_at`](Queue::push_at) |
-//! | keep an item safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
+//! | keep an item safe until its work is done | [`lease`](Queue::lease), [`try_lease`](Queue::try_lease), [`Lease::done`], [`Lease::into_inner`] |
 //! | try an item that failed again later | [`Lease::delay_next_delivery`] |
 //! | wait until all items are done | [`join`](Queue::join) |
 //! | accept no more items, and finish the ones there are | [`close`](Queue::close) |
 //! | accept no more items, and take out the ones there are | [`close_now`](Queue::close_now) |
+//! | take out all items of an open queue | [`take_all`](Queue::take_all) |
 //! | give out the newest first, or the most urgent | [`Queue::lifo`], [`Queue::priority`], [`Queue::by_key`] |
 //! | give out the urgent first, and let no item wait for ever | [`Queue::aging`] |
 //! | see how many items there are | [`len`](Queue::len), [`is_full`](Queue::is_full), [`leased`](Queue::leased), [`delayed`](Queue::delayed), [`unfinished`](Queue::unfinished), or all counts at once by `Debug` |
-//! | work on all items, several at a time | [`WorkerPool`] |
+//! | see how many tasks wait | [`waiting_to_push`](Queue::waiting_to_push), [`waiting_to_pop`](Queue::waiting_to_pop), [`waiting_to_join`](Queue::waiting_to_join) |
+//! | work on all items, several at a time | [`WorkerPool`] with a [`Handler`]; [`resize`](WorkerPool::resize) |
 //! | share a client or another queue among the workers | [`spawn_with`](WorkerPool::spawn_with) |
 //! | get the results as a stream, or push them into the next pool's queue | [`results`](WorkerPoolBuilder::results) |
 //! | retry jobs that failed, and get back those that always fail | [`redelivery_wait`](WorkerPoolBuilder::redelivery_wait), [`max_deliveries`](WorkerPoolBuilder::max_deliveries), [`take_exhausted`](WorkerPool::take_exhausted) |
+//! | end a pool, and learn what happened to every item | [`shutdown`](WorkerPool::shutdown), which gives a [`Report`] with each [`Failure`] |
 //!
 //! # Guarantees
 //!

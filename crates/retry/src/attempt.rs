@@ -1,8 +1,8 @@
-//! An attempt, as the operation sees it: its number and its deadline.
+//! An attempt: its number and its deadline.
 
 use tokio::time::Instant;
 
-/// One attempt: what the operation is told of it.
+/// One attempt, as the operation sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     pub(crate) number: u32,

@@ -1,4 +1,4 @@
-//! The loop written out by the caller: attempts that are told of each failure.
+//! The loop written out by the caller, which reports each failure.
 
 use std::{
     fmt,
@@ -43,7 +43,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "it does nothing until it is told of a failure"]
+#[must_use = "it does nothing until a failure is reported to it"]
 pub struct Attempts<P = AnyError> {
     retry: Retry<P>,
     run: Run,

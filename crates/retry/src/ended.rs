@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::draw::{Draw, fresh_seed};
 
-/// An attempt that has ended: what hooks are told of it.
+/// An attempt that has ended, with its result.
 pub struct Ended<'a, T, E> {
     pub(crate) number: u32,
     pub(crate) result: &'a Result<T, E>,

@@ -37,13 +37,15 @@
 //! | type | is |
 //! |---|---|
 //! | [`Retry`] | the policy: attempts, time, waits, the weight of a server's hint, and closures. `Copy`, usable in a `const` |
-//! | [`Wait`] | how long to wait before each retry |
+//! | [`policy`] | the names of policies with closures, for a `static` or a return type; [`policy::Judge`] for hooks of your own |
+//! | [`Wait`], [`Waits`] | how long to wait before each retry; the same as an iterator |
+//! | [`Hint`] | how a wait that the server asks for changes the policy's wait; [`Retry::give_up_beyond`] bounds it |
 //! | [`Verdict`] | what to do about one error: a `bool`, or stop, retry, retry after a time, retry free of charge |
 //! | [`Judged`], [`bail`] | an error that brings its verdict with it |
 //! | [`Ended`] | an attempt that has ended, as hooks see it: number, result, elapsed time, a random draw |
-//! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)` |
+//! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)`; with a named [`Operation`] by [`Retry::operate`] |
 //! | [`RetryStream`] | the loop for a stream, which retries until the first item and then never |
-//! | [`Attempts`] | the loop written out by you: `POLICY.start()` |
+//! | [`Attempts`], [`Failed`] | the loop written out by you: `POLICY.start()`; the wait after a failure |
 //! | [`Hedge`], [`Hedged`] | a second attempt beside one that is slow: `HEDGE.call_idempotent(..)` |
 //! | [`Latencies`] | what "slow" means, measured |
 //! | [`Budget`] | a shared allowance for retries and hedges |

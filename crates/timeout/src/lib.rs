@@ -37,10 +37,12 @@
 //! | a future, by a duration | [`timeout`] or [`TimeoutExt::timeout`] |
 //! | a future, by an instant | [`timeout_at`] or [`TimeoutExt::deadline`] with a [`Deadline`] |
 //! | a future, by both, or by several | the same calls one after the other: `fut.timeout(a).deadline(b)` is one [`Timeout`] with one timer |
-//! | a future, until something else happens | [`TimeoutExt::until`] |
+//! | a future, until something else happens | [`TimeoutExt::until`], which makes an [`Until`] |
 //! | a future, by a deadline that moves while it runs | [`timeout_with`], which gives a [`TimeoutHandle`] |
 //! | a future that has an error of its own, with one error type for both | [`TimeoutExt::joined`], after the limits |
-//! | a stream: in all, to its first item, between items | [`StreamTimeoutExt::limits`] with [`StreamLimits`], on one timer |
+//! | a stream: in all, to its first item, between items | [`StreamTimeoutExt::limits`] with [`StreamLimits`]: a [`Limited`] stream with one timer |
+//! | a stream with comments or pings that are no items | [`Limited::counting`] with [`Counts`] |
+//! | nothing more: get the future or stream back | [`Timeout::into_inner`], [`Limited::into_inner`] |
 //!
 //! # When a limit starts
 //!

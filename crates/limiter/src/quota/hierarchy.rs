@@ -54,19 +54,22 @@ enum Contender {
     Child(Weak<WaitQueue<QuotaPolicy>>),
 }
 
-/// Why a request has to wait, and until when if time alone helps.
+/// Why a request has to wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocked {
+    /// Until when it waits. `None` if time alone does not help.
     pub(super) at: Option<Instant>,
     pub(super) reason: Bottleneck,
 }
 
-/// The requests in the same queue that a request would overtake: their sum, their number, and when the first of them can be
-/// admitted.
+/// The requests in the same queue that a request would overtake.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Overtaken<'a> {
+    /// The sum of their costs.
     pub(super) ahead: &'a Total,
+    /// Their number.
     pub(super) kept: usize,
+    /// When the first of them can be admitted.
     pub(super) head_at: Option<Instant>,
 }
 

@@ -24,6 +24,7 @@ async fn main() -> Result {
     weighted().await?;
     resize_while_running().await?;
     close().await?;
+    without_waiting().await?;
     rate().await?;
     strict_window().await?;
     not_before_or_not_at_all().await?;
@@ -117,6 +118,20 @@ async fn close() -> Result {
     .await;
     println!("the one who waited: {answer:?}");
     assert_eq!((answer, permit.count()), (Err("shut down"), 1));
+    Ok(())
+}
+
+async fn without_waiting() -> Result {
+    heading("Without waiting, and into a task");
+    let limiter = ConcurrencyLimiter::new(1);
+    // An owned permit borrows nothing, so that a task can have it.
+    let permit = limiter.acquire_owned().await;
+    println!("free while the task has it: {}", limiter.try_acquire().is_some());
+    tokio::spawn(async move { drop(permit) }).await?;
+    println!("free after it: {}", limiter.try_acquire().is_some());
+
+    let rate = RateLimiter::new(Rate::per_second(1).burst(1));
+    println!("now: {:?}, once more: {}", rate.try_acquire(1), rate.try_acquire(1).is_ok());
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 //!
 //! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::VecDeque, time::Duration};
 
 use futures::{
     StreamExt,
@@ -63,6 +63,11 @@ async fn producers_and_consumers() -> Result {
     let full = Queue::bounded(1);
     full.try_push("first")?;
     assert_eq!(full.try_push("second"), Err(TryPushError::Full("second")));
+    assert_eq!(full.try_pop(), Ok("first"));
+    // Many at once, as many as there is room for.
+    let mut items = VecDeque::from(["third"]);
+    full.push_many(&mut items).await?;
+    assert!(items.is_empty() && full.is_full());
     Ok(())
 }
 

@@ -98,7 +98,7 @@ async fn pool(server: &EchoServer) -> Result {
     // The first requests find connections that are open.
     client.warm_up("/", 3).await?;
     let replies =
-        try_join_all((0..20).map(|_| async { client.get("/echo").send().await?.bytes().await })).await?;
+        try_join_all((0..20).map(|_| async { client.get("/chunks").send().await?.bytes().await })).await?;
     println!("{} replies over {} connections", replies.len(), server.take_connections());
     for pool in client.snapshot() {
         println!("{} idle, {} busy, {} waiting", pool.idle, pool.busy, pool.waiting);

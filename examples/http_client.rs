@@ -106,7 +106,7 @@ async fn stream_a_body(client: &Client) -> Result {
     println!("up: {}, {}", seen["body"], seen["headers"]["transfer-encoding"]);
     assert_eq!(seen["body"], "one two three");
 
-    // Nothing is read ahead: a slow reader slows the server down, not the memory up.
+    // Nothing is read ahead: a slow reader slows the server down, and fills no memory.
     let (begun, mut reply, mut lines) = (Instant::now(), client.get("/chunks").send().await?, 0);
     while let Some(piece) = reply.chunk().await {
         println!("down: {:?} after {:?}", piece?, begun.elapsed());
@@ -114,7 +114,7 @@ async fn stream_a_body(client: &Client) -> Result {
     }
     assert_eq!(lines, 5);
 
-    // Or by lines, however they were cut on the way.
+    // Or line by line, wherever the pieces were cut on the way.
     let lines: Vec<_> = client.get("/chunks").send().await?.lines().try_collect().await?;
     assert_eq!((lines.len(), &lines[4][..]), (5, "line 5"));
     Ok(())

@@ -1,4 +1,5 @@
-//! The client's connections: phases and their limits, the pool, HTTP/2, proxies, and addresses that are not to be reached.
+//! The connections of the client: phases and their limits, the pool, HTTP/2, TLS, proxies, and addresses that are not to be
+//! reached.
 //!
 //! ```sh
 //! cargo run --example http_connections
@@ -15,7 +16,10 @@ use std::{
 use futures::future::try_join_all;
 use outbound::{
     Client,
-    client::{ConnectFailure, Delivery, EgressPolicy, Error, Kind, Limit, Limits, Phase, Proxy, Version},
+    client::{
+        ConnectFailure, Delivery, EgressPolicy, Error, Kind, Limit, Limits, Phase, Proxy, Version,
+        rustls::ProtocolVersion,
+    },
 };
 use outbound_examples::{EchoServer, Result, heading};
 use serde_json::Value;
@@ -28,6 +32,7 @@ async fn main() -> Result {
     phase_limits().await?;
     pool(&server).await?;
     http2(&server).await?;
+    tls().await?;
     proxy(&server).await?;
     egress(&server).await
 }
@@ -93,7 +98,7 @@ async fn pool(server: &EchoServer) -> Result {
     // The first requests find connections that are open.
     client.warm_up("/", 3).await?;
     let replies =
-        try_join_all((0..20).map(|_| async { client.get("/echo").send().await?.bytes().await })).await?;
+        try_join_all((0..20).map(|_| async { client.get("/chunks").send().await?.bytes().await })).await?;
     println!("{} replies over {} connections", replies.len(), server.take_connections());
     for pool in client.snapshot() {
         println!("{} idle, {} busy, {} waiting", pool.idle, pool.busy, pool.waiting);
@@ -127,6 +132,28 @@ async fn http2(server: &EchoServer) -> Result {
     Ok(())
 }
 
+async fn tls() -> Result {
+    heading("TLS: an authority of one's own");
+    let (server, certificate) = EchoServer::start_tls().await?;
+    let client = Client::builder()
+        .base_url(server.url())
+        // Nothing else is trusted: no certificate of the system's.
+        .add_root_pem(&certificate)
+        .only_added_roots()
+        .min_tls_version(ProtocolVersion::TLSv1_3)
+        .build()?;
+    let reply = client.get("/echo").send().await?;
+    println!("{} over {:?}", reply.status(), reply.version());
+    // Both sides have agreed on HTTP/2 in the handshake.
+    assert_eq!(reply.version(), Version::HTTP_2);
+
+    let other = EchoServer::start_tls().await?.0;
+    let error = client.get(&format!("{}/echo", other.url())).send().await.err().ok_or("it is not trusted")?;
+    println!("another certificate: {error}; delivery: {:?}", error.delivery());
+    assert_eq!(error.connect_failure(), Some(ConnectFailure::Certificate));
+    Ok(())
+}
+
 async fn proxy(server: &EchoServer) -> Result {
     heading("Through a proxy");
     // The server stands in for one: it is given requests with their whole URL, whatever host they name. Without a word
@@ -141,7 +168,7 @@ async fn proxy(server: &EchoServer) -> Result {
     assert!(seen["headers"]["proxy-authorization"].as_str().is_some_and(|user| user.starts_with("Basic ")));
 
     let reply = client.get(&format!("{}/echo", server.url())).send().await?;
-    println!("what is excepted is reached without it: {:?}", reply.remote_addr());
+    println!("an exception is reached without the proxy: {:?}", reply.remote_addr());
     assert!(!reply.connection().proxied);
     Ok(())
 }

@@ -24,6 +24,7 @@ async fn main() -> Result {
     weighted().await?;
     resize_while_running().await?;
     close().await?;
+    without_waiting().await?;
     rate().await?;
     strict_window().await?;
     not_before_or_not_at_all().await?;
@@ -57,7 +58,7 @@ async fn semaphore() -> Result {
     println!("10 calls of 1 s, {} at most at once, in {:?}", service.peak.get(), begun.elapsed());
     assert_eq!((service.peak.get(), begun.elapsed().as_secs()), (3, 4));
 
-    // Where one future is not all that is to be covered, hold the permit. It is given back when it is dropped.
+    // To cover more than one future, hold the permit. It is given back when it is dropped.
     let permit = limiter.acquire().await;
     service.call(Duration::from_secs(1)).await;
     println!("holding {} permit, {} are free", permit.count(), limiter.available());
@@ -67,7 +68,7 @@ async fn semaphore() -> Result {
 }
 
 async fn weighted() -> Result {
-    heading("Weighted: what is larger takes more of the room, and is not starved by what is small");
+    heading("Weighted: a large job takes more permits, and small jobs do not starve it");
     let limiter = ConcurrencyLimiter::new(10);
     let begun = Instant::now();
     let jobs = [("small", 2), ("small", 2), ("large", 8), ("small", 2), ("small", 2)];
@@ -103,7 +104,7 @@ async fn resize_while_running() -> Result {
 }
 
 async fn close() -> Result {
-    heading("A shutdown: those inside finish, those who wait are let in and told");
+    heading("A shutdown: calls under way finish, and waiting calls learn that it is over");
     let (limiter, stopped) = (ConcurrencyLimiter::new(1), Cell::new(false));
     let permit = limiter.acquire().await;
     let waiting = async {
@@ -120,6 +121,20 @@ async fn close() -> Result {
     Ok(())
 }
 
+async fn without_waiting() -> Result {
+    heading("Without waiting, and into a task");
+    let limiter = ConcurrencyLimiter::new(1);
+    // An owned permit borrows nothing, so that a task can have it.
+    let permit = limiter.acquire_owned().await;
+    println!("free while the task has it: {}", limiter.try_acquire().is_some());
+    tokio::spawn(async move { drop(permit) }).await?;
+    println!("free after it: {}", limiter.try_acquire().is_some());
+
+    let rate = RateLimiter::new(Rate::per_second(1).burst(1));
+    println!("now: {:?}, once more: {}", rate.try_acquire(1), rate.try_acquire(1).is_ok());
+    Ok(())
+}
+
 async fn rate() -> Result {
     heading("Rate: 120 per minute, five of them at once");
     let limiter = RateLimiter::new(Rate::per_minute(120).burst(5));
@@ -132,7 +147,7 @@ async fn rate() -> Result {
     println!("starts, in ms: {starts:?}");
     assert_eq!(starts, [0, 0, 0, 0, 0, 500, 1000, 1500, 2000]);
 
-    // A rate can be changed, too, and a request can be for more than one unit.
+    // A rate can be changed. A request can be for more than one unit.
     limiter.set_rate(Rate::per_second(10).burst(1));
     limiter.acquire(20).await;
     limiter.acquire(1).await;
@@ -142,7 +157,7 @@ async fn rate() -> Result {
 }
 
 async fn strict_window() -> Result {
-    heading("Strict: never more than three in any second, as a server has it that keeps a sliding log");
+    heading("Strict: never more than three in any second, for a server that keeps a sliding log");
     let limiter = RateLimiter::new(Rate::per(3, Duration::from_secs(1)).strict());
     let begun = Instant::now();
     let mut starts = Vec::new();
@@ -161,7 +176,7 @@ async fn not_before_or_not_at_all() -> Result {
     let limiter = RateLimiter::new(Rate::per_minute(1).burst(1));
     limiter.acquire(1).await;
     let begun = Instant::now();
-    // Its turn would come in a minute. To wait ten seconds and then give up would help nobody.
+    // Its turn would come in a minute. So it would wait ten seconds for nothing.
     let late = limiter.acquire(1).before(begun + Duration::from_secs(10)).await;
     let error = late.err().ok_or("a minute is more than ten seconds")?;
     println!("{error} (said after {:?})", begun.elapsed());

@@ -35,6 +35,7 @@ async fn main() -> Result {
     let address = server.listen("127.0.0.1:0").await?;
     ask_all(&format!("http://{address}")).await?;
     refusals()?;
+    replies()?;
     server.shutdown().await;
     Ok(())
 }
@@ -120,6 +121,29 @@ fn refusals() -> Result {
         let code = fault.code.as_deref().unwrap_or_default();
         let retry = if fault.is_retryable() { "worth another attempt" } else { "not worth another attempt" };
         println!("{} {} {code}: {}, {retry}", provider.name(), status.as_u16(), fault.class.as_str());
+    }
+    Ok(())
+}
+
+fn replies() -> Result {
+    heading("What a reply says: its limits, its text, and whether a stream is whole");
+    let provider = Provider::deepseek();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-ratelimit-limit-requests", "500".parse()?);
+    headers.insert("x-ratelimit-remaining-requests", "499".parse()?);
+    for signal in provider.signals(&headers, SystemTime::now()).iter() {
+        println!("{:?}: {:?} of {:?} left", signal.dimension, signal.remaining, signal.limit);
+    }
+
+    // A stream that ends without its end marker is not whole, however good its text looks.
+    for end in [&["[DONE]"][..], &[]] {
+        let mut stream = provider.stream();
+        let pieces = [r#"{"choices": [{"index": 0, "delta": {"content": "Tagus"}}]}"#];
+        for data in pieces.iter().chain(end) {
+            stream.feed("", data).map_err(|fault| fault.class.as_str())?;
+        }
+        println!("{:?}, whole: {}", stream.text(), stream.is_complete());
+        assert_eq!(stream.is_complete(), !end.is_empty());
     }
     Ok(())
 }

@@ -39,12 +39,12 @@ async fn quota() -> Result {
         .build()?;
     println!("to be had at once: {}", left(&quota));
 
-    // The estimate is high on purpose: nobody knows how long the answer will be.
+    // Nobody knows how long the answer will be, so the estimate is high.
     let reservation = quota.reserve(Cost::request().input_tokens(800).output_tokens(4_000)).await?;
     println!("reserved:          {}", left(&quota));
     let charge = reservation.sent();
     sleep(Duration::from_millis(10)).await;
-    // What it did not use is there for the others.
+    // What it did not use is free for others.
     charge.settle(Cost::request().input_tokens(790).output_tokens(310));
     println!("settled:           {}", left(&quota));
 
@@ -59,7 +59,7 @@ async fn quota() -> Result {
     let calls = (0..20).map(async |_| -> Result {
         let charge = quota.reserve(Cost::request().input_tokens(1_000)).await?.sent();
         sleep(Duration::from_millis(100)).await;
-        // Nobody knows what it did cost: what was estimated. Dropping it says the same.
+        // The real cost is not known, so the estimate counts. Dropping the charge does the same.
         charge.keep_estimate();
         Ok(())
     });
@@ -91,11 +91,11 @@ async fn anything_else_that_is_counted() -> Result {
     for _ in 0..2 {
         let charge = quota.reserve(Cost::request().with(IMAGES, 4)).await?.sent();
         println!("four images sent after {:?}", begun.elapsed());
-        // One of them was not made.
+        // One of the four was not made, and is given back.
         charge.settle(Cost::request().with(IMAGES, 3));
     }
     assert_eq!(begun.elapsed().as_millis(), 750);
-    // More than a second has are never to be had at once. Asking takes nothing of any limit.
+    // Five are more than one second allows, so they never fit. What is refused takes nothing from any limit.
     let refused = quota.try_reserve_at(Cost::request().with(IMAGES, 5), Instant::now());
     println!("five at once:      {}", refused.err().ok_or("a second has four")?);
     sleep(Duration::from_secs(1)).await;
@@ -145,7 +145,7 @@ async fn what_the_server_says() -> Result {
 }
 
 async fn quota_and_the_server() -> Result {
-    heading("A refusal: one is told, all wait");
+    heading("A refusal: one call is refused, and all wait");
     let quota = QuotaLimiter::builder().requests_per_minute(600).build()?;
     let begun = Instant::now();
     let charge = quota.reserve(Cost::request()).await?.sent();

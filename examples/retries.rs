@@ -148,8 +148,8 @@ async fn by_what_the_server_says() -> Result<(), ApiError> {
 }
 
 async fn by_result() -> Result<(), ApiError> {
-    heading("By result: a success can be one that is not there yet");
-    // A batch job of the provider's, which is asked for until it is done.
+    heading("By result: the call succeeds, and the answer is not ready yet");
+    // The state of a batch job at the provider. It is asked for until the job is done.
     let states = ["queued", "running", "running", "done"];
     let begun = Instant::now();
     let state = POLLING
@@ -199,7 +199,7 @@ async fn hooks() -> Result<(), ApiError> {
     let call = PATIENT
         .when(ApiError::is_transient)
         .seed(4)
-        // What no data says can be said by code: here, whole seconds.
+        // A closure can change the wait: here, to whole seconds.
         .wait_with(|_, wait| Duration::from_secs(wait.as_secs() + 1))
         .stop_when(|failed| failed.number() == 4)
         .before_sleep(|failed, wait| {
@@ -218,7 +218,7 @@ async fn the_loop_written_out() -> Result<(), ApiError> {
         while pages.len() < 4 {
             service.call().await?;
             pages.push(pages.len() as u32 + 1);
-            // Each page wakes the trouble anew.
+            // After each page the next call fails once.
             service.fail_again(1);
         }
         Ok(())

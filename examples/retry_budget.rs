@@ -65,17 +65,17 @@ async fn report() -> Result<(), ApiError> {
 }
 
 async fn budget() -> Result<(), ApiError> {
-    heading("A budget: many callers together do not bury a service that is down");
+    heading("A budget: many callers together do not overload a service that is down");
     // Extra calls are one in ten at most, beyond a reserve of three.
     let budget = Budget::percent(10).reserve(3);
     let service = Flaky::failing(u32::MAX, ApiError::Overloaded);
     for _ in 0..50 {
         let call = INTERACTIVE.when(ApiError::is_transient).budget(&budget);
-        // It fails, as it must; what counts is how often it tried.
+        // Each of them fails. What counts is how often it was tried.
         let _ = call.call(|_| service.call()).await;
     }
     println!(
-        "50 requests, {} calls instead of 150; {} retries not paid for",
+        "50 requests, {} calls instead of 150; {} retries refused by the budget",
         service.calls(),
         budget.denied()
     );
@@ -85,7 +85,7 @@ async fn budget() -> Result<(), ApiError> {
 
 async fn layers() -> Result<(), ApiError> {
     heading("Layers: retries inside retries do not multiply");
-    // A library retries on its own account, but steps back where its caller does.
+    // A library has a policy of its own. It does not retry where its caller does.
     const LIBRARY: Retry = INTERACTIVE.outermost();
     let service = Flaky::failing(99, ApiError::Overloaded);
     let error = INTERACTIVE.call(|_| LIBRARY.call(|_| service.call())).await;
@@ -107,7 +107,7 @@ async fn hedging() -> Result<(), ApiError> {
             Ok::<_, ApiError>("results")
         }
     };
-    // What is slow is measured, and what it may cost is bounded: extra requests are one in twenty at most.
+    // It measures what is slow. The budget bounds the cost: at most one extra request in twenty.
     let (latencies, budget) = (Latencies::new(), Budget::percent(5).reserve(0));
     let mut slowest = Duration::ZERO;
     for _ in 0..1_000 {

@@ -24,8 +24,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use crate::Result;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -60,8 +64,30 @@ impl EchoServer {
         let url = format!("http://{}", listener.local_addr()?);
         let connections = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, Arc::clone(&connections)));
+        task.spawn(accept(listener, Arc::clone(&connections), None));
         Ok(Self { url, connections, _task: task })
+    }
+
+    /// Starts a server that speaks TLS, and returns it with its own certificate in PEM. Nobody vouches for that one: a
+    /// client has to be told to trust it.
+    ///
+    /// # Errors
+    ///
+    /// If no port of the loopback interface can be had, or no certificate can be made.
+    pub async fn start_tls() -> Result<(Self, String)> {
+        let certified = rcgen::generate_simple_self_signed([String::from("localhost")])?;
+        let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key.into())?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("https://localhost:{}", listener.local_addr()?.port());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, Arc::clone(&connections), Some(Arc::new(config).into())));
+        Ok((Self { url, connections, _task: task }, certified.cert.pem()))
     }
 
     /// Where it is, such as `http://127.0.0.1:40123`.
@@ -75,16 +101,23 @@ impl EchoServer {
     }
 }
 
-async fn accept(listener: TcpListener, count: Arc<AtomicUsize>) {
+async fn accept(listener: TcpListener, count: Arc<AtomicUsize>, tls: Option<TlsAcceptor>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         count.fetch_add(1, Ordering::SeqCst);
         // A reply in small pieces must not wait for acknowledgements.
         let _ = stream.set_nodelay(true);
+        let tls = tls.clone();
         connections.spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
-            // A client that leaves in the middle is none of the server's business.
-            let _ = server.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            // A client may leave at any time. That is no error of the server.
+            let _ = match tls {
+                None => server.serve_connection(TokioIo::new(stream), service_fn(answer)).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => server.serve_connection(TokioIo::new(stream), service_fn(answer)).await,
+                    Err(_) => Ok(()),
+                },
+            };
         });
     }
 }

@@ -14,6 +14,9 @@
 //!
 //! A port or a measured time is different in every run. The page writes `…` in its place: within a line `…` stands for any
 //! text, and a line that is nothing but `…` stands for any number of lines. All else has to be equal.
+//!
+//! `cargo xtask examples --write` puts what was printed into the page, where the two differ. A line with `…` stays where it
+//! matches a line that was printed. A new one, and a line of `…` alone, has to be written by hand.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +44,9 @@ const ANYTHING: &str = "…";
 const LONGEST: Duration = Duration::from_secs(120);
 
 pub(crate) fn examples() -> Result {
+    let write = std::env::args().any(|argument| argument == "--write");
     let page = std::fs::read_to_string(PAGE)?;
+    let mut new_page = page.clone();
     let mut outputs = outputs(&page)?;
     let executables = build()?;
     for example in tidy::targets("outbound-examples", "example")? {
@@ -49,12 +54,48 @@ pub(crate) fn examples() -> Result {
         let Some(expected) = outputs.remove(example.as_str()) else {
             return Err(format!("{PAGE} does not say what `{COMMAND}{example}` prints").into());
         };
-        section(&example, || compare(&expected, &run(executable)?).map_err(Into::into))?;
+        section(&example, || {
+            let output = run(executable)?;
+            match compare(&expected, &output) {
+                Err(_) if write => {
+                    new_page = with_output(&new_page, &example, &merged(&expected, &output));
+                    Ok(())
+                }
+                compared => compared.map_err(Into::into),
+            }
+        })?;
     }
-    match outputs.keys().next() {
-        Some(unknown) => Err(format!("{PAGE}: there is no example `{unknown}`").into()),
-        None => Ok(()),
+    if let Some(unknown) = outputs.keys().next() {
+        return Err(format!("{PAGE}: there is no example `{unknown}`").into());
     }
+    if new_page != page {
+        std::fs::write(PAGE, new_page)?;
+        println!("{PAGE} is changed: look at the difference");
+    }
+    Ok(())
+}
+
+/// What was printed, with the lines of the page that say what varies in it.
+fn merged(expected: &[&str], output: &str) -> String {
+    let varying: Vec<_> =
+        expected.iter().filter(|line| line.contains(ANYTHING) && **line != ANYTHING).collect();
+    let lines = trimmed(output.lines()).into_iter();
+    lines
+        .map(|line| {
+            varying.iter().find(|pattern| line_matches(pattern, line)).map_or(line, |pattern| **pattern)
+        })
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// The page with another block of output for an example.
+fn with_output(page: &str, example: &str, output: &str) -> String {
+    let block = || {
+        let command = page.find(&format!("{COMMAND}{example}\n"))?;
+        let begin = command + page[command..].find("\n```text\n")? + "\n```text\n".len();
+        Some((begin, begin + page[begin..].find("```\n")?))
+    };
+    block().map_or_else(|| page.to_owned(), |(begin, end)| [&page[..begin], output, &page[end..]].concat())
 }
 
 /// The page's block of output for each example that it names.
@@ -257,6 +298,17 @@ two
             assert!(error.contains(&format!("printed: {printed}")), "{output}: {error}");
         }
         assert!(compare(&["one"], "one\ntwo").unwrap_err().contains("page:    (nothing more)"));
+    }
+
+    #[test]
+    fn a_new_output_keeps_the_lines_that_vary() {
+        let page = outputs(PAGE).unwrap().remove("one").unwrap();
+        let new = merged(&page, "begun\ntook 7 s at port 1\nall done\n");
+        assert_eq!(new, "begun\ntook … s at port …\nall done\n");
+        let new_page = with_output(PAGE, "one", &new);
+        let outputs = outputs(&new_page).unwrap();
+        assert_eq!(outputs["one"], ["begun", "took … s at port …", "all done"]);
+        assert_eq!(outputs["two"], ["two"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ cargo xtask TASK
   package   makes the package of each crate and looks into it
   deny      licences, sources and bans of all dependencies, where cargo-deny is installed
   alone     each crate checked by itself, each feature of the facade by itself
-  examples  every example, and whether it prints what examples/README.md says
+  examples  every example, and whether it prints what examples/README.md says; with --write the page says it from then on
   job       the main job on a small file
   fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code

@@ -32,8 +32,8 @@ pub(crate) fn groups() -> Vec<Group> {
         },
         Group {
             name: "limiter/rate",
-            about: "One unit of a rate that is practically without limit; awaited in a task. governor and the floor \
-                    `rdtsc` aside, all of them read the clock of the system.",
+            about: "One unit of a rate that is practically without limit; awaited in a task. governor reads the \
+                    processor's counter, as it does unless told otherwise; all others read the clock of the system.",
             rounds: 2_000,
             is_counted: true,
             cases: rates(),

@@ -124,7 +124,8 @@ impl Group {
         }
         let ratio = (figure.measure == "time").then(|| self.get(&figure.case, RATIO)).flatten();
         match (figure.better.as_str(), ratio) {
-            ("lower", Some(ratio)) => ratio.mid < 1.0,
+            // Both: the medians of noisy rounds may say one thing, and the rounds side by side another.
+            ("lower", Some(ratio)) => ratio.mid < 1.0 && figure.mid < ours.mid,
             ("lower", None) => figure.mid < ours.mid - ROUNDING,
             ("higher", _) => figure.mid > ours.mid + ROUNDING,
             _ => false,

@@ -164,7 +164,8 @@ from the CSV files in [`results/`](results) by `cargo xtask results`; nothing on
 
 - **Contracts come before the ranking.** Each section begins with what the compared things promise, and where they differ.
   A lower figure of something that promises less is no better.
-- **Bold** is each figure in which a peer is better than the first row, and the name of each peer that has one.
+- **Bold** is each figure in which a peer is better than the first row, and the name of each peer that has one. A time is
+  better where its median is lower and the median of its ratios is below 1.
 - `floor` is the same work done without any of the crates. It lacks what they are for, so it is no peer.
 - A time is the median of all rounds, and in brackets are the lowest and the highest round. The cases of a table run by
   turns in one process, round by round, so that all of them have the same neighbours; `x ours` is the median of the ratios

@@ -49,6 +49,14 @@ fn a_peer_wins_in_time_by_the_ratio_and_in_counts_by_the_count_and_a_floor_never
 }
 
 #[test]
+fn a_peer_whose_rounds_are_shorter_and_whose_median_is_not_wins_nothing() {
+    let figures = figures(
+        &TWO_CASES.replace("time,ns,lower,2,2.9,90", "time,ns,lower,2,3.1,90").replace("0.5,1.2", "0.5,0.9"),
+    );
+    assert!(of_group(&figures.groups[0]).contains("| 3.1 (2 to 90) | 0.90 |"));
+}
+
+#[test]
 fn more_is_better_where_the_measure_says_so() {
     let figures = figures(
         "journal/one,journal,ours,rate,records/s,higher,1,2,3\njournal/one,redb,peer,rate,records/s,higher,1,3,3\n",

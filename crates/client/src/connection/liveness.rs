@@ -114,7 +114,7 @@ impl rt::Timer for PingTimer {
 struct PingSleep {
     sleep: Pin<Box<tokio::time::Sleep>>,
     history: Arc<History>,
-    // If not, this is the wait until the next ping, which may be cut short.
+    // Whether this is the wait for an answer. If not, it is the wait until the next ping, which may be cut short.
     for_answer: bool,
     // The waker that is registered.
     waker: Option<Waker>,

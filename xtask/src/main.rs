@@ -89,7 +89,7 @@ fn main() -> ExitCode {
 fn ci() -> Result {
     section("tidy", tidy::tidy)?;
     section("format", || cargo(&["fmt", "--all", "--check"]))?;
-    // What is written by a task and committed is compared here: charts, results.
+    section("results page", || results::results(std::iter::once(String::from("--check"))))?;
     section("dependencies", deny::deny)?;
     section("packages", package::package)?;
     section("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -101,6 +101,7 @@ fn ci() -> Result {
     section("examples", examples)?;
     section("benches compile", || cargo(&["bench", "--workspace", "--no-run", "--profile", "dev"]))?;
     section("goodput, a part", goodput)?;
+    section("chart", || chart::chart(true))?;
     section("main job", job)?;
     section("loom", loom)?;
     section("alone", alone)?;

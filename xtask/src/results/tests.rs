@@ -1,3 +1,5 @@
+//! The page of results from planted figures: numbers, tables, the lead of a peer, faults in a file.
+
 use super::{
     csv,
     figures::{Figures, Kind},

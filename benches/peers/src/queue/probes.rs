@@ -2,6 +2,8 @@
 //!
 //! Futures are polled by hand, by tasks that count how often they are woken: each answer is the same every time.
 
+// long: one probe for each contract and queue, side by side, so that they can be compared
+
 use std::{
     mem,
     pin::{Pin, pin},

@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod chart;
 mod deny;
+mod examples;
 mod package;
 mod quick;
-mod chart;
-mod examples;
 mod results;
 mod run;
 mod svg;
